@@ -30,7 +30,9 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def core(session: nox.Session) -> None:
     """Reading a file with nothing but the light core installed."""
-    session.install("-c", "constraints.txt", "-e", ".", "pytest", "pytest-xdist", "hypothesis")
+    session.install(
+        "-c", "constraints.txt", "-e", ".", "pytest", "pytest-xdist", "hypothesis"
+    )
     session.run(
         "python",
         "-m",
@@ -43,15 +45,17 @@ def core(session: nox.Session) -> None:
 
 @nox.session
 def large(session: nox.Session) -> None:
-    """A file of 5 GB compressed and read back within 2 GB of memory; takes a sample as its argument, and half an hour."""
+    """Compress and read back 5 GB within 2 GB of memory: half an hour, a sample as argument."""
     session.install("-c", "constraints.txt", "-e", ".[train]")
     session.run("python", "bench/scale.py", "large", *session.posargs)
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """A minute of fuzzing the reader, from the corpus that is kept; new inputs stay in a folder of their own."""
+    """Fuzz the reader for a minute from the stored corpus; new inputs go to another folder."""
     session.install("-c", "constraints.txt", "-e", ".[fuzz]")
     found = session.create_tmp()
     options = ["-max_total_time=60", f"-artifact_prefix={found}/"]
-    session.run("python", "fuzz/read_file.py", found, "fuzz/corpus", *options, *session.posargs)
+    session.run(
+        "python", "fuzz/read_file.py", found, "fuzz/corpus", *options, *session.posargs
+    )

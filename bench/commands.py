@@ -102,7 +102,9 @@ def show_row(*cells: object) -> None:
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
-def save(folder: Path | None, name: str, content: Any, **drawings: Callable[[], bytes]) -> None:
+def save(
+    folder: Path | None, name: str, content: Any, **drawings: Callable[[], bytes]
+) -> None:
     """Write figures as JSON and drawings as PNG into a folder, if there is one."""
     if folder is None:
         return
@@ -134,7 +136,9 @@ def rows_of(a: argparse.Namespace) -> Rows:
     return read_rows(select(open_dataset(a.source), (), getattr(a, "exclude", [])), a.columns)
 
 
-def first_table(source: str, columns: Sequence[str] = (), exclude: Sequence[str] = ()) -> Table:
+def first_table(
+    source: str, columns: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> Table:
     """Return the chosen columns of the first table of an input in memory."""
     tables = select(open_dataset(source), columns, exclude).tables
     return read_all(next(iter(tables.values())))
@@ -148,5 +152,7 @@ def lattice_file(
     selection = ft.Selection(columns=rows.columns)
     ft.compress(source, path, tolerance=bounds, selection=selection, effort=effort)
     events = ft.decompress(path)
-    decoded = [np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in rows.columns]
+    decoded = [
+        np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in rows.columns
+    ]
     return path.stat().st_size, measure(rows, np.stack(decoded, axis=1))

@@ -91,7 +91,9 @@ class Published:
         from flowtuple.benchmark.published import options
         from flowtuple.benchmark.published.fitting import fit_codec
 
-        importlib.import_module("torch._dynamo")  # which the first optimiser of a process imports
+        importlib.import_module(
+            "torch._dynamo"
+        )  # which the first optimiser of a process imports
         wanted = getattr(options, self.options)(unit=task.unit, **self.settings)
         if task.epochs:
             wanted = replace(wanted, training=replace(wanted.training, epochs=task.epochs))
@@ -131,13 +133,17 @@ class Published:
         from flowtuple.baseline.pieces import join
 
         values = task.rows().values
-        return lambda: (task.folder / "out.codes").write_bytes(join(task.model.encode(values)))
+        return lambda: (task.folder / "out.codes").write_bytes(
+            join(task.model.encode(values))
+        )
 
     def decode(self, task: Task) -> Work:
         from flowtuple.baseline.pieces import split
 
         count = len(task.rows())
-        return lambda: task.model.decode(split((task.folder / "out.codes").read_bytes()), count)
+        return lambda: task.model.decode(
+            split((task.folder / "out.codes").read_bytes()), count
+        )
 
 
 class Baler:
@@ -170,7 +176,9 @@ class Baler:
 
         columns, options = len(task.rows().columns), baler.Baler()
         config, latent = baler.baler_config(options), math.ceil(columns / options.ratio)
-        return lambda: load_model(config.model, str(task.folder / "out.model.pt"), columns, latent)
+        return lambda: load_model(
+            config.model, str(task.folder / "out.model.pt"), columns, latent
+        )
 
     def encode(self, task: Task) -> Work:
         import numpy as np
@@ -190,7 +198,9 @@ class Baler:
         from flowtuple.benchmark.published import baler
 
         config = baler.baler_config(baler.Baler())
-        model, codes = (str(task.folder / name) for name in ("out.model.pt", "out.compressed.npz"))
+        model, codes = (
+            str(task.folder / name) for name in ("out.model.pt", "out.compressed.npz")
+        )
         return lambda: decompressor.run(model, codes, config)
 
 
@@ -249,7 +259,9 @@ METHODS: dict[str, Method] = {
     "autoencoder-tanh": Published("Autoencoder", {"network": "tanh"}),
     "autoencoder-leaky-relu-bn": Published("Autoencoder", {"network": "leaky-relu-bn"}),
     "autoencoder-elu-bn": Published("Autoencoder", {"network": "elu-bn"}),
-    "autoencoder-variational": Published("Autoencoder", {"network": "tanh", "variational": 1e-4}),
+    "autoencoder-variational": Published(
+        "Autoencoder", {"network": "tanh", "variational": 1e-4}
+    ),
     "baler": Baler(),
     "sz3": Codec("sz3", ("numpy", "pysz")),
     "zfp": Codec("zfp", ("numpy", "zfpy")),
@@ -263,7 +275,9 @@ def memory_module() -> Any:
     """Return flowtuple.benchmark.memory without importing flowtuple, which is to be measured."""
     package = importlib.util.find_spec("flowtuple")
     folder = Path((package.submodule_search_locations or [""])[0] if package else "")
-    spec = importlib.util.spec_from_file_location("memory", folder / "benchmark" / "memory.py")
+    spec = importlib.util.spec_from_file_location(
+        "memory", folder / "benchmark" / "memory.py"
+    )
     if spec is None or spec.loader is None:
         raise ImportError("flowtuple is not installed")
     module = importlib.util.module_from_spec(spec)

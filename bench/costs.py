@@ -62,7 +62,9 @@ def steps(a: argparse.Namespace) -> None:
     """
     rows = rows_of(a)
     description = {"columns": rows.columns, "dtypes": rows.dtypes}
-    print(f"{len(rows)} objects of {', '.join(rows.columns)}; {a.bound} for codecs with a bound")
+    print(
+        f"{len(rows)} objects of {', '.join(rows.columns)}; {a.bound} for codecs with a bound"
+    )
     print(
         f"threads: {a.threads} of every pool and of PyTorch; in PyTorch latent codec and "
         f"autoencoders train with {THREADS} and code with 1, Baler trains with 1"
@@ -87,12 +89,16 @@ def steps(a: argparse.Namespace) -> None:
     write_json(a.json, {**settings, "methods": results})
 
 
-def method_costs(a: argparse.Namespace, method: str, rows: int, folder: Path) -> dict[str, Any]:
+def method_costs(
+    a: argparse.Namespace, method: str, rows: int, folder: Path
+) -> dict[str, Any]:
     """Print and return the steps of one method, and the bytes of its files."""
     results: dict[str, Any] = {}
     for step in STEPS:
         repeats = 1 if step == "train" else a.repeat
-        results[step] = median([measure_step(a, method, step, folder) for _ in range(repeats)])
+        results[step] = median(
+            [measure_step(a, method, step, folder) for _ in range(repeats)]
+        )
         show_row(*step_cells(method, step, results[step], rows))
         if "failed" in results[step]:
             break
@@ -100,7 +106,9 @@ def method_costs(a: argparse.Namespace, method: str, rows: int, folder: Path) ->
     return results
 
 
-def measure_step(a: argparse.Namespace, method: str, step: str, folder: Path) -> dict[str, Any]:
+def measure_step(
+    a: argparse.Namespace, method: str, step: str, folder: Path
+) -> dict[str, Any]:
     """Measure one step in a fresh process; `failed` is its last message where it fails."""
     task = {
         "method": method,
@@ -113,7 +121,9 @@ def measure_step(a: argparse.Namespace, method: str, step: str, folder: Path) ->
     }
     environment = os.environ | dict.fromkeys(POOLS, str(a.threads))
     command = [sys.executable, str(SCRIPT), json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=False
+    )
     if done.returncode:
         return {"failed": (done.stderr.strip().splitlines() or ["no message"])[-1]}
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

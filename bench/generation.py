@@ -96,11 +96,15 @@ def accuracy(real: np.ndarray, other: np.ndarray, rows: int, seed: int) -> float
 
     draw = np.random.default_rng(seed)
     half = min(rows, len(real), len(other))
-    x = np.concatenate([sample[draw.permutation(len(sample))[:half]] for sample in (real, other)])
+    x = np.concatenate(
+        [sample[draw.permutation(len(sample))[:half]] for sample in (real, other)]
+    )
     y = np.repeat([0, 1], half)
     order = draw.permutation(len(x))
     train, test = order[:half], order[half:]
-    trees = HistGradientBoostingClassifier(max_iter=200, learning_rate=0.05, random_state=seed)
+    trees = HistGradientBoostingClassifier(
+        max_iter=200, learning_rate=0.05, random_state=seed
+    )
     trees.fit(x[train], y[train])
     return float(np.mean(trees.predict(x[test]) == y[test]))
 
@@ -323,7 +327,10 @@ def simulate_files(model: Path, generated: ak.Array, tree: str, seed: int) -> ak
     _, seconds = timed(lambda: ft.simulate(model, gen, out, seed=seed))
     made = uproot.open(out)[tree].arrays()
     objects = sum(int(ak.sum(ak.num(made[name]))) for name in ("Jet_pt", "Muon_pt"))
-    print(f"{len(made)} events, {objects} objects simulated and written in {seconds:.2f} s", end="")
+    print(
+        f"{len(made)} events, {objects} objects simulated and written in {seconds:.2f} s",
+        end="",
+    )
     print(f": {objects / seconds:.0f} objects/s")
     return made
 
@@ -335,7 +342,9 @@ def show_closure(simulated: ft.Closure, learned: ft.Closure) -> None:
         areas = ", ".join(f"{name} {a.area}" for name, a in columns.items())
         print(f"{made.objects}: AUC against real: {areas}", flush=True)
         for name, closure in (("simulated", made), ("learned from", known)):
-            worst = ", ".join(f"{c} {excess:.3f}" for c, excess in list(closure.excess.items())[:3])
+            worst = ", ".join(
+                f"{c} {excess:.3f}" for c, excess in list(closure.excess.items())[:3]
+            )
             print(f"  largest excess of W1, {name}: {worst}")
         for name, agreement in columns.items():
             print(f"  {name} against real: {verdicts(agreement)}", flush=True)

@@ -1,4 +1,5 @@
-"""The latent codec (flow -> Gaussian -> erf -> N-bit integers): sizes, errors and what they depend on.
+"""The latent codec (flow -> Gaussian -> erf -> N-bit integers): sizes, errors and what they depend
+on.
 
 Each command fits the codec to the rows that it codes, unless it says otherwise. A file holds
 everything that decoding needs: weights (float32), preprocessing, scale and description. Errors
@@ -47,9 +48,7 @@ from flowtuple.data.rows import Rows
 from flowtuple.flows.fit import Fitted
 from flowtuple.flows.options import Shape
 
-SOURCE = (
-    "github.com/igordt/CMEPDA, cmepda/originale_model1.ipynb and originale_model2.ipynb, last cell"
-)
+SOURCE = "github.com/igordt/CMEPDA, cmepda/originale_model1.ipynb and originale_model2.ipynb, last cell"
 ABOUT = "five test sets of 200,000 CMS jets (p_T, eta, phi, mass), N = 13"
 PUBLISHED = {  # ratio by number of the model and kind of file, mean and deviation over test sets
     1: {".txt": "2.682 +- 0.011", ".npz": "2.309 +- 0.0048"},
@@ -92,7 +91,9 @@ def fit(
 
 def codes_of(codec: LatentCodec, z: np.ndarray, bits: int) -> np.ndarray:
     """Return the codes of latent rows, int64 of shape (n, d)."""
-    return to_codes(z, largest(z, by_column=codec.scale == "column"), bits, truncate=codec.truncate)
+    return to_codes(
+        z, largest(z, by_column=codec.scale == "column"), bits, truncate=codec.truncate
+    )
 
 
 def encode_rows(codec: LatentCodec, rows: Rows) -> stored.Encoded:
@@ -128,12 +129,19 @@ def scan(a: argparse.Namespace) -> None:
     show_input(a, rows)
     print(f"{seconds:.1f} s of training, held-out loss {loss:.4f} nats per row")
     show_header(
-        "codec", "N", "raw / file", "bits per value", "without model", "mean / std", "max / std"
+        "codec",
+        "N",
+        "raw / file",
+        "bits per value",
+        "without model",
+        "mean / std",
+        "max / std",
     )
     for bits in a.bits:
         encoded = encode_rows(replace(codec, bits=bits), rows)
         bounds = {
-            c.column: Bound("abs", 2 * c.mean) if c.mean > 0 else Bound() for c in encoded.accuracy
+            c.column: Bound("abs", 2 * c.mean) if c.mean > 0 else Bound()
+            for c in encoded.accuracy
         }
         results = {
             "latent": (encoded.file_bytes, encoded.accuracy),
@@ -164,7 +172,9 @@ def pcodec(rows: Rows, bounds: dict[str, Bound]) -> tuple[int, tuple[Accuracy, .
         values, bound = rows.values[:, k].astype(rows.dtypes[k]), bounds[name]
         data = QUANTISE_PCODEC.compress(values, bound)
         size += len(data)
-        decoded.append(QUANTISE_PCODEC.decompress(data, values.dtype, bound).astype(np.float64))
+        decoded.append(
+            QUANTISE_PCODEC.decompress(data, values.dtype, bound).astype(np.float64)
+        )
     return size, measure(rows, np.stack(decoded, axis=1))
 
 
@@ -196,7 +206,11 @@ class InputSizes:
     def ratios(self, codes: np.ndarray) -> dict[str, float]:
         """Return the ratio by kind of file, codes being written in the same kind."""
         text, npz = text_bytes(codes, "%d"), npz_bytes(codes)
-        return {".txt": self.text / text, "savetxt": self.savetxt / text, ".npz": self.npz / npz}
+        return {
+            ".txt": self.text / text,
+            "savetxt": self.savetxt / text,
+            ".npz": self.npz / npz,
+        }
 
 
 def text_bytes(values: np.ndarray, form: str) -> int:
@@ -235,7 +249,9 @@ def gzip_rows(rows: Rows) -> list[Gzipped]:
     raw = 4 * rows.values.size + (0 if rows.counter is None else COUNT * rows.events)
     results = []
     for bits in range(MANTISSA, -1, -1):
-        rounded = [round_mantissa(column.astype(np.float32), bits) for column in rows.values.T]
+        rounded = [
+            round_mantissa(column.astype(np.float32), bits) for column in rows.values.T
+        ]
         size = extra + sum(len(gzip.compress(column.tobytes(), 9)) for column in rounded)
         accuracy = measure(rows, np.stack(rounded, axis=1).astype(np.float64))
         results.append(Gzipped(bits, raw / size, accuracy))
@@ -256,7 +272,11 @@ def ratio(a: argparse.Namespace) -> None:
     show_input(a, rows)
     headings = [f"{name} {which}" for name in ERRORS for which in ("mean", "largest")]
     show_header("N", *(f"R {name}" for name in RATIOS), *headings)
-    sizes, gzipped, z = InputSizes.measure(rows.values), gzip_rows(rows), codec.latent(rows.values)
+    sizes, gzipped, z = (
+        InputSizes.measure(rows.values),
+        gzip_rows(rows),
+        codec.latent(rows.values),
+    )
     results = []
     for bits in a.bits:
         row = ratio_row(rows, replace(codec, bits=bits), sizes, gzipped, z)
@@ -320,7 +340,9 @@ def repeats(a: argparse.Namespace) -> None:
     train = rows.some(place < a.train)
     part = np.floor((place - a.train) / (1 - a.train) * a.sets).astype(int)
     tests = [renumbered(rows.some((place >= a.train) & (part == k))) for k in range(a.sets)]
-    print(f"{len(train)} rows of {', '.join(rows.columns)} to train on; N = {a.bits}, ", end="")
+    print(
+        f"{len(train)} rows of {', '.join(rows.columns)} to train on; N = {a.bits}, ", end=""
+    )
     print(f"{a.epochs} epochs, scale by {a.scale}\npublished: {ABOUT} ({SOURCE})")
     show_header("model", "test set", *REPEATED, text=2)
     for model in a.models:
@@ -341,7 +363,9 @@ def show_repeats(a: argparse.Namespace, model: int, train: Rows, tests: list[Row
         cells = [form.format(x) for form, x in zip(forms, results[-1], strict=True)]
         show_row(model, f"set {number}, {len(rows)} rows", *cells)
     pairs = zip(forms, np.mean(results, axis=0), np.std(results, axis=0), strict=True)
-    spreads = [f"{form.format(mean)} +- {form.format(spread)}" for form, mean, spread in pairs]
+    spreads = [
+        f"{form.format(mean)} +- {form.format(spread)}" for form, mean, spread in pairs
+    ]
     show_row(model, "mean and spread", *spreads)
     if a.bits == 13:
         known = PUBLISHED[model]
@@ -367,7 +391,9 @@ def choices(a: argparse.Namespace) -> None:
     """
     rows = rows_of(a)
     print(f"{len(rows)} rows of {', '.join(rows.columns)}, N = {a.bits}, {a.seeds} seeds")
-    show_header("model", "scale", "codes", "mean / std", "largest / std", "inside / std", text=3)
+    show_header(
+        "model", "scale", "codes", "mean / std", "largest / std", "inside / std", text=3
+    )
     for model in MODELS:
         fits = [fit(a, rows, model, seed)[0] for seed in range(a.seeds)]
         latents = [codec.latent(rows.values) for codec in fits]
@@ -381,7 +407,9 @@ def choices(a: argparse.Namespace) -> None:
             show_row(model, scale, "truncated" if truncate else "rounded", *ranges)
 
 
-def choice_errors(codec: LatentCodec, rows: Rows, z: np.ndarray) -> tuple[float, float, float]:
+def choice_errors(
+    codec: LatentCodec, rows: Rows, z: np.ndarray
+) -> tuple[float, float, float]:
     """Return the mean error, the largest, and the largest without the outermost codes."""
     decoded = codec.decode(codec.encode(rows.values), len(rows))
     off = np.abs(decoded - rows.values) / rows.values.std(axis=0)
@@ -470,7 +498,9 @@ def normality(a: argparse.Namespace) -> None:
     show_header("latent column", "skewness", "excess kurtosis", "before", *after)
     results = []
     for k, name in enumerate(rows.columns):
-        tests = {label: normaltest(z[:, k]) for label, z in {"before": before, **after}.items()}
+        tests = {
+            label: normaltest(z[:, k]) for label, z in {"before": before, **after}.items()
+        }
         moments = float(skew(before[:, k])), float(kurtosis(before[:, k]))
         cells = [f"{t.statistic:.1f} (p {t.pvalue:.1e})" for t in tests.values()]
         show_row(name, *(f"{m:+.3f}" for m in moments), *cells)
@@ -501,7 +531,12 @@ def response(a: argparse.Namespace) -> None:
     show_input(a, rows)
     differences = [f"difference {x}" for x in THREE]
     show_header(
-        "column", "N", *differences, "largest / std", *(f"response {x}" for x in THREE), "zeros"
+        "column",
+        "N",
+        *differences,
+        "largest / std",
+        *(f"response {x}" for x in THREE),
+        "zeros",
     )
     kinds: dict[str, dict[str, np.ndarray]] = {"difference": {}, "response": {}}
     left_out: dict[str, int] = {}
@@ -533,7 +568,9 @@ def response_figures(
 ) -> tuple[list[dict[str, Any]], int]:
     """Return mean, width and largest of each column, and the number of rows that are left out."""
     finite = np.isfinite(decoded).all(axis=1)
-    pairs = zip(measure(rows.some(finite), decoded[finite]), measure(rows, decoded), strict=True)
+    pairs = zip(
+        measure(rows.some(finite), decoded[finite]), measure(rows, decoded), strict=True
+    )
     results = []
     for k, (inside, every) in enumerate(pairs):
         most = np.abs(relative[rows.values[:, k] != 0, k]).max(initial=0.0)

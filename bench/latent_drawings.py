@@ -44,7 +44,7 @@ def lines_png(
 def latents_png(
     before: np.ndarray, after: Mapping[str, np.ndarray], columns: Sequence[str]
 ) -> bytes:
-    """Draw histograms of latent columns before and after coding, with the standard normal density."""
+    """Draw latent columns before and after coding, with the standard normal density."""
     edges = np.linspace(-_REACH, _REACH, 91)
     centres = (edges[1:] + edges[:-1]) / 2
     normal = np.exp(-np.square(centres) / 2) / np.sqrt(2 * np.pi)
@@ -66,7 +66,11 @@ def latents_png(
                 (plots.RED, plots.ORANGE, "#832db6"), after.items(), strict=False
             ):
                 axes.stairs(
-                    _density(latent[:, k], edges), edges, color=color, linewidth=1.1, label=name
+                    _density(latent[:, k], edges),
+                    edges,
+                    color=color,
+                    linewidth=1.1,
+                    label=name,
                 )
             axes.plot(
                 centres,
@@ -84,7 +88,10 @@ def latents_png(
         panels[0].set_ylabel("Density", loc="top")
         panels[len(columns) - 1].set_xlabel("z", loc="right")
         figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=10
+            *panels[0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=5,
+            fontsize=10,
         )
 
     return plots.png(draw, 8.4, 0.6 + 2.8 * -(-len(columns) // 2))
@@ -96,7 +103,9 @@ def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def residuals_png(
-    kinds: Mapping[str, Mapping[str, np.ndarray]], columns: Sequence[str], labels: Sequence[str]
+    kinds: Mapping[str, Mapping[str, np.ndarray]],
+    columns: Sequence[str],
+    labels: Sequence[str],
 ) -> bytes:
     """Draw histograms of differences and responses: a row of panels a kind, a column a variable.
 
@@ -140,7 +149,11 @@ def losses_png(flows: Sequence[Mapping[str, Any]]) -> bytes:
     def draw(figure: Any) -> None:
         panels = np.ravel(
             figure.subplots(
-                -(-len(layers) // 2), min(2, len(layers)), sharex=True, sharey=True, squeeze=False
+                -(-len(layers) // 2),
+                min(2, len(layers)),
+                sharex=True,
+                sharey=True,
+                squeeze=False,
             )
         )
         for axes, depth in zip(panels, layers, strict=False):
@@ -161,7 +174,8 @@ def losses_png(flows: Sequence[Mapping[str, Any]]) -> bytes:
         best = min(one["loss"] for one in flows)
         spread = (
             np.quantile(
-                [loss for one in flows for loss in one["held_out"][2:] or one["held_out"]], 0.98
+                [loss for one in flows for loss in one["held_out"][2:] or one["held_out"]],
+                0.98,
             )
             - best
         )
@@ -170,7 +184,10 @@ def losses_png(flows: Sequence[Mapping[str, Any]]) -> bytes:
         panels[0].set_ylabel("Held-out loss (nats per row)", loc="top")
         panels[len(layers) - 1].set_xlabel("Epoch", loc="right")
         figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=10
+            *panels[0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=4,
+            fontsize=10,
         )
 
     return plots.png(draw, 8.4, 6.2)

@@ -130,7 +130,9 @@ def autoencoder(a: argparse.Namespace) -> None:
     place = shuffled_events(rows, a.seed)
     held_out = place < a.held_out * rows.events
     test, numbers = rows.some(held_out), np.flatnonzero(~held_out)
-    print(f"{len(rows)} rows of {', '.join(rows.columns)}; {len(test)} held out; {a.epochs} epochs")
+    print(
+        f"{len(rows)} rows of {', '.join(rows.columns)}; {len(test)} held out; {a.epochs} epochs"
+    )
     names = ("network", "normalisation", "latent")
     errors = ("MSE held out", "rounded", "training", "published", "mean / std", "max / std")
     show_header(*names, "rows", "parameters", *errors, "seconds", text=2)
@@ -164,7 +166,9 @@ def shuffled_events(rows: Rows, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(rows.events)[rows.event]
 
 
-def show_autoencoder(train: Rows, test: Rows, options: Autoencoder, seed: int) -> list[list[str]]:
+def show_autoencoder(
+    train: Rows, test: Rows, options: Autoencoder, seed: int
+) -> list[list[str]]:
     """Print the row of one network, and return its rows of the table of residuals."""
     (codec, _), seconds = timed(lambda: AutoencoderCodec.fit(train, options, seed, no_report))
     decoded = codec.decode(codec.encode(test.values), len(test))
@@ -194,7 +198,12 @@ def show_autoencoder(train: Rows, test: Rows, options: Autoencoder, seed: int) -
         relative = (decoded[:, k] - x)[x != 0] / x[x != 0]
         known = published and kind in KINDS and len(accuracy) == len(KINDS)
         means = MEANS[options.network, options.normalisation] if known else ()
-        figures = (column.width, np.median(relative), column.half_width, column.relative_largest)
+        figures = (
+            column.width,
+            np.median(relative),
+            column.half_width,
+            column.relative_largest,
+        )
         mean = means[KINDS.index(kind)] if means else ""
         cells = [f"{x:.2e}" for x in figures]
         lines.append([*name, column.column, f"{-column.response:.2e}", mean, *cells])
@@ -283,7 +292,11 @@ class Point:
 
 
 def point(
-    codec: str, rows: Rows, nbytes: int, accuracy: tuple[Accuracy, ...], model: int | None = None
+    codec: str,
+    rows: Rows,
+    nbytes: int,
+    accuracy: tuple[Accuracy, ...],
+    model: int | None = None,
 ) -> Point:
     """Return the figures of a codec from its bytes and the errors of its columns."""
     count = rows.values.size
@@ -382,7 +395,9 @@ def bound_for(mean: float, error_at: Callable[[float], float]) -> Bound:
     return Bound("abs", low)
 
 
-def decoded_by(codec: ColumnCodec, values: np.ndarray, bound: Bound) -> tuple[int, np.ndarray]:
+def decoded_by(
+    codec: ColumnCodec, values: np.ndarray, bound: Bound
+) -> tuple[int, np.ndarray]:
     """Return the bytes of a column, and what it decodes to."""
     data = codec.compress(values, bound)
     return len(data), codec.decompress(data, values.dtype, bound)

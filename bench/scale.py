@@ -69,8 +69,12 @@ class Repeated:
             last = min(length, first + stop - start)
             part = self._table.read(columns, first, last)
             draw = np.random.default_rng([number, first])
-            moved = {c.name: _jitter(part.data[c.name], draw) for c in part.columns if c.is_float}
-            pieces.append(Table(part.name, part.columns, part.num_entries, {**part.data, **moved}))
+            moved = {
+                c.name: _jitter(part.data[c.name], draw) for c in part.columns if c.is_float
+            }
+            pieces.append(
+                Table(part.name, part.columns, part.num_entries, {**part.data, **moved})
+            )
             start += last - first
         return concatenate(pieces) if pieces else self._table.read(columns, 0, 0)
 
@@ -121,7 +125,15 @@ def large(a: argparse.Namespace) -> None:
         options = ["-t", a.tolerance, "--effort", a.effort]
         commands = {
             "compress": ["compress", raw, "-o", packed, *options, *memory],
-            "decompress": ["decompress", packed, "-o", back, "--compression", "ZSTD:1", *memory],
+            "decompress": [
+                "decompress",
+                packed,
+                "-o",
+                back,
+                "--compression",
+                "ZSTD:1",
+                *memory,
+            ],
             "verify (checksums)": ["verify", packed],
             "verify (values)": ["verify", raw, packed],
         }
@@ -149,7 +161,9 @@ def process_costs(*arguments: str) -> tuple[float, float]:
 # -- many files -----------------------------------------------------------------------------------
 
 
-@script.command("source", files=40, events=2500, workers=2, tolerance="std:2.88e-3", effort="fast")
+@script.command(
+    "source", files=40, events=2500, workers=2, tolerance="std:2.88e-3", effort="fast"
+)
 def many(a: argparse.Namespace) -> None:
     """Compare workers with one process on many files: wall time, equal bytes, memory.
 
@@ -176,7 +190,9 @@ def many(a: argparse.Namespace) -> None:
         print(f"workers: {largest:.0f} MB at most, model {model.stat().st_size / 1e3:.0f} kB")
         packed = sorted((folder / "one" / "packed").glob("*.ftup"))
         copies = [folder / "many" / "packed" / path.name for path in packed]
-        same = sum(x.read_bytes() == y.read_bytes() for x, y in zip(packed, copies, strict=True))
+        same = sum(
+            x.read_bytes() == y.read_bytes() for x, y in zip(packed, copies, strict=True)
+        )
         raw, size = (sum(path.stat().st_size for path in x) / 1e6 for x in (paths, packed))
     print(f"{raw:.1f} MB of ROOT files, {size:.1f} MB compressed; ", end="")
     print(f"{raw / one[0]:.2f} MB/s compressed here")
@@ -207,7 +223,9 @@ def rounds(data: Path, model: Path, folder: Path, cluster: Cluster) -> list[floa
     return [
         run_all(Compress(str(model)), tasks, packed, cluster),
         run_all(Verify(), tasks, packed, cluster),
-        run_all(Decompress(), plan([str(packed / "*.ftup")], back, ".parquet"), back, cluster),
+        run_all(
+            Decompress(), plan([str(packed / "*.ftup")], back, ".parquet"), back, cluster
+        ),
     ]
 
 
@@ -215,7 +233,9 @@ def run_all(job: Job, tasks: list[Task], folder: Path, cluster: Cluster) -> floa
     """Return the seconds of all tasks, of which none may fail."""
     summary, seconds = timed(lambda: run(job, tasks, folder, cluster))
     if summary.failed or summary.skipped:
-        raise SystemExit(f"{summary.failed or summary.skipped} tasks failed, or were done before")
+        raise SystemExit(
+            f"{summary.failed or summary.skipped} tasks failed, or were done before"
+        )
     return seconds
 
 
@@ -264,7 +284,9 @@ def idle_growth(tasks: int, cluster: Cluster) -> float:
 # -- many rows ------------------------------------------------------------------------------------
 
 
-@script.command("source?", columns=["*"], rows=5e6, files=4, processes=[1, 2], folder=Path, **WORK)
+@script.command(
+    "source?", columns=["*"], rows=5e6, files=4, processes=[1, 2], folder=Path, **WORK
+)
 def training(a: argparse.Namespace) -> None:
     """Measure the training of a flow over many rows: memory, steps, waiting, processes.
 
@@ -281,7 +303,12 @@ def training(a: argparse.Namespace) -> None:
         words = run_command(a, "train-rows", list(WORK))
         results = {}
         for number in a.processes:
-            torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}"]
+            torchrun = [
+                "-m",
+                "torch.distributed.run",
+                "--standalone",
+                f"--nproc-per-node={number}",
+            ]
             started = [sys.executable, *(torchrun if number > 1 else [])]
             command = [*started, *words, "--paths", *paths]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -294,7 +321,10 @@ def training(a: argparse.Namespace) -> None:
 def synthetic() -> Dataset:
     """Return rows with correlated columns, half of them skewed."""
     draw = np.random.default_rng(0)
-    x = draw.normal(size=(SYNTHETIC, COLUMNS)) @ np.linalg.cholesky(0.5 + 0.5 * np.eye(COLUMNS)).T
+    x = (
+        draw.normal(size=(SYNTHETIC, COLUMNS))
+        @ np.linalg.cholesky(0.5 + 0.5 * np.eye(COLUMNS)).T
+    )
     x[:, ::2] = np.exp(x[:, ::2])
     return open_dataset({f"x{k}": x[:, k].astype(np.float32) for k in range(COLUMNS)})
 
@@ -383,7 +413,14 @@ def wide(a: argparse.Namespace) -> None:
     show_header("columns", *times, "peak GiB", "bytes", "flowtuple / q+pcodec", text=0)
     for columns in a.columns:
         script, *words = run_command(a, "width", list(WIDTH))
-        words += ["--columns", str(columns), "--widest", str(max(a.columns)), "--source", a.source]
+        words += [
+            "--columns",
+            str(columns),
+            "--widest",
+            str(max(a.columns)),
+            "--source",
+            a.source,
+        ]
         command = [sys.executable, script, *words]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         row = json.loads(done.stdout)
@@ -420,7 +457,9 @@ def pivot(source: str, columns: int, rows: int) -> dict[str, Any]:
     """Return event columns, then the first objects of every collection, the second, and so on."""
     table = next(iter(open_dataset(source).tables.values()))
     events = table.read([c.name for c in table.columns], 0, rows)
-    plain = [c for c in events.columns if c.counter is None and not c.is_opaque and not c.shape]
+    plain = [
+        c for c in events.columns if c.counter is None and not c.is_opaque and not c.shape
+    ]
     flat = {c.name: events.data[c.name] for c in plain}
     ragged = [c for c in events.columns if c.counter is not None]
     for number in range(columns):

@@ -94,9 +94,14 @@ def spline(a: argparse.Namespace) -> None:
     lattices = tables[0].coding.lattices
     cells = {n: near_atoms(lattices[n].encode(v)) for n, v in columns.items()}
     # the spline flow has no density to speak of beyond the values of its training
-    inside = np.all([(q >= q[~late].min()) & (q <= q[~late].max()) for q in cells.values()], axis=0)
+    inside = np.all(
+        [(q >= q[~late].min()) & (q <= q[~late].max()) for q in cells.values()], axis=0
+    )
     train, test = ~late & inside, late & inside
-    print(f"{len(columns)} columns, {train.sum()} rows to train on, {test.sum()} held out ", end="")
+    print(
+        f"{len(columns)} columns, {train.sum()} rows to train on, {test.sum()} held out ",
+        end="",
+    )
     print(f"({(late & ~inside).sum()} left out), {a.bound}")
     pairs = [f"{flow} flow, bits per row" for flow in ("lattice", "spline")]
     show_header("time", pairs[0], "seconds", pairs[1], "seconds", "epochs", text=0)
@@ -170,7 +175,9 @@ def signal(a: argparse.Namespace) -> None:
         labels = train.pop(a.label)
         signal = labels > labels.min()
         for flow in a.flows:
-            options = {"flow": ft.RowFlow(flow)} if flow != "lattice" else {"effort": a.effort}
+            options = (
+                {"flow": ft.RowFlow(flow)} if flow != "lattice" else {"effort": a.effort}
+            )
             bound = {"tolerance": {"*": a.bound}} if flow == "lattice" else {}
             with tempfile.TemporaryDirectory() as name:
                 background, other = (Path(name) / f"{kind}.flow" for kind in ("one", "two"))
@@ -186,9 +193,13 @@ def tree_area(train: Columns, test: Columns, label: str, seed: int) -> str:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     rows = [np.stack([x[n] for n in x if n != label], axis=1) for x in (train, test)]
-    trees = HistGradientBoostingClassifier(max_iter=200, learning_rate=0.05, random_state=seed)
+    trees = HistGradientBoostingClassifier(
+        max_iter=200, learning_rate=0.05, random_state=seed
+    )
     trees.fit(rows[0], train[label] > train[label].min())
-    return str(area_under_roc(trees.predict_proba(rows[1])[:, 1], test[label] > test[label].min()))
+    return str(
+        area_under_roc(trees.predict_proba(rows[1])[:, 1], test[label] > test[label].min())
+    )
 
 
 # -- anomalies ------------------------------------------------------------------------------------
@@ -230,10 +241,14 @@ def anomaly(a: argparse.Namespace) -> None:
     anomalous = evaluate(a.anomaly, values, a.source)
     hidden = cut_columns(a.anomaly) | set(a.exclude)
     rows = everything.only([name for name in everything.columns if name not in hidden])
-    first = (np.random.default_rng(a.seed).permutation(rows.events) < 0.6 * rows.events)[rows.event]
+    first = (np.random.default_rng(a.seed).permutation(rows.events) < 0.6 * rows.events)[
+        rows.event
+    ]
     normal, test, wanted = rows.some(first & ~anomalous), rows.some(~first), anomalous[~first]
     counts = f"{int(wanted.sum())} anomalies among {len(test)} to judge"
-    print(f"{len(normal)} normal rows learned; {counts}; {len(rows.columns)} columns: ", end="")
+    print(
+        f"{len(normal)} normal rows learned; {counts}; {len(rows.columns)} columns: ", end=""
+    )
     print(", ".join(rows.columns))
     with tempfile.TemporaryDirectory() as folder:
         network = train_autoencoder(a, normal, a.seed)
@@ -241,9 +256,14 @@ def anomaly(a: argparse.Namespace) -> None:
         scores = {"flow": score, "autoencoder": network.reconstruction_error}
         before = {name: score(test.values) for name, score in scores.items()}
         for name, values in before.items():
-            print(f"before, {name}: {area_under_roc(values, wanted, None, test.event)}", flush=True)
+            print(
+                f"before, {name}: {area_under_roc(values, wanted, None, test.event)}",
+                flush=True,
+            )
         pairs = [cell for name in scores for cell in (name, "change")]
-        show_header("codec", "setting", "mean / std", "max / std", "zeros kept", *pairs, text=2)
+        show_header(
+            "codec", "setting", "mean / std", "max / std", "zeros kept", *pairs, text=2
+        )
         for codec, setting, after in compressed(a, normal, test, network):
             errors = [f"{error:.1e}" for error in overall(measure(test, after))]
             zeros = f"{np.mean(after[test.values == 0] == 0):.3f}"
@@ -267,7 +287,9 @@ def train_autoencoder(a: argparse.Namespace, normal: Rows, seed: int) -> Autoenc
     training = ft.Training(
         epochs=a.epochs, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0
     )
-    options = Autoencoder(a.latent, network="elu-bn", normalisation="standard", training=training)
+    options = Autoencoder(
+        a.latent, network="elu-bn", normalisation="standard", training=training
+    )
     return AutoencoderCodec.fit(normal, options, seed, no_report)[0]
 
 

@@ -47,7 +47,9 @@ def files(a: argparse.Namespace) -> None:
         for bound in a.bound:
             row = measure_file(path, bound, a.effort)
             numbers = [f"{row['bits_per_value']:.3f}", *(row[name] for name in SIZES[1:])]
-            show_row(path.name, bound, *numbers, f"{row['bytes'] / row['quantise+pcodec']:.4f}")
+            show_row(
+                path.name, bound, *numbers, f"{row['bytes'] / row['quantise+pcodec']:.4f}"
+            )
 
 
 def measure_file(path: Path, bound: str, effort: str) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def row_before(a: argparse.Namespace) -> None:
 
 
 def measure_columns(source: str, bound: str, effort: str) -> list[float]:
-    """Return bytes of the file, event columns, ids, and savings at columns of the flow and others."""
+    """Return bytes of file, event columns and ids, and savings at flow and other columns."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "r.ftup"
         whole = ft.compress(source, path, tolerance={"*": bound}, effort=effort).file_bytes
@@ -125,7 +127,13 @@ def running_sums(a: argparse.Namespace) -> None:
     before, after = (held_out_bits(task, later, a.steps) for task in (today, longer))
     print(f"{int(later.sum())} of {len(later)} objects have two or more before them")
     show_header(
-        "column", "coded", "bits today", "bits with running sums", "saved", "of the file", text=2
+        "column",
+        "coded",
+        "bits today",
+        "bits with running sums",
+        "saved",
+        "of the file",
+        text=2,
     )
     for c, x, y in zip(today.candidates, before, after, strict=True):
         share = f"{(x - y) * later.sum() / 8 / a.bytes:.2%}" if a.bytes else ""

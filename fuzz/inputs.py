@@ -65,9 +65,18 @@ def pack(parts: Parts) -> bytes:
     pieces = [parts.description, parts.index]
     for part in parts.sections:
         first = () if part.first is None else (part.first,)
-        numbers = [part.kind, part.owner, part.entries, len(part.pieces), *part.lengths, *first]
+        numbers = [
+            part.kind,
+            part.owner,
+            part.entries,
+            len(part.pieces),
+            *part.lengths,
+            *first,
+        ]
         pieces += [write_unsigned(numbers), *part.pieces]
-    return bytes([IN_PARTS]) + b"".join(write_unsigned([len(piece)]) + piece for piece in pieces)
+    return bytes([IN_PARTS]) + b"".join(
+        write_unsigned([len(piece)]) + piece for piece in pieces
+    )
 
 
 def unpack(data: bytes) -> Parts:
@@ -78,7 +87,9 @@ def unpack(data: bytes) -> Parts:
         numbers = Reader(_piece(reader))
         kind, owner, entries, count = (_number(numbers) for _ in range(4))
         pieces = [
-            _piece(reader) for _ in range(min(count, _MOST_PARTS)) if reader.position < len(data)
+            _piece(reader)
+            for _ in range(min(count, _MOST_PARTS))
+            if reader.position < len(data)
         ]
         stated = [_number(numbers) for _ in range(3) if numbers.position < len(numbers.data)]
         lengths = tuple(stated[: len(stated) // 2 * 2])
@@ -115,7 +126,8 @@ def file_of(data: bytes) -> bytes:
     offset = layout.HEADER_SIZE + len(placed)
     digest = layout.checksum(layout.pack_header() + index)
     trailer = (
-        b"".join(n.to_bytes(8, "little") for n in (offset, len(index), digest)) + layout.END_MAGIC
+        b"".join(n.to_bytes(8, "little") for n in (offset, len(index), digest))
+        + layout.END_MAGIC
     )
     return layout.pack_header() + placed + index + trailer
 
@@ -143,7 +155,9 @@ def _placed(part: Part) -> tuple[Section, bytes]:
     if kind != SectionKind.CHUNK:
         return _section(kind, owner, entries, zstd(b"".join(part.pieces)))
     head, body = (
-        _listed(*part.pieces) if len(part.pieces) == 4 else directory.join(_columns(part.pieces))
+        _listed(*part.pieces)
+        if len(part.pieces) == 4
+        else directory.join(_columns(part.pieces))
     )
     return _section(kind, owner, entries, head, body)
 
@@ -177,7 +191,10 @@ def _columns(pieces: Sequence[bytes]) -> list[StoredColumn]:
         method = Method(number % 8) if number % 8 in tuple(Method) else number % 8
         columns.append(
             StoredColumn(
-                method, _wrapped(pieces[k]), _wrapped(b"".join(pieces[k + 1 : k + 2])), number >= 8
+                method,
+                _wrapped(pieces[k]),
+                _wrapped(b"".join(pieces[k + 1 : k + 2])),
+                number >= 8,
             )
         )  # type: ignore[arg-type]
     return columns
@@ -203,7 +220,9 @@ def parts_of(path: Path, *, listed: bool = False) -> Parts:
             if section.kind is SectionKind.CHUNK:
                 table = list(file.tables.values())[section.owner]
                 raw = file.raw(section)[layout.FRAME_SIZE :]
-                pieces = _list_pieces(raw) if listed else list(_chunk_pieces(raw, table.columns))
+                pieces = (
+                    _list_pieces(raw) if listed else list(_chunk_pieces(raw, table.columns))
+                )
             else:
                 pieces = [unzstd(file.read_head(section))]
             sections.append(Part(section.kind, section.owner, section.entries, pieces))
@@ -224,7 +243,9 @@ def _list_pieces(raw: bytes) -> list[bytes]:
 
 def _chunk_pieces(raw: bytes, columns: Sequence[Column]) -> Iterator[bytes]:
     listed = directory.read_directory(raw, columns)
-    stored = listed.take([c.name for c in columns], lambda spans: slices(raw, listed.head, spans))
+    stored = listed.take(
+        [c.name for c in columns], lambda spans: slices(raw, listed.head, spans)
+    )
     yield write_unsigned(s.method + 8 * s.residual for s in stored.values())
     for column in stored.values():
         yield _unwrapped(column.payload)

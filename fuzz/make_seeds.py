@@ -76,9 +76,13 @@ def of_opaque() -> Parts:
         ak.Array(ak.contents.ListOffsetArray(offsets, numbers)),
         ak.Array(ak.contents.IndexedOptionArray(index, numbers)),
         ak.Array(
-            ak.contents.IndexedArray(offsets[:3], numbers, parameters={"__array__": "categorical"})
+            ak.contents.IndexedArray(
+                offsets[:3], numbers, parameters={"__array__": "categorical"}
+            )
         ),
-        ak.Array(ak.contents.ByteMaskedArray(ak.index.Index8(np.array([1, 0, 1])), numbers, True)),
+        ak.Array(
+            ak.contents.ByteMaskedArray(ak.index.Index8(np.array([1, 0, 1])), numbers, True)
+        ),
         ak.Array(
             ak.contents.BitMaskedArray(
                 ak.index.IndexU8(np.array([5], np.uint8)), numbers, True, 3, True
@@ -102,7 +106,9 @@ def by_tables(parts: Parts) -> Iterator[tuple[str, Parts]]:
     meta = json.loads(parts.description)
     for number, table in enumerate(meta["tables"]):
         own = [
-            replace(s, owner=0) for s in parts.sections if s.owner == number and s.kind in (1, 2)
+            replace(s, owner=0)
+            for s in parts.sections
+            if s.owner == number and s.kind in (1, 2)
         ]
         yield table["name"], _of({"tables": [table], "carried": []}, own)
     carried = [s for s in parts.sections if s.kind == 3]
@@ -124,7 +130,9 @@ def main() -> None:
         for path in [made[0], *(golden[name] for name in WHOLE)]:
             (CORPUS / f"seed-{path.stem}-file").write_bytes(bytes([RAW]) + path.read_bytes())
         for path in [made[0], golden["plain"]]:
-            (CORPUS / f"seed-{path.stem}-listed").write_bytes(pack(parts_of(path, listed=True)))
+            (CORPUS / f"seed-{path.stem}-listed").write_bytes(
+                pack(parts_of(path, listed=True))
+            )
     (CORPUS / "seed-opaque").write_bytes(pack(of_opaque()))
     for name, parts in by_tables(parts_of(golden[BY_TABLES])):
         (CORPUS / f"seed-{BY_TABLES}-{name}").write_bytes(pack(parts))

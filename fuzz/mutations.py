@@ -174,13 +174,17 @@ def mutate(
     return pack(parts)[:most]
 
 
-def _change(parts: Parts, random: Random, mutate_bytes: Mutate, others: Sequence[bytes]) -> None:
+def _change(
+    parts: Parts, random: Random, mutate_bytes: Mutate, others: Sequence[bytes]
+) -> None:
     draw = random.random()
     if draw < 0.25 or not parts.sections:
         parts.description = _other_text(parts.description, random, mutate_bytes)
     elif draw < 0.28:  # without an index the frames are searched for
         parts.index = (
-            mutate_bytes(parts.index, len(parts.index) + 16) if random.random() < 0.5 else b"none"
+            mutate_bytes(parts.index, len(parts.index) + 16)
+            if random.random() < 0.5
+            else b"none"
         )
     elif draw < 0.36:
         _change_sections(parts.sections, random)
@@ -272,7 +276,9 @@ def _other_head(piece: bytes, random: Random, mutate_bytes: Mutate) -> bytes:
     begin = piece.find(b'{"form"')
     length = int.from_bytes(piece[begin - 4 : begin], "little")
     head = _other_text(piece[begin : begin + length], random, mutate_bytes)
-    return piece[: begin - 4] + len(head).to_bytes(4, "little") + head + piece[begin + length :]
+    return (
+        piece[: begin - 4] + len(head).to_bytes(4, "little") + head + piece[begin + length :]
+    )
 
 
 def _other_text(text: bytes, random: Random, mutate_bytes: Mutate) -> bytes:

@@ -83,7 +83,9 @@ def read_input(data: bytes, folder: Path, *, save: bool = True) -> bool:
 def _read_whole(path: Path) -> dict[str, Table] | None:
     """Return all tables, `None` if one cannot be read; parts agree with the whole."""
     try:
-        with ft.File(path, model=path, given=GIVEN, resources=ft.Resources(workers=1)) as file:
+        with ft.File(
+            path, model=path, given=GIVEN, resources=ft.Resources(workers=1)
+        ) as file:
             tables = {name: _read_table(file, name) for name in file.tables}
             whole = {name: table for name, table in tables.items() if table is not None}
             return whole if file.carried is not None and len(whole) == len(tables) else None
@@ -103,7 +105,11 @@ def _read_table(file: ft.File, name: str) -> Table | None:
     _agree(difference(part, whole.read(names, start, stop)))
     for column in names[:3]:
         alone = file.tables[name].read([column], 0, whole.num_entries)
-        _agree(difference(alone, whole.read([c.name for c in alone.columns], 0, whole.num_entries)))
+        _agree(
+            difference(
+                alone, whole.read([c.name for c in alone.columns], 0, whole.num_entries)
+            )
+        )
     return whole
 
 
@@ -115,7 +121,9 @@ def _save(path: Path, saved: Path, whole: dict[str, Table] | None) -> None:
         return
     read = _read_whole(saved)
     for name, table in (whole or {}).items():
-        _agree("a saved file cannot be read" if read is None else difference(read[name], table))
+        _agree(
+            "a saved file cannot be read" if read is None else difference(read[name], table)
+        )
 
 
 def _agree(differing: str | None) -> None:

@@ -1,8 +1,12 @@
-"""Shared by all tests: one hypothesis profile, one environment, and the larger samples where they are present.
+"""Shared by all tests: one hypothesis profile, one environment, and the larger samples where they
+are present.
 
-Training gives other models on other processors. A comment such as `0.02 +- 0.004, 13 models` next to
-a threshold gives mean and standard deviation of what is judged: over nine seeds of the training, and
-seed 0 once more on one thread and with the kernels of PyTorch, MKL, OpenBLAS, NumPy and Numba limited
+Training gives other models on other processors. A comment such as `0.02 +- 0.004, 13 models` next
+to
+a threshold gives mean and standard deviation of what is judged: over nine seeds of the training,
+and
+seed 0 once more on one thread and with the kernels of PyTorch, MKL, OpenBLAS, NumPy and Numba
+limited
 to SSE4.2, to AVX2 and to AVX-512. Seeds make nearly all of the difference. Thresholds are four
 standard deviations away or more.
 """
@@ -15,7 +19,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Variables of the machine or its batch system that change what the commands print or how they train.
+# Variables of the machine or its batch system that change what the commands print or how they
+# train.
 TERMINAL = (
     "FORCE_COLOR",
     "CLICOLOR_FORCE",
@@ -26,7 +31,14 @@ TERMINAL = (
     "LINES",
     "TERM",
 )
-PROCESSES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+PROCESSES = (
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
 for name in (*TERMINAL, *PROCESSES):
     os.environ.pop(name, None)
 for name in ("no_proxy", "NO_PROXY"):
@@ -44,7 +56,9 @@ settings.load_profile("ci")
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of larger samples that lies beside the repository; tests that need it skip without it."""
+    """The folder of larger samples that lies beside the repository; tests that need it skip without
+    it.
+    """
     folder = Path(__file__).parents[1].parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"the larger samples are not at {folder}")

@@ -1,4 +1,6 @@
-"""The corpus tool: each class of its table is recognised, and its comparison stands on other libraries' readers alone."""
+"""The corpus tool: each class of its table is recognised, and its comparison stands on other
+libraries' readers alone.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ import pytest
 import uproot
 
 from corpus import files_in, shown
-from independent.compare import BackUnreadable, OriginalUnreadable, compare, readable, suffix_of
+from independent.compare import (
+    BackUnreadable,
+    OriginalUnreadable,
+    compare,
+    readable,
+    suffix_of,
+)
 from independent.declared import Declared
 from independent.values import difference
 from journey import CRASHED, LOST, NAMED, REFUSED, SLOW, UNCOMPARED, WHOLE, WRONG, travel
@@ -57,7 +65,9 @@ def write_root(path: Path, **changed: Any) -> Path:
 
 def states(original: Path, back: Path, declared: Declared | None = None) -> dict[str, str]:
     return {
-        f.name: f.state for f in compare(original, back, declared).findings if f.state != "same"
+        f.name: f.state
+        for f in compare(original, back, declared).findings
+        if f.state != "same"
     }
 
 
@@ -165,7 +175,9 @@ def test_nan_payloads_count() -> None:
     payloads = np.array([0x7FC00001, 0x7FC00002], np.uint32).view(np.float32)
     assert difference(payloads, payloads.copy()) == ""
     assert "values differ" in difference(payloads, payloads[::-1].copy())
-    assert "values differ" in difference(ak.Array([payloads]), ak.Array([payloads[::-1].copy()]))
+    assert "values differ" in difference(
+        ak.Array([payloads]), ak.Array([payloads[::-1].copy()])
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,7 +208,9 @@ def test_what_is_laid_out_otherwise_is_the_same() -> None:
     assert difference(pa.array(["a"]), pa.array(["a"], pa.large_string())) == ""
     assert difference(pa.array(["a", None]).dictionary_encode(), pa.array(["a", None])) == ""
     assert difference(ak.Array([[1, 2], [3]])[1:], ak.Array([[3]])) == ""
-    assert difference(ak.to_regular(ak.Array([[1, 2]])), ak.from_numpy(np.array([[1, 2]]))) == ""
+    assert (
+        difference(ak.to_regular(ak.Array([[1, 2]])), ak.from_numpy(np.array([[1, 2]]))) == ""
+    )
 
 
 def test_parquet_columns_of_one_name_count(tmp_path: Path) -> None:
@@ -253,7 +267,8 @@ class Flow:
     def __init__(self, back: Path, **said: Ran | list[Ran]) -> None:
         self._back = back
         self._said = {
-            command: list(ran) if isinstance(ran, list) else [ran] for command, ran in said.items()
+            command: list(ran) if isinstance(ran, list) else [ran]
+            for command, ran in said.items()
         }
         self.commands: list[list[str]] = []
 
@@ -266,7 +281,9 @@ class Flow:
         return ran
 
 
-def kind_of(original: Path, back: Path, folder: Path, **said: Ran | list[Ran]) -> tuple[str, str]:
+def kind_of(
+    original: Path, back: Path, folder: Path, **said: Ran | list[Ran]
+) -> tuple[str, str]:
     made = folder / "journey"
     made.mkdir()
     outcome = travel(original, made, Flow(back, **said), LIMITS)
@@ -336,13 +353,16 @@ def test_a_format_that_cannot_hold_it_is_right_only_if_it_was_said_before(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     refusal = Ran(
-        2, err="flowtuple: column 'y' cannot be npz; write .parquet, or leave it out with --drop\n"
+        2,
+        err="flowtuple: column 'y' cannot be npz; write .parquet, or leave it out with --drop\n",
     )
     warned = Ran(0, out=json.dumps({"warnings": ["column y cannot be npz"]}))
     flow = [refusal, Ran(0), Ran(0)]  # the format that is advised, then --drop
     assert kind_of(*pair, tmp_path, decompress=list(flow))[0] == WRONG
     (tmp_path / "again").mkdir()
-    assert kind_of(*pair, tmp_path / "again", compress=warned, decompress=list(flow))[0] == NAMED
+    assert (
+        kind_of(*pair, tmp_path / "again", compress=warned, decompress=list(flow))[0] == NAMED
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub calls the headings of a page: lower case, no punctuation, hyphens for blanks, numbered from the second."""
+    """What GitHub calls the headings of a page: lower case, no punctuation, hyphens for blanks,
+    numbered from the second.
+    """
     before: Counter[str] = Counter()
     names = set(re.findall(r"""<a (?:id|name)=["']([^"']+)["']""", prose(page)))
     for heading in HEADING.findall(prose(page)):

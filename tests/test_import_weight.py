@@ -1,4 +1,6 @@
-"""Reading a file is light: no training, plotting or table package is loaded for it, and none is needed."""
+"""Reading a file is light: no training, plotting or table package is loaded for it, and none is
+needed.
+"""
 
 import subprocess
 import sys
@@ -40,7 +42,9 @@ def path(tmp_path_factory):
 
 def run(before: str, path: str, after: str = "") -> str:
     """What a new interpreter prints, which must end well and warn of nothing."""
-    script = "\n".join(textwrap.dedent(piece) for piece in (before, READ.format(path=path), after))
+    script = "\n".join(
+        textwrap.dedent(piece) for piece in (before, READ.format(path=path), after)
+    )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
         capture_output=True,
@@ -53,7 +57,9 @@ def run(before: str, path: str, after: str = "") -> str:
 
 
 def test_reading_loads_no_heavy_package(path):
-    found = run("import sys", path, f"print([name for name in {UNWANTED} if name in sys.modules])")
+    found = run(
+        "import sys", path, f"print([name for name in {UNWANTED} if name in sys.modules])"
+    )
     assert found.strip() == "[]"
 
 

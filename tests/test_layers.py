@@ -1,4 +1,6 @@
-"""Data flow one way: a module imports only modules of lower rank or of its own folder, and no imports form a cycle."""
+"""Data flow one way: a module imports only modules of lower rank or of its own folder, and no
+imports form a cycle.
+"""
 
 import ast
 from pathlib import Path
@@ -49,7 +51,9 @@ def modules(root: Path, package: str = "flowtuple") -> dict[str, Path]:
 
 
 def imported(tree: ast.AST, name: str, is_package: bool, known: set[str]) -> set[str]:
-    """The modules among `known` that a module names anywhere in its text, in functions and under TYPE_CHECKING too."""
+    """The modules among `known` that a module names anywhere in its text, in functions and under
+    TYPE_CHECKING too.
+    """
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -58,7 +62,9 @@ def imported(tree: ast.AST, name: str, is_package: bool, known: set[str]) -> set
             base = node.module or ""
             if node.level:
                 parts = name.split(".") if is_package else name.split(".")[:-1]
-                base = ".".join(parts[: len(parts) - node.level + 1] + ([base] if base else []))
+                base = ".".join(
+                    parts[: len(parts) - node.level + 1] + ([base] if base else [])
+                )
             submodules = {f"{base}.{alias.name}" for alias in node.names} & known
             found |= submodules
             if len(submodules) < len(
@@ -87,7 +93,9 @@ def part(module: str) -> str:
 
 
 def folder(module: str, imports: Imports) -> str:
-    """The folder that a module lives in: a package with modules of its own is one, the top is another."""
+    """The folder that a module lives in: a package with modules of its own is one, the top is
+    another.
+    """
     is_folder = any(other.startswith(f"flowtuple.{part(module)}.") for other in imports)
     return part(module) if part(module) and is_folder else ""
 
@@ -168,7 +176,9 @@ def test_the_walk_sees_imports_at_all():
         "flowtuple.codec.coder" in IMPORTS["flowtuple.codec.column"]
     )  # from flowtuple.codec import coder
     assert "flowtuple.codec" not in IMPORTS["flowtuple.codec.column"]
-    assert "flowtuple.training.train" in IMPORTS["flowtuple.training.fit"]  # inside a function
+    assert (
+        "flowtuple.training.train" in IMPORTS["flowtuple.training.fit"]
+    )  # inside a function
     assert len(IMPORTS) > 40
 
 
@@ -183,7 +193,10 @@ def test_the_walk_sees_imports_at_all():
         ("from .. import a", {"p.a"}),
         ("from . import c", {"p.b.c"}),
         ("from .c import name", {"p.b.c"}),
-        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from p.a import name", {"p.a"}),
+        (
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from p.a import name",
+            {"p.a"},
+        ),
         ("def f():\n    import p.a", {"p.a"}),
         ("import numpy\nfrom os import path", set()),
     ],

@@ -1,4 +1,5 @@
-"""The promise, on random tables with random bounds, checked in rational arithmetic by nothing of the library's own.
+"""The promise, on random tables with random bounds, checked in rational arithmetic by nothing of
+the library's own.
 
 2,000 tables here; by hand as many as wanted, other ones each time:
 
@@ -58,7 +59,9 @@ def exponent(x: Fraction) -> int:
 
 
 def squared_reach(bound: str, values: np.ndarray) -> Fraction:
-    """The square of the largest |x' - x| under a `std` bound, and a little more for the float64 that it is computed in."""
+    """The square of the largest |x' - x| under a `std` bound, and a little more for the float64
+    that it is computed in.
+    """
     finite = [Fraction(v) for v in values[np.isfinite(values)].tolist()]
     mean = sum(finite) / len(finite)
     variance = sum((v - mean) ** 2 for v in finite) / len(finite)
@@ -77,7 +80,9 @@ def reach(bound: str, x: Fraction) -> Fraction:
 
 
 def check_column(before: np.ndarray, after: np.ndarray, bound: str) -> None:
-    """Every value within its bound, special ones the same bits, no other sign, none outside the range."""
+    """Every value within its bound, special ones the same bits, no other sign, none outside the
+    range.
+    """
     assert (after.dtype, after.shape) == (before.dtype, before.shape)
     moved = np.flatnonzero(patterns(before) != patterns(after))
     if not len(moved):
@@ -91,7 +96,9 @@ def check_column(before: np.ndarray, after: np.ndarray, bound: str) -> None:
     assert after[moved].max() <= finite.max()
     squared = squared_reach(bound, before) if bound.startswith("std") else None
     for x, y in zip(
-        map(Fraction, before[moved].tolist()), map(Fraction, after[moved].tolist()), strict=True
+        map(Fraction, before[moved].tolist()),
+        map(Fraction, after[moved].tolist()),
+        strict=True,
     ):
         assert x * y >= 0, f"{float(x)!r} became {float(y)!r}"
         held = abs(y - x) <= reach(bound, x) if squared is None else (y - x) ** 2 <= squared
@@ -106,7 +113,9 @@ def check_events(before: dict[str, Any], after: Any, tolerance: dict[str, str]) 
         if name == "name":
             assert after[name].tolist() == values.tolist()
         else:
-            check_column(numbers(values), numbers(after[name]), tolerance.get(name, "lossless"))
+            check_column(
+                numbers(values), numbers(after[name]), tolerance.get(name, "lossless")
+            )
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +138,9 @@ class TestWithoutNetworks:
             resources=ft.Resources(workers=1),
         )
         check_events(
-            drawn.columns, ft.decompress(path, resources=ft.Resources(workers=1)), drawn.tolerance
+            drawn.columns,
+            ft.decompress(path, resources=ft.Resources(workers=1)),
+            drawn.tolerance,
         )
 
 
@@ -194,7 +205,9 @@ def disturb(values: np.ndarray, count: int, random: np.random.Generator) -> np.n
             0, 2 ** (8 * flat.itemsize), len(place), dtype=f"u{flat.itemsize}"
         ).view(flat.dtype)
         flat[place] = np.where(
-            random.random(len(place)) < 0.5, random.choice(edges(flat.dtype.name), len(place)), wild
+            random.random(len(place)) < 0.5,
+            random.choice(edges(flat.dtype.name), len(place)),
+            wild,
         )
     elif flat.dtype.kind in "iu":
         limits = np.iinfo(flat.dtype)
@@ -222,14 +235,22 @@ class TestWithNetworks:
     )
     @cases(0.2)
     def test_every_value_keeps_its_bound(
-        self, path: Path, model: Path, bounds: dict[str, str], events: int, seed: int, count: int
+        self,
+        path: Path,
+        model: Path,
+        bounds: dict[str, str],
+        events: int,
+        seed: int,
+        count: int,
     ) -> None:
         columns = disturbed(events, seed, count)
         ft.compress(columns, path, model=model, resources=ft.Resources(workers=1))
         check_events(columns, ft.decompress(path, resources=ft.Resources(workers=1)), bounds)
 
     def test_networks_are_used_indeed(self, path: Path, model: Path) -> None:
-        ft.compress(disturbed(300, 1, 1), path, model=model, resources=ft.Resources(workers=1))
+        ft.compress(
+            disturbed(300, 1, 1), path, model=model, resources=ft.Resources(workers=1)
+        )
         with ft.open(path) as file:
             (chunk,) = file.tables["events"].stored()
         used = {name for name, column in chunk.items() if column.method.name == "FLOW"}

@@ -71,7 +71,9 @@ def test_trees_and_branches():
 
 
 def test_the_readme_counts_the_events_and_jets(events):
-    (noted,) = re.findall(r"([\d,]+) events with ([\d,]+) jets", README.read_text(encoding="utf-8"))
+    (noted,) = re.findall(
+        r"([\d,]+) events with ([\d,]+) jets", README.read_text(encoding="utf-8")
+    )
     assert tuple(int(number.replace(",", "")) for number in noted) == (
         len(events),
         len(jets(events, "pt")),
@@ -102,7 +104,10 @@ def test_every_collection_branch_has_the_counted_length(events):
 def test_event_identifiers_are_unique_and_ordered(events):
     assert set(events.run.tolist()) == {1}
     assert np.all(np.diff(ak.to_numpy(events.event).astype(np.int64)) == 1)
-    assert set(np.diff(ak.to_numpy(events.luminosityBlock).astype(np.int64)).tolist()) == {0, 1}
+    assert set(np.diff(ak.to_numpy(events.luminosityBlock).astype(np.int64)).tolist()) == {
+        0,
+        1,
+    }
 
 
 def test_kinematics(events):

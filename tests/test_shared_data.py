@@ -1,4 +1,6 @@
-"""Real files of the field, compressed and back, against readers of their own; skipped where the samples are not at hand."""
+"""Real files of the field, compressed and back, against readers of their own; skipped where the
+samples are not at hand.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def bound(request: pytest.FixtureRequest) -> str:
 
 def make_trip(original: Path, folder: Path, bound: str) -> Trip:
     tolerance = {} if bound == "lossless" else {"*": bound}
-    trip = Trip(original, folder / "events.ftup", folder / f"back{original.suffix}", tolerance)
+    trip = Trip(
+        original, folder / "events.ftup", folder / f"back{original.suffix}", tolerance
+    )
     ft.compress(original, trip.packed, tolerance=tolerance, effort="fast")
     ft.decompress(trip.packed, trip.back)
     return trip
@@ -71,7 +75,9 @@ def assert_verified(trip: Trip) -> None:
     assert {f"{c.table}/{c.column}": c.violations for c in found if c.violations} == {}
 
 
-def assert_near(name: str, original: np.ndarray, decoded: np.ndarray, relative: float) -> None:
+def assert_near(
+    name: str, original: np.ndarray, decoded: np.ndarray, relative: float
+) -> None:
     """Every finite value within |x' - x| <= R |x|, everything else bit for bit."""
     assert original.shape == decoded.shape, name
     same = original == decoded
@@ -100,9 +106,12 @@ class TestRoot:
             assert original.classnames(cycle=False) == back.classnames(cycle=False)
             for name, tree in trees(original):
                 assert back[name].num_entries == tree.num_entries
-                assert [b.name for b in back[name].branches] == [b.name for b in tree.branches]
+                assert [b.name for b in back[name].branches] == [
+                    b.name for b in tree.branches
+                ]
                 found = {b.name: b.title for b in back[name].branches}
-                # a title that is empty or a leaf list (`x/F`, `x[n]/F`) documents nothing; ROOT's own leaf list stands there
+                # a title that is empty or a leaf list (`x/F`, `x[n]/F`) documents nothing; ROOT's
+                # own leaf list stands there
                 documented = {
                     b.name: b.title
                     for b in tree.branches
@@ -189,7 +198,9 @@ def is_number(word: str) -> bool:
     return True
 
 
-def test_trigger_jets_take_at_most_8_60_bits_a_value(shared_data: Path, tmp_path: Path) -> None:
+def test_trigger_jets_take_at_most_8_60_bits_a_value(
+    shared_data: Path, tmp_path: Path
+) -> None:
     """quantise+pcodec alone takes 8.66 bits per value there."""
     original, packed = shared_data / "atlas_trigger_jets.root", tmp_path / "jets.ftup"
     ft.compress(original, packed, tolerance={"*": "std:2.88e-3"}, effort="fast")
@@ -198,7 +209,9 @@ def test_trigger_jets_take_at_most_8_60_bits_a_value(shared_data: Path, tmp_path
         events = file["jets"].arrays()
     values = 0
     for name in events.fields:
-        x, y = (np.asarray(ak.to_numpy(a[name])).astype(np.float64) for a in (events, decoded))
+        x, y = (
+            np.asarray(ak.to_numpy(a[name])).astype(np.float64) for a in (events, decoded)
+        )
         assert np.abs(y - x).max() <= 2.88e-3 * x.std() * (1 + 1e-9)
         values += len(x)
     assert values == 4 * 27945

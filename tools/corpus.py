@@ -1,12 +1,19 @@
-"""Send every file of a folder through flowtuple and back into its own format, and compare with an independent reader.
+"""Send every file of a folder through flowtuple and back into its own format, and compare with an
+independent reader.
 
-usage: python tools/corpus.py FOLDER [--json OUT] [--limit-seconds 60] [--limit-memory 8] [--effort fast] [--only GLOB]
+usage: python tools/corpus.py FOLDER [--json OUT] [--limit-seconds 60] [--limit-memory 8] [--effort
+fast] [--only GLOB]
 
-Files of ROOT, Parquet, HDF5, CSV and npz are found in all folders below. Each command on a file runs in a process of its own.
-A file is compressed (lossless; where that is refused, again with --drop), verified, decompressed to its own format, and both
-files are read with uproot, pyarrow, h5py, csv or NumPy, without any code of flowtuple. The table says of each file whether it
-is whole, whole but for what was named, refused by name, wrongly refused (the independent reader reads every branch), lost (a
-value that the independent reader reads in the original is missing or different and not named), crashed, or too slow.
+Files of ROOT, Parquet, HDF5, CSV and npz are found in all folders below. Each command on a file
+runs in a process of its own.
+A file is compressed (lossless; where that is refused, again with --drop), verified, decompressed to
+its own format, and both
+files are read with uproot, pyarrow, h5py, csv or NumPy, without any code of flowtuple. The table
+says of each file whether it
+is whole, whole but for what was named, refused by name, wrongly refused (the independent reader
+reads every branch), lost (a
+value that the independent reader reads in the original is missing or different and not named),
+crashed, or too slow.
 The exit code is 1 where a file is lost, crashed or wrongly refused.
 """
 
@@ -120,7 +127,10 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument(
-        "--json", type=Path, metavar="OUT", help="Write all findings as JSON, after each file."
+        "--json",
+        type=Path,
+        metavar="OUT",
+        help="Write all findings as JSON, after each file.",
     )
     parser.add_argument(
         "--limit-seconds", type=float, default=60.0, help="For each command on a file."
@@ -132,7 +142,9 @@ def read_arguments() -> argparse.Namespace:
         help="Address space of a command, in GB; 0 for none.",
     )
     parser.add_argument("--effort", default="fast", choices=("fast", "default", "best"))
-    parser.add_argument("--only", default="*", metavar="GLOB", help="Files whose names match.")
+    parser.add_argument(
+        "--only", default="*", metavar="GLOB", help="Files whose names match."
+    )
     return parser.parse_args()
 
 

@@ -11,7 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from independent.compare import BackUnreadable, OriginalUnreadable, compare, readable, suffix_of
+from independent.compare import (
+    BackUnreadable,
+    OriginalUnreadable,
+    compare,
+    readable,
+    suffix_of,
+)
 from independent.declared import Declared
 from running import Limits, Ran, Runner, run_forked
 
@@ -41,7 +47,8 @@ class Outcome:
         kind: One of `CLASSES`.
         reason: Why, in a line.
         message: What flowtuple said, word for word.
-        parts: How many branches, columns and objects are the same, renamed, named, lost, unreadable.
+        parts: How many branches, columns and objects are the same, renamed, named, lost,
+        unreadable.
         findings: Those that are not the same.
         notes: Differences that make no difference to the class.
         seconds: By command.
@@ -74,7 +81,9 @@ class _Ended(Exception):
 class Journey:
     """Compress, verify, decompress and compare one file; `outcome` is what becomes of it."""
 
-    def __init__(self, path: Path, folder: Path, run: Runner, limits: Limits, effort: str) -> None:
+    def __init__(
+        self, path: Path, folder: Path, run: Runner, limits: Limits, effort: str
+    ) -> None:
         self._path = path
         self._folder = folder
         self._run = run
@@ -96,7 +105,9 @@ class Journey:
             self._compare()
         except _Ended:
             pass
-        sizes = [p.stat().st_size for p in (self._path, self._packed, self._back) if p.exists()]
+        sizes = [
+            p.stat().st_size for p in (self._path, self._packed, self._back) if p.exists()
+        ]
         self.outcome.sizes = sizes
         return self.outcome
 
@@ -125,7 +136,14 @@ class Journey:
         raise _Ended
 
     def _compress(self) -> None:
-        arguments = [str(self._path), "-o", str(self._packed), "--effort", self._effort, "--json"]
+        arguments = [
+            str(self._path),
+            "-o",
+            str(self._packed),
+            "--effort",
+            self._effort,
+            "--json",
+        ]
         ran = self._step("compress", *arguments)
         if ran.code == 2:
             self._note_refusal("compress", ran)
@@ -138,7 +156,9 @@ class Journey:
         self._early.add_text(ran.err)
         ran = self._step("info", str(self._packed), "--json")
         if ran.code:
-            self._end(CRASHED, f"info refuses what compress wrote: {ran.message}", ran.message)
+            self._end(
+                CRASHED, f"info refuses what compress wrote: {ran.message}", ran.message
+            )
         self._hear(ran)
 
     def _note_refusal(self, command: str, ran: Ran) -> None:
@@ -182,12 +202,16 @@ class Journey:
 
     def _try_advice(self, said: str) -> None:
         """Write the formats that the refusal advises, and note where that is refused, too."""
-        advised = {one or other for one, other in _ADVISED.findall(said)} - {self._back.suffix}
+        advised = {one or other for one, other in _ADVISED.findall(said)} - {
+            self._back.suffix
+        }
         for suffix in sorted(advised):
             output = self._folder / f"advised{suffix}"
             ran = self._step("decompress", str(self._packed), "-o", str(output))
             if ran.code:
-                self.outcome.notes.append(f"the advice {suffix} is refused, too: {ran.message}")
+                self.outcome.notes.append(
+                    f"the advice {suffix} is refused, too: {ran.message}"
+                )
 
     def _judge_refusal(self, reason: str, was_said: bool = False) -> None:
         """A refusal of all is wrong where the independent reader reads every branch."""
@@ -244,7 +268,8 @@ class Journey:
         if self._refusals and not unread:
             self._end(
                 WRONG,
-                f"{self._refusals[0]} [independent reader reads all; with --drop named: {_in_words(named)}]",
+                f"{self._refusals[0]} [independent reader reads all; "
+                f"with --drop named: {_in_words(named)}]",
             )
         if named or self._refusals:
             which = (
@@ -258,7 +283,9 @@ class Journey:
         self._end(WHOLE, "; ".join(words))
 
 
-def travel(path: Path, folder: Path, run: Runner, limits: Limits, effort: str = "fast") -> Outcome:
+def travel(
+    path: Path, folder: Path, run: Runner, limits: Limits, effort: str = "fast"
+) -> Outcome:
     """Send one file through flowtuple and back.
 
     Args:
@@ -275,7 +302,9 @@ def _describe_readable(path: Path, answer: Path) -> None:
     answer.write_text(json.dumps(asdict(readable(path))))
 
 
-def _describe_comparison(original: Path, back: Path, declared: Declared, answer: Path) -> None:
+def _describe_comparison(
+    original: Path, back: Path, declared: Declared, answer: Path
+) -> None:
     try:
         found = compare(original, back, declared).to_json()
     except OriginalUnreadable as error:

@@ -1,10 +1,14 @@
-"""Make the embedded sample `jets.root`: p_T-biased QCD dijets with pile-up, as a small NanoAOD-like file.
+"""Make the embedded sample `jets.root`: p_T-biased QCD dijets with pile-up, as a small NanoAOD-like
+file.
 
     python tools/make_sample.py SEED NEVENTS OUT
 
-Pythia 8 generates the hard collision and the soft ones on top; anti-kT jets with active areas are clustered from particles,
-corrected for the pile-up density, and smeared with a calorimeter-like resolution. Momenta in GeV, lengths in mm, angles in rad.
-Needs pythia8mc and fastjet, which flowtuple itself does not: both are imported only where they are used.
+Pythia 8 generates the hard collision and the soft ones on top; anti-kT jets with active areas are
+clustered from particles,
+corrected for the pile-up density, and smeared with a calorimeter-like resolution. Momenta in GeV,
+lengths in mm, angles in rad.
+Needs pythia8mc and fastjet, which flowtuple itself does not: both are imported only where they are
+used.
 """
 
 from __future__ import annotations
@@ -32,7 +36,9 @@ SOFT_POOL = 800
 JET_PT_MIN, JET_ETA_MAX, TRACKER_ETA_MAX = 20.0, 4.7, 2.5
 ETA_EDGES, PHI_EDGES = np.linspace(-5, 5, 21), np.linspace(-np.pi, np.pi, 13)
 BATCH, CLUSTER_OF_EVENTS, EVENTS_PER_LUMI = 250, 2500, 200
-JET = dict.fromkeys(("pt", "eta", "phi", "mass", "area", "chHEF", "neEmEF", "btagScore"), "float32")
+JET = dict.fromkeys(
+    ("pt", "eta", "phi", "mass", "area", "chHEF", "neEmEF", "btagScore"), "float32"
+)
 JET |= {"nConstituents": "uint8", "nMuons": "uint8", "partonFlavour": "int16"}
 MANTISSA_BITS = {"area": 10, "chHEF": 8, "neEmEF": 8}
 EVENT = {
@@ -47,7 +53,9 @@ Doubles = npt.NDArray[np.float64]
 
 
 class Particles(NamedTuple):
-    """The n visible particles of one collision: four-momenta (n, 4) as px py pz E [GeV], and three columns of length n."""
+    """The n visible particles of one collision: four-momenta (n, 4) as px py pz E [GeV], and three
+    columns of length n.
+    """
 
     p4: Doubles
     pid: npt.NDArray[np.int64]
@@ -56,11 +64,15 @@ class Particles(NamedTuple):
 
     def select(self, which: npt.NDArray[Any]) -> Particles:
         """The particles that a mask (n,) or an array of indices names."""
-        return Particles(self.p4[which], self.pid[which], self.charged[which], self.flight[which])
+        return Particles(
+            self.p4[which], self.pid[which], self.charged[which], self.flight[which]
+        )
 
 
 class Collision(NamedTuple):
-    """One hard collision: its weight, its visible particles, and its partons (m, 4) as PDG id, p_T [GeV], eta, phi."""
+    """One hard collision: its weight, its visible particles, and its partons (m, 4) as PDG id, p_T
+    [GeV], eta, phi.
+    """
 
     weight: float
     particles: Particles
@@ -68,7 +80,8 @@ class Collision(NamedTuple):
 
 
 def round_mantissa(values: npt.ArrayLike, bits: int) -> npt.NDArray[np.float32]:
-    """Values of any shape as float32 with `bits` explicit mantissa bits, rounded half up in magnitude, as NanoAOD stores them.
+    """Values of any shape as float32 with `bits` explicit mantissa bits, rounded half up in
+    magnitude, as NanoAOD stores them.
 
     Example:
         >>> round_mantissa([0.7853982, 1.0], 10).tolist()
@@ -82,7 +95,8 @@ def round_mantissa(values: npt.ArrayLike, bits: int) -> npt.NDArray[np.float32]:
 
 
 def resolution(pt: Doubles, eta: Doubles) -> Doubles:
-    """Relative jet p_T resolution for p_T [GeV] and eta, all shape (n,): 80 %/sqrt(p_T) and 4 %, coarser beyond |eta| = 3.
+    """Relative jet p_T resolution for p_T [GeV] and eta, all shape (n,): 80 %/sqrt(p_T) and 4 %,
+    coarser beyond |eta| = 3.
 
     Example:
         >>> resolution(np.array([100.0, 100.0]), np.array([0.0, 3.5])).round(3).tolist()
@@ -111,7 +125,9 @@ def _pt_eta_phi(p4: Doubles) -> tuple[Doubles, Doubles, Doubles]:
 
 
 def _generator(seed: int, settings: tuple[str, ...]) -> Any:
-    """Pythia at 13.6 TeV; hadrons that live longer than c tau = 10 mm stay undecayed, as they would reach the detector."""
+    """Pythia at 13.6 TeV; hadrons that live longer than c tau = 10 mm stay undecayed, as they would
+    reach the detector.
+    """
     import pythia8mc  # only making the sample needs it
 
     pythia = pythia8mc.Pythia("", False)
@@ -130,12 +146,15 @@ def _generator(seed: int, settings: tuple[str, ...]) -> Any:
 
 def _momenta(particles: Any) -> Doubles:
     return np.stack(
-        [ak.to_numpy(ak.flatten(particles.p[axis])) for axis in ("px", "py", "pz", "e")], axis=1
+        [ak.to_numpy(ak.flatten(particles.p[axis])) for axis in ("px", "py", "pz", "e")],
+        axis=1,
     )
 
 
 def _final_states(pythia: Any, record: Any) -> list[Particles]:
-    """Particles with p_T > 0.3 GeV and |eta| < 5 that leave a signal, one entry for each event of the record."""
+    """Particles with p_T > 0.3 GeV and |eta| < 5 that leave a signal, one entry for each event of
+    the record.
+    """
     pt = np.hypot(record.p.px, record.p.py)
     species = abs(record.id)
     invisible = (species == 12) | (species == 14) | (species == 16)
@@ -153,13 +172,20 @@ def _final_states(pythia: Any, record: Any) -> list[Particles]:
 
 
 def _partons(record: Any) -> list[Doubles]:
-    """Quarks and gluons just before hadronisation (Pythia status 71 to 79) above 3 GeV, one array for each event."""
+    """Quarks and gluons just before hadronisation (Pythia status 71 to 79) above 3 GeV, one array
+    for each event.
+    """
     status, species = abs(record.status), abs(record.id)
     coloured = (species <= 5) | (species == 21)
     chosen = record[
-        (status >= 71) & (status <= 79) & coloured & (np.hypot(record.p.px, record.p.py) > 3.0)
+        (status >= 71)
+        & (status <= 79)
+        & coloured
+        & (np.hypot(record.p.px, record.p.py) > 3.0)
     ]
-    rows = np.stack([ak.to_numpy(ak.flatten(chosen.id)), *_pt_eta_phi(_momenta(chosen))], axis=1)
+    rows = np.stack(
+        [ak.to_numpy(ak.flatten(chosen.id)), *_pt_eta_phi(_momenta(chosen))], axis=1
+    )
     return np.split(rows, np.cumsum(ak.to_numpy(ak.num(chosen)))[:-1])
 
 
@@ -167,7 +193,9 @@ def _collisions(pythia: Any) -> Iterator[Collision]:
     while True:
         batch = pythia.nextBatch(BATCH)
         weights = ak.to_numpy(batch.info.weights[:, 0]).tolist()
-        yield from map(Collision, weights, _final_states(pythia, batch.prt), _partons(batch.prt))
+        yield from map(
+            Collision, weights, _final_states(pythia, batch.prt), _partons(batch.prt)
+        )
 
 
 def _rotated(soft: Particles, angle: float) -> Particles:
@@ -179,20 +207,29 @@ def _rotated(soft: Particles, angle: float) -> Particles:
 def _overlay(
     hard: Particles, pool: list[Particles], count: int, rng: np.random.Generator
 ) -> Particles:
-    """The hard collision and `count` soft ones at random azimuth, less 95 % of the pile-up tracks (they miss the vertex)."""
+    """The hard collision and `count` soft ones at random azimuth, less 95 % of the pile-up tracks
+    (they miss the vertex).
+    """
     soft = [
-        _rotated(pool[k], rng.uniform(-np.pi, np.pi)) for k in rng.integers(len(pool), size=count)
+        _rotated(pool[k], rng.uniform(-np.pi, np.pi))
+        for k in rng.integers(len(pool), size=count)
     ]
-    together = Particles(*(np.concatenate(column) for column in zip(hard, *soft, strict=True)))
+    together = Particles(
+        *(np.concatenate(column) for column in zip(hard, *soft, strict=True))
+    )
     _, eta, _ = _pt_eta_phi(together.p4)
     pileup_track = (
-        together.charged & (np.abs(eta) < TRACKER_ETA_MAX) & (np.arange(len(eta)) >= len(hard.pid))
+        together.charged
+        & (np.abs(eta) < TRACKER_ETA_MAX)
+        & (np.arange(len(eta)) >= len(hard.pid))
     )
     return together.select(~(pileup_track & (rng.random(len(eta)) < 0.95)))
 
 
 def _pileup_density(particles: Particles) -> tuple[float, float]:
-    """Median p_T for each unit of (eta, phi) area [GeV], inside and outside the tracker, where tracks were removed."""
+    """Median p_T for each unit of (eta, phi) area [GeV], inside and outside the tracker, where
+    tracks were removed.
+    """
     pt, eta, phi = _pt_eta_phi(particles.p4)
     cells, _, _ = np.histogram2d(eta, phi, (ETA_EDGES, PHI_EDGES), weights=pt)
     cells /= np.diff(ETA_EDGES)[:, None] * np.diff(PHI_EDGES)[None, :]
@@ -201,7 +238,9 @@ def _pileup_density(particles: Particles) -> tuple[float, float]:
 
 
 def _clustered(particles: Particles) -> tuple[Doubles, list[npt.NDArray[np.int64]]]:
-    """Anti-kT jets with R = 0.4 above 8 GeV: rows of pt, eta, phi, mass, active area; and the indices of their particles."""
+    """Anti-kT jets with R = 0.4 above 8 GeV: rows of pt, eta, phi, mass, active area; and the
+    indices of their particles.
+    """
     import fastjet  # only making the sample needs it
 
     inputs = []
@@ -213,7 +252,9 @@ def _clustered(particles: Particles) -> tuple[Doubles, list[npt.NDArray[np.int64
         inputs, fastjet.JetDefinition(fastjet.antikt_algorithm, 0.4), area
     )
     jets = [jet for jet in sequence.inclusive_jets(8.0) if abs(jet.eta()) < JET_ETA_MAX]
-    rows = [(jet.perp(), jet.eta(), jet.phi_std(), max(jet.m(), 0.0), jet.area()) for jet in jets]
+    rows = [
+        (jet.perp(), jet.eta(), jet.phi_std(), max(jet.m(), 0.0), jet.area()) for jet in jets
+    ]
     members = [np.array([one.user_index() for one in jet.constituents()]) for jet in jets]
     return np.array(rows, np.float64).reshape(-1, 5), members
 
@@ -221,7 +262,9 @@ def _clustered(particles: Particles) -> tuple[Doubles, list[npt.NDArray[np.int64
 def _heavy_flavour_score(
     members: Particles, pt: float, eta: float, rng: np.random.Generator
 ) -> float:
-    """Discriminator in (0, 1) from the momentum carried by displaced tracks; -1 where there is no track to judge by."""
+    """Discriminator in (0, 1) from the momentum carried by displaced tracks; -1 where there is no
+    track to judge by.
+    """
     tracks = members.charged & (members.flight < 30.0)
     if abs(eta) > TRACKER_ETA_MAX or not tracks.any():
         return -1.0
@@ -231,7 +274,9 @@ def _heavy_flavour_score(
 
 
 def _parton_flavour(partons: Doubles, eta: float, phi: float) -> int:
-    """PDG id of the parton the jet comes from: the hardest b within R = 0.4, else c, else any; 0 where there is none."""
+    """PDG id of the parton the jet comes from: the hardest b within R = 0.4, else c, else any; 0
+    where there is none.
+    """
     near = partons[delta_r(partons[:, 2], partons[:, 3], eta, phi) < 0.4]
     if len(near) == 0:
         return 0
@@ -241,7 +286,9 @@ def _parton_flavour(partons: Doubles, eta: float, phi: float) -> int:
 
 
 def _composition(members: Particles) -> dict[str, float]:
-    """Particle counts and energy fractions of one jet, before any correction (corrections cancel in the fractions)."""
+    """Particle counts and energy fractions of one jet, before any correction (corrections cancel in
+    the fractions).
+    """
     energy, species = members.p4[:, 3], np.abs(members.pid)
     hadrons = members.charged & (species != 11) & (species != 13)
     return {
@@ -255,7 +302,9 @@ def _composition(members: Particles) -> dict[str, float]:
 def _jets(
     particles: Particles, partons: Doubles, rng: np.random.Generator
 ) -> tuple[list[dict[str, float]], Doubles]:
-    """Reconstructed jets of one event, hardest first, and the p_x, p_y [GeV] that smearing added to all of them."""
+    """Reconstructed jets of one event, hardest first, and the p_x, p_y [GeV] that smearing added to
+    all of them.
+    """
     rows, members = _clustered(particles)
     pt, eta, phi, mass, area = rows.T
     inside, outside = _pileup_density(particles)
@@ -264,7 +313,10 @@ def _jets(
     )
     smeared = corrected * np.maximum(rng.normal(1.0, resolution(corrected, eta)), 0.05)
     added = np.array(
-        [np.sum((smeared - corrected) * np.cos(phi)), np.sum((smeared - corrected) * np.sin(phi))]
+        [
+            np.sum((smeared - corrected) * np.cos(phi)),
+            np.sum((smeared - corrected) * np.sin(phi)),
+        ]
     )
     jets = []
     for k in np.argsort(-smeared, kind="stable"):
@@ -280,11 +332,15 @@ def _jets(
         }
         score = _heavy_flavour_score(inputs, float(pt[k]), float(eta[k]), rng)
         flavour = _parton_flavour(partons, float(eta[k]), float(phi[k]))
-        jets.append(jet | _composition(inputs) | {"btagScore": score, "partonFlavour": flavour})
+        jets.append(
+            jet | _composition(inputs) | {"btagScore": score, "partonFlavour": flavour}
+        )
     return jets, added
 
 
-def _events(seed: int, count: int) -> Iterator[tuple[dict[str, float], list[dict[str, float]]]]:
+def _events(
+    seed: int, count: int
+) -> Iterator[tuple[dict[str, float], list[dict[str, float]]]]:
     """`count` events in turn: the event's own columns, and its jets."""
     rng = np.random.default_rng(seed)
     minimum_bias = _generator(seed + 1, MINIMUM_BIAS)
@@ -308,8 +364,10 @@ def _events(seed: int, count: int) -> Iterator[tuple[dict[str, float], list[dict
         yield event, jets
 
 
-def _columns(events: list[dict[str, float]], jets: list[list[dict[str, float]]]) -> dict[str, Any]:
-    """What uproot writes: a column of each event branch, and the jets as one ragged record array."""
+def _columns(
+    events: list[dict[str, float]], jets: list[list[dict[str, float]]]
+) -> dict[str, Any]:
+    """Return what uproot writes: event branches as columns, jets as a ragged record array."""
     flat = {
         name: np.array([event[name] for event in events]).astype(dtype)
         for name, dtype in EVENT.items()
@@ -327,7 +385,9 @@ def _columns(events: list[dict[str, float]], jets: list[list[dict[str, float]]])
 
 def _write(out: str, columns: dict[str, Any]) -> None:
     weights = columns["genWeight"].astype(np.float64)
-    jet_type = "var * {" + ", ".join(f'"{name}": {dtype}' for name, dtype in JET.items()) + "}"
+    jet_type = (
+        "var * {" + ", ".join(f'"{name}": {dtype}' for name, dtype in JET.items()) + "}"
+    )
     with uproot.recreate(out, compression=uproot.LZMA(9)) as file:
         events = file.mktree(
             "Events",
@@ -353,7 +413,8 @@ def _write(out: str, columns: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Generate NEVENTS events from SEED and write OUT; the same versions of the packages give the same values again.
+    """Generate NEVENTS events from SEED and write OUT; the same versions of the packages give the
+    same values again.
 
     Raises:
         SystemExit: The arguments are not SEED NEVENTS OUT, with two positive integers.

@@ -1,11 +1,16 @@
 """Hold a round-tripped ROOT file against its original as RDataFrame of real ROOT sees both.
 
-usage: python tools/root_check.py ORIGINAL.root BACK.root [--rename OLD=NEW ...] [--ignore GLOB ...] [--all]
+usage: python tools/root_check.py ORIGINAL.root BACK.root [--rename OLD=NEW ...] [--ignore GLOB ...]
+[--all]
 
-For each flat and jagged column of numbers of each TTree and RNTuple: the number of values, their sum, minimum and maximum, and
-a histogram of 100 bins over the original's range. A table says which columns agree, differ, are missing, or cannot be read by
-RDataFrame in the original; without --all it shows the last three. The exit code is 1 where one differs or is missing.
-ROOT is no dependency of flowtuple: run this in an environment of its own, made by `pip install root`.
+For each flat and jagged column of numbers of each TTree and RNTuple: the number of values, their
+sum, minimum and maximum, and
+a histogram of 100 bins over the original's range. A table says which columns agree, differ, are
+missing, or cannot be read by
+RDataFrame in the original; without --all it shows the last three. The exit code is 1 where one
+differs or is missing.
+ROOT is no dependency of flowtuple: run this in an environment of its own, made by `pip install
+root`.
 """
 
 from __future__ import annotations
@@ -24,19 +29,15 @@ from typing import Any, TypeAlias
 try:
     import ROOT
 except ImportError:
-    sys.exit(
-        "root_check: ROOT is not installed here; make an environment of its own and: pip install root"
-    )
+    sys.exit("root_check: ROOT is not installed; in another environment: pip install root")
 
 BINS = 100
-Frames: TypeAlias = (
-    "Callable[[], Any]"  # makes a data frame; one that failed to compile a column is of no more use
-)
+Frames: TypeAlias = "Callable[[], Any]"  # makes a data frame; one that failed to compile a column is of no more use
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
 _NUMBER = (
-    r"(bool|char|signed char|unsigned char|short|unsigned short|int|unsigned int|unsigned|long|unsigned long|long long"
-    r"|unsigned long long|float|double|[UL]*Long64_t|Bool_t|U?Char_t|U?Short_t|U?Int_t|U?Long_t|Float_t|Double_t|Double32_t"
-    r"|Float16_t|(std::)?u?int(8|16|32|64)_t)"
+    r"(bool|char|signed char|unsigned char|short|unsigned short|int|unsigned int|unsigned"
+    r"|long|unsigned long|long long|unsigned long long|float|double|[UL]*Long64_t|Bool_t"
+    r"|U?Char_t|U?Short_t|U?Int_t|U?Long_t|Float_t|Double_t|Double32_t|Float16_t|(std::)?u?int(8|16|32|64)_t)"
 )
 _FLAT = re.compile(_NUMBER)
 _JAGGED = re.compile(
@@ -106,24 +107,34 @@ def spans_of(frames: Frames, columns: list[str]) -> dict[str, tuple[float, float
 
     found = _run(frames, book, columns)
     return {
-        c: r if isinstance(r, str) else (_number(r[0]), _number(r[1])) for c, r in found.items()
+        c: r if isinstance(r, str) else (_number(r[0]), _number(r[1]))
+        for c, r in found.items()
     }
 
 
 def facts_of(frames: Frames, spans: dict[str, tuple[float, float]]) -> dict[str, Facts | str]:
-    """Compute the facts of each column, with its histogram over the given span, or the reason why it cannot be read."""
+    """Compute the facts of each column, with its histogram over the given span, or the reason why
+    it cannot be read.
+    """
 
     def book(frame: Any, column: str) -> Any:
         low, high = axis(*spans[column])
         model = ROOT.RDF.TH1DModel("h", "h", BINS, low, high)
-        return frame.Min(column), frame.Max(column), frame.Sum(column), frame.Histo1D(model, column)
+        return (
+            frame.Min(column),
+            frame.Max(column),
+            frame.Sum(column),
+            frame.Histo1D(model, column),
+        )
 
     found = _run(frames, book, list(spans))
     return {column: r if isinstance(r, str) else _facts(*r) for column, r in found.items()}
 
 
 def axis(low: float, high: float) -> tuple[float, float]:
-    """The ends of the histogram: a little beyond the values, or around zero where these are no numbers."""
+    """The ends of the histogram: a little beyond the values, or around zero where these are no
+    numbers.
+    """
     if not (math.isfinite(low) and math.isfinite(high)) or low > high:
         return -1e3, 1e3
     room = 0.01 * (high - low) or 0.5 + 0.01 * abs(low)
@@ -131,7 +142,9 @@ def axis(low: float, high: float) -> tuple[float, float]:
 
 
 def _run(frames: Frames, book: Any, columns: list[str]) -> dict[str, Any]:
-    """Book all columns and read them in one loop over the events; in halves where that fails, down to the column."""
+    """Book all columns and read them in one loop over the events; in halves where that fails, down
+    to the column.
+    """
     try:
         frame = frames()
         booked = {column: book(frame, column) for column in columns}
@@ -211,7 +224,9 @@ def check_tree(
 def _match(
     column: str, columns: list[str], there: list[str], renamed: dict[str, str]
 ) -> str | None:
-    """The column's name in the other file; empty where it is another name of a column that has its own line."""
+    """The column's name in the other file; empty where it is another name of a column that has its
+    own line.
+    """
     short = column.rpartition(".")[2]
     for candidate in (
         renamed.get(column, column),
@@ -235,7 +250,9 @@ def _check_columns(name: str, frames: list[Frames], taken: dict[str, str]) -> It
             yield Line(name, column, "unreadable", one)
             continue
         other = others[match]
-        words = f"cannot be read: {other}" if isinstance(other, str) else difference(one, other)
+        words = (
+            f"cannot be read: {other}" if isinstance(other, str) else difference(one, other)
+        )
         yield Line(name, column, "differs" if words else "same", words)
 
 
@@ -284,10 +301,18 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("original")
     parser.add_argument("back")
     parser.add_argument(
-        "--rename", action="append", default=[], metavar="OLD=NEW", help="A column's name in BACK."
+        "--rename",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="A column's name in BACK.",
     )
     parser.add_argument(
-        "--ignore", action="append", default=[], metavar="GLOB", help="Leave these columns out."
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="Leave these columns out.",
     )
     parser.add_argument("--all", action="store_true", help="Show columns that agree, too.")
     return parser.parse_args()

@@ -63,9 +63,13 @@ class Ran:
 
     @property
     def message(self) -> str:
-        """The line of standard error that says what is wrong: that of the exception after a traceback, else the last."""
+        """The line of standard error that says what is wrong: that of the exception after a
+        traceback, else the last.
+        """
         lines = [line.rstrip() for line in self.err.splitlines() if line.strip()]
-        raised = [line for line in lines if _RAISED.match(line)] if _TRACEBACK in self.err else []
+        raised = (
+            [line for line in lines if _RAISED.match(line)] if _TRACEBACK in self.err else []
+        )
         return (raised or lines or [""])[-1].strip()
 
 

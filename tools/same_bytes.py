@@ -75,7 +75,10 @@ def write_simulated(path: Path, events: int = 6000) -> None:
     draw = np.random.default_rng(1)
     counts = draw.poisson(2.0, events)
     total = int(counts.sum())
-    generated = {"pt": draw.exponential(20, total) + 20, "eta": draw.uniform(-2.4, 2.4, total)}
+    generated = {
+        "pt": draw.exponential(20, total) + 20,
+        "eta": draw.uniform(-2.4, 2.4, total),
+    }
     is_reconstructed = draw.random(total) < 0.8
     number = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
     event = np.repeat(np.arange(events), counts)[is_reconstructed]
@@ -123,7 +126,9 @@ def checksums(checkout: Path, inputs: Path) -> dict[str, str]:
     folder = Path(tempfile.mkdtemp(dir=inputs.parent))
     command = [sys.executable, str(Path(__file__).resolve()), "--make", str(folder)]
     environment = os.environ | {"PYTHONPATH": str(checkout.resolve() / "src")}
-    ran = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    ran = subprocess.run(
+        command, check=False, env=environment, capture_output=True, text=True
+    )
     if ran.returncode:
         sys.exit(f"{checkout}: {(ran.stderr.strip() or ran.stdout.strip())[-2000:]}")
     outputs = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix != ".root")
@@ -135,7 +140,10 @@ def compared(old: dict[str, str], new: dict[str, str]) -> Iterator[tuple[bool, s
     for name in sorted(old.keys() | new.keys()):
         first, second = old.get(name, "missing"), new.get(name, "missing")
         same = first == second
-        yield same, f"{'same' if same else 'DIFFERENT':9} {name:28} {first[:16]} {second[:16]}"
+        yield (
+            same,
+            f"{'same' if same else 'DIFFERENT':9} {name:28} {first[:16]} {second[:16]}",
+        )
 
 
 def main() -> int:
@@ -150,7 +158,9 @@ def main() -> int:
         make(options.make)
         return 0
     if options.old is None or not options.old.exists():
-        parser.error("OLD_CHECKOUT is missing: name the folder of the version to compare with")
+        parser.error(
+            "OLD_CHECKOUT is missing: name the folder of the version to compare with"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         inputs = Path(scratch) / "inputs"
         (inputs / "data").mkdir(parents=True)
@@ -160,7 +170,11 @@ def main() -> int:
             if path.is_file():
                 (inputs / "data" / path.name).symlink_to(path.resolve())
         is_saved = options.old.is_file()
-        old = json.loads(options.old.read_text()) if is_saved else checksums(options.old, inputs)
+        old = (
+            json.loads(options.old.read_text())
+            if is_saved
+            else checksums(options.old, inputs)
+        )
         if options.save is not None:
             options.save.write_text(json.dumps(old, indent=1))
             return 0

@@ -72,7 +72,9 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
         """Return a reader of some columns, or of those whose fields are named as `column.field`."""
         used = {f"{path}." for path in columns}
         names = tuple(n for n in self.columns if any(u.startswith(f"{n}.") for u in used))
-        form = ak.forms.RecordForm([self.original_form.content(n) for n in names], list(names))
+        form = ak.forms.RecordForm(
+            [self.original_form.content(n) for n in names], list(names)
+        )
         return ReadChunk(form, self.original_form, self.tree, names, self.model)
 
     def __call__(self, partition: Partition) -> ak.Array:
@@ -138,7 +140,9 @@ def from_flowtuple(
     if reader is None or not partitions:
         raise InvalidArgument(f"{', '.join(map(str, texts))}: hold no events")
     divisions = (0, *accumulate(stop - start for _, start, stop in partitions))
-    return dask_awkward.from_map(reader, partitions, label="from-flowtuple", divisions=divisions)
+    return dask_awkward.from_map(
+        reader, partitions, label="from-flowtuple", divisions=divisions
+    )
 
 
 def _check_form(file: File, tree: str, first: ReadChunk, first_path: str) -> None:
@@ -149,7 +153,9 @@ def _check_form(file: File, tree: str, first: ReadChunk, first_path: str) -> Non
     """
 
     def refuse(problem: str) -> None:
-        raise InvalidArgument(f"{file.path}: {problem} {first_path}; read these files one by one")
+        raise InvalidArgument(
+            f"{file.path}: {problem} {first_path}; read these files one by one"
+        )
 
     if tree != first.tree:
         refuse(f"lacks tree {first.tree!r} of")

@@ -1,7 +1,7 @@
-"""Errors named by what the person at the other end should do next.
+"""Errors, one class for each thing that a person can do about them.
 
-Every error that flowtuple raises on purpose derives from `FlowtupleError`. The message is one line: what is
-wrong, where, the nearest valid name where there is one, and the next step.
+Every error that flowtuple raises on purpose derives from `FlowtupleError`. The message is one line:
+the fault, its place, the nearest valid name where there is one, and the next step.
 """
 
 from __future__ import annotations
@@ -64,9 +64,13 @@ class Refused(Unsupported):
         ('x.root: cannot carry Events/a: no numbers; exclude it', {'Events/a': 'no numbers'})
     """
 
-    def __init__(self, where: str, action: str, parts: Mapping[str, str], advice: str) -> None:
+    def __init__(
+        self, where: str, action: str, parts: Mapping[str, str], advice: str
+    ) -> None:
         subject = next(iter(parts)) if len(parts) == 1 else f"{len(parts)} parts"
-        super().__init__(f"{where}: cannot {action.format(subject)}: {reasons_of(parts)}; {advice}")
+        super().__init__(
+            f"{where}: cannot {action.format(subject)}: {reasons_of(parts)}; {advice}"
+        )
         self.parts = dict(parts)
 
 
@@ -128,7 +132,9 @@ class MissingExtra(FlowtupleError, ImportError):
     """
 
     def __init__(self, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the extra '{extra}': pip install 'flowtuple[{extra}]'")
+        super().__init__(
+            f"{purpose} needs the extra '{extra}': pip install 'flowtuple[{extra}]'"
+        )
         self.extra = extra
 
 
@@ -153,7 +159,7 @@ def name_parts(parts: Mapping[str, str]) -> str:
 
 
 def reasons_of(parts: Mapping[str, str]) -> str:
-    """Return the reasons of some parts, each behind the first names that share it; the reason alone for one part.
+    """Return each reason after the first names that share it; for one part the reason alone.
 
     Example:
         >>> reasons_of({"t/a": "no numbers"}), reasons_of({"t/a": "no numbers", "t/b": "damaged"})
@@ -176,7 +182,7 @@ def reasons_of(parts: Mapping[str, str]) -> str:
 
 
 def nearest(name: str, valid: Iterable[str], limit: int = 3) -> str:
-    """Return a phrase that names the valid names closest to `name`, or the first few where none is close.
+    """Return a phrase with the valid names closest to `name`, or with the first few.
 
     Example:
         >>> nearest("Jet_pT", ["Jet_pt", "Jet_eta", "MET_pt"], limit=1)

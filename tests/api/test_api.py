@@ -1,4 +1,6 @@
-"""The Python interface end to end: anything in, one file, everything back within its bounds, the same bytes every time."""
+"""The Python interface end to end: anything in, one file, everything back within its bounds, the
+same bytes every time.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def assert_same_bits(actual: Any, expected: Any) -> None:
     np.testing.assert_array_equal(bits_of(actual), bits_of(expected))
 
 
-def round_trip(source: Any, tolerance: Mapping[str, Any] | None = None, **options: Any) -> Any:
+def round_trip(
+    source: Any, tolerance: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         ft.compress(
             source,
@@ -99,7 +103,9 @@ class TestSources:
             assert_same_bits(back[name], values)
 
     def test_lists_and_records(self) -> None:
-        events = ak.Array([{"Jet": [{"pt": 1.0, "m": 2}], "MET": 3.0}, {"Jet": [], "MET": 4.0}])
+        events = ak.Array(
+            [{"Jet": [{"pt": 1.0, "m": 2}], "MET": 3.0}, {"Jet": [], "MET": 4.0}]
+        )
         back = round_trip(events)
         assert back.tolist() == [
             {"Jet_pt": [1.0], "Jet_m": [2], "MET": 3.0},
@@ -133,7 +139,9 @@ class TestSources:
             with uproot.update(files / f"part{k}.root") as file:
                 file["pileup"] = np.histogram(np.full(5, k), bins=3, range=(0, 3))
         sources = [files / "part0.root", files / "part1.root"]
-        with pytest.raises(ft.Unsupported, match=r"part1.root: cannot carry pileup: .*`drop=`"):
+        with pytest.raises(
+            ft.Unsupported, match=r"part1.root: cannot carry pileup: .*`drop=`"
+        ):
             round_trip(sources)
         assert len(round_trip(sources, selection=ft.Selection(drop=True))["Events"]) == 8
 
@@ -191,10 +199,14 @@ class TestDecompress:
 def special_floats(dtype: str) -> st.SearchStrategy[Any]:
     """Any bit pattern at all: NaN payloads, infinities, -0.0 and denormals come up often."""
     patterns = np.array(
-        [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.0, -999.0, 0.1, np.finfo(dtype).max], dtype
+        [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.0, -999.0, 0.1, np.finfo(dtype).max],
+        dtype,
     )
     patterns = np.concatenate(
-        [patterns, np.array([np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny], dtype)]
+        [
+            patterns,
+            np.array([np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny], dtype),
+        ]
     )
     largest = 2 ** (8 * np.dtype(dtype).itemsize) - 1
     return st.sampled_from(bits_of(patterns).tolist()) | st.integers(0, largest)
@@ -203,7 +215,9 @@ def special_floats(dtype: str) -> st.SearchStrategy[Any]:
 @st.composite
 def float_column(draw: st.DrawFn, count: int) -> np.ndarray:
     dtype = draw(st.sampled_from(FLOATS))
-    kind = draw(st.sampled_from(["any", "ordinary", "constant", "decimal", "sentinel", "integers"]))
+    kind = draw(
+        st.sampled_from(["any", "ordinary", "constant", "decimal", "sentinel", "integers"])
+    )
     if kind == "any":
         return draw(
             arrays(f"u{np.dtype(dtype).itemsize}", count, elements=special_floats(dtype))
@@ -247,10 +261,14 @@ def mixed_table(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, str]]:
         "n": draw(arrays(st.sampled_from(INTEGERS), events)),
         "m": draw(arrays(st.sampled_from(INTEGERS), events)),
         "Jet_pt": ak.unflatten(draw(float_column(int(counts.sum()))), counts),
-        "Jet_n": ak.unflatten(draw(arrays(st.sampled_from(INTEGERS), int(counts.sum()))), counts),
+        "Jet_n": ak.unflatten(
+            draw(arrays(st.sampled_from(INTEGERS), int(counts.sum()))), counts
+        ),
         "box": draw(float_column(2 * events)).reshape(events, 2),
     }
-    bounds = {name: draw(st.sampled_from(FLOAT_BOUNDS)) for name in ("x", "y", "Jet_pt", "box")}
+    bounds = {
+        name: draw(st.sampled_from(FLOAT_BOUNDS)) for name in ("x", "y", "Jet_pt", "box")
+    }
     return columns, bounds | {
         name: draw(st.sampled_from(INTEGER_BOUNDS)) for name in ("n", "m", "Jet_n")
     }
@@ -274,7 +292,9 @@ def is_held(x: Any, y: Any, bound: str) -> bool:
         return False
     if kind == "bits":
         reach = (
-            math.ldexp(1.0, math.frexp(original)[1] - 2 - int(float(number))) if original else 0.0
+            math.ldexp(1.0, math.frexp(original)[1] - 2 - int(float(number)))
+            if original
+            else 0.0
         )
     else:
         reach = float(number) * (abs(original) if kind == "rel" else 1.0)
@@ -289,7 +309,11 @@ def assert_bounded(original: Any, decoded: Any, bound: str) -> None:
     assert original.shape == decoded.shape
     for x, y in zip(original, decoded, strict=True):
         assert is_held(x, y, bound), (x, y, bound)
-        assert x.dtype.kind not in "fi" or not (x > 0 > y or x < 0 < y), ("changed sign", x, y)
+        assert x.dtype.kind not in "fi" or not (x > 0 > y or x < 0 < y), (
+            "changed sign",
+            x,
+            y,
+        )
     finite = original[np.isfinite(original)]
     if finite.size:
         kept = decoded[np.isfinite(decoded)]
@@ -388,7 +412,9 @@ class TestBounds:
             np.arange(3000) % 4 == 0, -999.0, np.random.default_rng(1).normal(0, 1, 3000)
         ).astype(np.float32)
         result = ft.compress(
-            {"x": x, "y": x}, tmp_path / "out.ftup", tolerance={"x": "rel:1e-2", "y": "std:1e-3"}
+            {"x": x, "y": x},
+            tmp_path / "out.ftup",
+            tolerance={"x": "rel:1e-2", "y": "std:1e-3"},
         )
         decoded = np.asarray(ft.decompress(tmp_path / "out.ftup")["x"])
         np.testing.assert_array_equal(decoded == -999, x == -999)
@@ -398,9 +424,12 @@ class TestBounds:
         )
 
     @pytest.mark.parametrize(
-        "tolerance", [{"x": "rel"}, {"x": "abs:nan"}, {"x": ft.Bound("rel", 0.1), "y": "abs:1"}]
+        "tolerance",
+        [{"x": "rel"}, {"x": "abs:nan"}, {"x": ft.Bound("rel", 0.1), "y": "abs:1"}],
     )
-    def test_bad_bounds_leave_nothing(self, tmp_path: Path, tolerance: dict[str, Any]) -> None:
+    def test_bad_bounds_leave_nothing(
+        self, tmp_path: Path, tolerance: dict[str, Any]
+    ) -> None:
         with pytest.raises(
             ft.InvalidArgument,
             match=r"no number|positive, finite|dict in memory: the name 'y' matches no column",
@@ -441,11 +470,15 @@ ROLE_COLUMNS = {
 class TestRoles:
     def asked(self, path: Path) -> set[str]:
         return {
-            c["name"] for c in ft.info(path)["tables"][0]["columns"] if c["bound"] != "lossless"
+            c["name"]
+            for c in ft.info(path)["tables"][0]["columns"]
+            if c["bound"] != "lossless"
         }
 
     @pytest.mark.parametrize("pattern", ["*", "[!z]*", "events/*"])
-    def test_globs_pass_over_ids_weights_and_integers(self, tmp_path: Path, pattern: str) -> None:
+    def test_globs_pass_over_ids_weights_and_integers(
+        self, tmp_path: Path, pattern: str
+    ) -> None:
         ft.compress(ROLE_COLUMNS, tmp_path / "out.ftup", tolerance={pattern: "abs:0.2"})
         assert self.asked(tmp_path / "out.ftup") == {"Jet_pt"}
         back = ft.decompress(tmp_path / "out.ftup")
@@ -465,23 +498,33 @@ class TestRoles:
     def test_a_role_can_be_given(self, tmp_path: Path) -> None:
         selection = ft.Selection(roles={"Jet_*": "weight", "genWeight": "value"})
         ft.compress(
-            ROLE_COLUMNS, tmp_path / "out.ftup", tolerance={"*": "abs:0.2"}, selection=selection
+            ROLE_COLUMNS,
+            tmp_path / "out.ftup",
+            tolerance={"*": "abs:0.2"},
+            selection=selection,
         )
         assert self.asked(tmp_path / "out.ftup") == {"genWeight"}
         assert {
-            c["name"]: c["role"] for c in ft.info(tmp_path / "out.ftup")["tables"][0]["columns"]
+            c["name"]: c["role"]
+            for c in ft.info(tmp_path / "out.ftup")["tables"][0]["columns"]
         }["Jet_pt"] == "weight"
 
     def test_the_last_role_wins(self, tmp_path: Path) -> None:
         ft.compress(
-            ROLE_COLUMNS, tmp_path / "o", selection=ft.Selection(roles={"*": "id", "n": "label"})
+            ROLE_COLUMNS,
+            tmp_path / "o",
+            selection=ft.Selection(roles={"*": "id", "n": "label"}),
         )
-        roles = {c["name"]: c["role"] for c in ft.info(tmp_path / "o")["tables"][0]["columns"]}
+        roles = {
+            c["name"]: c["role"] for c in ft.info(tmp_path / "o")["tables"][0]["columns"]
+        }
         assert roles == dict.fromkeys(ROLE_COLUMNS, "id") | {"n": "label"}
 
     def test_globs_leave_counters_alone(self, tmp_path: Path) -> None:
         ft.compress(
-            {"Jet_pt": [[1.0], []]}, tmp_path / "o", selection=ft.Selection(roles={"*": "label"})
+            {"Jet_pt": [[1.0], []]},
+            tmp_path / "o",
+            selection=ft.Selection(roles={"*": "label"}),
         )
         assert [c["role"] for c in ft.info(tmp_path / "o")["tables"][0]["columns"]] == [
             "counter",
@@ -589,7 +632,12 @@ class TestModel:
                 progress=lambda stage, share, _: told.setdefault(stage, []).append(share)
             ),
         )
-        assert list(told) == ["scan events", "train events", "compress events", "verify events"]
+        assert list(told) == [
+            "scan events",
+            "train events",
+            "compress events",
+            "verify events",
+        ]
         for shares in told.values():
             assert shares == sorted(shares)
             assert (shares[0] >= 0, shares[-1]) == (True, 1.0)
@@ -656,7 +704,9 @@ class TestSameBytes:
         assert ft.info(tmp_path / "out.ftup")["tables"][0]["model_bytes"] > 0
         for start, stop in ((0, 1), (16_000, 17_000), (19_999, 20_000), (5, 12_345)):
             part = ft.decompress(
-                tmp_path / "out.ftup", entries=(start, stop), resources=ft.Resources(workers=2)
+                tmp_path / "out.ftup",
+                entries=(start, stop),
+                resources=ft.Resources(workers=2),
             )
             for name in whole.fields:
                 assert_same_bits(part[name], whole[name][start:stop])
@@ -666,7 +716,9 @@ class TestSameBytes:
             code = TRAIN_AND_COMPRESS.format(
                 folders=FOLDERS, path=str(tmp_path / "out.ftup"), seed=seed
             )
-            return run_python(code, OMP_NUM_THREADS=str(threads), NUMBA_NUM_THREADS=str(threads))
+            return run_python(
+                code, OMP_NUM_THREADS=str(threads), NUMBA_NUM_THREADS=str(threads)
+            )
 
         first = digest(1, 1)
         assert ft.info(tmp_path / "out.ftup")["tables"][0]["model_bytes"] > 0
@@ -697,7 +749,9 @@ class TestSameBytes:
 
     def test_provenance_holds_neither_path_nor_time(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "secret_name.npz", x=np.arange(50) / 7)
-        ft.compress(tmp_path / "secret_name.npz", tmp_path / "out.ftup", seed=5, effort="fast")
+        ft.compress(
+            tmp_path / "secret_name.npz", tmp_path / "out.ftup", seed=5, effort="fast"
+        )
         with ft.open(tmp_path / "out.ftup") as file:
             description = json.dumps(file.meta)
         assert "secret_name" not in description
@@ -747,7 +801,9 @@ except ft.MissingExtra as error:
     print(error)
 """
         said = run_python(WITHOUT_TORCH.format(work=work))
-        assert said == "training a flow needs the extra 'train': pip install 'flowtuple[train]'"
+        assert (
+            said == "training a flow needs the extra 'train': pip install 'flowtuple[train]'"
+        )
         assert [p.name for p in tmp_path.iterdir()] == ["small.ftup"]
 
 
@@ -755,7 +811,13 @@ class TestCarried:
     def test_strings_and_deeper_nesting(self) -> None:
         events = ak.Array(
             [
-                {"name": "dijet", "tracks": [[1.5, 2.5], []], "maybe": None, "union": 1, "pt": 1.0},
+                {
+                    "name": "dijet",
+                    "tracks": [[1.5, 2.5], []],
+                    "maybe": None,
+                    "union": 1,
+                    "pt": 1.0,
+                },
                 {"name": "Z → µµ", "tracks": [], "maybe": 2.0, "union": "two", "pt": 2.0},
             ]
         )
@@ -779,7 +841,8 @@ class TestCarried:
             "MET_pt": np.float32([4, 5]),
         }
         write_dataset(
-            Dataset("memory", {"Events": Table("Events", columns, 2, data)}), tmp_path / "in.root"
+            Dataset("memory", {"Events": Table("Events", columns, 2, data)}),
+            tmp_path / "in.root",
         )
         ft.compress(tmp_path / "in.root", tmp_path / "out.ftup")
         ft.decompress(tmp_path / "out.ftup", tmp_path / "out.root")
@@ -828,14 +891,19 @@ class TestHardlyAnything:
     @pytest.mark.parametrize("suffix", [".root", ".npz", ".parquet", ".h5"])
     def test_works(self, columns: dict[str, Any], suffix: str, tmp_path: Path) -> None:
         is_text = "s" in columns
-        ft.compress(columns, tmp_path / "out.ftup", tolerance={} if is_text else {"*": "rel:1e-3"})
+        ft.compress(
+            columns, tmp_path / "out.ftup", tolerance={} if is_text else {"*": "rel:1e-3"}
+        )
         ft.decompress(tmp_path / "out.ftup", tmp_path / f"out{suffix}")
         back = ft.decompress(tmp_path / "out.ftup")
         assert all(c.violations == 0 for c in ft.verify(columns, tmp_path / "out.ftup"))
         assert back.fields == list(columns)
         for name, values in columns.items():
             assert len(back[name]) == len(values)
-            assert is_text or ak.to_packed(back[name]).type.content == ak.Array(values).type.content
+            assert (
+                is_text
+                or ak.to_packed(back[name]).type.content == ak.Array(values).type.content
+            )
 
     def test_result(self, tmp_path: Path) -> None:
         result = ft.compress({"x": np.float32([1, 2, 3])}, tmp_path / "out.ftup")
@@ -845,14 +913,18 @@ class TestHardlyAnything:
         assert ft.compress({"x": np.empty(0)}, tmp_path / "none.ftup").bits_per_value == 0
 
     @pytest.mark.parametrize("call", [ft.compress, ft.train])
-    def test_arguments_are_checked_first(self, tmp_path: Path, call: Callable[..., Any]) -> None:
+    def test_arguments_are_checked_first(
+        self, tmp_path: Path, call: Callable[..., Any]
+    ) -> None:
         with pytest.raises(
             ft.InvalidArgument, match="effort 'all' is not one of fast, default, best"
         ):
             call(tmp_path / "missing.root", tmp_path / "out", effort="all")
         with pytest.raises(ft.InvalidArgument, match="seed -1 is not a whole number from 0"):
             call(tmp_path / "missing.root", tmp_path / "out", seed=-1)
-        with pytest.raises(ft.InvalidArgument, match=r"out.NPZ: has the suffix of another format"):
+        with pytest.raises(
+            ft.InvalidArgument, match=r"out.NPZ: has the suffix of another format"
+        ):
             call(tmp_path / "missing.root", tmp_path / "out.NPZ")
 
 
@@ -870,12 +942,17 @@ class TestModelAndBounds:
     def test_the_same_bounds_again(self, trained: Path, tmp_path: Path) -> None:
         data = {"x": np.arange(9) / 3, "n": np.arange(9)}
         ft.compress(
-            data, tmp_path / "o.ftup", tolerance={"x": "bits:10", "n": "abs:3.0"}, model=trained
+            data,
+            tmp_path / "o.ftup",
+            tolerance={"x": "bits:10", "n": "abs:3.0"},
+            model=trained,
         )
         assert ft.verify(data, tmp_path / "o.ftup")[0].bound == "bits:10"
 
     def test_lossless_is_a_bound_too(self, trained: Path, tmp_path: Path) -> None:
-        with pytest.raises(ft.InvalidArgument, match="fixes bits:10 for column 'x', not lossless"):
+        with pytest.raises(
+            ft.InvalidArgument, match="fixes bits:10 for column 'x', not lossless"
+        ):
             ft.compress(
                 {"x": np.arange(9) / 3, "n": np.arange(9)},
                 tmp_path / "o",
@@ -894,7 +971,8 @@ class TestOddNames:
         data = {"x[0]": np.arange(20) / 7, "x0": np.arange(20) / 7, "n*": np.arange(20)}
         ft.compress(data, tmp_path / "o.ftup", tolerance={"x[0]": "abs:0.5", "n*": "abs:2"})
         asked = {
-            c["name"]: c["asked"] for c in ft.info(tmp_path / "o.ftup")["tables"][0]["columns"]
+            c["name"]: c["asked"]
+            for c in ft.info(tmp_path / "o.ftup")["tables"][0]["columns"]
         }
         assert asked == {"x[0]": "abs:0.5", "x0": "lossless", "n*": "abs:2"}
 
@@ -939,7 +1017,10 @@ class TestVerify:
         events = {"Jet_pt": [[1.0, 2.0], [], [3.0]], "Jet_n": [[1, 2], [], [3]]}
         ft.compress(events, tmp_path / "o.ftup")
         ft.decompress(tmp_path / "o.ftup", tmp_path / "o.root")
-        assert sum(c.violations for c in ft.verify(tmp_path / "o.root", tmp_path / "o.ftup")) == 0
+        assert (
+            sum(c.violations for c in ft.verify(tmp_path / "o.root", tmp_path / "o.ftup"))
+            == 0
+        )
         shifted = {"Jet_pt": [[1.0], [2.0], [3.0]], "Jet_n": [[1], [2], [3]]}
         found = {c.column: c.violations for c in ft.verify(shifted, tmp_path / "o.ftup")}
         assert found == {"n(Jet_pt)": 2, "Jet_pt": 0, "Jet_n": 0}
@@ -955,7 +1036,12 @@ class TestVerify:
                 file.mktree("Events", {"x": "float32"}).extend({"x": np.float32([1, 2])})
                 file["pileup"] = np.array(counts), np.array([0.0, 1.0, 2.0])
         ft.compress(tmp_path / "a.root", tmp_path / "a.ftup")
-        assert sum(c.violations for c in ft.verify(tmp_path / "a.root", tmp_path / "a.ftup")) == 0
+        assert (
+            sum(c.violations for c in ft.verify(tmp_path / "a.root", tmp_path / "a.ftup"))
+            == 0
+        )
         assert {
-            c.column for c in ft.verify(tmp_path / "b.root", tmp_path / "a.ftup") if c.violations
+            c.column
+            for c in ft.verify(tmp_path / "b.root", tmp_path / "a.ftup")
+            if c.violations
         } == {"pileup"}

@@ -32,7 +32,9 @@ def test_small_tables_have_no_forecast() -> None:
 
 def test_noise_gains_nothing() -> None:
     data = {"x": np.random.default_rng(1).random(8000).astype("f4")}
-    assert forecast(open_dataset(data), {"x": "abs:1e-3"})[0].ratio == pytest.approx(1, abs=0.02)
+    assert forecast(open_dataset(data), {"x": "abs:1e-3"})[0].ratio == pytest.approx(
+        1, abs=0.02
+    )
 
 
 def test_unknown_columns_are_refused() -> None:

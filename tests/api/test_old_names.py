@@ -60,14 +60,18 @@ def test_train_with_target_is_train_simulation(tmp_path: Path) -> None:
         pytest.warns(DeprecationWarning, match="is going away"),
         pytest.raises(ft.InvalidArgument, match=r"Jett_|Gen"),
     ):
-        ft.train(EVENTS, tmp_path / "m.flow", target=["Jett_*"], given=["Gen*"], match=["J=G"])
+        ft.train(
+            EVENTS, tmp_path / "m.flow", target=["Jett_*"], given=["Gen*"], match=["J=G"]
+        )
 
 
 def test_train_with_flow_is_train_flow(tmp_path: Path) -> None:
     flow = ft.RowFlow("maf", ft.Shape(1, (8,)), ft.Training(epochs=1))
     ft.train_flow(ft.Weighted(EVENTS, "w"), tmp_path / "new.flow", flow)
     with pytest.warns(DeprecationWarning, match="is going away") as notes:
-        ft.train(EVENTS, tmp_path / "old.flow", flow=flow, weights="w", report=tmp_path / "page")
+        ft.train(
+            EVENTS, tmp_path / "old.flow", flow=flow, weights="w", report=tmp_path / "page"
+        )
     spelled = [str(note.message).partition("write ")[2] for note in notes]
     assert spelled == [
         "Weighted(source, weight=..., mix=...)",

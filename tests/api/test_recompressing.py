@@ -1,4 +1,6 @@
-"""Files compressed again: bounds add up and are said so, what keeps its bound keeps its values, bit for bit."""
+"""Files compressed again: bounds add up and are said so, what keeps its bound keeps its values, bit
+for bit.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ class TestBounds:
                 )
             return
         found = recompress(
-            tmp_path / "fine.ftup", tmp_path / "coarse.ftup", tolerance={"x": f"abs:{coarse!r}"}
+            tmp_path / "fine.ftup",
+            tmp_path / "coarse.ftup",
+            tolerance={"x": f"abs:{coarse!r}"},
         )
         if f"abs:{coarse!r}" == fine:
             assert found.bounds == {}
@@ -90,18 +94,20 @@ class TestBounds:
             Fraction(coarse) + Fraction(float(fine[4:])),
         )
         assert sum_of_both <= Fraction(bound.amount) <= sum_of_both * (1 + Fraction(2) ** -52)
-        assert farthest(ft.decompress(tmp_path / "coarse.ftup")["x"], events["x"]) <= Fraction(
-            bound.amount
-        )
-        assert [c.violations for c in ft.verify({"x": events["x"]}, tmp_path / "coarse.ftup")] == [
-            0
-        ]
+        assert farthest(
+            ft.decompress(tmp_path / "coarse.ftup")["x"], events["x"]
+        ) <= Fraction(bound.amount)
+        assert [
+            c.violations for c in ft.verify({"x": events["x"]}, tmp_path / "coarse.ftup")
+        ] == [0]
 
     def test_said_is_as_far_as_values_may_move(self, tmp_path: Path) -> None:
         """There are values that move by nearly both bounds together, more than by either."""
         x = np.random.default_rng(1).uniform(0, 100, 5000)
         ft.compress({"x": x}, tmp_path / "fine.ftup", tolerance={"x": "abs:0.3"})
-        recompress(tmp_path / "fine.ftup", tmp_path / "coarse.ftup", tolerance={"x": "abs:0.4"})
+        recompress(
+            tmp_path / "fine.ftup", tmp_path / "coarse.ftup", tolerance={"x": "abs:0.4"}
+        )
         distance = farthest(ft.decompress(tmp_path / "coarse.ftup")["x"], x)
         assert Fraction(0.65) < distance <= Fraction(0.3) + Fraction(0.4)
 
@@ -142,9 +148,9 @@ class TestBounds:
         bound = Bound.parse(found.bounds["events/x"])
         assert found.bounds == {"events/x": str(bound), "events/k": "abs:2"}
         assert bound.amount == 0.875
-        assert farthest(ft.decompress(tmp_path / "2.ftup")["x"], made_events()["x"]) <= Fraction(
-            bound.amount
-        )
+        assert farthest(
+            ft.decompress(tmp_path / "2.ftup")["x"], made_events()["x"]
+        ) <= Fraction(bound.amount)
         with ft.File(tmp_path / "2.ftup") as file:
             said = file.meta["provenance"]["bounds"]
         assert said["events/special"] == "rel:0.001, then rel:0.01"
@@ -168,11 +174,23 @@ class TestBounds:
 
     @pytest.mark.parametrize(
         "provenance",
-        [None, [], "x", {"bounds": 3}, {"bounds": {"events/x": 1}}, {"merged": 5}, {"merged": [1]}],
+        [
+            None,
+            [],
+            "x",
+            {"bounds": 3},
+            {"bounds": {"events/x": 1}},
+            {"merged": 5},
+            {"merged": [1]},
+        ],
     )
-    def test_of_a_strange_provenance(self, folder: Path, tmp_path: Path, provenance: Any) -> None:
+    def test_of_a_strange_provenance(
+        self, folder: Path, tmp_path: Path, provenance: Any
+    ) -> None:
         meta, sections, contents = pieces(folder / "fine.ftup")
-        assemble(tmp_path / "strange.ftup", meta | {"provenance": provenance}, sections, contents)
+        assemble(
+            tmp_path / "strange.ftup", meta | {"provenance": provenance}, sections, contents
+        )
         found = recompress(
             tmp_path / "strange.ftup", tmp_path / "out.ftup", tolerance={"x": "abs:0.25"}
         )
@@ -183,7 +201,10 @@ class TestValues:
     def test_stay_without_a_bound(self, folder: Path, tmp_path: Path) -> None:
         found = recompress(folder / "fine.ftup", tmp_path / "same.ftup")
         assert found.bounds == {}
-        assert difference(table_of(tmp_path / "same.ftup"), table_of(folder / "fine.ftup")) is None
+        assert (
+            difference(table_of(tmp_path / "same.ftup"), table_of(folder / "fine.ftup"))
+            is None
+        )
         assert found.result.events == EVENTS
 
     @pytest.mark.parametrize("times", [1, 3])
@@ -210,12 +231,19 @@ class TestValues:
             bound = file.table().lattices["y"].bound
         assert bound.kind == "abs"
         assert (
-            recompress(folder / "fine.ftup", tmp_path / "same.ftup", tolerance={"y": bound}).bounds
+            recompress(
+                folder / "fine.ftup", tmp_path / "same.ftup", tolerance={"y": bound}
+            ).bounds
             == {}
         )
-        assert difference(table_of(tmp_path / "same.ftup"), table_of(folder / "fine.ftup")) is None
+        assert (
+            difference(table_of(tmp_path / "same.ftup"), table_of(folder / "fine.ftup"))
+            is None
+        )
 
-    def test_of_columns_that_no_pattern_matches_stay(self, folder: Path, tmp_path: Path) -> None:
+    def test_of_columns_that_no_pattern_matches_stay(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         recompress(
             folder / "fine.ftup",
             tmp_path / "coarse.ftup",
@@ -248,7 +276,9 @@ class TestValues:
                 == {}
             )
             assert (
-                difference(table_of(tmp_path / "same.ftup"), table_of(tmp_path / "merged.ftup"))
+                difference(
+                    table_of(tmp_path / "same.ftup"), table_of(tmp_path / "merged.ftup")
+                )
                 is None
             )
 
@@ -263,7 +293,10 @@ class TestValues:
         ft.compress({"x": x}, tmp_path / "x.ftup", model=tmp_path / "m.flow")
         assert table_of(tmp_path / "x.ftup")["x"][7] == -999.3
         assert recompress(tmp_path / "x.ftup", tmp_path / "same.ftup").bounds == {}
-        assert difference(table_of(tmp_path / "same.ftup"), table_of(tmp_path / "x.ftup")) is None
+        assert (
+            difference(table_of(tmp_path / "same.ftup"), table_of(tmp_path / "x.ftup"))
+            is None
+        )
 
     @pytest.mark.parametrize("seed", range(6))
     def test_stay_whatever_they_are(self, tmp_path: Path, seed: int) -> None:
@@ -273,7 +306,9 @@ class TestValues:
         ) * 10.0 ** draw.integers(-3, 3, 200)
         mixed = np.where(draw.random(200) < 0.5, values, draw.normal(0, 100, 200))
         kinds = {"abs": "abs:0.3", "rel": "rel:0.02", "std": "std:0.01", "bits": "bits:5"}
-        events = {f"{kind}_{size}": mixed.astype(f"f{size}") for kind in kinds for size in (4, 8)}
+        events = {
+            f"{kind}_{size}": mixed.astype(f"f{size}") for kind in kinds for size in (4, 8)
+        }
         with np.errstate(over="ignore"):
             ft.compress(
                 events,
@@ -281,7 +316,10 @@ class TestValues:
                 tolerance={f"{kind}_*": bound for kind, bound in kinds.items()},
             )
         assert recompress(tmp_path / "x.ftup", tmp_path / "same.ftup").bounds == {}
-        assert difference(table_of(tmp_path / "same.ftup"), table_of(tmp_path / "x.ftup")) is None
+        assert (
+            difference(table_of(tmp_path / "same.ftup"), table_of(tmp_path / "x.ftup"))
+            is None
+        )
 
 
 class TestProvenance:
@@ -289,7 +327,10 @@ class TestProvenance:
         recompress(
             folder / "fine.ftup", tmp_path / "coarse.ftup", tolerance={"x": "abs:0.5"}, seed=4
         )
-        with ft.File(tmp_path / "coarse.ftup") as file, ft.File(folder / "fine.ftup") as first:
+        with (
+            ft.File(tmp_path / "coarse.ftup") as file,
+            ft.File(folder / "fine.ftup") as first,
+        ):
             found = file.meta["provenance"]
             assert found["recompressed"] == first.meta["provenance"]
             assert (found["seed"], found["source"]) == (4, [])
@@ -302,7 +343,9 @@ class TestProvenance:
     def test_of_merged_files_tells_of_all(self, folder: Path, tmp_path: Path) -> None:
         paths = [tmp_path / "0.ftup", tmp_path / "1.ftup"]
         for path, fine in zip(paths, ("abs:0.125", "abs:0.25"), strict=True):
-            ft.compress({"x": made_events()["x"]}, tmp_path / "fine.ftup", tolerance={"x": fine})
+            ft.compress(
+                {"x": made_events()["x"]}, tmp_path / "fine.ftup", tolerance={"x": fine}
+            )
             recompress(tmp_path / "fine.ftup", path, tolerance={"x": "abs:0.5"})
         merge(paths, tmp_path / "merged.ftup")
         found = recompress(
@@ -326,7 +369,10 @@ class TestInputs:
         table = dataset_from_memory(dependent_events(2000, 1)).tables["events"]
         write_model(table, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
         ft.compress(
-            dependent_events(300, 2), tmp_path / "x.ftup", model=tmp_path / "m.flow", model_ref=True
+            dependent_events(300, 2),
+            tmp_path / "x.ftup",
+            model=tmp_path / "m.flow",
+            model_ref=True,
         )
         with pytest.raises(InvalidArgument, match=r"x\.ftup: needs the model .*`model=`"):
             recompress(tmp_path / "x.ftup", tmp_path / "y.ftup")
@@ -353,11 +399,15 @@ class TestInputs:
         with ft.File(tmp_path / "y.ftup") as file:
             assert file.table().external == {"a"}
         assert (
-            ft.decompress(tmp_path / "y.ftup", given=events)["a"].to_list() == events["a"].tolist()
+            ft.decompress(tmp_path / "y.ftup", given=events)["a"].to_list()
+            == events["a"].tolist()
         )
         with pytest.raises(InvalidArgument, match="'a'"):
             recompress(
-                tmp_path / "x.ftup", tmp_path / "y.ftup", given=events, tolerance={"a": "abs:0.1"}
+                tmp_path / "x.ftup",
+                tmp_path / "y.ftup",
+                given=events,
+                tolerance={"a": "abs:0.1"},
             )
 
     @pytest.mark.parametrize(
@@ -374,7 +424,9 @@ class TestInputs:
         ],
         ids=["column", "bound", "opaque", "effort", "seed"],
     )
-    def test_errors(self, folder: Path, tmp_path: Path, more: dict[str, Any], message: str) -> None:
+    def test_errors(
+        self, folder: Path, tmp_path: Path, more: dict[str, Any], message: str
+    ) -> None:
         with pytest.raises(InvalidArgument, match=message):
             recompress(folder / "fine.ftup", tmp_path / "out.ftup", **more)
         assert not list(tmp_path.iterdir())
@@ -382,10 +434,13 @@ class TestInputs:
     def test_no_events(self, folder: Path, tmp_path: Path) -> None:
         ft.train({"x": np.arange(3)}, tmp_path / "m.flow")
         with pytest.raises(
-            InvalidArgument, match=r"m\.flow: is a model and holds no events to compress again"
+            InvalidArgument,
+            match=r"m\.flow: is a model and holds no events to compress again",
         ):
             recompress(tmp_path / "m.flow", tmp_path / "out.ftup")
-        with pytest.raises(InvalidArgument, match=r"out\.root: has the suffix of another format"):
+        with pytest.raises(
+            InvalidArgument, match=r"out\.root: has the suffix of another format"
+        ):
             recompress(folder / "fine.ftup", tmp_path / "out.root")
 
     def test_damage(self, folder: Path, tmp_path: Path) -> None:
@@ -416,8 +471,8 @@ def test_command(
     assert run(0, source, "-o", target, "-t", "x=abs:0.5").endswith(
         "events/x: now within abs:0.625 of its original\n"
     )
-    assert json.loads(run(0, source, "-o", target, "-t", "x=rel:0.5", "--json"))["bounds"] == {
-        "events/x": "abs:0.125, then rel:0.5"
-    }
+    assert json.loads(run(0, source, "-o", target, "-t", "x=rel:0.5", "--json"))[
+        "bounds"
+    ] == {"events/x": "abs:0.125, then rel:0.5"}
     assert run(2, source, "-o", target, "-t", "z=abs:0.5").count("\n") == 1
     assert run(2, source, "-o", target, "--memory", "5MB").count("\n") == 1

@@ -1,4 +1,6 @@
-"""Snapped events are those that a file gives back, bit for bit, and stay where they are when they are stored again."""
+"""Snapped events are those that a file gives back, bit for bit, and stay where they are when they
+are stored again.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,8 @@ class TestAsStored:
     def test_any_table(self, tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> None:
         folder = tmp_path_factory.getbasetemp()
         assert_same(
-            ft.snap(drawn.columns, drawn.tolerance), stored(drawn.columns, folder, drawn.tolerance)
+            ft.snap(drawn.columns, drawn.tolerance),
+            stored(drawn.columns, folder, drawn.tolerance),
         )
 
     def test_longer_than_a_step_of_reading(
@@ -100,12 +103,17 @@ class TestAsStored:
     ) -> None:
         monkeypatch.setattr(plan, "MIN_ROWS", 10**6)  # no network is trained on so few values
         events = {"x": np.random.default_rng(3).normal(0, np.linspace(1, 9, 70_000))}
-        assert_same(ft.snap(events, {"x": "std:1e-3"}), stored(events, tmp_path, {"x": "std:1e-3"}))
+        assert_same(
+            ft.snap(events, {"x": "std:1e-3"}), stored(events, tmp_path, {"x": "std:1e-3"})
+        )
 
     def test_columns_on_a_common_grid(self, tmp_path: Path) -> None:
         random = np.random.default_rng(2)
         a = random.normal(0, 10, 2000)
-        events = {"a": a, "b": np.where(random.random(2000) < 0.7, a, random.normal(0, 20, 2000))}
+        events = {
+            "a": a,
+            "b": np.where(random.random(2000) < 0.7, a, random.normal(0, 20, 2000)),
+        }
         snapped = ft.snap(events, {"*": "std:1e-2"})
         assert_same(snapped, stored(events, tmp_path, {"*": "std:1e-2"}))
         shared = events["a"] == events["b"]
@@ -119,7 +127,9 @@ class TestAsStored:
                     "x": random.normal(0, 1, rows).astype("float32"),
                     "run": np.arange(rows),
                 }
-                file.mktree(tree, {name: b.dtype for name, b in branches.items()}).extend(branches)
+                file.mktree(tree, {name: b.dtype for name, b in branches.items()}).extend(
+                    branches
+                )
         assert list(ft.snap(tmp_path / "in.root")) == ["Events", "Runs"]
         for source in (tmp_path / "in.root", f"{tmp_path / 'in.root'}:Events"):
             tolerance = {"x": "abs:0.1"}
@@ -131,13 +141,20 @@ class TestAsStored:
 
     @pytest.mark.parametrize("kind", [dict, ak.Array, pd.DataFrame])
     def test_memory(self, kind: Any, tmp_path: Path) -> None:
-        source = kind({"x": np.array([1.26, -0.0, np.nan]), "n": np.array([1, 2, 3], "uint8")})
-        assert_same(ft.snap(source, {"x": "abs:0.1"}), stored(source, tmp_path, {"x": "abs:0.1"}))
+        source = kind(
+            {"x": np.array([1.26, -0.0, np.nan]), "n": np.array([1, 2, 3], "uint8")}
+        )
+        assert_same(
+            ft.snap(source, {"x": "abs:0.1"}), stored(source, tmp_path, {"x": "abs:0.1"})
+        )
 
     def test_the_lattices_of_a_model(self, tmp_path: Path) -> None:
         events = {"x": np.random.default_rng(6).normal(0, 3, 500)}
         ft.train(
-            {"x": events["x"] / 2}, tmp_path / "m.flow", tolerance={"x": "std:0.1"}, effort="fast"
+            {"x": events["x"] / 2},
+            tmp_path / "m.flow",
+            tolerance={"x": "std:0.1"},
+            effort="fast",
         )
         snapped = ft.snap(events, model=tmp_path / "m.flow")
         assert_same(snapped, stored(events, tmp_path, model=tmp_path / "m.flow"))
@@ -152,10 +169,13 @@ class TestAsStored:
     @pytest.mark.parametrize(
         ("name", "some"), [("uproot-HZZ.root", "*_P[xy]"), ("Zee_Run2011A.csv", "eta*")]
     )
-    def test_a_real_file(self, name: str, some: str, shared_data: Path, tmp_path: Path) -> None:
+    def test_a_real_file(
+        self, name: str, some: str, shared_data: Path, tmp_path: Path
+    ) -> None:
         tolerance = {"*": "rel:1e-3", some: "std:1e-3"}
         assert_same(
-            ft.snap(shared_data / name, tolerance), stored(shared_data / name, tmp_path, tolerance)
+            ft.snap(shared_data / name, tolerance),
+            stored(shared_data / name, tmp_path, tolerance),
         )
 
     def test_mistakes_are_those_of_compress(self) -> None:
@@ -169,7 +189,11 @@ class TestAsStored:
             "print('torch' in sys.modules)"
         )
         done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=True,
         )
         assert done.stdout == "False\n"
 
@@ -179,7 +203,9 @@ class TestAgain:
     @settings(max_examples=300)
     def test_nothing_moves(self, drawn: Drawn) -> None:
         bounds = {
-            name: bound for name, bound in drawn.tolerance.items() if not bound.startswith("std")
+            name: bound
+            for name, bound in drawn.tolerance.items()
+            if not bound.startswith("std")
         }
         once = ft.snap(drawn.columns, bounds)
         assert_same(ft.snap(once, bounds), once)
@@ -196,12 +222,15 @@ class TestAgain:
         }
         once = stored(drawn.columns, folder, bounds)
         found = {
-            c["name"]: c["bound"] for c in ft.info(folder / "out.ftup")["tables"][0]["columns"]
+            c["name"]: c["bound"]
+            for c in ft.info(folder / "out.ftup")["tables"][0]["columns"]
         }
         assert_same(ft.snap(once, {name: found[name] for name in bounds}), once)
 
     def test_many_repeated_values_beside_a_crowded_end(self) -> None:
-        """The values brought to the low end are the most frequent then, and leave the 40 repeated ones alone."""
+        """The values brought to the low end are the most frequent then, and leave the 40 repeated
+        ones alone.
+        """
         random = np.random.default_rng(0)
         x = random.normal(0, 100, 20_000)
         place = random.permutation(len(x))

@@ -20,7 +20,15 @@ from typer.testing import CliRunner
 import flowtuple as ft
 from flowtuple.batch.cluster import connected, workers_of
 from flowtuple.batch.histograms import compare_histograms
-from flowtuple.batch.jobs import Compress, Decompress, Examine, Sample, Score, Simulate, Verify
+from flowtuple.batch.jobs import (
+    Compress,
+    Decompress,
+    Examine,
+    Sample,
+    Score,
+    Simulate,
+    Verify,
+)
 from flowtuple.batch.manifest import Manifest, Record, opened
 from flowtuple.batch.moments import Moments
 from flowtuple.batch.run import run
@@ -81,7 +89,14 @@ class TestTasks:
         self, folder: Path, sources: list[str]
     ) -> None:
         names = [task.name for task in plan(sources, Path("out"), ".ftup")]
-        assert names == ["a/0.ftup", "a/2.ftup", "a/4.ftup", "b/1.ftup", "b/3.ftup", "b/5.ftup"]
+        assert names == [
+            "a/0.ftup",
+            "a/2.ftup",
+            "a/4.ftup",
+            "b/1.ftup",
+            "b/3.ftup",
+            "b/5.ftup",
+        ]
 
     def test_one_file_and_a_tree(self) -> None:
         here = Path.cwd()
@@ -105,7 +120,10 @@ class TestTasks:
 
     def test_addresses(self) -> None:
         urls = ["root://a.cern.ch//store/x/1.root", "root://a.cern.ch//store/y/1.root"]
-        assert [task.name for task in plan(urls, Path("out"), ".ftup")] == ["x/1.ftup", "y/1.ftup"]
+        assert [task.name for task in plan(urls, Path("out"), ".ftup")] == [
+            "x/1.ftup",
+            "y/1.ftup",
+        ]
 
     @pytest.mark.parametrize(
         ("inputs", "message"),
@@ -128,13 +146,17 @@ class TestManifest:
         manifest.add(Record("x", "x.root", "key", reason="no room"))
         assert not Manifest(tmp_path, "job").is_done("x", "key", tmp_path / "x")
         manifest.add(
-            Record("x", "x.root", "key", nbytes=4, written=(tmp_path / "x").stat().st_mtime_ns)
+            Record(
+                "x", "x.root", "key", nbytes=4, written=(tmp_path / "x").stat().st_mtime_ns
+            )
         )
         again = Manifest(tmp_path, "job")
         assert again.is_done("x", "key", tmp_path / "x")
         assert not again.is_done("x", "another", tmp_path / "x")
         os.utime(tmp_path / "x", ns=(1, 1))
-        assert not again.is_done("x", "key", tmp_path / "x")  # as large, and written by another run
+        assert not again.is_done(
+            "x", "key", tmp_path / "x"
+        )  # as large, and written by another run
         (tmp_path / "x").write_bytes(b"123")
         assert not again.is_done("x", "key", tmp_path / "x")
 
@@ -155,7 +177,9 @@ class TestManifest:
 
     def test_another_file_of_that_name_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "job.jsonl").write_text("hello\nworld\n")
-        with pytest.raises(InvalidArgument, match=r"job.jsonl: line 1 is no record of a task"):
+        with pytest.raises(
+            InvalidArgument, match=r"job.jsonl: line 1 is no record of a task"
+        ):
             Manifest(tmp_path, "job")
 
 
@@ -187,12 +211,16 @@ class TestHere:
         run(job(folder), tasks, tmp_path)
         assert run(Compress(str(folder / "m.flow"), refer=True), tasks, tmp_path).skipped == 0
 
-    def test_another_source_under_the_name_is_done(self, folder: Path, tmp_path: Path) -> None:
+    def test_another_source_under_the_name_is_done(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         sources = [folder / "data" / name for name in ("a/0.parquet", "b/1.parquet")]
         for source in sources:
             assert (
                 run(
-                    job(folder), [Task("x.ftup", str(source), str(tmp_path / "x.ftup"))], tmp_path
+                    job(folder),
+                    [Task("x.ftup", str(source), str(tmp_path / "x.ftup"))],
+                    tmp_path,
                 ).skipped
                 == 0
             )
@@ -213,9 +241,9 @@ class TestHere:
         damaged[len(damaged) // 2] ^= 1
         path.write_bytes(damaged)
         for looking, what in ((Verify(), tasks), (Examine(), compressed)):
-            assert [name.removesuffix(".ftup") for name in run(looking, what, tmp_path).failed] == [
-                "a/2"
-            ]
+            assert [
+                name.removesuffix(".ftup") for name in run(looking, what, tmp_path).failed
+            ] == ["a/2"]
 
     def test_a_task_without_an_output_has_failed(self, tmp_path: Path) -> None:
         summary = run(Idle(), [Task("x", "x.root", str(tmp_path / "x"))], tmp_path)
@@ -226,7 +254,9 @@ class TestHere:
         model = str(folder / "m.flow")
         for size in (100, 150):
             assert (
-                run(Sample(model, seed=3), parts(250, size, tmp_path, ".parquet"), tmp_path).skipped
+                run(
+                    Sample(model, seed=3), parts(250, size, tmp_path, ".parquet"), tmp_path
+                ).skipped
                 == 0
             )
         whole = ft.sample(model, 250, seed=3)["MET_pt"].tolist()
@@ -239,7 +269,9 @@ class TestHere:
     def test_a_model_that_is_not_there(self, sources: list[str], tmp_path: Path) -> None:
         with pytest.raises(InvalidArgument, match=r"nomodel.flow: no such file"):
             run(
-                Compress(str(tmp_path / "nomodel.flow")), plan(sources, tmp_path, ".ftup"), tmp_path
+                Compress(str(tmp_path / "nomodel.flow")),
+                plan(sources, tmp_path, ".ftup"),
+                tmp_path,
             )
 
     def test_there_and_back(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
@@ -292,7 +324,9 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_each_simulated_file_has_random_numbers_of_its_own(generated: Path, tmp_path: Path) -> None:
+def test_each_simulated_file_has_random_numbers_of_its_own(
+    generated: Path, tmp_path: Path
+) -> None:
     tasks = plan([str(generated / "?.parquet")], tmp_path / "out", ".root")
     assert run(Simulate(str(generated / "m.flow"), seed=1), tasks, tmp_path / "out").done == 2
 
@@ -331,14 +365,20 @@ class TestHistograms:
         assert found["Jet_pt"].p_value > 1e-3
         assert found["MET_pt"].moments[0].count == FILES * 600
 
-    def test_p_values_are_even_where_events_repeat_their_entries(self, tmp_path: Path) -> None:
+    def test_p_values_are_even_where_events_repeat_their_entries(
+        self, tmp_path: Path
+    ) -> None:
         """Objects of an event are alike: counted as independent they would give p-values near 0."""
         draw, found = np.random.default_rng(1), []
         for k in range(60):
             for name in "ab":
                 x = draw.normal(size=400)
-                ft.api.write(ak.Array({"x": [[v] * 4 for v in x]}), tmp_path / f"{name}{k}.npz")
-            tasks = [plan([str(tmp_path / f"{name}{k}.npz")], tmp_path, ".json") for name in "ab"]
+                ft.api.write(
+                    ak.Array({"x": [[v] * 4 for v in x]}), tmp_path / f"{name}{k}.npz"
+                )
+            tasks = [
+                plan([str(tmp_path / f"{name}{k}.npz")], tmp_path, ".json") for name in "ab"
+            ]
             found.append(compare_histograms(*tasks)[0].p_value)
         assert 0.3 < np.mean(found) < 0.7
         assert np.mean(np.array(found) < 0.05) < 0.2
@@ -356,7 +396,9 @@ class TestHistograms:
             plan([str(tmp_path / f"{n}.parquet")], tmp_path, ".json")
             for n in ("full", "other", "none")
         )
-        with_none, without = (compare_histograms(part, other)[0] for part in ([*none, *full], full))
+        with_none, without = (
+            compare_histograms(part, other)[0] for part in ([*none, *full], full)
+        )
         assert with_none.to_json() == without.to_json()
 
     def test_two_trees_are_not_added_up(self, tmp_path: Path) -> None:
@@ -426,7 +468,10 @@ class TestOnDask:
             run(job(folder), tasks, tmp_path, new)
             jobs = [
                 (Verify(), tasks),
-                (Decompress(), plan([str(tmp_path / "*" / "*.ftup")], tmp_path / "back", ".root")),
+                (
+                    Decompress(),
+                    plan([str(tmp_path / "*" / "*.ftup")], tmp_path / "back", ".root"),
+                ),
                 (Sample(model), parts(20, 10, tmp_path / "drawn", ".root")),
                 (Score(model), plan(sources, tmp_path / "scores", ".parquet")),
                 (
@@ -438,7 +483,9 @@ class TestOnDask:
                 summary = run(what, many, tmp_path / type(what).__name__, new)
                 assert (summary.done, dict(summary.failed)) == (len(many), {})
             loaded = new.run(
-                lambda: sorted({"torch", "zuko", "matplotlib", "dask_awkward"} & set(sys.modules))
+                lambda: sorted(
+                    {"torch", "zuko", "matplotlib", "dask_awkward"} & set(sys.modules)
+                )
             )
         assert set(map(tuple, loaded.values())) == {()}
 
@@ -447,10 +494,14 @@ class TestOnDask:
         summary = run(Fragile(str(tmp_path), "7.txt"), tasks, tmp_path, client)
         assert (tmp_path / "killed").exists()
         assert (summary.done, dict(summary.failed)) == (20, {})
-        lines = [json.loads(line) for line in (tmp_path / "fragile.jsonl").read_text().splitlines()]
+        lines = [
+            json.loads(line) for line in (tmp_path / "fragile.jsonl").read_text().splitlines()
+        ]
         assert sorted(line["task"] for line in lines) == sorted(task.name for task in tasks)
 
-    def test_samples_are_compared(self, client: Any, sources: list[str], tmp_path: Path) -> None:
+    def test_samples_are_compared(
+        self, client: Any, sources: list[str], tmp_path: Path
+    ) -> None:
         tasks = plan(sources, tmp_path, ".json")
         found = compare_histograms(tasks[:3], tasks[3:], (), client)
         assert [d.to_json() for d in found] == [
@@ -473,7 +524,9 @@ def test_numbers_of_workers_that_are_none(text: str) -> None:
 def test_addresses_that_are_none(text: str) -> None:
     pytest.importorskip("distributed")
     with (
-        pytest.raises(InvalidArgument, match=f"`cluster=` {text}: is no address; write local:N"),
+        pytest.raises(
+            InvalidArgument, match=f"`cluster=` {text}: is no address; write local:N"
+        ),
         connected(text),
     ):
         pass
@@ -483,7 +536,9 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
     pytest.importorskip("distributed")
     monkeypatch.setattr("flowtuple.batch.cluster._PATIENCE", 1)
     with (
-        pytest.raises(InvalidArgument, match=r"`cluster=` tcp://127.0.0.1:9: no scheduler answers"),
+        pytest.raises(
+            InvalidArgument, match=r"`cluster=` tcp://127.0.0.1:9: no scheduler answers"
+        ),
         connected("tcp://127.0.0.1:9"),
     ):
         pass
@@ -500,10 +555,14 @@ class TestCommands:
     ) -> None:
         model = folder / "m.flow"
         assert (
-            call("compress", *sources, "-o", "packed", "--model", model, "--dask", "serial").stdout
+            call(
+                "compress", *sources, "-o", "packed", "--model", model, "--dask", "serial"
+            ).stdout
             == "packed: 6 files done\n"
         )
-        again = call("compress", *sources, "-o", "packed", "--model", model, "--dask", "serial")
+        again = call(
+            "compress", *sources, "-o", "packed", "--model", model, "--dask", "serial"
+        )
         assert again.stdout == "packed: 6 files done, 6 of them before\n"
         assert (
             call("verify", *sources, "packed", "--dask", "serial").stdout
@@ -511,7 +570,9 @@ class TestCommands:
         )
         assert call("verify", "packed", "--dask", "serial").stdout == "packed: 6 files done\n"
         assert (
-            call("decompress", "packed/*/*.ftup", "-o", "back/*.npz", "--dask", "serial").stdout
+            call(
+                "decompress", "packed/*/*.ftup", "-o", "back/*.npz", "--dask", "serial"
+            ).stdout
             == "back: 6 files done\n"
         )
         assert len(list((tmp_path / "back").rglob("*.npz"))) == FILES
@@ -528,7 +589,9 @@ class TestCommands:
         compared = call("compare", *sources, *sources, "--dask", "serial", "--json")
         assert {d["p_value"] for d in json.loads(compared.stdout)} == {1.0}
 
-    def test_a_file_that_fails_is_named(self, call: Any, folder: Path, tmp_path: Path) -> None:
+    def test_a_file_that_fails_is_named(
+        self, call: Any, folder: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "bad.parquet").write_bytes(b"no Parquet")
         source = folder / "data" / "a" / "0.parquet"
         ended = call(
@@ -550,7 +613,10 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("words", "option"),
         [
-            (["compress", "x.root", "-o", "out", "--model", "m.flow", "--seed", "1"], "--seed"),
+            (
+                ["compress", "x.root", "-o", "out", "--model", "m.flow", "--seed", "1"],
+                "--seed",
+            ),
             (
                 ["compress", "x.root", "-o", "out", "--model", "m.flow", "--given", "Gen*"],
                 "--given",
@@ -568,7 +634,9 @@ class TestCommands:
     ) -> None:
         ended = call(*words, "--dask", "serial")
         assert isinstance(ended.exception, InvalidArgument)
-        assert str(ended.exception) == f"{option} does not go with --dask; leave out one of them"
+        assert (
+            str(ended.exception) == f"{option} does not go with --dask; leave out one of them"
+        )
         assert not list(tmp_path.iterdir())
 
     def test_without_a_model(self, call: Any) -> None:

@@ -34,7 +34,8 @@ def events(seed: int) -> ak.Array:
     }
     columns |= {f"q{k}": draw.normal(size=n) for k in range(20)}
     jets = {
-        f"Jet_{name}": ak.unflatten(x.astype(np.float32), counts) for name, x in columns.items()
+        f"Jet_{name}": ak.unflatten(x.astype(np.float32), counts)
+        for name, x in columns.items()
     }
     return ak.Array(jets | {"MET_pt": draw.exponential(20, EVENTS)})
 
@@ -53,7 +54,9 @@ def dijet_masses(jets: Any, library: Any) -> Any:
     first, second = (
         {q: two[f"Jet_{q}"][:, k] for q in ("pt", "eta", "phi", "mass")} for k in (0, 1)
     )
-    energy = [np.sqrt((j["pt"] * np.cosh(j["eta"])) ** 2 + j["mass"] ** 2) for j in (first, second)]
+    energy = [
+        np.sqrt((j["pt"] * np.cosh(j["eta"])) ** 2 + j["mass"] ** 2) for j in (first, second)
+    ]
     momentum = [
         (j["pt"] * np.cos(j["phi"]), j["pt"] * np.sin(j["phi"]), j["pt"] * np.sinh(j["eta"]))
         for j in (first, second)
@@ -100,7 +103,9 @@ def test_partitions_are_chunks(folder: Path, tmp_path: Path) -> None:
 
 
 def test_only_a_number_of_events(folder: Path) -> None:
-    assert dask_awkward.num(from_flowtuple(folder / "0.ftup").Jet_pt, axis=0).compute() == EVENTS
+    assert (
+        dask_awkward.num(from_flowtuple(folder / "0.ftup").Jet_pt, axis=0).compute() == EVENTS
+    )
 
 
 def test_names_with_dots(tmp_path: Path) -> None:
@@ -123,7 +128,10 @@ def test_files_of_other_types(tmp_path: Path) -> None:
 
 
 def test_some_columns(folder: Path) -> None:
-    assert from_flowtuple(folder / "0.ftup", columns=["Jet_p*"]).fields == ["Jet_pt", "Jet_phi"]
+    assert from_flowtuple(folder / "0.ftup", columns=["Jet_p*"]).fields == [
+        "Jet_pt",
+        "Jet_phi",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +145,8 @@ def test_files_that_do_not_fit(
     folder: Path, tmp_path: Path, names: list[str], message: str
 ) -> None:
     ft.compress({"Jet_pt": [[1.0]], "MET_pt": [2.0]}, tmp_path / "other.ftup")
-    paths = [str(folder / name) if name != "other.ftup" else str(tmp_path / name) for name in names]
+    paths = [
+        str(folder / name) if name != "other.ftup" else str(tmp_path / name) for name in names
+    ]
     with pytest.raises(InvalidArgument, match=message):
         from_flowtuple(paths)

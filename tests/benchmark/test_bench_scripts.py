@@ -1,4 +1,6 @@
-"""The commands that the docs take figures of reference methods from: each runs, on few made-up rows, to its last line."""
+"""The commands that the docs take figures of reference methods from: each runs, on few made-up
+rows, to its last line.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ CLASSICAL = sum(map(is_available, (SZ3, ZFP)))  # beside those that are always t
 
 @dataclass(frozen=True)
 class Case:
-    """One command: its options, where each of its tables begins and how many rows that has, and the files of -o."""
+    """One command: its options, where each of its tables begins and how many rows that has, and the
+    files of -o.
+    """
 
     name: str
     command: str
@@ -65,7 +69,12 @@ CASES = (
         {"N | R file | R codes": 2},
         ("error.png", "ratio.json", "ratio.png"),
     ),
-    Case("latent", "repeats", "--models 2 --epochs 1 --sets 2", {"model | test set | R file": 4}),
+    Case(
+        "latent",
+        "repeats",
+        "--models 2 --epochs 1 --sets 2",
+        {"model | test set | R file": 4},
+    ),
     Case(
         "latent",
         "response",
@@ -164,7 +173,9 @@ def test_a_command_prints_its_tables(
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_infinite_error_is_the_largest_and_in_no_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_infinite_error_is_the_largest_and_in_no_mean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.syspath_prepend(str(BENCH))
     figures = importlib.import_module("latent").response_figures
     x = np.array([[1.0, 0.0], [2.0, 1.0], [3.0, 2.0], [4.0, 5.0]])

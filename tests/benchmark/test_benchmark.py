@@ -1,4 +1,6 @@
-"""Codecs side by side: every codec comes back within its bound, and what `flowtuple bench` says is what was measured."""
+"""Codecs side by side: every codec comes back within its bound, and what `flowtuple bench` says is
+what was measured.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ BOUNDS = ["lossless", "abs:0.05", "rel:1e-3", "rel:0.3", "std:1e-2", "bits:7"]
 
 
 def made_tables(events: int = 400) -> list[Table]:
-    """Two tables: ragged collections with a visible and a hidden counter, every special value, integers, booleans, arrays."""
+    """Two tables: ragged collections with a visible and a hidden counter, every special value,
+    integers, booleans, arrays.
+    """
     draw = np.random.default_rng(3)
     counts = draw.integers(0, 4, events)
     total = int(counts.sum())
@@ -69,7 +73,9 @@ def made_tables(events: int = 400) -> list[Table]:
         "constant": np.full(events, 2.5, "f4"),
     }
     counters = {"Jet_pt": "nJet", "Jet_flavour": "nJet"}
-    runs = table_from_awkward("Runs", ak.Array({"run": np.uint32([1, 2]), "sumw": [0.5, np.nan]}))
+    runs = table_from_awkward(
+        "Runs", ak.Array({"run": np.uint32([1, 2]), "sumw": [0.5, np.nan]})
+    )
     return [table_from_awkward("Events", ak.Array(fields), counters=counters), runs]
 
 
@@ -88,7 +94,9 @@ def installed(name: str) -> TableCodec:
 
 @pytest.mark.parametrize("bound", BOUNDS)
 @pytest.mark.parametrize("name", CODECS)
-def test_every_codec_comes_back_within_its_bound(name: str, bound: str, tmp_path: Path) -> None:
+def test_every_codec_comes_back_within_its_bound(
+    name: str, bound: str, tmp_path: Path
+) -> None:
     codec, described = installed(name), made_layouts(TABLES, bound)
     path = tmp_path / f"out{codec.suffix}"
     codec.load()
@@ -99,9 +107,10 @@ def test_every_codec_comes_back_within_its_bound(name: str, bound: str, tmp_path
         f"{name} at {bound}: {violations} outside, worst {worst}"
     )
     if codec.promise == "lossless" or bound == "lossless":
-        assert [difference(a, b) for a, b in zip(TABLES, decoded, strict=True)] == [None, None], (
-            name
-        )
+        assert [difference(a, b) for a, b in zip(TABLES, decoded, strict=True)] == [
+            None,
+            None,
+        ], name
         assert worst == 0
 
 
@@ -163,7 +172,9 @@ def test_the_smaller_of_two_grids_is_kept() -> None:
     both = [plain, grids._on_cells(values, bound, cells)]
     assert len(QUANTISE_PCODEC.compress(values, bound)) == min(map(len, both))
     for data in both:
-        assert bound.holds(values, QUANTISE_PCODEC.decompress(data, values.dtype, bound)).all()
+        assert bound.holds(
+            values, QUANTISE_PCODEC.decompress(data, values.dtype, bound)
+        ).all()
 
 
 def test_exceptions_are_stored_only_where_needed() -> None:
@@ -228,7 +239,9 @@ def shared_definition() -> ModuleType:
 def test_quantise_pcodec_is_the_one_defined(
     shared_data: Path, tmp_path: Path, name: str, kind: str, amount: float
 ) -> None:
-    """Container and exceptions cost at most half a percent; under `rel` a smaller grid may win that back."""
+    """Container and exceptions cost at most half a percent; under `rel` a smaller grid may win that
+    back.
+    """
     module = shared_definition()
     expected = module.rival_bytes(module.columns(str(shared_data / name)), **{kind: amount})
     tables, _ = numeric_tables(open_dataset(shared_data / name))
@@ -244,7 +257,10 @@ def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "nano.root"
     draw = np.random.default_rng(5)
     with uproot.recreate(path) as file:
-        branches = {"MET_pt": draw.exponential(20, 300).astype("f4"), "run": np.full(300, 7, "u4")}
+        branches = {
+            "MET_pt": draw.exponential(20, 300).astype("f4"),
+            "run": np.full(300, 7, "u4"),
+        }
         file.mktree("Events", {"MET_pt": "float32", "run": "uint32"}).extend(branches)
         file.mktree("Runs", {"sumw": "float64"}).extend({"sumw": [0.5, 1.5]})
     return path
@@ -335,7 +351,12 @@ BAD_REQUESTS = {
     "no codec": (["--codecs", ""], "no codec ''", "there are: gzip-9"),
     "bound": (["--scan", "std:1e-3,1e-2"], "--scan 'std:1e-3,1e-2'", "'1e-2' does not parse"),
     "tolerance": (["-t", "*=rel"], "--tolerance '*=rel'", "rel:1e-3"),
-    "column": (["-t", "MET=rel:1e-3"], "nano.root: ", "'MET' matches no column", "nearest: MET_pt"),
+    "column": (
+        ["-t", "MET=rel:1e-3"],
+        "nano.root: ",
+        "'MET' matches no column",
+        "nearest: MET_pt",
+    ),
     "effort": (["--effort", "maximal"], "'maximal'", "fast, default, best"),
 }
 
@@ -351,7 +372,9 @@ def test_bad_request_is_one_line(
     assert all(word in err for word in words), err
 
 
-def test_missing_file_is_one_line(call: Callable[..., tuple[int, str, str]], nano: Path) -> None:
+def test_missing_file_is_one_line(
+    call: Callable[..., tuple[int, str, str]], nano: Path
+) -> None:
     code, _, err = call("bench", nano.with_name("nanoo.root"))
     assert code == 2
     assert re.fullmatch(
@@ -392,7 +415,11 @@ def test_a_codec_that_fails_is_a_row_that_says_so() -> None:
         for name in ("t", "t/u")
     }
     found = run(
-        Dataset("made", tables), {"lossless": {}}, ["root-lzma-9", "pcodec"], Settings("fast"), ""
+        Dataset("made", tables),
+        {"lossless": {}},
+        ["root-lzma-9", "pcodec"],
+        Settings("fast"),
+        "",
     )
     root, pcodec = found.rows
     assert root.failed.startswith("Unsupported: ")
@@ -403,9 +430,17 @@ def test_a_codec_that_fails_is_a_row_that_says_so() -> None:
 
 def made_bench(**changes: object) -> Bench:
     row = Measurement(
-        "quantise+pcodec", "bounded", "abs:1", bytes=50, bits_per_value=4.0, violations=0, worst=0.9
+        "quantise+pcodec",
+        "bounded",
+        "abs:1",
+        bytes=50,
+        bits_per_value=4.0,
+        violations=0,
+        worst=0.9,
     )
-    broken = replace(row, codec="wild", bytes=10, bits_per_value=0.8, violations=3, worst=None)
+    broken = replace(
+        row, codec="wild", bytes=10, bits_per_value=0.8, violations=3, worst=None
+    )
     machine = {
         "date": "",
         "processor": "",

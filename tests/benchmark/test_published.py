@@ -81,7 +81,8 @@ def flow(rows: Rows) -> stored.LatentCodec:
     return fit_codec(rows, FLOW, 0, lambda share, loss: None)[0]
 
 
-# -- formulas ---------------------------------------------------------------------------------------------------------------
+# -- formulas
+# ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,9 @@ def test_other_preprocessing(recipe: str, values: list[float], expected: list[fl
     assert Chain.fit(recipe, x).forward(x) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("column", ["JetsAuxDyn.ActiveArea4vec_pt", "ActiveArea4vec_m", "Jet_area"])
+@pytest.mark.parametrize(
+    "column", ["JetsAuxDyn.ActiveArea4vec_pt", "ActiveArea4vec_m", "Jet_area"]
+)
 def test_areas_are_no_energies(column: str) -> None:
     assert latent_recipe(column, "MeV") == "standard,gauss-rank"
 
@@ -168,7 +171,16 @@ def test_flows_have_the_published_sizes(number: int, steps: int, width: int) -> 
 def test_networks_have_the_published_layers() -> None:
     tanh = Pair("tanh", (4, 200, 100, 50, 3), seed=0)
     parameters = sum(p.numel() for p in tanh.parameters())
-    pairs = [(4, 200), (200, 100), (100, 50), (50, 3), (3, 50), (50, 100), (100, 200), (200, 4)]
+    pairs = [
+        (4, 200),
+        (200, 100),
+        (100, 50),
+        (50, 3),
+        (3, 50),
+        (50, 100),
+        (100, 200),
+        (200, 4),
+    ]
     assert parameters == sum(a * b + b for a, b in pairs)
     kinds = [type(layer).__name__ for layer in decoder("leaky-relu-bn", (4, 200, 3))]
     assert kinds == ["Linear", "LeakyReLU", "BatchNorm1d", "Linear"]
@@ -182,7 +194,8 @@ def test_networks_have_the_published_layers() -> None:
     assert Autoencoder().widths(24) == (200, 200, 200)
 
 
-# -- codes ------------------------------------------------------------------------------------------------------------------
+# -- codes
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -198,12 +211,15 @@ def test_codes_round_trip(bits: int) -> None:
         <= _half_cell(z * 3 / scale, bits)[inside]
     ).all()
     assert (
-        unpack_bits(pack_bits(codes + 2**bits, bits + 1), bits + 1, len(codes)) - 2**bits == codes
+        unpack_bits(pack_bits(codes + 2**bits, bits + 1), bits + 1, len(codes)) - 2**bits
+        == codes
     ).all()
 
 
 def _half_cell(z: np.ndarray, bits: int) -> np.ndarray:
-    """At most so far does half a step of u lead in z: over the smaller of the densities on either side."""
+    """At most so far does half a step of u lead in z: over the smaller of the densities on either
+    side.
+    """
     from scipy.special import erf, erfinv
 
     edge = np.minimum(np.abs(erf(z)) + 0.5 / 2**bits, 1 - 1e-16)
@@ -238,17 +254,21 @@ def test_bits_of_another_number_of_numbers_are_refused() -> None:
         unpack_bits(bytes(2), 3, 6)
 
 
-# -- files ------------------------------------------------------------------------------------------------------------------
+# -- files
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def test_errors_of_the_latent_codec_shrink_with_bits(
     flow: stored.LatentCodec, rows: Rows, tmp_path: Path
 ) -> None:
     found = [
-        stored.write(replace(flow, bits=bits), rows, tmp_path / "x.ref") for bits in (4, 8, 13, 20)
+        stored.write(replace(flow, bits=bits), rows, tmp_path / "x.ref")
+        for bits in (4, 8, 13, 20)
     ]
     for coarse, fine in pairwise(found):
-        assert all(b.mean < a.mean / 4 for a, b in zip(coarse.accuracy, fine.accuracy, strict=True))
+        assert all(
+            b.mean < a.mean / 4 for a, b in zip(coarse.accuracy, fine.accuracy, strict=True)
+        )
         assert fine.file_bytes > coarse.file_bytes
     one, other = found[1].file_bytes, found[2].file_bytes
     assert other - one == pytest.approx(5 * rows.values.size / 8, abs=3)
@@ -263,7 +283,9 @@ def test_every_byte_is_counted(flow: stored.LatentCodec, rows: Rows, tmp_path: P
     assert found.ratio == found.raw_bytes / found.file_bytes
 
 
-def test_zeroed_weights_behind_masks_change_nothing(rows: Rows, flow: stored.LatentCodec) -> None:
+def test_zeroed_weights_behind_masks_change_nothing(
+    rows: Rows, flow: stored.LatentCodec
+) -> None:
     masked = [m for m in flow.model.flow.modules() if getattr(m, "mask", None) is not None]
     assert masked
     assert all(bool((layer.weight[~layer.mask] == 0).all()) for layer in masked)
@@ -313,7 +335,9 @@ def test_residuals_keep_the_bound_of_every_value(
     network: str, normalisation: str, tmp_path: Path
 ) -> None:
     events = ragged()
-    asked = replace(NETWORK, network=network, normalisation=normalisation, residuals="std:1e-3")
+    asked = replace(
+        NETWORK, network=network, normalisation=normalisation, residuals="std:1e-3"
+    )
     found = encode_rows(
         events, tmp_path / "x.ref", asked, selection=ft.Selection(columns=("Jet_*",))
     )
@@ -327,7 +351,8 @@ def test_residuals_keep_the_bound_of_every_value(
             <= 1e-3 * original.std()
         )
     assert (
-        np.asarray(ak.flatten(decoded["Jet_n"])) == np.asarray(ak.flatten(events["Jet_n"]))[keep]
+        np.asarray(ak.flatten(decoded["Jet_n"]))
+        == np.asarray(ak.flatten(events["Jet_n"]))[keep]
     ).all()
 
 
@@ -352,7 +377,9 @@ def test_events_keep_their_objects(tmp_path: Path) -> None:
 def test_few_values_come_back_as_they_were_seen(tmp_path: Path) -> None:
     selection = ft.Selection(columns=("Jet_*",))
     for seen in (True, False):
-        encode_rows(ragged(), tmp_path / "x.ref", replace(NETWORK, seen=seen), selection=selection)
+        encode_rows(
+            ragged(), tmp_path / "x.ref", replace(NETWORK, seen=seen), selection=selection
+        )
         values = set(ak.flatten(decode_rows(tmp_path / "x.ref")["Jet_n"]).tolist())
         assert (values <= {0, 3, 6, 9, 12}) == seen
 
@@ -364,7 +391,8 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-# -- residuals --------------------------------------------------------------------------------------------------------------
+# -- residuals
+# --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("base", [0.0, np.inf, -1e30, np.nan])
@@ -372,7 +400,9 @@ def test_residuals_bridge_whatever_a_network_gives(base: float) -> None:
     x = np.float32(np.random.default_rng(0).normal(50, 20, 500)).astype("f8")
     bound = resolve("abs:0.01", x, "float32")
     given_ = np.full(500, base)
-    decoded = add_residuals(pack_residuals(x, given_, bound, "float32"), given_, bound, "float32")
+    decoded = add_residuals(
+        pack_residuals(x, given_, bound, "float32"), given_, bound, "float32"
+    )
     assert bound.holds(x.astype("f4"), decoded.astype("f4")).all()
 
 
@@ -384,7 +414,8 @@ def test_residuals_of_other_arithmetic_are_refused() -> None:
         add_residuals(data, base + 0.02, bound, "float32")
 
 
-# -- refusals ---------------------------------------------------------------------------------------------------------------
+# -- refusals
+# ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +441,8 @@ def test_what_is_no_such_file_is_refused(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(Corrupt, match="checksum is wrong"):
         stored.unpack(data[:-1], "x.ref")
     with pytest.raises(
-        Corrupt, match="is no file of a reference method; flowtuple reference encode makes one"
+        Corrupt,
+        match="is no file of a reference method; flowtuple reference encode makes one",
     ):
         stored.unpack(b"PK" + data, "x.ref")
     with pytest.raises(InvalidArgument, match=r"no\.ref: cannot be read"):
@@ -457,10 +489,15 @@ def test_undefined_rows_are_dropped_and_counted_or_refused(tmp_path: Path) -> No
     values = jets()
     values["m"][:3], values["eta"][5] = np.nan, np.inf
     found = encode_rows(values, tmp_path / "x.ref", FLOW)
-    assert (found.dropped, found.rows, len(decode_rows(tmp_path / "x.ref"))) == (4, 1496, 1496)
+    assert (found.dropped, found.rows, len(decode_rows(tmp_path / "x.ref"))) == (
+        4,
+        1496,
+        1496,
+    )
     values["phi"][:] = np.nan
     with pytest.raises(
-        InvalidArgument, match="has no row without NaN or infinite values; nothing can be encoded"
+        InvalidArgument,
+        match="has no row without NaN or infinite values; nothing can be encoded",
     ):
         encode_rows(values, tmp_path / "y.ref", FLOW)
     assert not (tmp_path / "y.ref").exists()
@@ -469,7 +506,10 @@ def test_undefined_rows_are_dropped_and_counted_or_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Latent(bits=0), "a latent codec of 0 bits is out of range; N goes from 1 to 31"),
+        (
+            lambda: Latent(bits=0),
+            "a latent codec of 0 bits is out of range; N goes from 1 to 31",
+        ),
         (lambda: Latent(bits=32), "32 bits"),
         (lambda: Latent(model=3), "no model 3 of the latent codec; 1 is 6 x 64"),
         (
@@ -478,7 +518,10 @@ def test_undefined_rows_are_dropped_and_counted_or_refused(tmp_path: Path) -> No
         ),
         (lambda: Autoencoder(network="relu"), "no autoencoder 'relu'; nearest: elu-bn"),
         (lambda: Autoencoder(normalisation="costum"), "nearest: custom"),
-        (lambda: Autoencoder(residuals="rel:1e-3"), "have no common step; write abs:E or std:S"),
+        (
+            lambda: Autoencoder(residuals="rel:1e-3"),
+            "have no common step; write abs:E or std:S",
+        ),
         (lambda: Autoencoder(latent=0), "not all from 1 to 4096"),
     ],
 )
@@ -497,7 +540,8 @@ def test_a_value_without_a_logarithm_is_refused(tmp_path: Path) -> None:
         encode_rows(values, tmp_path / "x.ref", NETWORK)
 
 
-# -- command line -----------------------------------------------------------------------------------------------------------
+# -- command line
+# -----------------------------------------------------------------------------------------------------------
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -527,7 +571,13 @@ def test_the_command_line(tmp_path: Path) -> None:
         with np.load(tmp_path / "out.npz") as decoded:
             assert decoded["pt"].shape == (1500,)
     wrong = run(
-        "reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "y.ref", "--codec", "latin"
+        "reference",
+        "encode",
+        tmp_path / "jets.npz",
+        "-o",
+        tmp_path / "y.ref",
+        "--codec",
+        "latin",
     )
     assert (wrong.returncode, wrong.stderr) == (
         2,

@@ -1,4 +1,6 @@
-"""Scores of anomalies: the autoencoder's reconstruction error, and how much an area under the ROC curve changes."""
+"""Scores of anomalies: the autoencoder's reconstruction error, and how much an area under the ROC
+curve changes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def correlated(n: int, seed: int, slope: float = 1.0) -> Rows:
     """Two columns that are one, up to little noise."""
     draw = np.random.default_rng(seed)
     x = draw.normal(size=n)
-    values = np.float32(np.stack([x, slope * x + draw.normal(0, 0.05, n)], axis=1)).astype("f8")
+    values = np.float32(np.stack([x, slope * x + draw.normal(0, 0.05, n)], axis=1)).astype(
+        "f8"
+    )
     return Rows("x", ("a", "b"), values, np.arange(n), n, dtypes=("float32", "float32"))
 
 
@@ -37,7 +41,9 @@ def test_rows_unlike_those_learned_have_a_larger_error(network: AutoencoderCodec
     scores = network.reconstruction_error(np.concatenate([normal.values, other.values]))
     assert (scores.shape, scores.dtype) == ((1000,), np.float64)
     assert area_under_roc(scores, np.arange(1000) >= 500).low > 0.8
-    assert network.squared_error(normal.values) == pytest.approx(scores[:500].mean(), rel=1e-6)
+    assert network.squared_error(normal.values) == pytest.approx(
+        scores[:500].mean(), rel=1e-6
+    )
 
 
 def test_what_was_read_from_a_file_has_no_encoder(network: AutoencoderCodec) -> None:

@@ -1,4 +1,6 @@
-"""Autoencoders: the variational one, seen values on many columns, curves for TensorBoard, the page beside the original."""
+"""Autoencoders: the variational one, seen values on many columns, curves for TensorBoard, the page
+beside the original.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,19 @@ from flowtuple.data.table import Table
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.io.source import open_dataset
 from flowtuple.reporting.row_page import DecodedRows, dijet, write_rows
-from flowtuple.reporting.row_plots import corner_png, correlations, correlations_png, difference_png
+from flowtuple.reporting.row_plots import (
+    corner_png,
+    correlations,
+    correlations_png,
+    difference_png,
+)
 
 BETA = 1e-3
 NETWORK = Autoencoder(
     hidden=(16, 8),
-    training=ft.Training(epochs=2, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0),
+    training=ft.Training(
+        epochs=2, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0
+    ),
 )
 
 FLOW = Latent(model=2, training=ft.Training(epochs=2))
@@ -77,7 +86,8 @@ def rows() -> Rows:
     return read_rows(open_dataset(flat()))
 
 
-# -- variational ------------------------------------------------------------------------------------------------------------
+# -- variational
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_divergence_is_that_of_normal_distributions() -> None:
@@ -87,13 +97,17 @@ def test_divergence_is_that_of_normal_distributions() -> None:
         torch.randn(50, 3, generator=generator),
     )
     ours = torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
-    known = torch.distributions.kl_divergence(ours, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)
+    known = torch.distributions.kl_divergence(ours, torch.distributions.Normal(0.0, 1.0)).sum(
+        dim=1
+    )
     torch.testing.assert_close(divergence(mean, log_variance), known)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_loss_is_the_evidence_lower_bound(network: str) -> None:
-    """Against torch.distributions: E ln p(x | z) - KL with s^2 = beta d / 2, at the very numbers that were drawn."""
+    """Against torch.distributions: E ln p(x | z) - KL with s^2 = beta d / 2, at the very numbers
+    that were drawn.
+    """
     pair, x = VariationalPair(network, (4, 16, 3), seed=0, beta=BETA), torch.randn(200, 4)
     with torch.no_grad():
         loss = float(pair.loss(x, torch.Generator().manual_seed(5)).mean())
@@ -132,7 +146,9 @@ def test_a_large_weight_leaves_no_information_in_latent_numbers(rows: Rows) -> N
     """Where the KL divergence counts for everything the posterior is the prior: each mean is 0."""
     asked = replace(NETWORK, training=replace(NETWORK.training, epochs=40))
     codecs = [
-        AutoencoderCodec.fit(rows, replace(asked, variational=beta), 0, lambda share, loss: None)[0]
+        AutoencoderCodec.fit(
+            rows, replace(asked, variational=beta), 0, lambda share, loss: None
+        )[0]
         for beta in (1e-6, 10.0)
     ]
     free, bound = (codec.latent(rows.values).std(axis=0).max() for codec in codecs)
@@ -181,7 +197,8 @@ def test_weights_that_are_none(beta: float) -> None:
         Autoencoder(variational=beta)
 
 
-# -- many columns -----------------------------------------------------------------------------------------------------------
+# -- many columns
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_rounding_to_seen_values_counts_in_the_squared_error() -> None:
@@ -195,14 +212,18 @@ def test_rounding_to_seen_values_counts_in_the_squared_error() -> None:
         600,
         dtypes=("float32", "int32"),
     )
-    asked = replace(NETWORK, latent=2, training=replace(NETWORK.training, epochs=30, held_out=0.2))
+    asked = replace(
+        NETWORK, latent=2, training=replace(NETWORK.training, epochs=30, held_out=0.2)
+    )
     codec, _ = AutoencoderCodec.fit(table, asked, 0, lambda share, loss: None)
     assert list(codec.few.values) == [1]
     y = np.stack(
         [chain.forward(table.values[:, k]) for k, chain in enumerate(codec.chains)], axis=1
     )
     decoded = codec.decode(codec.encode(table.values), 600)
-    made = np.stack([chain.forward(decoded[:, k]) for k, chain in enumerate(codec.chains)], axis=1)
+    made = np.stack(
+        [chain.forward(decoded[:, k]) for k, chain in enumerate(codec.chains)], axis=1
+    )
     exact = codec.squared_error(table.values, rounded=True)
     assert exact == pytest.approx(float(np.square(made - y).mean()), rel=1e-4)
     assert exact != pytest.approx(codec.squared_error(table.values), rel=1e-3)
@@ -231,7 +252,8 @@ def test_the_grid_has_the_published_layers(columns: int, latent: int) -> None:
     ]
 
 
-# -- accuracy ---------------------------------------------------------------------------------------------------------------
+# -- accuracy
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_widths_of_differences_and_responses() -> None:
@@ -250,7 +272,8 @@ def test_widths_of_differences_and_responses() -> None:
     assert near.half_width == pytest.approx(0.1, abs=0.003)
 
 
-# -- TensorBoard ------------------------------------------------------------------------------------------------------------
+# -- TensorBoard
+# ------------------------------------------------------------------------------------------------------------
 
 CODECS = {name: replace(NETWORK, network=name) for name in NETWORKS}
 CODECS["variational"] = replace(NETWORK, variational=1e-4)
@@ -260,7 +283,9 @@ CODECS["variational"] = replace(NETWORK, variational=1e-4)
 def test_curves_hold_training_and_held_out_loss(
     asked: Autoencoder | Latent, tmp_path: Path
 ) -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
     told: list[str] = []
     encode_rows(
         flat(),
@@ -283,7 +308,8 @@ def test_curves_hold_training_and_held_out_loss(
     assert log.Scalars("loss/training")[0].value != log.Scalars("loss/held_out")[0].value
 
 
-# -- the page ---------------------------------------------------------------------------------------------------------------
+# -- the page
+# ---------------------------------------------------------------------------------------------------------------
 
 
 class Page(HTMLParser):
@@ -315,7 +341,11 @@ def reported(
     pytest.importorskip("mplhep")
     folder = tmp_path_factory.mktemp("report")
     done = encode_rows(events(), folder / "x.ref", request.param, selection=JETS)
-    return done, report_rows(folder / "x.ref", events(), folder), decode_rows(folder / "x.ref")
+    return (
+        done,
+        report_rows(folder / "x.ref", events(), folder),
+        decode_rows(folder / "x.ref"),
+    )
 
 
 def test_a_page_about_objects_of_events(
@@ -350,7 +380,10 @@ def test_the_dijet_shift_is_that_of_the_decoded_jets(
     for sample in ({f: original[f][keep] for f in original.fields}, decoded):
         masses.append(
             _dijet_mass(
-                {f.removeprefix("Jet_"): ak.values_astype(sample[f], "f8") for f in original.fields}
+                {
+                    f.removeprefix("Jet_"): ak.values_astype(sample[f], "f8")
+                    for f in original.fields
+                }
             )
         )
     shift = (masses[1] - masses[0]) / masses[0]
@@ -366,7 +399,9 @@ def _dijet_mass(parts: dict[str, ak.Array]) -> np.ndarray:
     """By the library vector, of the first two jets of each event that has two."""
     import vector
 
-    jets = ak.zip({"pt": parts["pt"], "eta": parts["eta"], "phi": parts["phi"], "mass": parts["m"]})
+    jets = ak.zip(
+        {"pt": parts["pt"], "eta": parts["eta"], "phi": parts["phi"], "mass": parts["m"]}
+    )
     jets = jets[ak.num(jets) >= 2]
     momenta = vector.Array(ak.with_name(jets, "Momentum4D"))
     return np.asarray((momenta[:, 0] + momenta[:, 1]).mass)
@@ -402,7 +437,9 @@ def test_correlations_are_those_of_ranks() -> None:
     x = np.random.default_rng(0).standard_cauchy((500, 3))
     x[:, 2] += x[:, 0]
     assert correlations(x) == pytest.approx(spearmanr(x).statistic)
-    assert correlations(x)[0, 2] != pytest.approx(np.corrcoef(x, rowvar=False)[0, 2], abs=0.05)
+    assert correlations(x)[0, 2] != pytest.approx(
+        np.corrcoef(x, rowvar=False)[0, 2], abs=0.05
+    )
 
 
 def test_drawings_differ_with_what_they_draw() -> None:
@@ -433,7 +470,9 @@ def test_values_beyond_their_type_are_no_obstacle() -> None:
     assert difference_png(far[:, 0], "a") != difference_png(
         np.delete(far[:, 0], 3), "a"
     )  # it is counted
-    assert corner_png(far, ["a", "b"]) == corner_png(np.delete(far, [3, 4], axis=0), ["a", "b"])
+    assert corner_png(far, ["a", "b"]) == corner_png(
+        np.delete(far, [3, 4], axis=0), ["a", "b"]
+    )
     assert np.isfinite(correlations(far)).all()
 
 
@@ -442,15 +481,26 @@ def test_drawings_without_a_finite_value_are_empty_axes(rows: int) -> None:
     pytest.importorskip("mplhep")
     nothing = np.full((rows, 3), np.inf)
     assert difference_png(nothing[:, 0], "a")[:8] == b"\x89PNG\r\n\x1a\n"
-    assert corner_png(nothing, ["a", "b", "c"]) == corner_png(np.empty((0, 3)), ["a", "b", "c"])
-    assert corner_png(np.zeros((1, 3)), ["a", "b", "c"]) != corner_png(nothing, ["a", "b", "c"])
+    assert corner_png(nothing, ["a", "b", "c"]) == corner_png(
+        np.empty((0, 3)), ["a", "b", "c"]
+    )
+    assert corner_png(np.zeros((1, 3)), ["a", "b", "c"]) != corner_png(
+        nothing, ["a", "b", "c"]
+    )
     assert np.isnan(correlations(nothing)).all()
 
 
 def leading(masses: list[float], alone: float) -> Table:
-    """Events of two jets of one momentum, whose mass is twice that of each, and an event of one jet."""
+    """Events of two jets of one momentum, whose mass is twice that of each, and an event of one
+    jet.
+    """
     counts, m = np.array([2] * len(masses) + [1]), np.append(np.repeat(masses, 2), alone)
-    values = {"pt": np.ones(len(m)), "eta": np.zeros(len(m)), "phi": np.zeros(len(m)), "mass": m}
+    values = {
+        "pt": np.ones(len(m)),
+        "eta": np.zeros(len(m)),
+        "phi": np.zeros(len(m)),
+        "mass": m,
+    }
     columns = [
         Column("nJet", "int64", "counter"),
         *(Column(f"Jet_{n}", "float64", counter="nJet") for n in values),
@@ -473,7 +523,9 @@ def page_of(before: list[float], after: list[float], alone: float = 1.0) -> Deco
     found = measure(
         Rows("x", names, values[0], np.arange(len(values[0])), len(values[0])), values[1]
     )
-    return DecodedRows("x", "x.ref", {}, [], original, back, [column.figures() for column in found])
+    return DecodedRows(
+        "x", "x.ref", {}, [], original, back, [column.figures() for column in found]
+    )
 
 
 def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -> None:
@@ -525,7 +577,8 @@ def test_another_original_is_refused(tmp_path: Path) -> None:
         report_rows(tmp_path / "z.ref", flat(), tmp_path / "report")
 
 
-# -- command line -----------------------------------------------------------------------------------------------------------
+# -- command line
+# -----------------------------------------------------------------------------------------------------------
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -551,13 +604,23 @@ def test_the_command_line(tmp_path: Path) -> None:
     done = run("reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", *words)
     assert done.returncode == 0, done.stderr
     done = run(
-        "reference", "report", tmp_path / "x.ref", tmp_path / "jets.npz", "-o", tmp_path / "report"
+        "reference",
+        "report",
+        tmp_path / "x.ref",
+        tmp_path / "jets.npz",
+        "-o",
+        tmp_path / "report",
     )
     assert done.returncode == 0, done.stderr
     assert "Errors of what the file decodes to" in done.stdout
     assert done.stdout.endswith(f"{tmp_path / 'report' / 'report.html'}\n")
     wrong = run(
-        "reference", "report", tmp_path / "x.ref", tmp_path / "none.npz", "-o", tmp_path / "report"
+        "reference",
+        "report",
+        tmp_path / "x.ref",
+        tmp_path / "none.npz",
+        "-o",
+        tmp_path / "report",
     )
     assert wrong.returncode == 2
     assert "none.npz" in wrong.stderr

@@ -1,4 +1,6 @@
-"""One codec behind another: numbers of a reference method through zstd, LZMA or pcodec, and its values through flowtuple."""
+"""One codec behind another: numbers of a reference method through zstd, LZMA or pcodec, and its
+values through flowtuple.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,18 @@ pytest.importorskip("zuko")
 import flowtuple as ft
 from flowtuple.api import decode_rows, encode_rows
 from flowtuple.benchmark.published.options import SECOND, Autoencoder, Latent
-from flowtuple.benchmark.published.second_codec import pack_numbers, stored_second, unpack_numbers
+from flowtuple.benchmark.published.second_codec import (
+    pack_numbers,
+    stored_second,
+    unpack_numbers,
+)
 from flowtuple.errors import Corrupt, InvalidArgument
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "reference"
 LATENT = Latent(bits=9, model=2, training=ft.Training(epochs=1, batch=256))
-AUTOENCODER = Autoencoder(hidden=(16, 8), training=ft.Training(epochs=2, batch=256, patience=0))
+AUTOENCODER = Autoencoder(
+    hidden=(16, 8), training=ft.Training(epochs=2, batch=256, patience=0)
+)
 METHODS = {
     "latent": LATENT,
     "autoencoder": AUTOENCODER,
@@ -56,7 +64,8 @@ def flat(events: ak.Array, column: str) -> np.ndarray:
     return np.asarray(ak.flatten(events[column]), np.float64)
 
 
-# -- numbers through a codec that loses nothing -----------------------------------------------------------------------------
+# -- numbers through a codec that loses nothing
+# -----------------------------------------------------------------------------
 
 
 @given(
@@ -70,9 +79,9 @@ def test_numbers_come_back_bit_for_bit(
     then: str, dtype: str, rows: int, columns: int, seed: int
 ) -> None:
     draw = np.random.default_rng(seed)
-    numbers = np.frombuffer(draw.bytes(rows * columns * np.dtype(dtype).itemsize), dtype).reshape(
-        rows, columns
-    )
+    numbers = np.frombuffer(
+        draw.bytes(rows * columns * np.dtype(dtype).itemsize), dtype
+    ).reshape(rows, columns)
     back = unpack_numbers(pack_numbers(numbers, then), then, rows, columns, np.dtype(dtype))
     assert (back.dtype, back.shape) == (numbers.dtype, numbers.shape)
     assert back.tobytes() == numbers.tobytes()
@@ -108,7 +117,8 @@ def test_a_codec_that_is_none_is_refused() -> None:
         stored_second({"then": "gzip"})
 
 
-# -- files ------------------------------------------------------------------------------------------------------------------
+# -- files
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -143,7 +153,9 @@ def test_a_chained_file_decodes_by_itself_to_what_was_reported(
     with np.load(tmp_path / "x.npz") as decoded:
         for a in found.accuracy:
             values = flat(alone, a.column)
-            assert any(np.array_equal(decoded[key].astype("f8"), values) for key in decoded.files)
+            assert any(
+                np.array_equal(decoded[key].astype("f8"), values) for key in decoded.files
+            )
             assert float(np.abs(flat(jets(), a.column) - values).max()) == a.largest
             assert np.array_equal(
                 values, flat(expected, a.column)
@@ -164,7 +176,9 @@ def test_numbers_take_less_behind_a_second_codec(then: str, tmp_path: Path) -> N
 def test_values_of_a_method_go_on_through_flowtuple(
     plain: tuple[str, Path], tmp_path: Path
 ) -> None:
-    """Lossless: what the chained file holds is bit for bit what the method's own file decodes to, in a fresh process."""
+    """Lossless: what the chained file holds is bit for bit what the method's own file decodes to,
+    in a fresh process.
+    """
     _, first = plain
     packed = tmp_path / "x.ftup"
     command = [
@@ -196,7 +210,9 @@ def test_values_of_a_method_go_on_through_flowtuple(
 
 
 def test_rounded_mantissas_go_on_through_flowtuple(tmp_path: Path) -> None:
-    """`bits:B` rounds, and what is rounded is then coded without loss: reading back gives what `snap` said."""
+    """`bits:B` rounds, and what is rounded is then coded without loss: reading back gives what
+    `snap` said.
+    """
     ft.compress(jets(), tmp_path / "x.ftup", tolerance={"*": "bits:6"}, effort="fast")
     snapped, decoded = ft.snap(jets(), {"*": "bits:6"}), ft.decompress(tmp_path / "x.ftup")
     ft.compress(snapped, tmp_path / "y.ftup", effort="fast")
@@ -210,7 +226,14 @@ def test_rounded_mantissas_go_on_through_flowtuple(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["latent_1", "autoencoder_1", "latent_2", "latent_then_2", "autoencoder_2", "residuals_2"],
+    [
+        "latent_1",
+        "autoencoder_1",
+        "latent_2",
+        "latent_then_2",
+        "autoencoder_2",
+        "residuals_2",
+    ],
 )
 def test_files_of_each_version_still_decode(name: str) -> None:
     decoded = decode_rows(GOLDEN / f"{name}.ref")

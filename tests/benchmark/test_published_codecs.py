@@ -1,4 +1,6 @@
-"""Reference methods compared with other codecs: what they code comes back, is counted, and is never called the smallest."""
+"""Reference methods compared with other codecs: what they code comes back, is counted, and is never
+called the smallest.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,13 @@ from flowtuple.baseline.pieces import join
 from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark import run as contest
 from flowtuple.benchmark.codecs.table_codec import TableLayout
-from flowtuple.benchmark.published.baler import FILES, Baler, baler_pack, baler_unpack, silenced
+from flowtuple.benchmark.published.baler import (
+    FILES,
+    Baler,
+    baler_pack,
+    baler_unpack,
+    silenced,
+)
 from flowtuple.benchmark.published.listing import PUBLISHED
 from flowtuple.benchmark.published.method_codec import MethodCodec
 from flowtuple.benchmark.published.methods import BalerFiles, Stored
@@ -42,17 +50,23 @@ from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
 SHORT = ft.Training(epochs=1, batch=256, patience=0)
 QUICK = {
     "latent": Stored(Latent(bits=20, model=2, training=SHORT)),
-    "autoencoder": Stored(Autoencoder(hidden=(16, 8), normalisation="standard", training=SHORT)),
+    "autoencoder": Stored(
+        Autoencoder(hidden=(16, 8), normalisation="standard", training=SHORT)
+    ),
     "baler": BalerFiles(Baler(epochs=1)),
 }
 needs_baler = pytest.mark.skipif(
     importlib.util.find_spec("baler_compressor") is None, reason="Baler is not installed"
 )
-METHODS = [pytest.param(name, marks=[needs_baler] if name == "baler" else []) for name in QUICK]
+METHODS = [
+    pytest.param(name, marks=[needs_baler] if name == "baler" else []) for name in QUICK
+]
 
 
 def made_tables(events: int = 500) -> list[Table]:
-    """Two tables: jets with NaN, infinity and a whole number each, ids, weights, arrays; a table of few events."""
+    """Two tables: jets with NaN, infinity and a whole number each, ids, weights, arrays; a table of
+    few events.
+    """
     draw = np.random.default_rng(3)
     counts = draw.integers(0, 5, events)
     total = int(counts.sum())
@@ -76,7 +90,9 @@ def made_tables(events: int = 500) -> list[Table]:
         "genWeight": draw.normal(1, 0.1, events),
         "cov": draw.normal(size=(events, 3)).astype("f4"),
     }
-    table = table_from_awkward("Events", ak.Array(fields), counters=dict.fromkeys(jets, "nJet"))
+    table = table_from_awkward(
+        "Events", ak.Array(fields), counters=dict.fromkeys(jets, "nJet")
+    )
     return [
         table,
         table_from_awkward("Runs", ak.Array({"run": np.uint32([1, 2]), "x": [0.5, np.nan]})),
@@ -99,10 +115,13 @@ MOVED = {"Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "MET_pt"}
 def jets(n: int = 600) -> Rows:
     draw = np.random.default_rng(1)
     values = np.float32(draw.normal(50, 10, (n, 4))).astype("f8")
-    return Rows("jets", ("pt", "eta", "phi", "m"), values, np.arange(n), n, dtypes=("float32",) * 4)
+    return Rows(
+        "jets", ("pt", "eta", "phi", "m"), values, np.arange(n), n, dtypes=("float32",) * 4
+    )
 
 
-# -- one method as a codec --------------------------------------------------------------------------------------------------
+# -- one method as a codec
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -168,7 +187,8 @@ def test_units_reach_the_options() -> None:
         ft.bench({"x": [1.0]}, unit="TeV")
 
 
-# -- Baler ------------------------------------------------------------------------------------------------------------------
+# -- Baler
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @needs_baler
@@ -210,7 +230,8 @@ def test_baler_leaves_the_process_as_it_was(capfd: pytest.CaptureFixture[str]) -
     ) == before
     assert capfd.readouterr() == ("", "")
     assert (
-        baler_unpack(first) == baler_unpack(baler_pack(rows.values, rows.columns, Baler(epochs=1)))
+        baler_unpack(first)
+        == baler_unpack(baler_pack(rows.values, rows.columns, Baler(epochs=1)))
     ).all()
 
 
@@ -277,10 +298,13 @@ def test_files_that_are_cut_off_are_damaged(
         baler_unpack(damaged)
 
 
-# -- the contest ------------------------------------------------------------------------------------------------------------
+# -- the contest
+# ------------------------------------------------------------------------------------------------------------
 
 
-def test_reference_methods_take_part_where_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reference_methods_take_part_where_they_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     names = {codec.name for codec in PUBLISHED}
     assert not names & set(registry.choose(None)[0])
     assert registry.choose(["latent-13", "pcodec"])[0] == ["latent-13", "pcodec"]
@@ -295,14 +319,24 @@ def test_naming_them_loads_no_torch() -> None:
         "c.codec('baler'); c.codec('latent-13'); print('torch' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
     )
     assert done.stdout == "False\n"
 
 
 def made_bench() -> Bench:
     row = Measurement(
-        "quantise+pcodec", "bounded", "abs:1", bytes=50, bits_per_value=4.0, violations=0, worst=0.9
+        "quantise+pcodec",
+        "bounded",
+        "abs:1",
+        bytes=50,
+        bits_per_value=4.0,
+        violations=0,
+        worst=0.9,
     )
     free = Measurement(
         "latent-13",
@@ -324,7 +358,19 @@ def made_bench() -> Bench:
         "versions": {},
     }
     return Bench(
-        "made", "", "fast", 1, "GeV", {"t": 100}, 1, 100, 400, ("abs:1",), (row, free), (), machine
+        "made",
+        "",
+        "fast",
+        1,
+        "GeV",
+        {"t": 100},
+        1,
+        100,
+        400,
+        ("abs:1",),
+        (row, free),
+        (),
+        machine,
     )
 
 
@@ -352,10 +398,15 @@ def test_a_bound_changes_nothing_and_is_measured_all_the_same(
     monkeypatch.setattr(contest, "_child", counted)
     rows = jets(600)
     table = table_from_awkward(
-        "t", ak.Array({name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)})
+        "t",
+        ak.Array(
+            {name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)}
+        ),
     )
     points = {bound: {"*": bound} for bound in ("abs:1e-9", "abs:1e9")}
-    found = run(Dataset("made", {"t": table}), points, ["latent-13", "pcodec"], Settings(), "")
+    found = run(
+        Dataset("made", {"t": table}), points, ["latent-13", "pcodec"], Settings(), ""
+    )
     fine, coarse = (row for row in found.rows if row.codec == "latent-13")
     assert operations[:3] == [
         ("encode", "abs:1e-9"),
@@ -393,7 +444,8 @@ def test_errors_over_std_are_of_floats_that_may_move() -> None:
     )  # no column with two different values
 
 
-# -- what measures them -----------------------------------------------------------------------------------------------------
+# -- what measures them
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -453,7 +505,9 @@ def test_equal_error_prints_what_was_measured(
         tmp_path / "x.json",
     ]
     monkeypatch.setattr(
-        sys, "argv", ["published.py", "equal-error", *map(str, [tmp_path / "x.npz", *options])]
+        sys,
+        "argv",
+        ["published.py", "equal-error", *map(str, [tmp_path / "x.npz", *options])],
     )
     found.script.main()
     points = json.loads((tmp_path / "x.json").read_text())["points"]
@@ -473,7 +527,13 @@ def test_equal_error_prints_what_was_measured(
     assert fine["bits"] - coarse["bits"] == pytest.approx(7, abs=0.1)
     assert fine["mean"] < coarse["mean"] / 32
     assert (
-        len([line for line in capsys.readouterr().out.splitlines() if line.startswith("| latent-")])
+        len(
+            [
+                line
+                for line in capsys.readouterr().out.splitlines()
+                if line.startswith("| latent-")
+            ]
+        )
         == 4
     )
 
@@ -513,14 +573,18 @@ def test_costs_are_measured_step_by_step(
     )  # PyTorch
     assert latent["initialise"]["seconds"] > 5 * latent["load"]["seconds"]
     assert latent["train"]["cpu_seconds"] > 20 * xz["train"]["cpu_seconds"]
-    assert latent["train"]["cpu_seconds"] > 5 * latent["load"]["cpu_seconds"]  # 25 times and more
+    assert (
+        latent["train"]["cpu_seconds"] > 5 * latent["load"]["cpu_seconds"]
+    )  # 25 times and more
     assert latent["train"]["peak_bytes"] > 5 * rows.values.nbytes > xz["train"]["peak_bytes"]
     assert xz["bytes"] > 0.5 * 4 * rows.values.size
     printed = capsys.readouterr().out
     assert "failed" not in printed
     assert "train with 2 and code with 1, Baler trains with 1" in printed
     assert (
-        len([line for line in printed.splitlines() if line.startswith(("| latent-2", "| xz"))])
+        len(
+            [line for line in printed.splitlines() if line.startswith(("| latent-2", "| xz"))]
+        )
         == 10
     )
 
@@ -534,7 +598,9 @@ def test_balers_encoding_writes_its_file(
     (tmp_path / "rows.json").write_text(
         json.dumps({"columns": rows.columns, "dtypes": rows.dtypes})
     )
-    asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
+    asked = type(
+        "Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1}
+    )()
     assert "failed" not in found.measure_step(asked, "baler", "train", tmp_path)
     (tmp_path / "out.compressed.npz").unlink()
     assert "failed" not in found.measure_step(asked, "baler", "encode", tmp_path)
@@ -542,9 +608,13 @@ def test_balers_encoding_writes_its_file(
         assert written["data"].shape == (800, 3)
 
 
-def test_a_step_that_fails_says_why(tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
+def test_a_step_that_fails_says_why(
+    tmp_path: Path, script: Callable[[str], ModuleType]
+) -> None:
     found = script("costs")
-    asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
+    asked = type(
+        "Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1}
+    )()
     measured = found.measure_step(asked, "xz", "decode", tmp_path)
     assert set(measured) == {"failed"}
     assert "No such file" in measured["failed"]

@@ -1,4 +1,6 @@
-"""The latent codec's scales, other sizes, rows drawn from its flow, and what `info` says of its file."""
+"""The latent codec's scales, other sizes, rows drawn from its flow, and what `info` says of its
+file.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,8 @@ def autoencoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# -- scales -----------------------------------------------------------------------------------------------------------------
+# -- scales
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def test_each_column_reaches_the_largest_code_by_its_own_scale() -> None:
@@ -96,7 +99,9 @@ def test_a_file_holds_as_many_scales_as_were_asked_for(
         scale: stored.write(replace(codec, scale=scale), rows, tmp_path / scale)
         for scale in ("column", "all")
     }
-    codes = {scale: describe(found.path)["sections"]["codes"] for scale, found in files.items()}
+    codes = {
+        scale: describe(found.path)["sections"]["codes"] for scale, found in files.items()
+    }
     assert codes["column"] - codes["all"] == 3 * 8
     assert files["column"].accuracy != files["all"].accuracy
     for scale, found in files.items():
@@ -105,7 +110,9 @@ def test_a_file_holds_as_many_scales_as_were_asked_for(
         assert float(off.max()) == found.accuracy[1].largest
 
 
-def test_files_that_name_no_scale_have_one_for_all_columns(codec: LatentCodec, rows: Rows) -> None:
+def test_files_that_name_no_scale_have_one_for_all_columns(
+    codec: LatentCodec, rows: Rows
+) -> None:
     one = replace(codec, scale="all")
     old = {name: value for name, value in one.settings().items() if name != "scale"}
     restored = LatentCodec.restore(old, one.weights(), "x.ref")
@@ -135,13 +142,16 @@ def test_one_scale_for_all_columns_unless_another_is_asked_for(rows: Rows) -> No
         Autoencoder(3, "tanh")
 
 
-def test_the_outermost_numbers_of_each_column_come_back(codec: LatentCodec, rows: Rows) -> None:
+def test_the_outermost_numbers_of_each_column_come_back(
+    codec: LatentCodec, rows: Rows
+) -> None:
     z, fine = codec.latent(rows.values), replace(codec, bits=20, scale="column")
     back = fine.decode_latent(fine.encode(rows.values), len(rows))
     assert np.abs(back - z)[np.abs(z).argmax(axis=0), np.arange(4)].max() < 0.05
 
 
-# -- sizes ------------------------------------------------------------------------------------------------------------------
+# -- sizes
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_flow_of_any_size_can_be_asked_for(rows: Rows) -> None:
@@ -153,12 +163,14 @@ def test_a_flow_of_any_size_can_be_asked_for(rows: Rows) -> None:
     } == {8, 16}
     assert Latent(model=1).shape.hidden == (64, 64)
     with pytest.raises(
-        InvalidArgument, match="there is no model 3 of the latent codec; 1 is 6 x 64, 2 is 4 x 32"
+        InvalidArgument,
+        match="there is no model 3 of the latent codec; 1 is 6 x 64, 2 is 4 x 32",
     ):
         Latent(model=3)
 
 
-# -- rows drawn -------------------------------------------------------------------------------------------------------------
+# -- rows drawn
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_rows_drawn_are_the_same_bits_however_many_are_drawn(codec: LatentCodec) -> None:
@@ -182,9 +194,9 @@ def test_rows_drawn_are_alike_those_learned(path: Path) -> None:
         y = np.asarray(drawn[name])
         assert y.dtype == np.float32
         low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
-        assert np.abs(np.quantile(y, [0.25, 0.5, 0.75]) - [low, middle, high]).max() < 0.25 * (
-            high - low
-        )
+        assert np.abs(
+            np.quantile(y, [0.25, 0.5, 0.75]) - [low, middle, high]
+        ).max() < 0.25 * (high - low)
     together = np.corrcoef(
         np.log(np.maximum(drawn["m"], 0.1)), np.log(np.maximum(drawn["pt"], 0.1))
     )[0, 1]
@@ -204,7 +216,9 @@ def test_rows_drawn_go_to_a_file(path: Path, tmp_path: Path) -> None:
 
 def test_objects_are_drawn_without_events(tmp_path: Path) -> None:
     flat = {f"Jet_{name}": ak.unflatten(x, np.full(300, 5)) for name, x in jets().items()}
-    encode_rows(ak.zip(flat, depth_limit=1), tmp_path / "x.ref", Latent(model=2, training=QUICK))
+    encode_rows(
+        ak.zip(flat, depth_limit=1), tmp_path / "x.ref", Latent(model=2, training=QUICK)
+    )
     drawn = sample_rows(tmp_path / "x.ref", 50)
     assert sorted(drawn.fields) == ["Jet_eta", "Jet_m", "Jet_phi", "Jet_pt"]
     assert drawn["Jet_pt"].ndim == 1
@@ -227,7 +241,8 @@ def test_what_is_no_number_of_rows_is_refused(path: Path) -> None:
         sample_rows(path, 1, seed=-1)
 
 
-# -- the command line -------------------------------------------------------------------------------------------------------
+# -- the command line
+# -------------------------------------------------------------------------------------------------------
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -243,7 +258,9 @@ def test_the_command_draws_what_the_function_draws(path: Path, tmp_path: Path) -
         assert (drawn["m"] == np.asarray(sample_rows(path, 200, seed=5)["m"])).all()
 
 
-def test_the_command_refuses_an_autoencoder_in_one_line(autoencoder: Path, tmp_path: Path) -> None:
+def test_the_command_refuses_an_autoencoder_in_one_line(
+    autoencoder: Path, tmp_path: Path
+) -> None:
     done = run("reference", "sample", autoencoder, "-n", 200, "-o", tmp_path / "x.npz")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -329,7 +346,11 @@ def test_verify_needs_no_torch_for_a_checksum(path: Path) -> None:
     script = f"import sys; from flowtuple.cli import app; app(['verify', {str(path)!r}], standalone_mode=False)"
     script += "; print('torch' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
     )
     assert done.stdout.endswith("is right\nFalse\n")
 
@@ -349,19 +370,27 @@ def test_such_a_file_is_an_input_like_others(path: Path, tmp_path: Path) -> None
     phi = decode_rows(path)["phi"].tolist()
     unnamed = tmp_path / "unnamed"
     unnamed.write_bytes(path.read_bytes())
-    for source, times in ((path, 1), ([path, path], 2), (f"{path.parent}/*.ref", 1), (unnamed, 1)):
+    for source, times in (
+        (path, 1),
+        ([path, path], 2),
+        (f"{path.parent}/*.ref", 1),
+        (unnamed, 1),
+    ):
         table = open_dataset(source).table("rows")
         assert table.read(["phi"], 0, table.num_entries)["phi"].tolist() == times * phi
     done = run("inspect", path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "rows" in done.stdout
-    with pytest.raises(InvalidArgument, match=r"y\.ref: unknown suffix '\.ref'; the formats are"):
+    with pytest.raises(
+        InvalidArgument, match=r"y\.ref: unknown suffix '\.ref'; the formats are"
+    ):
         write_dataset(open_dataset(path), tmp_path / "y.ref")
 
 
 def test_columns_that_are_not_the_models_are_refused(codec: LatentCodec, rows: Rows) -> None:
     data, _ = stored.pack(codec, replace(rows, columns=("m", "pt", "phi", "y")))
     with pytest.raises(
-        Corrupt, match=r"x\.ref: its columns are not those of its model; restore it from a copy"
+        Corrupt,
+        match=r"x\.ref: its columns are not those of its model; restore it from a copy",
     ):
         stored.unpack(data, "x.ref")

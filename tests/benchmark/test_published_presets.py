@@ -1,4 +1,6 @@
-"""Published sets of variables: every formula against numbers worked out by hand, event filters, columns found by name."""
+"""Published sets of variables: every formula against numbers worked out by hand, event filters,
+columns found by name.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ ATLAS_27 = [
 )
 def test_formulas(preset: str, variable: str, value: float, expected: float) -> None:
     variables = reference_preset(preset)
-    recipe = variables.formulas({v.name: v.name for v in variables.variables}, "MeV")[variable]
+    recipe = variables.formulas({v.name: v.name for v in variables.variables}, "MeV")[
+        variable
+    ]
     chain = Chain.fit(recipe, np.array([value]))
     assert chain.forward(np.array([value]))[0] == pytest.approx(expected, abs=1e-12)
     assert chain.inverse(np.array([expected]))[0] == pytest.approx(value, rel=1e-9, abs=1e-9)
@@ -85,7 +89,9 @@ def test_formulas(preset: str, variable: str, value: float, expected: float) -> 
 @pytest.mark.parametrize("variable", [v.name for v in PRESETS["cms24"].variables])
 def test_the_24_variables_go_from_0_to_1(variable: str) -> None:
     variables = reference_preset("cms24")
-    recipe = variables.formulas({v.name: v.name for v in variables.variables}, "GeV")[variable]
+    recipe = variables.formulas({v.name: v.name for v in variables.variables}, "GeV")[
+        variable
+    ]
     x = np.array([2.0, 4.0, 10.0])  # (4 - 2) / 8
     assert Chain.fit(recipe, x).forward(x).tolist() == [0.0, 0.25, 1.0]
 
@@ -108,7 +114,8 @@ def test_energies_in_gev_are_not_divided() -> None:
     )
 
 
-# -- event filters ----------------------------------------------------------------------------------------------------------
+# -- event filters
+# ----------------------------------------------------------------------------------------------------------
 
 GOOD = dict.fromkeys((v.name for v in PRESETS["atlas27"].variables), 0.1)
 
@@ -150,17 +157,26 @@ def test_the_event_filter_of_the_27(changed: dict[str, float], passes: bool) -> 
 
 def test_a_row_counts_for_the_first_cut_that_it_fails() -> None:
     rows = Rows("x", ("x",), np.array([[1.0], [2.0], [3.0]]), np.arange(3), 3)
-    assert cut_rows(rows, ["x > 1", "x > 0", "x > 2"])[1] == {"x > 1": 1, "x > 0": 0, "x > 2": 1}
+    assert cut_rows(rows, ["x > 1", "x > 0", "x > 2"])[1] == {
+        "x > 1": 1,
+        "x > 0": 0,
+        "x > 2": 1,
+    }
     assert cut_rows(rows, ["x > 1", "x > 1"])[1] == {"x > 1": 1}
     four = Rows(
-        "x", ("m", "pt", "phi", "eta"), np.array([[0.0, 9, 1, 2], [3, 9, 1, 2]]), np.arange(2), 2
+        "x",
+        ("m", "pt", "phi", "eta"),
+        np.array([[0.0, 9, 1, 2], [3, 9, 1, 2]]),
+        np.arange(2),
+        2,
     )
     assert EventFilter("jets4", ("abs(m) > 1e-9",)).apply(four)[1] == {"abs(m) > 1e-9": 1}
     with pytest.raises(InvalidArgument, match="x: the cut 'x > 9' leaves no row; widen it"):
         cut_rows(rows, ["x > 9"])
 
 
-# -- columns ----------------------------------------------------------------------------------------------------------------
+# -- columns
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def test_columns_are_found_behind_the_name_of_their_collection() -> None:
@@ -190,10 +206,12 @@ def test_what_cannot_be_found_is_refused() -> None:
     ):
         jets.find(["Jet_pt", "Jet_mass", "Jet_phi", "MET_pt"], "x")
     names = [
-        f"{kind}_{name}" for kind in ("Jet", "FatJet") for name in ("pt", "eta", "phi", "mass")
+        f"{kind}_{name}"
+        for kind in ("Jet", "FatJet")
+        for name in ("pt", "eta", "phi", "mass")
     ]
     with pytest.raises(
-        InvalidArgument, match=r"are there as Jet_\* and FatJet_\*; choose with `columns=` 'Jet_\*'"
+        InvalidArgument, match=r" as Jet_\* and FatJet_\*; choose with `columns=` 'Jet_\*'"
     ):
         jets.find(names, "x")
     with pytest.raises(
@@ -202,7 +220,8 @@ def test_what_cannot_be_found_is_refused() -> None:
         reference_preset("cms42")
 
 
-# -- files ------------------------------------------------------------------------------------------------------------------
+# -- files
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def atlas_jets(n: int = 600) -> dict[str, np.ndarray]:
@@ -223,7 +242,9 @@ def test_a_preset_chooses_columns_rows_and_formulas(tmp_path: Path) -> None:
     )
     late = np.arange(600) % 10 == 0
     turned = int((atlas_jets()["phi"][~late] >= 0.6).sum())
-    assert [a.column for a in found.accuracy] == [v.name for v in PRESETS["atlas27"].variables]
+    assert [a.column for a in found.accuracy] == [
+        v.name for v in PRESETS["atlas27"].variables
+    ]
     assert {cut: n for cut, n in found.left_out.items() if n} == {
         "abs(Timing) < 125": 60,
         "phi < 0.6": turned,
@@ -236,7 +257,9 @@ def test_a_preset_chooses_columns_rows_and_formulas(tmp_path: Path) -> None:
             atlas_jets()[a.column][kept].astype("f8") - np.asarray(decoded[a.column], "f8")
         )
         assert float(distance.max()) == a.largest
-    assert (np.asarray(decoded["NegativeE"]) < 1000).all()  # 1 - 10^y is below 1 GeV for any y
+    assert (
+        np.asarray(decoded["NegativeE"]) < 1000
+    ).all()  # 1 - 10^y is below 1 GeV for any y
     plain = encode_rows(
         atlas_jets(), tmp_path / "y.ref", asked, preset="atlas27", selection=ft.Selection()
     )
@@ -261,7 +284,9 @@ def test_custom_formulas_are_the_presets(tmp_path: Path) -> None:
 
 
 def massless_among_jets() -> ak.Array:
-    """1,200 jets in MeV in 400 events, every tenth without a mass, and one without a p_T that is a number."""
+    """1,200 jets in MeV in 400 events, every tenth without a mass, and one without a p_T that is a
+    number.
+    """
     draw, counts = (
         np.random.default_rng(0),
         np.random.default_rng(1).multinomial(1200, np.full(400, 1 / 400)),
@@ -302,14 +327,18 @@ def test_a_report_leaves_out_what_the_file_was_made_without(
         cuts=cuts,
     )
     found = report_rows(path, massless_among_jets(), tmp_path / "report")
-    assert (found.rows, found.dropped, found.left_out) == (done.rows, done.dropped, done.left_out)
+    assert (found.rows, found.dropped, found.left_out) == (
+        done.rows,
+        done.dropped,
+        done.left_out,
+    )
     assert found.accuracy == done.accuracy
     assert (found.rows < 1199) == bool(cuts or preset)
     assert found.left_out.get("abs(m) > 1e-9", 0) == (120 if preset else 0)
     text = (tmp_path / "report" / "report.html").read_text("utf-8")
-    assert ("rows of the original are not in the file: not abs(m) &gt; 1e-9." in text) == bool(
-        preset
-    )
+    assert (
+        "rows of the original are not in the file: not abs(m) &gt; 1e-9." in text
+    ) == bool(preset)
     expected = {"preset": preset, "cuts": cuts, "unit": "MeV"} if cuts or preset else None
     assert describe(path)["filter"] == expected
 
@@ -359,7 +388,9 @@ def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> No
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "flowtuple", "reference", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=600, check=False
+        )
 
     method = (
         "--codec",

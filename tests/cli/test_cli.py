@@ -1,4 +1,6 @@
-"""The command line: every bad input ends in one line and exit code 2 and leaves nothing behind; good input is shown."""
+"""The command line: every bad input ends in one line and exit code 2 and leaves nothing behind;
+good input is shown.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ def write_nano(
     }
     if change is not None:
         change(branches)
-    jets = ak.zip({name: ak.unflatten(values, counts) for name, values in branches["Jet"].items()})
+    jets = ak.zip(
+        {name: ak.unflatten(values, counts) for name, values in branches["Jet"].items()}
+    )
     with uproot.recreate(path) as file:
         file.mktree(
             "Events",
@@ -123,7 +127,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_nano(folder / "nano_other.root", seed=2)
     write_nano(folder / "nano_met_raised.root", change=_raise_met)
     write_nano(folder / "nano_float64.root", change=_widen_met)
-    write_tree(folder / "no_jets.root", "Events", run=np.uint32([1]), MET_pt=np.float32([1.0]))
+    write_tree(
+        folder / "no_jets.root", "Events", run=np.uint32([1]), MET_pt=np.float32([1.0])
+    )
     write_tree(folder / "other_tree.root", "events", x=np.float32([1.0]))
     with uproot.recreate(folder / "histogram.root") as file:
         file["pileup"] = np.histogram([1.0], bins=2)
@@ -187,7 +193,9 @@ def run(
 
 
 def tree_of(folder: Path) -> dict[str, int]:
-    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in sorted(folder.rglob("*"))}
+    return {
+        str(p.relative_to(folder)): p.stat().st_mtime_ns for p in sorted(folder.rglob("*"))
+    }
 
 
 def assert_refused(ended: Ended, *words: str) -> None:
@@ -210,7 +218,12 @@ BAD_INPUTS = {
     "text named root": ("text.root", "text.root: is not a ROOT file", "suffix of its format"),
     "empty": ("empty.root", "empty.root: is empty"),
     "cut": ("cut.root", "cut.root: is cut short", "fetch it again"),
-    "cut early": ("cut_early.root", "cut_early.root: ", "cut short or damaged", "fetch it again"),
+    "cut early": (
+        "cut_early.root",
+        "cut_early.root: ",
+        "cut short or damaged",
+        "fetch it again",
+    ),
     "no such tree": ("nano.root:Event", "nano.root: no tree 'Event'", "nearest: Events"),
     "no tree at all": (
         "histogram.root",
@@ -282,8 +295,16 @@ BAD_OPTIONS = {
         "nearest: MET_pt",
     ),
     "bounded glob": (["-t", "Mu_*=rel:1e-3"], "nano.root: ", "glob 'Mu_*' matches no column"),
-    "bounded counter": (["-t", "nJet=abs:1"], "nano.root: column 'nJet' is a counter", "lossless"),
-    "relative integer": (["-t", "run=rel:1e-3"], "nano.root: column 'run' is uint32", "abs:E"),
+    "bounded counter": (
+        ["-t", "nJet=abs:1"],
+        "nano.root: column 'nJet' is a counter",
+        "lossless",
+    ),
+    "relative integer": (
+        ["-t", "run=rel:1e-3"],
+        "nano.root: column 'run' is uint32",
+        "abs:E",
+    ),
     "no such bound": (
         ["-t", "Jet_pt=relative:1"],
         "'Jet_pt=relative:1'",
@@ -349,10 +370,27 @@ def test_bad_option_is_refused(
 
 
 BAD_MODELS = {
-    "missing": ("nano.root", "nanoo.flow", [], "nanoo.flow: no such file", "nearest: nano.flow"),
+    "missing": (
+        "nano.root",
+        "nanoo.flow",
+        [],
+        "nanoo.flow: no such file",
+        "nearest: nano.flow",
+    ),
     "no model": ("nano.root", "nano.root", [], "nano.root: is not a flowtuple file"),
-    "cut": ("nano.root", "cut.ftup", [], "cut.ftup: does not end with the flowtuple end mark"),
-    "newer": ("nano.root", "newer.ftup", [], "newer.ftup: has format version", "update flowtuple"),
+    "cut": (
+        "nano.root",
+        "cut.ftup",
+        [],
+        "cut.ftup: does not end with the flowtuple end mark",
+    ),
+    "newer": (
+        "nano.root",
+        "newer.ftup",
+        [],
+        "newer.ftup: has format version",
+        "update flowtuple",
+    ),
     "missing column": (
         "no_jets.root",
         "nano.flow",
@@ -399,7 +437,8 @@ def test_model_that_does_not_fit_is_refused(
 ) -> None:
     source, model, options, *words = BAD_MODELS[case]
     assert_refused(
-        run("compress", source, "--model", model, "-o", tmp_path / "out.ftup", *options), *words
+        run("compress", source, "--model", model, "-o", tmp_path / "out.ftup", *options),
+        *words,
     )
     assert not list(tmp_path.iterdir())
 
@@ -479,7 +518,13 @@ BAD_DECOMPRESSIONS = {
         "out.rooot: unknown suffix '.rooot'",
         ".root, .parquet",
     ),
-    "no suffix": ("nano.ftup", "out", [], "out: no suffix that names a format", ".root, .parquet"),
+    "no suffix": (
+        "nano.ftup",
+        "out",
+        [],
+        "out: no suffix that names a format",
+        ".root, .parquet",
+    ),
     "own suffix": ("nano.ftup", "out.ftup", [], "out.ftup: unknown suffix '.ftup'"),
     "missing folder": (
         "nano.ftup",
@@ -488,7 +533,13 @@ BAD_DECOMPRESSIONS = {
         "nowhere/out.root: cannot be written",
         "is no folder); make it first",
     ),
-    "tree": ("nano.ftup:Event", "out.root", [], "nano.ftup: no tree 'Event'", "nearest: Events"),
+    "tree": (
+        "nano.ftup:Event",
+        "out.root",
+        [],
+        "nano.ftup: no tree 'Event'",
+        "nearest: Events",
+    ),
     "column": (
         "nano.ftup",
         "out.root",
@@ -504,7 +555,13 @@ BAD_DECOMPRESSIONS = {
         "nano.ftup: ",
         "glob 'Mu*' matches no column",
     ),
-    "entries word": ("nano.ftup", "out.root", ["--entries", "a:b"], "--entries 'a:b'", "0:1000"),
+    "entries word": (
+        "nano.ftup",
+        "out.root",
+        ["--entries", "a:b"],
+        "--entries 'a:b'",
+        "0:1000",
+    ),
     "entries number": ("nano.ftup", "out.root", ["--entries", "5"], "--entries '5'", "A:B"),
     "entries backwards": (
         "nano.ftup",
@@ -514,7 +571,12 @@ BAD_DECOMPRESSIONS = {
         "START below STOP",
     ),
     "entries empty": ("nano.ftup", "out.root", ["--entries", "5:5"], "5:5 holds no events"),
-    "entries negative": ("nano.ftup", "out.root", ["--entries", "-5:2"], "-5:2 holds no events"),
+    "entries negative": (
+        "nano.ftup",
+        "out.root",
+        ["--entries", "-5:2"],
+        "-5:2 holds no events",
+    ),
     "entries beyond": (
         "nano.ftup",
         "out.root",
@@ -570,7 +632,9 @@ BAD_DECOMPRESSIONS = {
 }
 
 
-def test_weights_of_several_trees_are_refused(run: Callable[..., Ended], tmp_path: Path) -> None:
+def test_weights_of_several_trees_are_refused(
+    run: Callable[..., Ended], tmp_path: Path
+) -> None:
     ended = run("train", "nano.root", "-o", tmp_path / "out.flow", "--weight", "MET_pt")
     assert_refused(
         ended, "nano.root: --weight goes with one tree", "choose one, such as FILE:Events"
@@ -578,7 +642,9 @@ def test_weights_of_several_trees_are_refused(run: Callable[..., Ended], tmp_pat
 
 
 @pytest.mark.parametrize("case", BAD_DECOMPRESSIONS)
-def test_bad_decompression_is_refused(run: Callable[..., Ended], tmp_path: Path, case: str) -> None:
+def test_bad_decompression_is_refused(
+    run: Callable[..., Ended], tmp_path: Path, case: str
+) -> None:
     path, output, options, *words = BAD_DECOMPRESSIONS[case]
     assert_refused(run("decompress", path, "-o", tmp_path / output, *options), *words)
     assert not list(tmp_path.iterdir())
@@ -601,7 +667,11 @@ WRONG_ORIGINALS = {
         "nano_float64.root against nano.ftup",
         "column 'MET_pt' is float64, not float32",
     ),
-    "no such table": ("other_tree.root", "other_tree.root: no tree 'Events'", "nearest: events"),
+    "no such table": (
+        "other_tree.root",
+        "other_tree.root: no tree 'Events'",
+        "nearest: events",
+    ),
     "one tree only": ("nano.root:Events", "nano.root: no tree 'Runs'", "there are: Events"),
 }
 
@@ -617,7 +687,9 @@ def test_wrong_original_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_original_without_a_column_is_refused(run: Callable[..., Ended], tmp_path: Path) -> None:
+def test_original_without_a_column_is_refused(
+    run: Callable[..., Ended], tmp_path: Path
+) -> None:
     api.compress({"x": [1.0], "y": [2.0]}, tmp_path / "two.ftup")
     np.savez(tmp_path / "one.npz", x=[1.0], z=[2.0])
     ended = run("verify", tmp_path / "one.npz", tmp_path / "two.ftup")
@@ -657,7 +729,9 @@ def test_json_holds_the_error_and_its_kind(
 
 class TestOutputThatCannotBeWritten:
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
-    def test_missing_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
+    def test_missing_folder(
+        self, run: Callable[..., Ended], tmp_path: Path, command: str
+    ) -> None:
         ended = run(*BAD_OUTPUTS[command], "-o", tmp_path / "nowhere" / OUTPUT_NAMES[command])
         assert_refused(
             ended,
@@ -752,7 +826,8 @@ class TestOutputThatCannotBeWritten:
         assert not list(tmp_path.iterdir())
 
 
-# Capabilities of Linux that let root read and write anything: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+# Capabilities of Linux that let root read and write anything: CAP_DAC_OVERRIDE and
+# CAP_DAC_READ_SEARCH.
 ANYTHING = 1 << 1 | 1 << 2
 
 
@@ -760,7 +835,8 @@ ANYTHING = 1 << 1 | 1 << 2
 def without_capabilities() -> Iterator[None]:
     """Permissions count for root as for any owner of files.
 
-    Another user could not enter the folders of root, where Python, this package or temporary files may lie.
+    Another user could not enter the folders of root, where Python, this package or temporary files
+    may lie.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "capset"):
@@ -845,12 +921,16 @@ class TestHelp:
         } == set(COMMANDS)
         ended = run("-h")
         assert ended.code == 0
-        assert all(re.search(rf"^\W+{command} ", ended.out, re.MULTILINE) for command in COMMANDS)
+        assert all(
+            re.search(rf"^\W+{command} ", ended.out, re.MULTILINE) for command in COMMANDS
+        )
 
     @pytest.mark.parametrize(
         "arguments", [["compres"], ["compress", "nano.root"], ["info", "nano.ftup", "--jsn"]]
     )
-    def test_usage_errors_end_with_2(self, run: Callable[..., Ended], arguments: list[str]) -> None:
+    def test_usage_errors_end_with_2(
+        self, run: Callable[..., Ended], arguments: list[str]
+    ) -> None:
         ended = run(*arguments)
         assert (ended.code, ended.out) == (2, "")
         assert "Traceback" not in ended.err
@@ -874,7 +954,9 @@ class TestInspect:
         assert (columns["run"]["role"], columns["run"]["low"]) == ("id", 273158)
         assert (columns["nJet"]["role"], columns["Jet_pt"]["counter"]) == ("counter", "nJet")
 
-    def test_names_of_columns_without_any(self, run: Callable[..., Ended], tmp_path: Path) -> None:
+    def test_names_of_columns_without_any(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
         np.savetxt(tmp_path / "plain.txt", np.ones((3, 2)))
         found = json.loads(
             run("inspect", tmp_path / "plain.txt", "--names", "pt, eta", "--json").out
@@ -894,7 +976,9 @@ class TestInspect:
 
 class TestCompress:
     def test_says_what_it_came_to(self, run: Callable[..., Ended], tmp_path: Path) -> None:
-        ended = run("compress", "nano.root", "-o", tmp_path / "out.ftup", "-t", "Jet_*=rel:1e-3")
+        ended = run(
+            "compress", "nano.root", "-o", tmp_path / "out.ftup", "-t", "Jet_*=rel:1e-3"
+        )
         assert (ended.code, ended.err) == (0, "")
         assert re.search(r"out\.ftup: .* for 62 events, .* bits per value", ended.out)
         assert [p.name for p in tmp_path.iterdir()] == ["out.ftup"]
@@ -902,11 +986,19 @@ class TestCompress:
     def test_json(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         found = json.loads(
             run(
-                "compress", "nano.root", "-o", tmp_path / "out.ftup", "--json", "--workers", "1"
+                "compress",
+                "nano.root",
+                "-o",
+                tmp_path / "out.ftup",
+                "--json",
+                "--workers",
+                "1",
             ).out
         )
         assert found["file_bytes"] == (tmp_path / "out.ftup").stat().st_size
-        assert found["bits_per_value"] == pytest.approx(8 * found["file_bytes"] / found["values"])
+        assert found["bits_per_value"] == pytest.approx(
+            8 * found["file_bytes"] / found["values"]
+        )
         assert (found["events"], found["warnings"]) == (62, [])
 
     def test_warns_on_one_line(self, run: Callable[..., Ended], tmp_path: Path) -> None:
@@ -915,7 +1007,12 @@ class TestCompress:
         )
         np.savez(tmp_path / "events.npz", x=values)
         ended = run(
-            "compress", tmp_path / "events.npz", "-o", tmp_path / "out.ftup", "-t", "x=std:1e-3"
+            "compress",
+            tmp_path / "events.npz",
+            "-o",
+            tmp_path / "out.ftup",
+            "-t",
+            "x=std:1e-3",
         )
         assert ended.code == 0
         assert re.fullmatch(
@@ -932,13 +1029,23 @@ class TestCompress:
                 ["run", "nJet", "Jet_pt"],
             ),
             (["--exclude", "Jet_*"], ["run", "MET_pt", "nJet"]),
-            (["--exclude", "nJet", "--exclude", "run"], ["MET_pt", "nJet", "Jet_pt", "Jet_phi"]),
+            (
+                ["--exclude", "nJet", "--exclude", "run"],
+                ["MET_pt", "nJet", "Jet_pt", "Jet_phi"],
+            ),
         ],
     )
     def test_columns(
-        self, run: Callable[..., Ended], tmp_path: Path, options: list[str], expected: list[str]
+        self,
+        run: Callable[..., Ended],
+        tmp_path: Path,
+        options: list[str],
+        expected: list[str],
     ) -> None:
-        assert run("compress", "nano.root:Events", "-o", tmp_path / "out.ftup", *options).code == 0
+        assert (
+            run("compress", "nano.root:Events", "-o", tmp_path / "out.ftup", *options).code
+            == 0
+        )
         with ft.open(tmp_path / "out.ftup") as file:
             assert [c.name for c in file.tables["Events"].columns] == expected
 
@@ -966,7 +1073,9 @@ class TestCompress:
     ) -> None:
         options = ["-t", "*=rel:1e-2", "-t", "Jet_pt=abs:1", "-t", "*=rel:1e-3"]
         assert run("compress", "nano.root", "-o", tmp_path / "out.ftup", *options).code == 0
-        assert ft.info(tmp_path / "out.ftup")["tables"][0]["columns"][3]["asked"] == "rel:0.001"
+        assert (
+            ft.info(tmp_path / "out.ftup")["tables"][0]["columns"][3]["asked"] == "rel:0.001"
+        )
 
     def test_several_files_and_globs_are_one_data_set(
         self, run: Callable[..., Ended], tmp_path: Path
@@ -982,7 +1091,12 @@ class TestCompress:
     def test_with_a_model(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         assert (
             run(
-                "compress", "nano_other.root", "--model", "nano.flow", "-o", tmp_path / "out.ftup"
+                "compress",
+                "nano_other.root",
+                "--model",
+                "nano.flow",
+                "-o",
+                tmp_path / "out.ftup",
             ).code
             == 0
         )
@@ -994,7 +1108,9 @@ class TestCompress:
 
     def test_same_seed_same_file(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         for name in ("a.ftup", "b.ftup"):
-            assert run("compress", "nano.root", "-o", tmp_path / name, "--seed", "3").code == 0
+            assert (
+                run("compress", "nano.root", "-o", tmp_path / name, "--seed", "3").code == 0
+            )
         assert (tmp_path / "a.ftup").read_bytes() == (tmp_path / "b.ftup").read_bytes()
 
 
@@ -1006,7 +1122,8 @@ def test_train_says_what_it_wrote(run: Callable[..., Ended], tmp_path: Path) -> 
 
 class TestDecompress:
     @pytest.mark.parametrize(
-        "suffix", [".root", ".parquet", ".h5", ".hdf5", ".npz", ".csv", ".csv.gz", ".txt", ".dat"]
+        "suffix",
+        [".root", ".parquet", ".h5", ".hdf5", ".npz", ".csv", ".csv.gz", ".txt", ".dat"],
     )
     def test_flat_columns_into_every_format(
         self, run: Callable[..., Ended], tmp_path: Path, suffix: str
@@ -1021,7 +1138,9 @@ class TestDecompress:
         )
         assert ended == Ended(0, f"{output}: {format_bytes(output.stat().st_size)}\n", note)
         assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
-        (table,) = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)["tables"]
+        (table,) = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)[
+            "tables"
+        ]
         assert [(c["name"], c["low"], c["high"]) for c in table["columns"]] == [
             ("x", 1.5, 2.5),
             ("n", 1, 2),
@@ -1033,11 +1152,18 @@ class TestDecompress:
     ) -> None:
         assert (
             run(
-                "decompress", "nano.ftup:Events", "-o", tmp_path / f"out{suffix}", "--workers", "1"
+                "decompress",
+                "nano.ftup:Events",
+                "-o",
+                tmp_path / f"out{suffix}",
+                "--workers",
+                "1",
             ).code
             == 0
         )
-        table = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)["tables"][0]
+        table = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)["tables"][
+            0
+        ]
         assert table["events"] == 60
         assert {"MET_pt", "nJet", "Jet_pt"} <= {c["name"] for c in table["columns"]}
 
@@ -1046,7 +1172,8 @@ class TestDecompress:
     ) -> None:
         options = ["--columns", "Jet_p*", "--entries", "10:25"]
         assert (
-            run("decompress", "nano.ftup:Events", "-o", tmp_path / "out.root", *options).code == 0
+            run("decompress", "nano.ftup:Events", "-o", tmp_path / "out.root", *options).code
+            == 0
         )
         with uproot.open(tmp_path / "out.root") as part, uproot.open("nano.root") as whole:
             assert part["Events"].keys() == ["nJet", "Jet_pt", "Jet_phi"]
@@ -1060,11 +1187,16 @@ class TestDecompress:
         self, run: Callable[..., Ended], tmp_path: Path, entries: str, count: int
     ) -> None:
         options = ["--columns", "nJet", "--entries", entries]
-        assert run("decompress", "nano.ftup:Events", "-o", tmp_path / "out.csv", *options).code == 0
+        assert (
+            run("decompress", "nano.ftup:Events", "-o", tmp_path / "out.csv", *options).code
+            == 0
+        )
         assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + count
 
     def test_drop(self, run: Callable[..., Ended], tmp_path: Path) -> None:
-        assert run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv", "--drop").code == 0
+        assert (
+            run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv", "--drop").code == 0
+        )
         assert (tmp_path / "out.csv").read_text() == "MET\n1.0\n2.0\n"
 
     def test_compression_and_basket(self, run: Callable[..., Ended], tmp_path: Path) -> None:
@@ -1098,9 +1230,9 @@ class TestVerify:
         ended = run("verify", "nano_met_raised.root", "nano.ftup", "--json")
         found = json.loads(ended.out)
         assert (ended.code, found["violations"]) == (1, 1)
-        assert {c["column"]: c["violations"] for c in found["columns"] if c["violations"]} == {
-            "MET_pt": 1
-        }
+        assert {
+            c["column"]: c["violations"] for c in found["columns"] if c["violations"]
+        } == {"MET_pt": 1}
 
 
 class TestInfo:
@@ -1185,7 +1317,9 @@ class TestProcess:
             named,
         ]
         plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "400"}
-        ended = subprocess.run(command, capture_output=True, check=False, timeout=600, env=plain)
+        ended = subprocess.run(
+            command, capture_output=True, check=False, timeout=600, env=plain
+        )
         assert (ended.returncode, ended.stderr) == (1, b"")
         assert named in ended.stdout  # as it is
         assert b"\\u2013" in ended.stdout  # the dash where there is no difference

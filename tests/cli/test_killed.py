@@ -1,6 +1,8 @@
-"""Commands killed at any moment leave the old file or nothing under the name, or the new one whole; never a part of it.
+"""Commands killed at any moment leave the old file or nothing under the name, or the new one whole;
+never a part of it.
 
-Half of the moments are spread over the whole run, half over the time from when the temporary file appears.
+Half of the moments are spread over the whole run, half over the time from when the temporary file
+appears.
 FLOWTUPLE_KILLS=200 kills as often, in equal shares of the commands; the default is quick.
 """
 
@@ -66,7 +68,9 @@ def start(words: Sequence[str], output: Path) -> subprocess.Popen[bytes]:
 
 def wait_for_writing(process: subprocess.Popen[bytes], place: Path) -> float:
     """When a temporary file appeared, or the command ended without."""
-    while process.poll() is None and not any(".part" in path.name for path in place.iterdir()):
+    while process.poll() is None and not any(
+        ".part" in path.name for path in place.iterdir()
+    ):
         time.sleep(0.002)
     return time.monotonic()
 
@@ -110,7 +114,8 @@ def test_no_part_of_a_file_stands_under_its_name(
         killed = process.wait(60) == -signal.SIGKILL
         left = sorted(path.name for path in place.iterdir() if path != target)
         assert all(
-            re.fullmatch(rf"\.out\.[0-9a-f]{{8}}\.part{re.escape(suffix)}", name) for name in left
+            re.fullmatch(rf"\.out\.[0-9a-f]{{8}}\.part{re.escape(suffix)}", name)
+            for name in left
         ), left
         assert len(left) <= killed
         if was_there and target.read_bytes() == OLD:
@@ -121,9 +126,9 @@ def test_no_part_of_a_file_stands_under_its_name(
         else:
             found = "nothing"
         assert killed or found == "new"
-        kind = (
-            f"{'killed' if killed else 'ended'}, {found}{', with a temporary file' if left else ''}"
-        )
+        kind = f"{'killed' if killed else 'ended'}, {found}{', with a temporary file' if left else ''}"
         ended[kind] = ended.get(kind, 0) + 1
         shutil.rmtree(place)
-    sys.stderr.write(f"{command}, {duration:.2f} s, of these {writing:.2f} s writing: {ended}\n")
+    sys.stderr.write(
+        f"{command}, {duration:.2f} s, of these {writing:.2f} s writing: {ended}\n"
+    )

@@ -1,4 +1,6 @@
-"""Spellings of the command line: old ones with a note, usage errors in one line, the version, panels."""
+"""Spellings of the command line: old ones with a note, usage errors in one line, the version,
+panels.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,25 @@ from flowtuple.cli.old_spellings import current_spelling
 @pytest.mark.parametrize(
     ("old", "new", "note"),
     [
-        (["train", "f", "--target", "J*"], ["train-simulation", "f", "--target", "J*"], "--target"),
+        (
+            ["train", "f", "--target", "J*"],
+            ["train-simulation", "f", "--target", "J*"],
+            "--target",
+        ),
         (["train", "f", "--flow=nsf"], ["train-flow", "f", "--flow=nsf"], "train --flow"),
         (["train", "f", "--preset", "flashsim-jets"], ["train-flow", "f"], "train --preset"),
         (["train", "f", "--flow", "lattice"], ["train", "f"], "train --flow lattice"),
-        (["compare", "a", "b", "--given", "G*"], ["closure", "a", "b", "--given", "G*"], "closure"),
+        (
+            ["compare", "a", "b", "--given", "G*"],
+            ["closure", "a", "b", "--given", "G*"],
+            "closure",
+        ),
         (["bench", "f", "--threads", "2"], ["bench", "f", "--workers", "2"], "--workers"),
-        (["compare", "a", "b", "--weights=w"], ["compare", "a", "b", "--weight=w"], "--weight"),
+        (
+            ["compare", "a", "b", "--weights=w"],
+            ["compare", "a", "b", "--weight=w"],
+            "--weight",
+        ),
     ],
 )
 def test_old_spelling_is_noted_and_replaced(
@@ -119,7 +133,10 @@ def test_options_are_grouped(
 
 def test_arguments_are_translated() -> None:
     message = "leave out `by_column=` and `folder=`, or use `train_flow()`"
-    assert as_options(message) == "leave out --by-column and --output, or use flowtuple train-flow"
+    assert (
+        as_options(message)
+        == "leave out --by-column and --output, or use flowtuple train-flow"
+    )
     assert as_options("`x` and y=1 stay") == "`x` and y=1 stay"
 
 

@@ -1,4 +1,6 @@
-"""The world around a command: names, owners, signals, full disks, pipes, damaged checkpoints, files that claim too much."""
+"""The world around a command: names, owners, signals, full disks, pipes, damaged checkpoints, files
+that claim too much.
+"""
 
 from __future__ import annotations
 
@@ -88,9 +90,13 @@ def run(*words: object, **settings: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(sys.getfilesystemencoding() != "utf-8", reason="names of files are ASCII here")
+@pytest.mark.skipif(
+    sys.getfilesystemencoding() != "utf-8", reason="names of files are ASCII here"
+)
 class TestNames:
-    @pytest.mark.parametrize("stem", ["n" * 247, "é" * 123, "\U0001f680" * 61, "a" + "é" * 123])
+    @pytest.mark.parametrize(
+        "stem", ["n" * 247, "é" * 123, "\U0001f680" * 61, "a" + "é" * 123]
+    )
     @pytest.mark.parametrize("suffix", [".h5", ".npz", ".root", ".parquet"])
     def test_as_long_as_the_system_allows(
         self, folder: Path, tmp_path: Path, stem: str, suffix: str
@@ -102,12 +108,17 @@ class TestNames:
         assert [path.name for path in tmp_path.iterdir()] == [target.name]
         assert (
             ft.decompress(folder / "flat.ftup")["k"].tolist()
-            == open_dataset(target).tables.popitem()[1].read(["k"], 0, 3000).data["k"].tolist()
+            == open_dataset(target)
+            .tables.popitem()[1]
+            .read(["k"], 0, 3000)
+            .data["k"]
+            .tolist()
         )
 
     def test_one_that_is_too_long_is_refused_before_the_work(self, tmp_path: Path) -> None:
         with pytest.raises(
-            InvalidArgument, match=r"cannot be written \(File name too long\); .* a shorter name"
+            InvalidArgument,
+            match=r"cannot be written \(File name too long\); .* a shorter name",
         ):
             ft.compress({"x": [1.0]}, tmp_path / f"{'n' * 256}.ftup")
         assert list(tmp_path.iterdir()) == []
@@ -171,7 +182,11 @@ class TestReplacing:
         os.chown(target, 12345, 23456)
         ft.compress({"x": [1.0]}, target)
         found = target.stat()
-        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12345, 23456, 0o640)
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (
+            12345,
+            23456,
+            0o640,
+        )
 
     def test_an_owner_that_may_not_be_given_is_no_error(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -258,7 +273,9 @@ class TestSignals:
             go_on.set()
 
     def test_workers_that_end_with_us_leave_nothing(self, tmp_path: Path) -> None:
-        task, done = (FileTask(name, "in", str(tmp_path / name)) for name in ("a.npz", "b.npz"))
+        task, done = (
+            FileTask(name, "in", str(tmp_path / name)) for name in ("a.npz", "b.npz")
+        )
         manifest = Manifest(tmp_path / "m", "job")
         for name in ("a", "b"):
             (tmp_path / f".{name}.01234567.part.npz").touch()
@@ -270,7 +287,9 @@ class TestSignals:
         ]
         with contextlib.suppress(Stopped), _cleared([done], manifest, "tcp://there:8786"):
             raise Stopped(15)
-        assert (tmp_path / ".b.01234567.part.npz").exists()  # somebody elsewhere may be writing it
+        assert (
+            tmp_path / ".b.01234567.part.npz"
+        ).exists()  # somebody elsewhere may be writing it
 
 
 class TestStreams:
@@ -278,21 +297,38 @@ class TestStreams:
     @pytest.mark.parametrize("more", [[], ["--json"]])
     def test_full_output_is_one_line(self, folder: Path, more: list[str]) -> None:
         with open("/dev/full", "w") as full:
-            words = [sys.executable, "-m", "flowtuple", "info", str(folder / "events.ftup"), *more]
+            words = [
+                sys.executable,
+                "-m",
+                "flowtuple",
+                "info",
+                str(folder / "events.ftup"),
+                *more,
+            ]
             ended = subprocess.run(
                 words, stdout=full, stderr=subprocess.PIPE, text=True, check=False
             )
         assert ended.returncode == 2
         assert re.fullmatch(
-            r"flowtuple: [^\n]*cannot be written \(No space left on device\)[^\n]*\n", ended.stderr
+            r"flowtuple: [^\n]*cannot be written \(No space left on device\)[^\n]*\n",
+            ended.stderr,
         )
 
     @pytest.mark.parametrize("more", [[], ["--json"]])
     def test_a_reader_that_has_seen_enough(self, folder: Path, more: list[str]) -> None:
         read, write = os.pipe()
         os.close(read)
-        words = [sys.executable, "-m", "flowtuple", "info", str(folder / "events.ftup"), *more]
-        ended = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+        words = [
+            sys.executable,
+            "-m",
+            "flowtuple",
+            "info",
+            str(folder / "events.ftup"),
+            *more,
+        ]
+        ended = subprocess.run(
+            words, stdout=write, stderr=subprocess.PIPE, text=True, check=False
+        )
         os.close(write)
         assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -318,7 +354,9 @@ class TestFullDisk:
     def test_decompress(self, folder: Path, tmp_path: Path, suffix: str) -> None:
         target = tmp_path / f"out{suffix}"
         target.write_bytes(b"old")
-        ended = run("decompress", folder / "flat.ftup", "-o", target, preexec_fn=limited(6000))
+        ended = run(
+            "decompress", folder / "flat.ftup", "-o", target, preexec_fn=limited(6000)
+        )
         assert ended.returncode == 2, ended.stderr
         assert re.fullmatch(r"flowtuple: [^\n]*cannot be written \([^\n]*\n", ended.stderr)
         assert target.read_bytes() == b"old"
@@ -347,7 +385,9 @@ class TestFullDisk:
             ("report", "events.npz", "events.ftup", "-o", "OUT"),
         ],
     )
-    def test_other_commands(self, folder: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    def test_other_commands(
+        self, folder: Path, tmp_path: Path, words: tuple[str, ...]
+    ) -> None:
         if words[0] == "report":
             pytest.importorskip("matplotlib")
         asked = [word.replace("OUT", str(tmp_path / "out")) for word in words]
@@ -368,7 +408,9 @@ class TestFullDisk:
             pytest.skip("no file system may be mounted here")
         try:
             ended = run("decompress", folder / "events.ftup", "-o", disk / "out.h5")
-            assert re.fullmatch(r"flowtuple: [^\n]*No space left on device[^\n]*\n", ended.stderr)
+            assert re.fullmatch(
+                r"flowtuple: [^\n]*No space left on device[^\n]*\n", ended.stderr
+            )
             assert (ended.returncode, list(disk.iterdir())) == (2, [])
         finally:
             subprocess.run(["umount", str(disk)], check=True)
@@ -451,7 +493,9 @@ def zeros(nbytes: int) -> bytes:
     """A zstd frame of so many zeros, made piece by piece."""
     packer = zstandard.ZstdCompressor(level=1).compressobj(size=nbytes)
     block = bytes(2**20)
-    return b"".join([*(packer.compress(block) for _ in range(nbytes // 2**20)), packer.flush()])
+    return b"".join(
+        [*(packer.compress(block) for _ in range(nbytes // 2**20)), packer.flush()]
+    )
 
 
 COUNTED = [described("n", role="counter"), described("x", counter="n")]
@@ -460,7 +504,10 @@ CLAIMS: dict[str, tuple[list[dict[str, Any]], list[tuple[int, list[StoredColumn]
     "objects of an event": (COUNTED, [(1, [constant(2**28), constant(1)])]),
     "objects of all events": (COUNTED, [(2**20, [constant(255), constant(1)])]),
     "a shape": ([described("x", "int8", shape=(2**28,))], [(1, [constant(1)])]),
-    "shapes of all events": ([described("x", "int8", shape=(2**8,))], [(2**20, [constant(1)])]),
+    "shapes of all events": (
+        [described("x", "int8", shape=(2**8,))],
+        [(2**20, [constant(1)])],
+    ),
     "events": ([described("x")], [(2**20, [constant(1)])] * 300),
     "columns": ([described(f"x{k}") for k in range(300)], [(2**20, [constant(1)] * 300)]),
     "opaque": ([{"name": "x", "dtype": "opaque"}], [(1, [OPAQUE_ZEROS])]),
@@ -479,7 +526,8 @@ def peak(code: str, path: Path) -> tuple[int, str]:
 
 
 @pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="the system does not tell the peak of memory"
+    not Path("/proc/self/status").exists(),
+    reason="the system does not tell the peak of memory",
 )
 class TestClaims:
     @pytest.mark.parametrize("claim", CLAIMS)
@@ -510,7 +558,9 @@ class TestClaims:
             assert file["x"][0, -1] == 7
 
     def test_results_count_also_where_each_chunk_is_small(self, tmp_path: Path) -> None:
-        path = crafted(tmp_path / "long.ftup", COUNTED, [(1000, [constant(100), constant(7)])] * 40)
+        path = crafted(
+            tmp_path / "long.ftup", COUNTED, [(1000, [constant(100), constant(7)])] * 40
+        )
         with ft.open(path, resources=ft.Resources(memory=16_000_000)) as file:
             assert len(file["x", 0:10_000]) == 10_000
             with pytest.raises(
@@ -521,7 +571,9 @@ class TestClaims:
             assert sum(len(part) for part in file.iterate()) == 40_000
 
     def test_many_equal_rows_go_out_by_ranges(self, tmp_path: Path) -> None:
-        path = crafted(tmp_path / "rows.ftup", [described("x")], [(2**20, [constant(3)])] * 64)
+        path = crafted(
+            tmp_path / "rows.ftup", [described("x")], [(2**20, [constant(3)])] * 64
+        )
         taken, _ = peak("ft.decompress(path, path + '.parquet', memory=300_000_000)", path)
         assert taken < 700e6
         assert (
@@ -596,7 +648,8 @@ class TestClaims:
         assert order == [40, 50]
         with (
             pytest.raises(
-                TooLarge, match="takes 1MB once it is decoded, more than the memory limit of 1MB"
+                TooLarge,
+                match="takes 1MB once it is decoded, more than the memory limit of 1MB",
             ),
             gate.share() as take,
         ):
@@ -605,12 +658,16 @@ class TestClaims:
 
 class TestWideTables:
     def test_work_is_in_proportion_to_the_columns(self, tmp_path: Path) -> None:
-        """The steps of four times the columns, which a quadratic part would make sixteen times as many."""
+        """The steps of four times the columns, which a quadratic part would make sixteen times as
+        many.
+        """
         taken = []
         for count in (200, 800):
             columns = [described(f"x{k}") for k in range(count)]
             path = crafted(
-                tmp_path / f"{count}.ftup", columns, [(100, [constant(k) for k in range(count)])]
+                tmp_path / f"{count}.ftup",
+                columns,
+                [(100, [constant(k) for k in range(count)])],
             )
 
             def use(path: Path = path) -> None:
@@ -627,7 +684,9 @@ class TestWideTables:
         taken = []
         for count in (200, 800):
             columns = tuple(Column(f"x{k}", "int64", counter=f"n{k}") for k in range(count))
-            counters = tuple(Column(f"n{k}", "int64", "counter", hidden=True) for k in range(count))
+            counters = tuple(
+                Column(f"n{k}", "int64", "counter", hidden=True) for k in range(count)
+            )
             table = Table(
                 "t",
                 counters + columns,
@@ -648,8 +707,17 @@ class TestWideTables:
         assert reach(100_000) == 64
 
     def test_pointers_are_those_of_a_plain_search(self) -> None:
-        names = ["Jet_pt", "Jet_genJetIdx", "GenJet_pt", "GenJet_eta", "Muon_jetIdx", "Muon_pt"]
-        columns = [Column(f"n{name}", "int64", "counter") for name in ("Jet", "GenJet", "Muon")]
+        names = [
+            "Jet_pt",
+            "Jet_genJetIdx",
+            "GenJet_pt",
+            "GenJet_eta",
+            "Muon_jetIdx",
+            "Muon_pt",
+        ]
+        columns = [
+            Column(f"n{name}", "int64", "counter") for name in ("Jet", "GenJet", "Muon")
+        ]
         columns += [
             Column(
                 n,
@@ -660,7 +728,9 @@ class TestWideTables:
             for n in names
         ]
         found = {
-            c.name: [(t.name, [o.name for o in others]) for t, others in References(columns).of(c)]
+            c.name: [
+                (t.name, [o.name for o in others]) for t, others in References(columns).of(c)
+            ]
             for c in columns
         }
         assert found["Jet_pt"] == [("Jet_genJetIdx", ["GenJet_pt", "GenJet_eta"])]
@@ -683,7 +753,9 @@ class TestPromises:
     @pytest.mark.parametrize("second", BOUNDS)
     @pytest.mark.parametrize("first", BOUNDS)
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
-    def test_pairs_hold_and_no_more_is_allowed(self, first: str, second: str, dtype: str) -> None:
+    def test_pairs_hold_and_no_more_is_allowed(
+        self, first: str, second: str, dtype: str
+    ) -> None:
         x = values(dtype)
         promise = Promise.parse(f"{first}, then {second}")
         moved = x.astype(np.float64)
@@ -695,7 +767,9 @@ class TestPromises:
                 allowed = np.where(np.isfinite(moved), bound.largest_difference(moved), 0.0)
                 before, moved = moved, moved + np.sign(moved) * allowed
                 for _ in range(3):  # the sum was rounded
-                    moved = np.where(bound.holds(before, moved), moved, np.nextafter(moved, before))
+                    moved = np.where(
+                        bound.holds(before, moved), moved, np.nextafter(moved, before)
+                    )
         ordinary = np.isfinite(x) & (x != 0) & (np.abs(x) < 1e29)
         x, moved = x[ordinary], moved[ordinary]
         wide = x.astype(np.float64)
@@ -718,14 +792,17 @@ class TestPromises:
     ) -> None:
         x = np.random.default_rng(1).exponential(30, 300)
         ft.compress({"x": x, "y": x}, tmp_path / "a.ftup", tolerance={"x": first})
-        again = ft.recompress(tmp_path / "a.ftup", tmp_path / "b.ftup", tolerance={"x": second})
+        again = ft.recompress(
+            tmp_path / "a.ftup", tmp_path / "b.ftup", tolerance={"x": second}
+        )
         (found, other) = ft.verify({"x": x, "y": x}, tmp_path / "b.ftup")
         assert (found.violations, other.violations) == (0, 0)
         assert found.bound == again.bounds["events/x"]
         wrong = x.copy()
         wrong[17] *= 1.5
         assert [
-            column.violations for column in ft.verify({"x": wrong, "y": x}, tmp_path / "b.ftup")
+            column.violations
+            for column in ft.verify({"x": wrong, "y": x}, tmp_path / "b.ftup")
         ] == [1, 0]
 
     def test_merged_files_may_have_kept_either(self) -> None:
@@ -749,7 +826,10 @@ class TestPromises:
         promise = Promise.parse("abs:1, then rel:0.5")
         x = np.array([np.nan, np.inf, -0.0, 1.0, 1e308])
         assert promise.holds(x, x).all()
-        assert promise.holds(x, np.array([0.0, 1e308, 0.0, np.nan, np.inf])).tolist() == [False] * 5
+        assert (
+            promise.holds(x, np.array([0.0, 1e308, 0.0, np.nan, np.inf])).tolist()
+            == [False] * 5
+        )
 
     def test_one_bound_is_that_bound(self) -> None:
         for text in ("lossless", "abs:0.5", "rel:0.25", "bits:3"):

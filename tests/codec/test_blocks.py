@@ -1,4 +1,6 @@
-"""Blocks of a chunk: a column is read and checked by its own bytes alone, wherever the rest is damaged."""
+"""Blocks of a chunk: a column is read and checked by its own bytes alone, wherever the rest is
+damaged.
+"""
 
 from itertools import pairwise
 
@@ -32,10 +34,15 @@ NAMES = ("a", "n", "b", "c", "d")
 
 @pytest.fixture(scope="module")
 def table():
-    """Three columns of more than a block each, one that is constant and one of two bits, which ends in a block of its own."""
+    """Three columns of more than a block each, one that is constant and one of two bits, which ends
+    in a block of its own.
+    """
     draw = np.random.default_rng(1)
     data = {name: draw.integers(0, 2**32, ROWS, dtype=np.uint32) for name in "abc"}
-    data |= {"n": np.full(ROWS, 7, np.uint32), "d": draw.integers(0, 4, ROWS, dtype=np.uint32)}
+    data |= {
+        "n": np.full(ROWS, 7, np.uint32),
+        "d": draw.integers(0, 4, ROWS, dtype=np.uint32),
+    }
     return Table("t", tuple(Column(name, "uint32") for name in NAMES), ROWS, data)
 
 
@@ -73,7 +80,8 @@ class Fetch:
 
 def stored_columns(*lengths):
     return [
-        StoredColumn(Method.VALUES, bytes([k % 251]) * length) for k, length in enumerate(lengths)
+        StoredColumn(Method.VALUES, bytes([k % 251]) * length)
+        for k, length in enumerate(lengths)
     ]
 
 
@@ -99,19 +107,26 @@ class TestDirectory:
         ends = np.cumsum(lengths, dtype=int).tolist()
         edges = [0, *(b.stop for b in directory.blocks)]
         assert (
-            (directory.head, directory.body) == (len(head), len(body)) == (len(head), sum(lengths))
+            (directory.head, directory.body)
+            == (len(head), len(body))
+            == (len(head), sum(lengths))
         )
         assert [b.begin for b in directory.blocks] == edges[:-1]
         assert edges[-1] == len(body)
         assert set(edges[1:]) <= set(ends)
-        for begin, stop in pairwise(edges[:-1]):  # all but the last are as short as columns allow
+        for begin, stop in pairwise(
+            edges[:-1]
+        ):  # all but the last are as short as columns allow
             assert stop - begin >= BLOCK
             assert all(not begin < end < stop or end - begin < BLOCK for end in ends)
         assert [b.checksum for b in directory.blocks] == [
             checksum(body[b.begin : b.stop]) for b in directory.blocks
         ]
         fetch = Fetch(head + body, directory)
-        assert list(directory.take([c.name for c in columns_of(stored)], fetch).values()) == stored
+        assert (
+            list(directory.take([c.name for c in columns_of(stored)], fetch).values())
+            == stored
+        )
 
     @given(st.lists(st.sampled_from(list(Method)), max_size=6), st.data())
     def test_all_methods_come_back(self, kinds, data):
@@ -157,7 +172,9 @@ class TestDirectory:
 
     def test_group_columns_are_small(self):
         stored = [StoredColumn(Method.GROUP, bytes(SMALL + 1))]
-        with pytest.raises(Corrupt, match="column 'c0' shares a frame and takes 4097 bytes of it"):
+        with pytest.raises(
+            Corrupt, match="column 'c0' shares a frame and takes 4097 bytes of it"
+        ):
             read_directory(join(stored), columns_of(stored))
 
     def test_directory_is_no_longer_than_its_columns_need(self):
@@ -205,7 +222,9 @@ class TestReading:
     @pytest.mark.parametrize(
         ("name", "lost"), [("a", "a"), ("n", "nb"), ("b", "nb"), ("c", "c"), ("d", "d")]
     )
-    def test_damage_in_a_block_leaves_columns_of_others(self, chunk, table, coding, name, lost):
+    def test_damage_in_a_block_leaves_columns_of_others(
+        self, chunk, table, coding, name, lost
+    ):
         directory = read_directory(chunk, table.columns)
         entry = directory.entries[name]
         for place in {entry.begin, (entry.begin + entry.stop) // 2, entry.stop - 1}:
@@ -269,7 +288,10 @@ class TestInFiles:
         with ft.File(path) as file:
             stored = file.table()
             (chunk,) = stored.chunks
-            cut, begin = stored.directory(chunk)[0].blocks, chunk.section.begin + chunk.section.head
+            cut, begin = (
+                stored.directory(chunk)[0].blocks,
+                chunk.section.begin + chunk.section.head,
+            )
             assert file.table().flow is not None
             reads.clear()
             actual = stored.read(names, 0, ROWS)
@@ -310,7 +332,9 @@ class TestInFiles:
             entry = file.table().directory(chunk)[0].entries["c"]
         target = tmp_path / "damaged.ftup"
         target.write_bytes(
-            flipped(path.read_bytes(), chunk.section.begin + chunk.section.head + entry.begin + 5)
+            flipped(
+                path.read_bytes(), chunk.section.begin + chunk.section.head + entry.begin + 5
+            )
         )
         with ft.File(target) as file:
             for name in "abdn":

@@ -1,4 +1,6 @@
-"""Frequencies, entropy coder, packing and chunks: exact references, round trips, and what damaged bytes give."""
+"""Frequencies, entropy coder, packing and chunks: exact references, round trips, and what damaged
+bytes give.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,13 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Table, difference
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.lattice.bins import Bins, fit_bins
-from flowtuple.lattice.context import Parent, RowSet, coding_order, collection_counts, collection_of
+from flowtuple.lattice.context import (
+    Parent,
+    RowSet,
+    coding_order,
+    collection_counts,
+    collection_of,
+)
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ATOM, ESCAPE, Integers, Ordered, Uniform
 from flowtuple.lattice.lattice import Lattice, resolve
@@ -71,7 +79,9 @@ def slow_frequencies(logits: list[int]) -> list[int]:
 
 
 def frequencies(logits: np.ndarray) -> np.ndarray:
-    """Every symbol's frequency by the intervals of all symbols, which follow one another from 0 to 2^16."""
+    """Every symbol's frequency by the intervals of all symbols, which follow one another from 0 to
+    2^16.
+    """
     rows, symbols = logits.shape
     edges = np.zeros((rows, symbols + 1), np.int64)
     for k in range(symbols):
@@ -88,7 +98,13 @@ class TestFrequencies:
     def test_exp2_is_the_integer_root(self) -> None:
         for d, w in enumerate(EXP2.tolist()):
             assert w**16 * 2**d <= 2**320 < (w + 1) ** 16 * 2**d
-        assert (EXP2[0], EXP2[16], EXP2[320], EXP2[321], len(EXP2)) == (2**20, 2**19, 1, 0, 512)
+        assert (EXP2[0], EXP2[16], EXP2[320], EXP2[321], len(EXP2)) == (
+            2**20,
+            2**19,
+            1,
+            0,
+            512,
+        )
 
     @given(
         logits=st.lists(
@@ -117,7 +133,10 @@ class TestFrequencies:
 
     def test_each_row_has_its_own_symbol(self) -> None:
         rng = np.random.default_rng(4)
-        logits, symbols = rng.integers(-99, 99, (300, 7)).astype(np.int16), rng.integers(0, 7, 300)
+        logits, symbols = (
+            rng.integers(-99, 99, (300, 7)).astype(np.int16),
+            rng.integers(0, 7, 300),
+        )
         below, frequency = intervals(logits, symbols)
         table = [slow_frequencies(row) for row in logits.tolist()]
         assert frequency.tolist() == [row[k] for row, k in zip(table, symbols, strict=True)]
@@ -150,7 +169,9 @@ SPANS = st.sampled_from(
 class Stream:
     """Rows to be coded: logits, symbols, and a place within each symbol's span."""
 
-    def __init__(self, seed: int, rows: int, spans: list[int], concentration: float = 1.0) -> None:
+    def __init__(
+        self, seed: int, rows: int, spans: list[int], concentration: float = 1.0
+    ) -> None:
         rng, k = np.random.default_rng(seed), len(spans)
         shares = rng.dirichlet(np.full(k, concentration), rows).reshape(rows, k)
         self.logits = np.rint(16 * np.log2(shares + 1e-30)).astype(np.int16)
@@ -237,7 +258,9 @@ class TestCoder:
         )
         assert len(data) == 16
 
-    @given(seed=st.integers(0, 99), blocks=st.lists(st.integers(0, 41), max_size=6).map(sorted))
+    @given(
+        seed=st.integers(0, 99), blocks=st.lists(st.integers(0, 41), max_size=6).map(sorted)
+    )
     def test_blocks_of_any_size(self, seed: int, blocks: list[int]) -> None:
         """Rows take the two lanes in turn across blocks, odd and empty ones among them."""
         stream = Stream(seed, 41, [0, 7, 2**17, 2**64 - 1])
@@ -338,9 +361,9 @@ def plausible(dtype: str, rng: np.random.Generator, rows: int) -> np.ndarray:
     kind = np.dtype(dtype)
     if kind.kind == "b":
         return rng.random(rows) < 0.5
-    values = (rng.normal(40, 10, rows) if kind.kind in "fi" else rng.exponential(30, rows)).astype(
-        kind
-    )
+    values = (
+        rng.normal(40, 10, rows) if kind.kind in "fi" else rng.exponential(30, rows)
+    ).astype(kind)
     if kind.kind == "f":
         info = np.finfo(kind)
         edges = [
@@ -443,7 +466,10 @@ UNPACKERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
         packing.pack_values(np.arange(50, dtype="uint8")),
         lambda data: packing.unpack_values(data, 50, "uint8"),
     ),
-    "raw": (packing.pack_raw(np.arange(-200, 200)), lambda data: packing.unpack_raw(data, 400)),
+    "raw": (
+        packing.pack_raw(np.arange(-200, 200)),
+        lambda data: packing.unpack_raw(data, 400),
+    ),
     "opaque": (
         packing.pack_opaque(ak.Array([["a", "bc"], []] * 9)),
         lambda data: packing.unpack_opaque(data, 18),
@@ -474,7 +500,8 @@ class TestDamagedPacking:
         good, unpack = UNPACKERS[name]
         for length in range(0, len(good), max(1, len(good) // 40)):
             with pytest.raises(
-                Corrupt, match=r"past the end|does not decode|declares|cannot hold|where|holds"
+                Corrupt,
+                match=r"past the end|does not decode|declares|cannot hold|where|holds",
             ):
                 unpack(good[:length])
 
@@ -521,14 +548,18 @@ def by_flow(stored: StoredColumn) -> bool:
 
 
 def random_flow(table: Table, coding: TableCoding, seed: int) -> LatticeFlow:
-    """Random networks and predictions that read every column before them by every relation: all are valid flows."""
+    """Random networks and predictions that read every column before them by every relation: all are
+    valid flows.
+    """
     rng = np.random.default_rng(seed)
     flows: dict[str, ColumnFlow] = {}
     before: dict[str, list[str]] = {}
     for column in coding_order(table.columns):
         key = collection_of(column)
         rows = RowSet(collection_counts(column, table.data, table.num_entries))
-        q = coding.lattices[column.name].encode(table.data[column.name].reshape(-1))[rows.order]
+        q = coding.lattices[column.name].encode(table.data[column.name].reshape(-1))[
+            rows.order
+        ]
         parents = readable(column.name, key, before)
         prediction, residual = None, bool(rng.random() < 0.5)
         if values := [p for p in parents if p.column and p.relation != "event"]:
@@ -567,7 +598,9 @@ def readable(name: str, key: str, before: Mapping[str, Sequence[str]]) -> list[P
     for others in (names for k, names in before.items() if k not in ("", key)):
         actual += [Parent("leading", other) for other in others[-3:]]
         actual += [Parent("same", other) for other in others[-3:]] if key else []
-        actual += [Parent("reference", others[0], through) for through in own if "int" in through]
+        actual += [
+            Parent("reference", others[0], through) for through in own if "int" in through
+        ]
     return actual
 
 
@@ -621,7 +654,9 @@ class TestChunk:
         stored = methods(data, table.columns)
         assert list(stored) == [c.name for c in table.columns]
         alone = sum(len(s) for s in stored.values() if s.method is not Method.GROUP)
-        assert alone <= len(data) <= sum(len(s) for s in stored.values()) + 10 * len(stored) + 40
+        assert (
+            alone <= len(data) <= sum(len(s) for s in stored.values()) + 10 * len(stored) + 40
+        )
         assert [c.name for c in decoded.columns] == [c.name for c in table.columns]
         for column in table.columns:
             one = Table(
@@ -645,7 +680,9 @@ class TestChunk:
     def test_every_column_by_the_flow(
         self, events: int, seed: int, wanted: Method | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """With NaN, infinities, extremes and escapes among the parents, which are read as levels and values all the same."""
+        """With NaN, infinities, extremes and escapes among the parents, which are read as levels
+        and values all the same.
+        """
         cost: Callable[[StoredColumn], int] = len
         if wanted is not None:
             monkeypatch.setattr(chunk, "_group_small", lambda stored, small: stored)
@@ -673,7 +710,9 @@ class TestChunk:
             part = decode_chunk(data, "Events", events, coding, [column.name])
             assert difference(part, decoded.read([column.name], 0, events)) is None
         exact = [c.name for c in table.columns if c.name not in BOUNDS]
-        assert difference(table.read(exact, 0, events), decoded.read(exact, 0, events)) is None
+        assert (
+            difference(table.read(exact, 0, events), decoded.read(exact, 0, events)) is None
+        )
 
     @pytest.mark.parametrize("wanted", [Method.FLOW, Method.INDICES])
     def test_escapes_are_stored_in_row_order(
@@ -687,7 +726,9 @@ class TestChunk:
         lattices = {"n": Lattice("uint8", Bound(), Integers("uint8"))}
         lattices["x"] = Lattice("float32", Bound("abs", 0.1), Uniform("float32", 0.1))
         marginal = Network((Layer(np.zeros((2, 1), np.int8), np.ones(2, np.uint8)),))
-        flow = LatticeFlow({"x": ColumnFlow(Bins(np.array([0]), np.array([99])), (), marginal)})
+        flow = LatticeFlow(
+            {"x": ColumnFlow(Bins(np.array([0]), np.array([99])), (), marginal)}
+        )
         coding = TableCoding(columns, lattices, flow)
         data = encode_chunk(table, coding, prefer(lambda s: s.method is wanted))
         stored = methods(data, columns)["x"]
@@ -740,7 +781,9 @@ class TestChunk:
         read = {"met": ColumnFlow(fit_bins(coding.lattices["met"].encode(table["met"]), 6))}
         coding = replace(coding, flow=LatticeFlow(read | flows))
         data = encode_chunk(table, coding, prefer(by_flow))
-        assert {n for n, s in methods(data, table.columns).items() if by_flow(s)} == set(reads)
+        assert {n for n, s in methods(data, table.columns).items() if by_flow(s)} == set(
+            reads
+        )
         touched: list[str] = []
         decode = chunk.decode_column
         monkeypatch.setattr(
@@ -776,7 +819,10 @@ class TestChunk:
             "ht": rng.normal(size=200),
         }
         return Table(
-            "Events", tuple(columns), 200, data | {"text": ak.Array([str(k) for k in range(200)])}
+            "Events",
+            tuple(columns),
+            200,
+            data | {"text": ak.Array([str(k) for k in range(200)])},
         )
 
     def test_subsets_of_every_kind(self) -> None:
@@ -797,7 +843,12 @@ class TestChunk:
             "small": (rng.random(rows) < 0.01).astype("int8")[:rows],
             "text": ak.Array(["a"] * rows),
         }
-        kinds = {"constant": "float32", "bounded": "float32", "small": "int8", "text": "opaque"}
+        kinds = {
+            "constant": "float32",
+            "bounded": "float32",
+            "small": "int8",
+            "text": "opaque",
+        }
         table = Table("t", tuple(Column(n, d) for n, d in kinds.items()), rows, data)
         stored = methods(
             encode_chunk(table, coding_of(table, {"bounded": "abs:0.01"})), table.columns
@@ -825,7 +876,14 @@ class TestChunk:
     def test_integers_at_their_extremes(self, dtype: str) -> None:
         limits = np.iinfo(dtype)
         values = np.array(
-            [limits.min, limits.max, limits.max - 2**50, limits.max - 2**50 + 1, limits.min + 1, 5]
+            [
+                limits.min,
+                limits.max,
+                limits.max - 2**50,
+                limits.max - 2**50 + 1,
+                limits.min + 1,
+                5,
+            ]
             * 3,
             dtype,
         )
@@ -841,7 +899,9 @@ class TestChunk:
 
 
 def test_fixed_arrays_without_elements() -> None:
-    table = Table("t", (Column("x", "float32", shape=(0,)),), 3, {"x": np.zeros((3, 0), "f4")})
+    table = Table(
+        "t", (Column("x", "float32", shape=(0,)),), 3, {"x": np.zeros((3, 0), "f4")}
+    )
     lattices = {"x": resolve(table.columns[0], Bound(), Statistics("float32"))}
     coding = TableCoding(table.columns, lattices, LatticeFlow())
     data = encode_chunk(table, coding)
@@ -904,7 +964,8 @@ class TestBoundViolated:
         take = coder.Decoder.take
         monkeypatch.setattr(coder.Decoder, "take", lambda *a: take(*a) ^ 1)
         with pytest.raises(
-            (BoundViolated, Corrupt), match=r"within its bound|exact values|does not end where"
+            (BoundViolated, Corrupt),
+            match=r"within its bound|exact values|does not end where",
         ):
             encode_chunk(table, coding, prefer(by_flow))
 
@@ -924,14 +985,17 @@ def coded() -> tuple[bytes, TableCoding]:
 
 class TestCorruptChunk:
     def test_too_long(self, coded: tuple[bytes, TableCoding]) -> None:
-        with pytest.raises(Corrupt, match=r"a chunk has \d+ bytes where its directory lists \d+"):
+        with pytest.raises(
+            Corrupt, match=r"a chunk has \d+ bytes where its directory lists \d+"
+        ):
             decode_chunk(coded[0] + b"abc", "Events", 200, coded[1])
 
     def test_cut(self, coded: tuple[bytes, TableCoding]) -> None:
         data, coding = coded
         for length in range(0, len(data), len(data) // 60):
             with pytest.raises(
-                Corrupt, match=r"past the end|does not decode|declares|where its directory lists"
+                Corrupt,
+                match=r"past the end|does not decode|declares|where its directory lists",
             ):
                 decode_chunk(data[:length], "Events", 200, coding)
 
@@ -960,7 +1024,9 @@ class TestCorruptChunk:
 
     def test_escapes_that_are_missing(self) -> None:
         lattice = Lattice("float32", Bound("abs", 0.1), Uniform("float32", 0.1))
-        table = Table("t", (Column("x", "float32"),), 3, {"x": np.array([1, 1e30, 2], "float32")})
+        table = Table(
+            "t", (Column("x", "float32"),), 3, {"x": np.array([1, 1e30, 2], "float32")}
+        )
         coding = TableCoding(table.columns, {"x": lattice}, LatticeFlow())
         stored = methods(encode_chunk(table, coding), table.columns)["x"]
         assert stored.escapes
@@ -969,7 +1035,9 @@ class TestCorruptChunk:
             decode_chunk(data, "t", 3, coding)
 
     @given(data=st.data())
-    def test_changed_bytes(self, data: st.DataObject, coded: tuple[bytes, TableCoding]) -> None:
+    def test_changed_bytes(
+        self, data: st.DataObject, coded: tuple[bytes, TableCoding]
+    ) -> None:
         """Under right checksums of the blocks, so that the payloads themselves are decoded."""
         good, coding = coded
         damaged = bytearray(good)
@@ -978,7 +1046,9 @@ class TestCorruptChunk:
         in_head = place < read_directory(good, coding.columns).head
         try:
             actual = decode_chunk(
-                bytes(damaged) if in_head else with_block_checksums(bytes(damaged), coding.columns),
+                bytes(damaged)
+                if in_head
+                else with_block_checksums(bytes(damaged), coding.columns),
                 "Events",
                 200,
                 coding,

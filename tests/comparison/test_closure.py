@@ -18,7 +18,14 @@ pytest.importorskip("vector")
 import flowtuple as ft
 from flowtuple.cli import app
 from flowtuple.comparison.closure import curves
-from flowtuple.comparison.closure.axes import Axis, AxisGrid, event_axis, kind_axis, kinds, pt_axes
+from flowtuple.comparison.closure.axes import (
+    Axis,
+    AxisGrid,
+    event_axis,
+    kind_axis,
+    kinds,
+    pt_axes,
+)
 from flowtuple.comparison.closure.bootstrap import Binned, shares, spreads, with_errors
 from flowtuple.comparison.closure.curves import find_curves, find_grids
 from flowtuple.comparison.closure.distances import find_distances
@@ -86,7 +93,10 @@ def equal() -> Closure:
 @pytest.fixture(scope="module")
 def oversampled() -> Closure:
     return ft.closure(
-        events(800, 1), folded(events(800, 2), 3), given=GIVEN, options=ft.ClosureOptions(cuts=CUTS)
+        events(800, 1),
+        folded(events(800, 2), 3),
+        given=GIVEN,
+        options=ft.ClosureOptions(cuts=CUTS),
     )
 
 
@@ -94,7 +104,11 @@ class TestFigures:
     def test_what_is_known_comes_out(self) -> None:
         """Figures of both samples lie around the truth as their errors say: chi2 per bin near 1."""
         result = toy_curves(events(4000, 1), events(4000, 2), replicas=100)
-        truth = {"efficiency": EFFICIENCY, "median response": SCALE, "half-width": 0.9945 * WIDTH}
+        truth = {
+            "efficiency": EFFICIENCY,
+            "median response": SCALE,
+            "half-width": 0.9945 * WIDTH,
+        }
         for quantity, value in truth.items():
             for grid in (
                 "GenJet_pt",
@@ -103,7 +117,8 @@ class TestFigures:
                 "GenJet_pt and GenJet_partonFlavour",
             ):
                 pulls = [
-                    (np.array(getattr(c, name)) - value) / np.array(getattr(c, f"{name}_error"))
+                    (np.array(getattr(c, name)) - value)
+                    / np.array(getattr(c, f"{name}_error"))
                     for c in named(result, quantity, grid)
                     for name in ("reference", "other")
                 ]
@@ -118,7 +133,9 @@ class TestFigures:
         )
         expected = EXTRAS / (EXTRAS + 2 * EFFICIENCY)
         assert (
-            np.abs((np.array(curve.reference) - expected) / np.array(curve.reference_error)).max()
+            np.abs(
+                (np.array(curve.reference) - expected) / np.array(curve.reference_error)
+            ).max()
             < 4
         )
         assert curve.bins == 8
@@ -154,10 +171,15 @@ class TestFigures:
                     bins[curve.quantity] += curve.bins
         for quantity, count in bins.items():
             assert count > 400, quantity
-            assert 0.02 < beyond[quantity] / count < 0.08, (quantity, beyond[quantity] / count)
+            assert 0.02 < beyond[quantity] / count < 0.08, (
+                quantity,
+                beyond[quantity] / count,
+            )
 
     def test_few_rows_are_counted_and_not_judged(self) -> None:
-        (curve,) = named(toy_curves(events(300, 1), events(300, 2)), "efficiency", "GenJet_pt")
+        (curve,) = named(
+            toy_curves(events(300, 1), events(300, 2)), "efficiency", "GenJet_pt"
+        )
         judged = np.isfinite(curve.reference)
         assert curve.bins == judged.sum() == 2
         assert curve.left_out == 3
@@ -210,7 +232,9 @@ class TestBootstrap:
             assert np.allclose(once, again)
             assert np.allclose(error, same)
         expected = np.sqrt(0.3 * 0.7 / 400)
-        assert with_errors([shares(five)], 400, 3)[0][1].item() == pytest.approx(expected, rel=0.15)
+        assert with_errors([shares(five)], 400, 3)[0][1].item() == pytest.approx(
+            expected, rel=0.15
+        )
 
     def test_empty_cells_have_no_figure(self) -> None:
         rows = Binned(np.ones(3), np.array([0, 0, -1]), 2, np.arange(3), np.ones(3))
@@ -235,10 +259,22 @@ class TestAxes:
         assert all(edge % 1 == 0.5 for edge in many.edges)
         assert len(event_axis("rho", np.random.default_rng(0).random(500))) == 8
         assert event_axis("rho", np.full(9, 0.5)) is None
-        assert many.place(np.array([-5, 1000])).tolist() == [0, len(many) - 1]  # of another sample
+        assert many.place(np.array([-5, 1000])).tolist() == [
+            0,
+            len(many) - 1,
+        ]  # of another sample
 
     def test_kinds(self) -> None:
-        assert kinds(np.array([5, -5, 4, 3, 1, 21, 0, 13])).tolist() == [0, 0, 1, 2, 2, 3, 4, 4]
+        assert kinds(np.array([5, -5, 4, 3, 1, 21, 0, 13])).tolist() == [
+            0,
+            0,
+            1,
+            2,
+            2,
+            3,
+            4,
+            4,
+        ]
         column, axis = kind_axis(
             ["hadron", "parton"], [np.array([0, 4, 5]), np.array([0, 1, 5, 21])]
         )
@@ -273,7 +309,9 @@ class TestPairs:
             rows.only(["Jet_pt", "GenJet_pt", "Pileup_nPU"]).values, expected, equal_nan=True
         )
         assert "Jet_genJetIdx" not in rows.columns
-        result = [i in list(e["Jet_genJetIdx"]) for e in array for i in range(len(e["GenJet_pt"]))]
+        result = [
+            i in list(e["Jet_genJetIdx"]) for e in array for i in range(len(e["GenJet_pt"]))
+        ]
         assert pairs.reconstructed.tolist() == result
 
     def test_halves_separate_the_events(self) -> None:
@@ -318,7 +356,9 @@ class TestFolds:
         a, b = events(1500, 1), events(1500, 2)
         for once, thrice in zip(toy_curves(a, b), toy_curves(a, folded(b, 3)), strict=True):
             for name in ("reference", "reference_error", "other", "other_error"):
-                assert np.allclose(getattr(once, name), getattr(thrice, name), equal_nan=True), (
+                assert np.allclose(
+                    getattr(once, name), getattr(thrice, name), equal_nan=True
+                ), (
                     once.quantity,
                     name,
                 )
@@ -357,7 +397,11 @@ class TestFolds:
 class TestComparison:
     def test_verdict(self, wrong: tuple[Closure, Path]) -> None:
         (jets,) = wrong[0].objects
-        assert (jets.objects, jets.partners, jets.through) == ("Jet", "GenJet", "Jet_genJetIdx")
+        assert (jets.objects, jets.partners, jets.through) == (
+            "Jet",
+            "GenJet",
+            "Jet_genJetIdx",
+        )
         assert wrong[0].rejected
         assert len(jets.failures) == 3
         assert "of them by 5 sigma" in wrong[0].verdict
@@ -381,7 +425,9 @@ class TestComparison:
         assert content == json.loads(json.dumps(result.to_json()))
         assert content["rejected"] is True
         curve = next(
-            c for c in content["objects"][0]["other"]["curves"] if c["quantity"] == "efficiency"
+            c
+            for c in content["objects"][0]["other"]["curves"]
+            if c["quantity"] == "efficiency"
         )
         assert len(curve["beyond"]) == len(curve["edges"]) - 1 == len(curve["reference"])
         page = (folder / "compare.html").read_text()
@@ -404,11 +450,18 @@ class TestComparison:
 
     def test_same_seed_same_figures(self) -> None:
         a, b = events(300, 1), events(300, 2)
-        assert repr(toy_curves(a, b, 4)) == repr(toy_curves(a, b, 4)) != repr(toy_curves(a, b, 5))
+        assert (
+            repr(toy_curves(a, b, 4))
+            == repr(toy_curves(a, b, 4))
+            != repr(toy_curves(a, b, 5))
+        )
 
     def test_weights(self) -> None:
         """Events that count nothing change nothing."""
-        a, b = events(800, 1), ak.concatenate([events(800, 2), events(800, 3, efficiency=0.1)])
+        a, b = (
+            events(800, 1),
+            ak.concatenate([events(800, 2), events(800, 3, efficiency=0.1)]),
+        )
         b["w"] = np.repeat([1.0, 0.0], 800)
         first, second = read(a).pairs[0], read(b, weights="w").pairs[0]
         (curve,) = named(
@@ -417,7 +470,10 @@ class TestComparison:
             "|GenJet_eta|",
         )
         assert (
-            np.nanmax(np.abs(np.array(curve.other) - EFFICIENCY) / np.array(curve.other_error)) < 4
+            np.nanmax(
+                np.abs(np.array(curve.other) - EFFICIENCY) / np.array(curve.other_error)
+            )
+            < 4
         )
 
     def test_command(self, tmp_path: Path) -> None:
@@ -434,7 +490,9 @@ class TestComparison:
             "Pileup_nPU",
         ]
         files = [str(tmp_path / "a.root"), str(tmp_path / "b.root")]
-        done = CliRunner().invoke(app, ["closure", *files, *options, "-o", str(tmp_path / "out")])
+        done = CliRunner().invoke(
+            app, ["closure", *files, *options, "-o", str(tmp_path / "out")]
+        )
         assert done.exit_code == 0, done.output
         assert "AUC of Jet with GenJet" in done.output
         assert "Pileup_nPU" in done.output
@@ -451,9 +509,12 @@ class TestBadInput:
             match=r"no column of references points to GenJet; .*Jet_matched.*`match=`, as COL",
         ):
             ft.closure(without, without, given=GIVEN)
-        assert read(without, match=["Jet_matched=GenJet"]).pairs[0].link.through == "Jet_matched"
+        assert (
+            read(without, match=["Jet_matched=GenJet"]).pairs[0].link.through == "Jet_matched"
+        )
         with pytest.raises(
-            InvalidArgument, match=r"the match 'Jet_match' is no column .*nearest: Jet_matched"
+            InvalidArgument,
+            match=r"the match 'Jet_match' is no column .*nearest: Jet_matched",
         ):
             ft.closure(
                 without, without, given=GIVEN, options=ft.ClosureOptions(match=["Jet_match"])
@@ -484,7 +545,9 @@ class TestBadInput:
             InvalidArgument,
             match="no column 'Pileup_nPV' with one number an event; nearest: Pileup_nPU",
         ):
-            ft.closure(array, array, given=GIVEN, options=ft.ClosureOptions(against=["Pileup_nPV"]))
+            ft.closure(
+                array, array, given=GIVEN, options=ft.ClosureOptions(against=["Pileup_nPV"])
+            )
         single = ak.with_field(array, np.zeros(30), "Jet_mass")
         with pytest.raises(
             InvalidArgument,
@@ -511,7 +574,9 @@ class TestBadInput:
             InvalidArgument,
             match="the cut names column 'Jet_ptt', which is not there; nearest: Jet_pt",
         ):
-            ft.closure(array, array, given=GIVEN, options=ft.ClosureOptions(cuts=["Jet_ptt > 3"]))
+            ft.closure(
+                array, array, given=GIVEN, options=ft.ClosureOptions(cuts=["Jet_ptt > 3"])
+            )
         with pytest.raises(InvalidArgument, match="mixes columns of several kinds"):
             ft.closure(
                 array, array, given=GIVEN, options=ft.ClosureOptions(cuts=["Jet_pt > Jet_HT"])

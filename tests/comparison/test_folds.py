@@ -14,7 +14,9 @@ def test_identical_folds_give_the_error_of_one() -> None:
     draw = np.random.default_rng(0)
     values, weights, event = draw.normal(0, 1, 500), draw.uniform(0.5, 2, 500), np.arange(500)
     once = fold_histogram(values, EDGES, event, weights)
-    five = fold_histogram(np.tile(values, 5), EDGES, np.tile(event, 5), np.tile(weights, 5) / 5)
+    five = fold_histogram(
+        np.tile(values, 5), EDGES, np.tile(event, 5), np.tile(weights, 5) / 5
+    )
     for name in ("counts", "variances", "shares", "share_variances"):
         assert np.allclose(getattr(once, name), getattr(five, name)), name
 
@@ -49,7 +51,9 @@ def test_intervals_cover_what_they_say() -> None:
     assert naive / TOYS < 0.6  # as if the folds were events of their own
 
 
-def draws(draw: np.random.Generator, events: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draws(
+    draw: np.random.Generator, events: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     centre, weight = draw.normal(0, 1, events), draw.uniform(0.5, 1.5, events)
     values = np.repeat(centre, FOLDS) + draw.normal(0, 0.5, events * FOLDS)
     return values, np.repeat(np.arange(events), FOLDS), np.repeat(weight, FOLDS) / FOLDS

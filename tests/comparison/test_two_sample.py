@@ -66,7 +66,9 @@ def as_they_are(pooled: Pooled) -> Permutations:
 
 
 def statistic(measured: Comparison, test: str, column: str = "") -> float:
-    value = next(o.statistic for o in measured.outcomes if (o.test, o.column) == (test, column))
+    value = next(
+        o.statistic for o in measured.outcomes if (o.test, o.column) == (test, column)
+    )
     assert value is not None
     return value
 
@@ -86,7 +88,9 @@ class TestCalibration:
                     assert outcome.p is not None
                     measured.setdefault((outcome.test, outcome.column), []).append(outcome.p)
         assert {test for test, _ in measured} == set(TESTS)
-        uniform = {key: scipy.stats.kstest(p, "uniform").pvalue for key, p in measured.items()}
+        uniform = {
+            key: scipy.stats.kstest(p, "uniform").pvalue for key, p in measured.items()
+        }
         assert {key: p for key, p in uniform.items() if p <= 0.01} == {}
 
     def test_permuting_rows_in_place_of_events_would_be_dishonest(self) -> None:
@@ -97,7 +101,9 @@ class TestCalibration:
                 for s in (objects(2 * pair), objects(2 * pair + 1))
             ]
             p.append(
-                compare_samples(*by_row, tests=["w1"], permutations=39, seed=pair).outcomes[0].p
+                compare_samples(*by_row, tests=["w1"], permutations=39, seed=pair)
+                .outcomes[0]
+                .p
             )
         assert scipy.stats.kstest(p, "uniform").pvalue < 0.01
 
@@ -106,7 +112,8 @@ class TestCalibration:
         for pair in range(PAIRS):
             draw = np.random.default_rng(pair)
             samples = [
-                rows(draw.normal(size=n), draw.choice([-0.5, 1.0, 1.0, 2.0], n)) for n in (100, 250)
+                rows(draw.normal(size=n), draw.choice([-0.5, 1.0, 1.0, 2.0], n))
+                for n in (100, 250)
             ]
             p.append(
                 [
@@ -139,9 +146,14 @@ class TestAgainstReferences:
         draw = np.random.default_rng(5)
         v, w = draw.random(len(self.a)), draw.random(len(self.b))
         measured = compare_samples(
-            replace(self.a, weights=v), replace(self.b, weights=w), tests=["w1"], permutations=1
+            replace(self.a, weights=v),
+            replace(self.b, weights=w),
+            tests=["w1"],
+            permutations=1,
         )
-        expected = scipy.stats.wasserstein_distance(self.a.values[:, 2], self.b.values[:, 2], v, w)
+        expected = scipy.stats.wasserstein_distance(
+            self.a.values[:, 2], self.b.values[:, 2], v, w
+        )
         assert statistic(measured, "w1", "k") == pytest.approx(expected, rel=1e-12)
 
     def test_chi2_is_pearsons(self) -> None:
@@ -193,10 +205,15 @@ class TestAgainstReferences:
 
     def test_correlation_by_numpy(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
-        ranks, second = scipy.stats.rankdata(pooled.values, axis=0), pooled.other[pooled.event]
+        ranks, second = (
+            scipy.stats.rankdata(pooled.values, axis=0),
+            pooled.other[pooled.event],
+        )
         expected = np.abs(np.corrcoef(ranks[second].T) - np.corrcoef(ranks[~second].T)).max()
         measured = moments.prepare(pooled, ["correlation", "fpd"], 3, silent)
-        assert measured.statistics(as_they_are(pooled))[0, 0] == pytest.approx(expected, rel=1e-4)
+        assert measured.statistics(as_they_are(pooled))[0, 0] == pytest.approx(
+            expected, rel=1e-4
+        )
 
     def test_frechet_distance_by_scipy(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
@@ -208,14 +225,17 @@ class TestAgainstReferences:
         root = scipy.linalg.sqrtm(c[0] @ c[1]).real
         expected = np.square(m[0] - m[1]).sum() + np.trace(c[0] + c[1] - 2 * root)
         measured = moments.prepare(pooled, ["correlation", "fpd"], 3, silent)
-        assert measured.statistics(as_they_are(pooled))[1, 0] == pytest.approx(expected, rel=1e-3)
+        assert measured.statistics(as_they_are(pooled))[1, 0] == pytest.approx(
+            expected, rel=1e-3
+        )
 
     @pytest.mark.parametrize("weighted", [False, True])
     def test_classifier_scores(self, weighted: bool) -> None:
         samples = [self.a, self.b]
         if weighted:
             samples = [
-                replace(s, weights=np.random.default_rng(len(s)).random(len(s))) for s in samples
+                replace(s, weights=np.random.default_rng(len(s)).random(len(s)))
+                for s in samples
             ]
         pooled, names = pool(*samples, seed=3), ["c2st", "c2st-accuracy"]
         scores = np.round(pooled.values.sum(axis=1) / 10 + 0.5, 1)  # many ties
@@ -233,7 +253,9 @@ class TestAgainstReferences:
             scores[inside],
         )
         auc, accuracy = measured.statistics(as_they_are(pooled))[:, 0]
-        assert auc == pytest.approx(roc_auc_score(truth, chosen, sample_weight=weight), rel=1e-9)
+        assert auc == pytest.approx(
+            roc_auc_score(truth, chosen, sample_weight=weight), rel=1e-9
+        )
         assert accuracy == pytest.approx(
             balanced_accuracy_score(truth, chosen > 0.5, sample_weight=weight), rel=1e-9
         )
@@ -253,7 +275,9 @@ def test_intervals_cover() -> None:
         draw = np.random.default_rng(trial)
         event, other = np.repeat(np.arange(160), 4), np.repeat(np.arange(160) % 2 == 1, 4)
         score = (draw.normal(size=160) + (np.arange(160) % 2))[event]  # AUC = Phi(1 / sqrt 2)
-        low, high = classifier._intervals("c", score, score > 0.5, other, np.ones(640), event)["c"]
+        low, high = classifier._intervals(
+            "c", score, score > 0.5, other, np.ones(640), event
+        )["c"]
         hits += low < scipy.stats.norm.cdf(0.5**0.5) < high
     assert scipy.stats.binomtest(hits, trials, 0.95).pvalue > 0.001
 
@@ -297,11 +321,15 @@ class TestPermuting:
         assert np.array_equal(labels[:, 0], pooled.other)
         for half, size in ((pooled.test_half, 22), (~pooled.test_half, 23)):
             assert set(labels[half].sum(axis=0)) == {size}
-            assert labels[half][:, 1:].mean(axis=1) == pytest.approx(size / half.sum(), abs=0.12)
+            assert labels[half][:, 1:].mean(axis=1) == pytest.approx(
+                size / half.sum(), abs=0.12
+            )
         measured = one_column.prepare(pooled, ["ks"], 0, silent).statistics(
             Permutations(labels[:, 3:4])
         )
-        second = labels[pooled.event, 3] == 1  # every object of an event under its event's label
+        second = (
+            labels[pooled.event, 3] == 1
+        )  # every object of an event under its event's label
         for k in range(3):
             expected = scipy.stats.ks_2samp(
                 pooled.values[second, k], pooled.values[~second, k]
@@ -309,10 +337,12 @@ class TestPermuting:
             assert measured[k, 0] == pytest.approx(expected, rel=1e-12)
 
     def test_every_permutation_is_as_likely(self) -> None:
-        pooled = replace(pool(normal(1, 2), normal(2, 2), seed=0), test_half=np.zeros(4, bool))
-        labels = np.concatenate([b.other for b in draw_permutations(pooled, 6000, seed=2)], axis=1)[
-            :, 1:
-        ]
+        pooled = replace(
+            pool(normal(1, 2), normal(2, 2), seed=0), test_half=np.zeros(4, bool)
+        )
+        labels = np.concatenate(
+            [b.other for b in draw_permutations(pooled, 6000, seed=2)], axis=1
+        )[:, 1:]
         counts = np.unique(labels, axis=1, return_counts=True)[1]
         assert len(counts) == 6
         assert scipy.stats.chisquare(counts).pvalue > 0.001
@@ -340,7 +370,8 @@ class TestPermuting:
 
     def test_the_seed_decides(self) -> None:
         first, again, another = (
-            compare_samples(objects(1), objects(2), permutations=50, seed=s) for s in (1, 1, 2)
+            compare_samples(objects(1), objects(2), permutations=50, seed=s)
+            for s in (1, 1, 2)
         )
         assert first == again
         assert [o.p for o in first.outcomes] != [o.p for o in another.outcomes]
@@ -349,7 +380,9 @@ class TestPermuting:
 class TestCopies:
     def test_copied_rows_are_noticed(self) -> None:
         train, unseen = normal(1, 2000, 4), normal(2, 2500, 4)
-        noisy = rows(train.values[:600] + 0.01 * np.random.default_rng(3).normal(size=(600, 4)))
+        noisy = rows(
+            train.values[:600] + 0.01 * np.random.default_rng(3).normal(size=(600, 4))
+        )
         honest = find_copies(train, unseen, normal(4, 600, 4))
         assert honest.p > 0.01
         assert honest.expected == 0.5
@@ -419,7 +452,9 @@ class TestBadInput:
     def test_constants_and_nan_are_counted(self) -> None:
         other = {"x": np.arange(40.0), "y": np.full(40, 3.0)}
         other["x"][:4] = np.nan, np.inf, -np.inf, np.nan
-        measured = ft.compare({"x": np.arange(50.0), "y": np.full(50, 3.0)}, other, tests=["ks"])
+        measured = ft.compare(
+            {"x": np.arange(50.0), "y": np.full(50, 3.0)}, other, tests=["ks"]
+        )
         assert (measured.constant, measured.columns) == (("y",), ("x",))
         assert (measured.other.rows, measured.other.dropped, measured.reference.dropped) == (
             36,
@@ -520,7 +555,14 @@ class TestCommandLine:
         tests = "ks,w1,c2st-trees"
         assert (
             self.run(
-                monkeypatch, *files, "-o", tmp_path / "out", "--tests", tests, "--train", files[1]
+                monkeypatch,
+                *files,
+                "-o",
+                tmp_path / "out",
+                "--tests",
+                tests,
+                "--train",
+                files[1],
             )
             == 0
         )
@@ -535,7 +577,10 @@ class TestCommandLine:
             500,
         )
         trees = next(o for o in measured["outcomes"] if o["test"] == "c2st-trees")
-        assert (trees["details"]["max_iter"], trees["details"]["learning_rate"]) == (200, 0.05)
+        assert (trees["details"]["max_iter"], trees["details"]["learning_rate"]) == (
+            200,
+            0.05,
+        )
         page = (tmp_path / "out" / "compare.html").read_text()
         assert page.count("<img") == 2
         assert "the samples differ" in page

@@ -80,7 +80,9 @@ def slow_holds(bound, x, y, same):
         return difference <= Fraction(bound.amount)
     if bound.kind == "rel":
         limit = bound.amount * abs(x)
-        return difference <= Fraction(limit if limit >= 2.0**-1022 else math.nextafter(limit, 0))
+        return difference <= Fraction(
+            limit if limit >= 2.0**-1022 else math.nextafter(limit, 0)
+        )
     if x == 0:
         return difference == 0
     exponent = math.frexp(x)[1] - 1  # 2^exponent <= |x|
@@ -134,7 +136,9 @@ def test_zero_has_no_mantissa_to_round():
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64"])
-@given(data=st.data(), amount=st.one_of(st.floats(0.5, 1e25), st.integers(1, 2**64).map(float)))
+@given(
+    data=st.data(), amount=st.one_of(st.floats(0.5, 1e25), st.integers(1, 2**64).map(float))
+)
 def test_integer_bounds_hold_as_the_reference_says(dtype, data, amount):
     info = np.iinfo(dtype)
     value = st.one_of(
@@ -171,7 +175,10 @@ COLUMNS = (
     Column("good", "bool"),
     Column("name", "opaque"),
 )
-TABLES = {"Events": COLUMNS, "Runs": (Column("run", "uint32", "id"), Column("sumw", "float64"))}
+TABLES = {
+    "Events": COLUMNS,
+    "Runs": (Column("run", "uint32", "id"), Column("sumw", "float64")),
+}
 
 
 def bounded(tolerance):
@@ -185,7 +192,12 @@ def bounded(tolerance):
 
 def test_a_glob_touches_floats_and_passes_over_ids_and_weights():
     everything = bounded({"*": "rel:1e-3"})
-    assert sorted(everything) == ["Events/Jet_phi", "Events/Jet_pt", "Events/MET_pt", "Runs/sumw"]
+    assert sorted(everything) == [
+        "Events/Jet_phi",
+        "Events/Jet_pt",
+        "Events/MET_pt",
+        "Runs/sumw",
+    ]
     assert bounded({"Runs/*": Bound("abs", 1.0)}) == {"Runs/sumw": "abs:1"}
 
 
@@ -256,7 +268,9 @@ class TestEveryKind:
         resolved = resolve_std(bound, self.statistics())
         decoded = lattice.snap(self.X)
         assert resolved.holds(self.X, decoded).all()
-        assert np.mean(decoded == self.X) < 0.5  # the bound is used, values are not kept exactly
+        assert (
+            np.mean(decoded == self.X) < 0.5
+        )  # the bound is used, values are not kept exactly
         assert Lattice.from_json(lattice.to_json()) == lattice
 
     def test_the_baseline_knows_it(self, bound):

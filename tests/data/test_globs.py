@@ -18,7 +18,10 @@ COLUMNS = (
     Column("good", "bool"),
     Column("name", "opaque"),
 )
-TABLES = {"Events": COLUMNS, "Runs": (Column("run", "uint32", "id"), Column("sumw", "float64"))}
+TABLES = {
+    "Events": COLUMNS,
+    "Runs": (Column("run", "uint32", "id"), Column("sumw", "float64")),
+}
 
 
 def names(selected):
@@ -26,7 +29,9 @@ def names(selected):
 
 
 def test_selected_columns_bring_their_counters():
-    assert names(select_columns(TABLES, ["Jet_p*"])) == {"Events": ["nJet", "Jet_pt", "Jet_phi"]}
+    assert names(select_columns(TABLES, ["Jet_p*"])) == {
+        "Events": ["nJet", "Jet_pt", "Jet_phi"]
+    }
     assert names(select_columns(TABLES, ["run"])) == {"Events": ["run"], "Runs": ["run"]}
     assert names(select_columns(TABLES, ["Jet_*"], ["Jet_ph*", "nJet"])) == {
         "Events": ["nJet", "Jet_pt", "Jet_nConstituents"]

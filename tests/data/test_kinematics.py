@@ -141,7 +141,8 @@ class TestDerived:
         phi = leading[2]
         dphi = np.angle(np.exp(1j * (phi[:, 0] - phi[:, 1])))
         assert np.allclose(
-            got["Jet_dRjj"][ak.to_numpy(two)], np.hypot(leading[1][:, 0] - leading[1][:, 1], dphi)
+            got["Jet_dRjj"][ak.to_numpy(two)],
+            np.hypot(leading[1][:, 0] - leading[1][:, 1], dphi),
         )
         px = ak.to_numpy(ak.sum(events["Jet_pt"] * np.cos(events["Jet_phi"]), axis=1))
         py = ak.to_numpy(ak.sum(events["Jet_pt"] * np.sin(events["Jet_phi"]), axis=1))
@@ -193,7 +194,9 @@ class TestRatio:
         assert found.effective == pytest.approx(
             weight.sum() ** 2 / len(weight) / np.square(weight).sum()
         )
-        assert 0.05 < found.effective < 0.8  # 0.237 +- 0.047, 12 models; e^-1 for the true ratio
+        assert (
+            0.05 < found.effective < 0.8
+        )  # 0.237 +- 0.047, 12 models; e^-1 for the true ratio
         worst = [f for f in found.failures if f.sample == "other"]
         assert len(worst) == 10
         assert all(abs(f.log_ratio) >= np.quantile(np.abs(found.other), 0.99) for f in worst)
@@ -246,7 +249,9 @@ class TestRatio:
             b,
             tmp_path / "out",
             tests=["ks"],
-            options=ft.ComparisonOptions(permutations=100, ratio=True, cuts=["x > 1"], paired=True),
+            options=ft.ComparisonOptions(
+                permutations=100, ratio=True, cuts=["x > 1"], paired=True
+            ),
         )
         content = json.loads((tmp_path / "out" / "compare.json").read_text())
         assert content["ratio"]["auc"]["value"] == found.ratio.auc.value
@@ -257,7 +262,9 @@ class TestRatio:
         )
         with pytest.raises(InvalidArgument, match="leave out `paired=`"):
             ft.compare(
-                a, {"x": b["x"][:500]}, options=ft.ComparisonOptions(cuts=["x > 1"], paired=True)
+                a,
+                {"x": b["x"][:500]},
+                options=ft.ComparisonOptions(cuts=["x > 1"], paired=True),
             )
         with pytest.raises(
             InvalidArgument,
@@ -303,9 +310,15 @@ class TestSeparation:
         signal = np.arange(4000) % 4 == 0
         x = np.where(signal, draw.normal(0, 0.1, 4000), draw.normal(0, 1, 4000))
         data = {"x": x, "label": signal.astype(np.int32)}
-        ft.train({"x": x[~signal]}, tmp_path / "b.flow", tolerance={"x": "abs:0.01"}, effort="fast")
-        ft.train({"x": x[signal]}, tmp_path / "s.flow", like=tmp_path / "b.flow", effort="fast")
-        scores = ft.score(tmp_path / "b.flow", data, against=tmp_path / "s.flow", label="label")
+        ft.train(
+            {"x": x[~signal]}, tmp_path / "b.flow", tolerance={"x": "abs:0.01"}, effort="fast"
+        )
+        ft.train(
+            {"x": x[signal]}, tmp_path / "s.flow", like=tmp_path / "b.flow", effort="fast"
+        )
+        scores = ft.score(
+            tmp_path / "b.flow", data, against=tmp_path / "s.flow", label="label"
+        )
         found = ft.separation(scores, tmp_path / "roc.png")
         assert list(found) == ["-log_ratio", "surprise", "-log_prob"]
         assert found["-log_ratio"].low > 0.8
@@ -341,7 +354,9 @@ class TestSeparation:
 class TestPresets:
     def test_higgs(self, tmp_path: Path) -> None:
         draw = np.random.default_rng(0)
-        lines = [",".join(f"{v:.3e}" for v in [k % 2, *draw.normal(0, 1, 28)]) for k in range(60)]
+        lines = [
+            ",".join(f"{v:.3e}" for v in [k % 2, *draw.normal(0, 1, 28)]) for k in range(60)
+        ]
         (tmp_path / "HIGGS.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
         higgs = ft.preset("higgs")
         table = open_dataset(
@@ -367,7 +382,9 @@ class TestTrainCommand:
         draw = np.random.default_rng(0)
         for name, mean in (("a", 0.0), ("b", 10.0)):
             np.savez(
-                tmp_path / f"{name}.npz", x=draw.normal(mean, 1, 500), y=draw.normal(0, 1, 500)
+                tmp_path / f"{name}.npz",
+                x=draw.normal(mean, 1, 500),
+                y=draw.normal(0, 1, 500),
             )
         sources = [str(tmp_path / "a.npz"), f"{tmp_path / 'b.npz'}:0"]
         options = [
@@ -403,7 +420,8 @@ class TestTrainCommand:
     def test_bad_options(self, tmp_path: Path, options: list[str], message: str) -> None:
         np.savez(tmp_path / "a.npz", x=np.arange(50.0))
         ended = CliRunner().invoke(
-            app, ["train-flow", str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.flow"), *options]
+            app,
+            ["train-flow", str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.flow"), *options],
         )
         assert isinstance(ended.exception, InvalidArgument)
         assert message in str(ended.exception)

@@ -104,7 +104,9 @@ def test_no_range_is_larger_than_memory_allows(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_values_are_as_wide_as_they_have_to_be(dtypes: list[str], expected: str) -> None:
     columns = {f"x{k}": np.arange(30).astype(dtype) for k, dtype in enumerate(dtypes)}
-    assert gather_rows(row_source(open_dataset(columns)), MUCH).values.dtype == np.dtype(expected)
+    assert gather_rows(row_source(open_dataset(columns)), MUCH).values.dtype == np.dtype(
+        expected
+    )
 
 
 def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +122,8 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_input_without_events() -> None:
-    rows = gather_rows(row_source(open_dataset({"x": np.zeros(0), "v": np.zeros((0, 3))})), MUCH)
+    rows = gather_rows(
+        row_source(open_dataset({"x": np.zeros(0), "v": np.zeros((0, 3))})), MUCH
+    )
     assert rows.values.shape == (0, 4)
     assert rows.columns == ("x", "v[0]", "v[1]", "v[2]")

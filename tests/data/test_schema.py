@@ -13,7 +13,10 @@ from flowtuple.errors import InvalidArgument
 
 
 def test_bit_patterns_have_the_width_of_their_type():
-    assert bit_patterns(np.array([1.0, -0.0], np.float32)).tolist() == [0x3F800000, 0x80000000]
+    assert bit_patterns(np.array([1.0, -0.0], np.float32)).tolist() == [
+        0x3F800000,
+        0x80000000,
+    ]
     assert bit_patterns(np.array([True, False])).dtype == np.uint8
 
 

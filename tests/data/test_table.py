@@ -40,22 +40,34 @@ def random_values(draw, dtype, count):
     """Any bit patterns at all, NaN payloads and denormals among them."""
     width = np.dtype(dtype).itemsize
     raw = draw(st.binary(min_size=count * width, max_size=count * width))
-    return np.frombuffer(raw, np.uint8) % 2 == 1 if dtype == "bool" else np.frombuffer(raw, dtype)
+    return (
+        np.frombuffer(raw, np.uint8) % 2 == 1
+        if dtype == "bool"
+        else np.frombuffer(raw, dtype)
+    )
 
 
 @st.composite
 def event_arrays(draw, max_events=6):
     """Record arrays with flat, fixed, counted and text fields, down to no event."""
     n = draw(st.integers(0, max_events))
-    counts = np.array(draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)), dtype=np.int64)
+    counts = np.array(
+        draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)), dtype=np.int64
+    )
     fields = {}
-    for i, dtype in enumerate(draw(st.lists(st.sampled_from(DTYPES), min_size=1, max_size=4))):
+    for i, dtype in enumerate(
+        draw(st.lists(st.sampled_from(DTYPES), min_size=1, max_size=4))
+    ):
         shape = draw(st.sampled_from([(), (2,), (2, 3)]))
         block = random_values(draw, dtype, n * int(np.prod(shape))).reshape(n, *shape)
         fields[f"x{i}"] = ak.from_numpy(block, regulararray=True)
-        fields[f"Jet_{i}"] = ak.unflatten(random_values(draw, dtype, int(counts.sum())), counts)
+        fields[f"Jet_{i}"] = ak.unflatten(
+            random_values(draw, dtype, int(counts.sum())), counts
+        )
     fields["nothing"] = ak.unflatten(np.zeros(0, np.float32), np.zeros(n, np.int64))
-    fields["text"] = ak.from_iter(["", *draw(st.lists(st.text(), min_size=n, max_size=n))])[1:]
+    fields["text"] = ak.from_iter(["", *draw(st.lists(st.text(), min_size=n, max_size=n))])[
+        1:
+    ]
     return ak.zip(fields, depth_limit=1)
 
 
@@ -70,7 +82,8 @@ def test_awkward_arrays_come_back_bit_for_bit(array):
     for column in table.columns:
         if column.counter is None and not column.is_opaque and not column.hidden:
             assert np.array_equal(
-                bit_patterns(table[column.name]), bit_patterns(ak.to_numpy(array[column.name]))
+                bit_patterns(table[column.name]),
+                bit_patterns(ak.to_numpy(array[column.name])),
             )
         elif not column.hidden:
             assert same_values(back[column.name], array[column.name])
@@ -83,7 +96,9 @@ def test_pieces_are_slices_and_make_the_whole(array, start, stop, step):
     piece = table.read(names, start, stop)
     n = table.num_entries
     first = min(max(start, 0), n)
-    assert difference(piece, table_from_awkward("t", array[first : max(first, min(stop, n))])) in (
+    assert difference(
+        piece, table_from_awkward("t", array[first : max(first, min(stop, n))])
+    ) in (
         None,
         "the columns differ",
     )
@@ -146,7 +161,9 @@ def test_a_counter_that_miscounts_is_refused(counter):
         InvalidArgument, match="'Jet_pt' does not have as many values as 'nJet' says"
     ):
         table_from_awkward(
-            "t", ak.Array({"nJet": counter, "Jet_pt": [[5.0], []]}), counters={"Jet_pt": "nJet"}
+            "t",
+            ak.Array({"nJet": counter, "Jet_pt": [[5.0], []]}),
+            counters={"Jet_pt": "nJet"},
         )
 
 
@@ -157,8 +174,14 @@ def test_a_counter_that_miscounts_is_refused(counter):
             {"MET": {"pt": 1.0}, "MET_pt": 2.0},
             r"table 't': 'MET.pt' and 'MET_pt' would both be column 'MET_pt'; rename one",
         ),
-        ({"a_b": 5, "a": [{"b": 1}]}, r"'a_b' and 'a.b' would both be column 'a_b'; rename one"),
-        ({"a": {"b": {"c": 1}, "b_c": 2}}, r"'a.b.c' and 'a.b_c' would both be column 'a_b_c'"),
+        (
+            {"a_b": 5, "a": [{"b": 1}]},
+            r"'a_b' and 'a.b' would both be column 'a_b'; rename one",
+        ),
+        (
+            {"a": {"b": {"c": 1}, "b_c": 2}},
+            r"'a.b.c' and 'a.b_c' would both be column 'a_b_c'",
+        ),
     ],
 )
 def test_names_that_meet_are_refused(event, match):
@@ -250,7 +273,11 @@ COUNTED = (Column("n", "int32", "counter"), Column("x", "float32", counter="n"))
         (COUNTED[:1], {"n": np.zeros(3, np.int32)}, "'n' has 3 values, not 2"),
         (COUNTED[:1], {"n": np.zeros(2, np.int64)}, r"'n' holds int64\(\), not int32\(\)"),
         (COUNTED[:1], {"n": np.zeros(2, ">i4")}, r"'n' holds >i4\(\), not int32\(\)"),
-        (COUNTED[:1], {"n": np.zeros((2, 1), np.int32)}, r"'n' holds int32\(1,\), not int32\(\)"),
+        (
+            COUNTED[:1],
+            {"n": np.zeros((2, 1), np.int32)},
+            r"'n' holds int32\(1,\), not int32\(\)",
+        ),
     ],
 )
 def test_contents_and_schema_have_to_fit(columns, data, match):
@@ -274,14 +301,16 @@ def test_differences_are_named():
     assert difference(small(), small()) is None
     assert difference(small(), small(s=ak.Array(["a", "c"]))) == "column 's' differs"
     assert (
-        difference(small(), small(x=np.array([1, 3, np.nan], np.float32))) == "column 'x' differs"
+        difference(small(), small(x=np.array([1, 3, np.nan], np.float32)))
+        == "column 'x' differs"
     )
     assert difference(small(), small(x=-small()["x"])) == "column 'x' differs"
     assert difference(small(), small(s=None)) == "the columns differ"
     assert difference(small(), small().read(["s"], 0, 1)) == "2 events against 1"
     other = Table("t", (Column("n", "int64"),), 2, {"n": np.array([1, 2])})
     assert (
-        difference(small().read(["n"], 0, 2), other) == "column 'n' is int32(2,) against int64(2,)"
+        difference(small().read(["n"], 0, 2), other)
+        == "column 'n' is int32(2,) against int64(2,)"
     )
 
 

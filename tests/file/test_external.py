@@ -38,7 +38,9 @@ def make_events(lists: bool) -> Events:
 
 
 @pytest.fixture(params=[EVENTS, 64], ids=["one-chunk", "chunks"])
-def packed(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def packed(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     monkeypatch.setattr(write_events, "CHUNK_ENTRIES", request.param)
     path = tmp_path / "events.ftup"
     ft.compress(make_events(False), path, tolerance={"copy": "abs:0.01"}, given=["a"])
@@ -46,7 +48,9 @@ def packed(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 
 def one_value_changed(events: Events) -> Events:
-    return events | {"a": np.append(events["a"][:-1], np.nextafter(events["a"][-1], np.float32(0)))}
+    return events | {
+        "a": np.append(events["a"][:-1], np.nextafter(events["a"][-1], np.float32(0)))
+    }
 
 
 def one_sign_of_zero(events: Events) -> Events:
@@ -91,7 +95,11 @@ class TestRefusals:
     @pytest.mark.parametrize(("change", "message"), REFUSED, ids=NAMES)
     @pytest.mark.parametrize("suffix", ["npz", "root", "parquet", "csv"])
     def test_other_values_are_refused_and_nothing_is_written(
-        self, packed: Path, change: Callable[[Events], Events | None], message: str, suffix: str
+        self,
+        packed: Path,
+        change: Callable[[Events], Events | None],
+        message: str,
+        suffix: str,
     ) -> None:
         folder = packed.parent / "out"
         folder.mkdir()
@@ -105,10 +113,15 @@ class TestRefusals:
         assert not list(folder.iterdir())
 
     def test_the_command_says_what_to_do(
-        self, packed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        packed: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         back = packed.parent / "back.npz"
-        monkeypatch.setattr(sys, "argv", ["flowtuple", "decompress", str(packed), "-o", str(back)])
+        monkeypatch.setattr(
+            sys, "argv", ["flowtuple", "decompress", str(packed), "-o", str(back)]
+        )
         with pytest.raises(SystemExit, match="2"):
             cli.main()
         error = capsys.readouterr().err
@@ -130,7 +143,9 @@ class TestRefusals:
             ft.InvalidArgument,
             match="column 'name' is carried as it is and cannot be given; leave it out",
         ):
-            ft.compress({"name": ["a", "bc"], "x": [1, 2]}, tmp_path / "out.ftup", given=["name"])
+            ft.compress(
+                {"name": ["a", "bc"], "x": [1, 2]}, tmp_path / "out.ftup", given=["name"]
+            )
         assert not list(tmp_path.iterdir())
 
     def test_no_such_column(self, tmp_path: Path) -> None:
@@ -145,7 +160,10 @@ class TestRefusals:
             match="fixes which columns are given; leave `given=` to `train\\(\\)`",
         ):
             ft.compress(
-                {"x": [1], "y": [1]}, tmp_path / "out.ftup", model=tmp_path / "m.flow", given=["x"]
+                {"x": [1], "y": [1]},
+                tmp_path / "out.ftup",
+                model=tmp_path / "m.flow",
+                given=["x"],
             )
         assert [p.name for p in tmp_path.iterdir()] == ["m.flow"]
 
@@ -183,17 +201,24 @@ class TestReading:
         changed = one_value_changed(make_events(False))
         if several:
             assert len(ft.decompress(packed, given=changed, entries=(0, 5))) == 5
-        with pytest.raises(ft.InvalidArgument, match="column 'a' is not the one that was given"):
+        with pytest.raises(
+            ft.InvalidArgument, match="column 'a' is not the one that was given"
+        ):
             ft.decompress(packed, given=changed, entries=(EVENTS - 1, EVENTS))
 
     @pytest.mark.parametrize("suffix", ["npz", "root", "parquet"])
     def test_a_file_supplies_what_memory_did(self, packed: Path, suffix: str) -> None:
         events = make_events(False)
-        original, again = packed.parent / f"original.{suffix}", packed.parent / f"again.{suffix}"
+        original, again = (
+            packed.parent / f"original.{suffix}",
+            packed.parent / f"again.{suffix}",
+        )
         ft.decompress(packed, original, given=events)
         tree = ":events" if suffix == "root" else ""
         ft.decompress(packed, again, given=f"{original}{tree}")
-        assert np.array_equal(ft.decompress(packed, given=f"{original}{tree}")["a"], events["a"])
+        assert np.array_equal(
+            ft.decompress(packed, given=f"{original}{tree}")["a"], events["a"]
+        )
 
 
 class TestHiddenCounters:
@@ -233,7 +258,9 @@ class TestHiddenCounters:
             ft.decompress(jets, given=moved, columns=["Jet_*"])
 
     def test_none_given(self, jets: Path) -> None:
-        with pytest.raises(ft.InvalidArgument, match="name the file that has it with `given=`"):
+        with pytest.raises(
+            ft.InvalidArgument, match="name the file that has it with `given=`"
+        ):
             ft.decompress(jets, columns=["Jet_copy"])
 
 
@@ -245,7 +272,10 @@ def test_a_column_that_shares_a_hidden_counter_with_a_given_one(
     data = {"X": lists, "Y": lists * 2}
     ft.compress(data, tmp_path / "h.ftup", given=["X"])
     found = ft.decompress(
-        tmp_path / "h.ftup", given=data, columns=["Y"], resources=ft.Resources(workers=workers)
+        tmp_path / "h.ftup",
+        given=data,
+        columns=["Y"],
+        resources=ft.Resources(workers=workers),
     )
     assert found["Y"].tolist() == (lists * 2).tolist()
 

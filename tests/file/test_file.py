@@ -62,7 +62,9 @@ def write_two(folder):
 
 @pytest.fixture(params=[1, 2], ids="{}-workers".format)
 def file(folder, request):
-    with ft.open(folder / "events.ftup", resources=ft.Resources(workers=request.param)) as found:
+    with ft.open(
+        folder / "events.ftup", resources=ft.Resources(workers=request.param)
+    ) as found:
         assert len(found.table().chunks) == 4
         yield found
 
@@ -102,7 +104,9 @@ class TestColumn:
         with pytest.raises(IndexError, match=rf"there is no event {k} among {EVENTS}"):
             file["x", k]
 
-    @pytest.mark.parametrize("key", [5, ("x", 1, 2), ("x", "a"), ("x", 1.5), (slice(0, 2), "x")])
+    @pytest.mark.parametrize(
+        "key", [5, ("x", 1, 2), ("x", "a"), ("x", 1.5), (slice(0, 2), "x")]
+    )
     def test_what_names_no_column(self, file, key):
         with pytest.raises(InvalidArgument, match="names no column; write f"):
             file[key]
@@ -139,7 +143,8 @@ class TestColumn:
 
     def test_of_several_trees_needs_a_name(self, two):
         with pytest.raises(
-            InvalidArgument, match=r"two\.ftup: holds 2 trees \(Events, Runs\); choose one by tree="
+            InvalidArgument,
+            match=r"two\.ftup: holds 2 trees \(Events, Runs\); choose one by tree=",
         ):
             two["x"]
 
@@ -192,7 +197,9 @@ class TestArrays:
         assert two.arrays(tree="Runs").to_list() == [{"x": 100}, {"x": 101}, {"x": 102}]
         with pytest.raises(InvalidArgument, match=r"two\.ftup: holds 2 trees"):
             two.arrays("x")
-        with pytest.raises(InvalidArgument, match=r"two\.ftup: no tree 'Event'; nearest: Events"):
+        with pytest.raises(
+            InvalidArgument, match=r"two\.ftup: no tree 'Event'; nearest: Events"
+        ):
             two.arrays("x", tree="Event")
 
     @pytest.mark.parametrize(
@@ -267,7 +274,9 @@ def test_tables_by_name(file, two):
 
 def test_columns_keep_their_types(file):
     found = file.arrays()
-    types = {name: str(ak.type(found[name])).removeprefix(f"{EVENTS} * ") for name in found.fields}
+    types = {
+        name: str(ak.type(found[name])).removeprefix(f"{EVENTS} * ") for name in found.fields
+    }
     assert types == {
         "x": "float64",
         "run": "uint64",
@@ -293,7 +302,9 @@ def test_of_no_events(tmp_path, columns):
             == sum(len(part) for part in file.iterate(step_size=3))
             == 0
         )
-        assert {name: file[name].to_list() for name in columns} == {name: [] for name in columns}
+        assert {name: file[name].to_list() for name in columns} == {
+            name: [] for name in columns
+        }
 
 
 def test_closed_file_reads_no_more(folder, monkeypatch):

@@ -51,7 +51,8 @@ def test_changed_input_ends_well(seed, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\0", b"\1", b"\1\xff", b"\1\2{}", b"\1\0\0\4\2\0\0\2", bytes(range(1, 200))]
+    "data",
+    [b"", b"\0", b"\1", b"\1\xff", b"\1\2{}", b"\1\0\0\4\2\0\0\2", bytes(range(1, 200))],
 )
 def test_any_bytes_are_an_input(data, tmp_path):
     assert not read_input(data, tmp_path)

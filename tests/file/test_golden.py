@@ -58,7 +58,10 @@ def test_golden_file_is_of_this_format(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_file_decodes_to_the_same_bits(name):
-    with open_golden(name) as file, np.load(FOLDER / f"{name}.npz", allow_pickle=False) as expected:
+    with (
+        open_golden(name) as file,
+        np.load(FOLDER / f"{name}.npz", allow_pickle=False) as expected,
+    ):
         tables = {
             "" if name == "events" else f"{name}/": read_all(stored)
             for name, stored in file.tables.items()
@@ -73,8 +76,12 @@ def test_golden_file_decodes_to_the_same_bits(name):
                 if column.is_opaque:
                     assert texts(values.to_list()) == known.tolist(), column.name
                 else:
-                    assert (values.dtype, values.shape) == (known.dtype, known.shape), column.name
-                    assert np.array_equal(bit_patterns(values), bit_patterns(known)), column.name
+                    assert (values.dtype, values.shape) == (known.dtype, known.shape), (
+                        column.name
+                    )
+                    assert np.array_equal(bit_patterns(values), bit_patterns(known)), (
+                        column.name
+                    )
                 part = stored.read([column.name], 3, 5)[column.name]
                 if column.is_opaque:
                     assert texts(part.to_list()) == known[3:5].tolist()
@@ -120,7 +127,10 @@ def test_golden_flow_reads_a_parent_that_is_stored_by_values(flow_file):
     flows, chunks = flow_file
     assert "pdf_weight" in {p.column for p in flows["Jet_pt"].parents}
     for chunk in chunks:
-        assert (chunk["pdf_weight"].method, chunk["Jet_pt"].method) == (Method.VALUES, Method.FLOW)
+        assert (chunk["pdf_weight"].method, chunk["Jet_pt"].method) == (
+            Method.VALUES,
+            Method.FLOW,
+        )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +163,9 @@ def test_golden_given_is_read_by_a_network_and_a_prediction():
         flows, chunks = table.flow.columns, list(table.stored())
     assert table.external == {"a"}
     assert (
-        [p.column for p in flows["b"].parents] == [p.column for p in flows["copy"].inputs] == ["a"]
+        [p.column for p in flows["b"].parents]
+        == [p.column for p in flows["copy"].inputs]
+        == ["a"]
     )
     assert {(chunk["a"].method, chunk["b"].method) for chunk in chunks} == {
         (Method.GIVEN, Method.FLOW)
@@ -166,11 +178,12 @@ def test_golden_parts_have_their_own_ranges_and_blocks():
         (table,) = file.tables.values()
         assert [c.begin for c in table.chunks] == [0, 8200, 8210, 8220, 8230, 8240, 8250]
         assert (
-            len({(c.part.lattices["x"].low, c.part.lattices["x"].high) for c in table.chunks}) == 3
+            len({(c.part.lattices["x"].low, c.part.lattices["x"].high) for c in table.chunks})
+            == 3
         )
-        assert [len(table.directory(chunk)[0].blocks) > 1 for chunk in table.chunks] == [True] + [
-            False
-        ] * 6
+        assert [len(table.directory(chunk)[0].blocks) > 1 for chunk in table.chunks] == [
+            True
+        ] + [False] * 6
 
 
 def test_golden_given_is_refused_without_it():

@@ -149,7 +149,9 @@ def test_damage_under_a_right_checksum_ends_well(path, tmp_path, kind):
         damaged = zstd(bytes(damaged)) if kind is SectionKind.MODEL else bytes(damaged)
         if kind is SectionKind.CHUNK and position >= sections[number].head:
             damaged = with_block_checksums(damaged, columns)
-        assemble(target, meta, sections, [*contents[:number], damaged, *contents[number + 1 :]])
+        assemble(
+            target, meta, sections, [*contents[:number], damaged, *contents[number + 1 :]]
+        )
         read += bool(ends_well(target))
     assert UNNAMED == []
     assert read > 0  # some are other values: the decoders were reached
@@ -174,7 +176,10 @@ def test_damage_of_each_payload_ends_well(path):
             other = stored | {column.name: replace(stored[column.name], payload=payload)}
             with contextlib.suppress(Corrupt):
                 decode_chunk(
-                    join([other[c.name] for c in coding.columns]), "events", section.entries, coding
+                    join([other[c.name] for c in coding.columns]),
+                    "events",
+                    section.entries,
+                    coding,
                 )
     assert len(seen) >= 4
 
@@ -186,7 +191,8 @@ def test_section_without_an_owner_is_corrupt(path, tmp_path, kind, owner):
     target = tmp_path / "owner.ftup"
     assemble(target, meta, [*sections, Section(kind, owner, 0, 0, 0, 0)], [*contents, b""])
     with pytest.raises(
-        Corrupt, match=r"owner\.ftup: has a section of a table or object that its description lacks"
+        Corrupt,
+        match=r"owner\.ftup: has a section of a table or object that its description lacks",
     ):
         ft.File(target)
 
@@ -217,7 +223,9 @@ def test_nested_description_is_corrupt():
 def test_frame_that_declares_a_terabyte_takes_no_memory():
     frame = bytes.fromhex("28b52ffd e0") + (2**40).to_bytes(8, "little") + b"\x01\0\0"
     tracemalloc.start()
-    with pytest.raises(Corrupt, match="a zstd frame of 16 bytes declares 1099511627776 bytes"):
+    with pytest.raises(
+        Corrupt, match="a zstd frame of 16 bytes declares 1099511627776 bytes"
+    ):
         unzstd(frame)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
@@ -239,14 +247,17 @@ def test_stream_of_many_more_numbers_takes_no_memory():
 
 
 @pytest.mark.parametrize(
-    "dtype", ["i4,,", "(2,i4", "(2,3)i4", "O", "V8", "<U3", "<M8[s", "", "f", "i99", "<i8,<i8"]
+    "dtype",
+    ["i4,,", "(2,i4", "(2,3)i4", "O", "V8", "<U3", "<M8[s", "", "f", "i99", "<i8,<i8"],
 )
 def test_buffer_of_no_type_is_corrupt(dtype):
     """NumPy reads some of these as Python, and ends in other errors."""
     head = json.dumps(
         {"form": {"class": "EmptyArray"}, "length": 0, "buffers": [["node0-data", dtype, 0]]}
     ).encode()
-    with pytest.raises(Corrupt, match=r"an opaque column does not decode \((Value|Type)Error: "):
+    with pytest.raises(
+        Corrupt, match=r"an opaque column does not decode \((Value|Type)Error: "
+    ):
         packing.unpack_opaque(zstd(len(head).to_bytes(4, "little") + head), 0)
 
 
@@ -289,13 +300,17 @@ def chunk_of(*stored):
 
 @pytest.mark.parametrize("count", [-1, 2**40, 2**62, 2**28])
 def test_counts_beyond_the_limit_are_corrupt(count):
-    data = chunk_of((Method.CONSTANT, write_signed([count])), (Method.CONSTANT, write_signed([1])))
+    data = chunk_of(
+        (Method.CONSTANT, write_signed([count])), (Method.CONSTANT, write_signed([1]))
+    )
     with pytest.raises(Corrupt, match="cannot hold so many or fewer than no objects"):
         decode_chunk(data, "t", 2, TableCoding(ONE, EXACT, LatticeFlow()))
 
 
 def test_events_beyond_the_limit_are_corrupt():
-    data = chunk_of((Method.CONSTANT, write_signed([0])), (Method.CONSTANT, write_signed([1])))
+    data = chunk_of(
+        (Method.CONSTANT, write_signed([0])), (Method.CONSTANT, write_signed([1]))
+    )
     coding = TableCoding(ONE, EXACT, LatticeFlow())
     assert decode_chunk(data, "t", 2**20, coding).num_entries == 2**20
     with pytest.raises(Corrupt, match="larger than any that the format allows"):
@@ -306,11 +321,18 @@ def test_directory_and_group_hold_nothing_more():
     coding = TableCoding(ONE, EXACT, LatticeFlow())
     directory = zstd(write_unsigned([Method.CONSTANT, 1, 0] * 2 + [0]))
     data = write_unsigned([len(directory), 0]) + directory + b"\0\0"
-    with pytest.raises(Corrupt, match="the directory of a chunk has 1 bytes more than its columns"):
+    with pytest.raises(
+        Corrupt, match="the directory of a chunk has 1 bytes more than its columns"
+    ):
         decode_chunk(data, "t", 1, coding)
-    directory, group = zstd(write_unsigned([Method.GROUP, 2, 0] * 2)), zstd(bytes([1, 1, 1, 1, 9]))
+    directory, group = (
+        zstd(write_unsigned([Method.GROUP, 2, 0] * 2)),
+        zstd(bytes([1, 1, 1, 1, 9])),
+    )
     data = write_unsigned([len(directory), len(group)]) + directory + group
-    with pytest.raises(Corrupt, match="a zstd frame of 14 bytes declares 5 bytes where 4 are due"):
+    with pytest.raises(
+        Corrupt, match="a zstd frame of 14 bytes declares 5 bytes where 4 are due"
+    ):
         decode_chunk(data, "t", 1, coding)
     with pytest.raises(Corrupt, match=r"a chunk has \d+ bytes where its directory lists \d+"):
         decode_chunk(chunk_of(*[(Method.CONSTANT, b"\0")] * 2) + b"\0", "t", 1, coding)
@@ -329,14 +351,18 @@ def test_methods_fit_their_columns(dtype, method, escapes, message):
     lattices = {} if dtype == "opaque" else {"n": EXACT["n"]}
     data = join([StoredColumn(method, b"\0", escapes)])
     with pytest.raises(Corrupt, match=message):
-        decode_chunk(data, "t", 1, TableCoding((Column("n", dtype),), lattices, LatticeFlow()))
+        decode_chunk(
+            data, "t", 1, TableCoding((Column("n", dtype),), lattices, LatticeFlow())
+        )
 
 
 def test_values_of_a_bounded_column_are_corrupt():
     lattices = {"x": Lattice("float32", Bound("abs", 0.1), Uniform("float32", 0.1))}
     data = chunk_of((Method.VALUES, packing.pack_values(np.float32([1]))))
     with pytest.raises(Corrupt, match=r"is bounded by abs:0\.1 and stored by its values"):
-        decode_chunk(data, "t", 1, TableCoding((Column("x", "float32"),), lattices, LatticeFlow()))
+        decode_chunk(
+            data, "t", 1, TableCoding((Column("x", "float32"),), lattices, LatticeFlow())
+        )
 
 
 @pytest.mark.parametrize("q", [ATOM + 1, ATOM + 2**16 - 1, ATOM + 2**16 + 1, 2**63 - 1])
@@ -350,7 +376,9 @@ def test_reserved_indices_are_corrupt(q):
 def test_range_never_changes_the_sign_of_zero():
     q = np.zeros(37, np.int64)
     for low, high in [(-0.0, 1.0), (-1.0, -0.0)]:
-        lattice = Lattice("float32", Bound("abs", 0.1), Uniform("float32", 0.1), (), low, high)
+        lattice = Lattice(
+            "float32", Bound("abs", 0.1), Uniform("float32", 0.1), (), low, high
+        )
         assert not np.signbit(lattice.decode(q)).any()
 
 
@@ -448,7 +476,10 @@ CANNOT = "lets column '{}' read '{}', which it cannot"
         ([bare(A, prediction=term(0, ROW, N)), bare(N)], CANNOT.format("a", "n")),
         ([bare(A, prediction=term(0, ROW, A))], CANNOT.format("a", "a")),
         ([bare(N), bare(A, prediction=term(8, ROW, N, ROW, A))], CANNOT.format("a", "a")),
-        ([bare(PT)[:3] + write_unsigned([480]) + bytes([INDEX] * 480 + [0, 0])], "480 parents"),
+        (
+            [bare(PT)[:3] + write_unsigned([480]) + bytes([INDEX] * 480 + [0, 0])],
+            "480 parents",
+        ),
         ([bare(A, layers=[65, *[1, 1, 1, 0] * 65])], "of 65 layers, more than 64"),
         ([bare(A, layers=[1, 0, 0])], "network layer of shape"),
         ([bare(A, layers=[1, 0, *[0x80] * 8, 1])], "network layer of shape"),
@@ -535,16 +566,22 @@ def test_models_without_a_place_for_what_they_read_are_corrupt_or_code(columns):
     except Corrupt:
         return
     lattices = {
-        c.name: Lattice(c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype))
+        c.name: Lattice(
+            c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype)
+        )
         for c in JETS[:3]
     }
     lattices |= {
-        c.name: Lattice(c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype))
+        c.name: Lattice(
+            c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype)
+        )
         for c in JETS[4:]
     }
     table = Table("t", JETS, 3, EVENTS_OF_JETS)
     coding = TableCoding(JETS, lattices, flow)
-    assert difference(decode_chunk(encode_chunk(table, coding), "t", 3, coding), table) is None
+    assert (
+        difference(decode_chunk(encode_chunk(table, coding), "t", 3, coding), table) is None
+    )
 
 
 def test_arrays_without_elements_come_back(tmp_path):
@@ -573,7 +610,9 @@ def test_chunk_of_no_events_without_an_index_is_found(tmp_path):
     head = chunk_of((Method.GROUP, b"\1"))
     assemble(target, meta, [Section(SectionKind.CHUNK, 0, 0, 0, 0, 0)], [head], [len(head)])
     target.write_bytes(target.read_bytes()[:-8])
-    assert [(d.events, d.reason) for d in check_integrity(target)][1:] == [((0, 5), "missing")]
+    assert [(d.events, d.reason) for d in check_integrity(target)][1:] == [
+        ((0, 5), "missing")
+    ]
 
 
 def test_frame_of_more_bytes_than_fit_into_memory_is_damage(path, tmp_path):
@@ -610,7 +649,12 @@ def test_frames_are_found_after_a_gap(tmp_path, gap):
         layout.pack_frame(Section(SectionKind.CHUNK, 0, 1, 5, 0, 3)),
     )
     target.write_bytes(
-        layout.pack_header() + frame + bytes(5) + (layout.MARKER * gap)[:gap] + frame + frame[:55]
+        layout.pack_header()
+        + frame
+        + bytes(5)
+        + (layout.MARKER * gap)[:gap]
+        + frame
+        + frame[:55]
     )
     storage = Storage(target)
     assert [s.offset for s in scan(storage)] == [16, 16 + 56 + 5 + gap]

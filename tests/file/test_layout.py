@@ -138,7 +138,9 @@ def test_later_minor_version_is_read(plain, folder):
 @pytest.mark.parametrize("minor", [0, 1, 2, 65535])
 def test_draft_is_refused_as_what_it_is(plain, folder, minor):
     path = folder / "draft.ftup"
-    path.write_bytes(struct.pack("<8sHHI", layout.MAGIC, 0, minor, 0) + plain.read_bytes()[16:])
+    path.write_bytes(
+        struct.pack("<8sHHI", layout.MAGIC, 0, minor, 0) + plain.read_bytes()[16:]
+    )
     with pytest.raises(
         Corrupt, match=rf"draft\.ftup: has the draft format 0\.{minor}, .*; compress again"
     ):
@@ -177,7 +179,9 @@ def test_other_file_is_refused_by_name(folder, content):
 def test_file_without_a_whole_header_is_truncated_or_corrupt(folder, content):
     path = folder / "short.ftup"
     path.write_bytes(content)
-    with pytest.raises((Truncated, Corrupt), match=r"short\.ftup: (ends |is not a flowtuple file)"):
+    with pytest.raises(
+        (Truncated, Corrupt), match=r"short\.ftup: (ends |is not a flowtuple file)"
+    ):
         ft.File(path)
 
 
@@ -206,7 +210,11 @@ def test_damage_names_its_section(folder, plain):
         ):
             read_everything(path)
         with ft.File(path) as file:  # the chunks beside it are still there
-            assert file.tables["events"].read(["x"], 0, chunk.begin).num_entries == chunk.begin > 0
+            assert (
+                file.tables["events"].read(["x"], 0, chunk.begin).num_entries
+                == chunk.begin
+                > 0
+            )
 
 
 def test_chunk_entries_that_contradict_the_description_are_corrupt(folder, plain):
@@ -223,7 +231,9 @@ def test_description_without_a_key_is_corrupt(folder, plain):
     for key in ("name", "entries", "columns"):
         less = {k: v for k, v in meta["tables"][0].items() if k != key}
         assemble(path, meta | {"tables": [less]}, sections, contents)
-        with pytest.raises(Corrupt, match=rf"less\.ftup: the description of table 0 lacks '{key}'"):
+        with pytest.raises(
+            Corrupt, match=rf"less\.ftup: the description of table 0 lacks '{key}'"
+        ):
             ft.File(path)
 
 
@@ -308,7 +318,9 @@ def test_some_columns_are_the_same_as_in_the_whole(plain, flowing):
                 assert [c.name for c in some.columns] == [
                     c for c in (column.counter, column.name) if c is not None
                 ]
-                assert difference(some, whole.read([column.name], 0, whole.num_entries)) is None
+                assert (
+                    difference(some, whole.read([column.name], 0, whole.num_entries)) is None
+                )
             with pytest.raises(InvalidArgument, match="no column 'Jet_pT'; nearest: Jet_pt"):
                 table.read(["Jet_pT"], 0, 1)
 
@@ -317,7 +329,10 @@ def test_views_compose_with_files(flowing):
     with ft.File(flowing) as file:
         view = select(file.dataset(), ["Jet_*"], entries=(90, 410)).tables["events"]
         part = read_all(view)
-        assert difference(part, file.tables["events"].read(["Jet_pt", "Jet_eta"], 90, 410)) is None
+        assert (
+            difference(part, file.tables["events"].read(["Jet_pt", "Jet_eta"], 90, 410))
+            is None
+        )
 
 
 def test_eight_threads_read_one_file(flowing):
@@ -332,8 +347,12 @@ def test_eight_threads_read_one_file(flowing):
             draw = np.random.default_rng(k)
             for _ in range(5):
                 start, stop = sorted(draw.integers(0, 601, 2).tolist())
-                names = draw.choice(["a", "b", "Jet_pt", "Jet_eta"], 2, replace=False).tolist()
-                found = difference(table.read(names, start, stop), whole.read(names, start, stop))
+                names = draw.choice(
+                    ["a", "b", "Jet_pt", "Jet_eta"], 2, replace=False
+                ).tolist()
+                found = difference(
+                    table.read(names, start, stop), whole.read(names, start, stop)
+                )
                 if found is not None:
                     return f"thread {k}, {names} {start}:{stop}: {found}"
             return None
@@ -343,7 +362,8 @@ def test_eight_threads_read_one_file(flowing):
 
 
 @pytest.mark.parametrize(
-    "events", [{"x": np.empty(0, "f4"), "n": np.empty(0, "u1"), "b": np.empty((0, 3), "f8")}, {}]
+    "events",
+    [{"x": np.empty(0, "f4"), "n": np.empty(0, "u1"), "b": np.empty((0, 3), "f8")}, {}],
 )
 def test_empty_tables(folder, events):
     path = folder / "empty.ftup"
@@ -396,7 +416,8 @@ def test_nothing_is_left_by_a_block_that_fails(tmp_path):
 def test_bound_violation_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("flowtuple.codec.chunk._same_signs", lambda before, after: False)
     with pytest.raises(
-        ft.BoundViolated, match="column 'x' did not come back within its bound; nothing was written"
+        ft.BoundViolated,
+        match="column 'x' did not come back within its bound; nothing was written",
     ):
         api.compress({"x": [1.0, 2.0]}, tmp_path / "x.ftup")
     assert list(tmp_path.iterdir()) == []
@@ -406,7 +427,8 @@ def test_bound_violation_leaves_no_file(tmp_path, monkeypatch):
 def test_folder_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(
-        InvalidArgument, match=rf"{place}: cannot be written \(.+ is no folder\); make it first"
+        InvalidArgument,
+        match=rf"{place}: cannot be written \(.+ is no folder\); make it first",
     ):
         api.compress({"x": [1.0]}, tmp_path / place)
 
@@ -415,7 +437,8 @@ def test_folder_that_cannot_be_written_is_named(tmp_path, place):
 def test_protected_folder_is_named(tmp_path):
     (tmp_path / "mine").mkdir(mode=0o500)
     with pytest.raises(
-        InvalidArgument, match=r"cannot be written \(Permission denied\); choose another folder"
+        InvalidArgument,
+        match=r"cannot be written \(Permission denied\); choose another folder",
     ):
         api.compress({"x": [1.0]}, tmp_path / "mine" / "x.ftup")
 
@@ -428,21 +451,31 @@ def test_folder_in_place_of_a_file_is_named(tmp_path):
 
 
 def test_absent_file_names_the_nearest(plain):
-    with pytest.raises(InvalidArgument, match=r"plane\.ftup: no such file; nearest: plain\.ftup"):
+    with pytest.raises(
+        InvalidArgument, match=r"plane\.ftup: no such file; nearest: plain\.ftup"
+    ):
         ft.File(plain.with_name("plane.ftup"))
 
 
-def test_same_input_and_seed_give_the_same_bytes_for_any_workers(tmp_path, model, monkeypatch):
+def test_same_input_and_seed_give_the_same_bytes_for_any_workers(
+    tmp_path, model, monkeypatch
+):
     monkeypatch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 30)
     for number, source in enumerate((small_events(100), dependent_events(400, 2))):
         given_model = model if number else None
         paths = [tmp_path / f"{number}_{k}.ftup" for k in range(3)]
         for path, workers in zip(paths, (1, 2, 1), strict=True):
             api.compress(
-                source, path, model=given_model, seed=5, resources=ft.Resources(workers=workers)
+                source,
+                path,
+                model=given_model,
+                seed=5,
+                resources=ft.Resources(workers=workers),
             )
         assert paths[0].read_bytes() == paths[1].read_bytes() == paths[2].read_bytes()
-        one, two = (ft.decompress(paths[0], resources=ft.Resources(workers=w)) for w in (1, 2))
+        one, two = (
+            ft.decompress(paths[0], resources=ft.Resources(workers=w)) for w in (1, 2)
+        )
         assert ak.array_equal(one, two, equal_nan=True)
 
 
@@ -474,7 +507,8 @@ def test_sections_follow_one_another_without_gaps(plain):
 def test_url_reads_as_a_path_does(plain):
     with ft.File(f"file://{plain}") as remote, ft.File(plain) as local:
         assert (
-            difference(read_all(remote.tables["events"]), read_all(local.tables["events"])) is None
+            difference(read_all(remote.tables["events"]), read_all(local.tables["events"]))
+            is None
         )
 
 
@@ -484,7 +518,9 @@ COLUMNS = tuple(Column(name, "float32") for name in "abcd")
 @st.composite
 def bins_of_any_kind(draw):
     edges = draw(
-        st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=16, unique=True).map(sorted)
+        st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=16, unique=True).map(
+            sorted
+        )
     )
     pairs = [(edges[k], edges[k + 1]) for k in range(0, len(edges) - 1, 2)]
     if draw(st.booleans()):
@@ -511,8 +547,12 @@ def readable(name, before):
         found += [Parent("row", other)] * (KEYS[other] == key) + [Parent("event", other)] * (
             not KEYS[other]
         )
-        found += [Parent("same", other)] * (key != KEYS[other] and bool(key) and bool(KEYS[other]))
-        found += [Parent("reference", other, t) for t in before if KEYS[t] == key and KEYS[other]]
+        found += [Parent("same", other)] * (
+            key != KEYS[other] and bool(key) and bool(KEYS[other])
+        )
+        found += [
+            Parent("reference", other, t) for t in before if KEYS[t] == key and KEYS[other]
+        ]
     for other in [*before, name] if key else []:
         found += [Parent("previous", other)] * (KEYS[other] == key) + [
             Parent("leading", other)
@@ -526,7 +566,11 @@ def predictions(draw, inputs):
     for function in draw(st.lists(st.sampled_from(list(FUNCTIONS)), min_size=1, max_size=3)):
         parents = [draw(st.sampled_from(inputs)) for _ in range(FUNCTIONS[function][0])]
         terms.append(
-            Term(draw(st.floats(allow_nan=False, allow_infinity=False)), function, tuple(parents))
+            Term(
+                draw(st.floats(allow_nan=False, allow_infinity=False)),
+                function,
+                tuple(parents),
+            )
         )
     period = st.none() | st.tuples(st.integers(-(2**52), 2**52), st.integers(1, 2**52))
     return Prediction(tuple(terms), draw(period))
@@ -536,7 +580,9 @@ def predictions(draw, inputs):
 def flows(draw):
     """Columns in any order, each of which may read all that the relations allow."""
     columns = {}
-    names = draw(st.lists(st.sampled_from([c.name for c in EVERYWHERE]), unique=True, max_size=6))
+    names = draw(
+        st.lists(st.sampled_from([c.name for c in EVERYWHERE]), unique=True, max_size=6)
+    )
     for name in sorted(names, key=lambda n: KEYS[n] != ""):
         bins = draw(bins_of_any_kind())
         parents = readable(name, columns)
@@ -557,7 +603,12 @@ def flows(draw):
         network = Network(layers) if draw(st.booleans()) else None
         scale = draw(st.none() | bins_of_any_kind())
         columns[name] = ColumnFlow(
-            bins, parents, network, prediction, bool(prediction) and draw(st.booleans()), scale
+            bins,
+            parents,
+            network,
+            prediction,
+            bool(prediction) and draw(st.booleans()),
+            scale,
         )
     return LatticeFlow(columns)
 

@@ -55,7 +55,9 @@ def paths(folder: Path, *numbers: int) -> list[Path]:
     return [folder / f"{number}.ftup" for number in numbers]
 
 
-def assert_concatenates(merged: Path, parts: Sequence[Path], model: Path | None = None) -> None:
+def assert_concatenates(
+    merged: Path, parts: Sequence[Path], model: Path | None = None
+) -> None:
     """Whole, by parts and by columns the merged file reads as the others one after another."""
     assert check_integrity(merged) == []
     with ft.File(merged, model=model) as file:
@@ -72,12 +74,15 @@ def assert_concatenates(merged: Path, parts: Sequence[Path], model: Path | None 
                 (table.num_entries // 2, table.num_entries),
             ]:
                 assert (
-                    difference(table.read(names, start, stop), expected.read(names, start, stop))
+                    difference(
+                        table.read(names, start, stop), expected.read(names, start, stop)
+                    )
                     is None
                 )
             assert (
                 difference(
-                    read_all(table, names[:1]), expected.read(names[:1], 0, expected.num_entries)
+                    read_all(table, names[:1]),
+                    expected.read(names[:1], 0, expected.num_entries),
                 )
                 is None
             )
@@ -109,7 +114,9 @@ class TestEvents:
     def test_keep_their_bounds_and_ranges(self, folder: Path, tmp_path: Path) -> None:
         merge(paths(folder, 0, 1, 2), tmp_path / "merged.ftup")
         found = ft.decompress(tmp_path / "merged.ftup")
-        original = np.concatenate([events(number, EVENTS[number])["x"] for number in range(3)])
+        original = np.concatenate(
+            [events(number, EVENTS[number])["x"] for number in range(3)]
+        )
         assert np.abs(found["x"].to_numpy() - original).max() <= 0.5
         assert (found["x", 0], found["x", 29], found["x", 30]) == (0.1, 9.85, 100.1)
         meta = ft.info(tmp_path / "merged.ftup")
@@ -150,7 +157,9 @@ class TestEvents:
         some = {"x": np.linspace(0.1, 5, 9), "k": np.arange(9)}
         ft.compress(some, tmp_path / "some.ftup", tolerance={"x": "abs:0.5"})
         ft.compress(
-            {n: v[:0] for n, v in some.items()}, tmp_path / "none.ftup", tolerance={"x": "abs:0.5"}
+            {n: v[:0] for n, v in some.items()},
+            tmp_path / "none.ftup",
+            tolerance={"x": "abs:0.5"},
         )
         for order in (["some", "none"], ["none", "some"], ["none", "some", "none", "some"]):
             names = [tmp_path / f"{name}.ftup" for name in order]
@@ -182,7 +191,9 @@ class TestModels:
                     model=made / "m.flow",
                     model_ref=refer,
                 )
-        ft.compress(dependent_events(300, 5), made / "another.ftup", model=made / "other.flow")
+        ft.compress(
+            dependent_events(300, 5), made / "another.ftup", model=made / "other.flow"
+        )
         ft.compress(
             dependent_events(300, 5),
             made / "without.ftup",
@@ -205,7 +216,9 @@ class TestModels:
         [("elsewhere0", "elsewhere1"), ("inside0", "elsewhere1"), ("elsewhere0", "inside1")],
         ids=str,
     )
-    def test_kept_elsewhere(self, models: Path, tmp_path: Path, order: tuple[str, ...]) -> None:
+    def test_kept_elsewhere(
+        self, models: Path, tmp_path: Path, order: tuple[str, ...]
+    ) -> None:
         """The first file says whether the model is inside."""
         parts = [models / f"{name}.ftup" for name in order]
         merge(parts, tmp_path / "merged.ftup")
@@ -285,7 +298,9 @@ class TestRefusals:
 
     def test_another_order(self, folder: Path, tmp_path: Path) -> None:
         made = events(0, 5)
-        ft.compress({"n": made.pop("n"), **made}, tmp_path / "other.ftup", tolerance=TOLERANCE)
+        ft.compress(
+            {"n": made.pop("n"), **made}, tmp_path / "other.ftup", tolerance=TOLERANCE
+        )
         refused(
             [folder / "0.ftup", tmp_path / "other.ftup"],
             tmp_path,
@@ -293,15 +308,22 @@ class TestRefusals:
         )
 
     @pytest.mark.parametrize(
-        ("column", "bound"), [("x", "abs:0.25"), ("x", "lossless"), ("n", "abs:2"), ("q", "bits:4")]
+        ("column", "bound"),
+        [("x", "abs:0.25"), ("x", "lossless"), ("n", "abs:2"), ("q", "bits:4")],
     )
-    def test_other_bounds(self, folder: Path, tmp_path: Path, column: str, bound: str) -> None:
-        ft.compress(events(0, 5), tmp_path / "other.ftup", tolerance=TOLERANCE | {column: bound})
+    def test_other_bounds(
+        self, folder: Path, tmp_path: Path, column: str, bound: str
+    ) -> None:
+        ft.compress(
+            events(0, 5), tmp_path / "other.ftup", tolerance=TOLERANCE | {column: bound}
+        )
         message = (
             rf"other\.ftup against .*: table 'events': column '{column}' has another bound or "
             "lattice; compress both with"
         )
-        refused([folder / "0.ftup", folder / "1.ftup", tmp_path / "other.ftup"], tmp_path, message)
+        refused(
+            [folder / "0.ftup", folder / "1.ftup", tmp_path / "other.ftup"], tmp_path, message
+        )
 
     def test_another_role(self, folder: Path, tmp_path: Path) -> None:
         ft.compress(
@@ -317,7 +339,9 @@ class TestRefusals:
         )
 
     def test_given_columns(self, tmp_path: Path) -> None:
-        ft.compress({"x": np.arange(5), "y": np.arange(5)}, tmp_path / "given.ftup", given=["x"])
+        ft.compress(
+            {"x": np.arange(5), "y": np.arange(5)}, tmp_path / "given.ftup", given=["x"]
+        )
         refused(
             [tmp_path / "given.ftup"] * 2,
             tmp_path,
@@ -332,13 +356,19 @@ class TestRefusals:
         refused([folder / "0.ftup", tmp_path / "other.ftup"], tmp_path, message)
 
     @pytest.mark.parametrize("which", [0, 1])
-    @pytest.mark.parametrize("place", ["head", "frame", "body", "description", "index", "end"])
+    @pytest.mark.parametrize(
+        "place", ["head", "frame", "body", "description", "index", "end"]
+    )
     def test_damage(self, folder: Path, tmp_path: Path, which: int, place: str) -> None:
         data = bytearray((folder / "2.ftup").read_bytes())
         with ft.File(folder / "2.ftup") as file:
             section = file.table().chunks[1].section
             ends = {"description": 80, "index": file.size - 40, "end": file.size - 1}
-        starts = {"head": section.begin + 4, "frame": section.offset + 20, "body": section.stop - 1}
+        starts = {
+            "head": section.begin + 4,
+            "frame": section.offset + 20,
+            "body": section.stop - 1,
+        }
         data[(ends | starts)[place]] ^= 8
         (tmp_path / "damaged.ftup").write_bytes(data)
         files = [folder / "0.ftup", tmp_path / "damaged.ftup"]
@@ -367,7 +397,9 @@ class TestTreesAndObjects:
                 file["differs"] = np.histogram(np.arange(50) + number, bins=5)
                 file[f"only{number}"] = np.histogram(np.arange(50), bins=5)
             ft.compress(
-                tmp_path / f"{number}.root", tmp_path / f"{number}.ftup", tolerance={"x": "abs:0.5"}
+                tmp_path / f"{number}.root",
+                tmp_path / f"{number}.ftup",
+                tolerance={"x": "abs:0.5"},
             )
         return paths(tmp_path, 0, 1)
 
@@ -395,7 +427,8 @@ class TestTreesAndObjects:
         meta, sections, contents = pieces(files[0])
         swapped = {**meta, "tables": meta["tables"][::-1]}
         owned = [
-            replace(s, owner=1 - s.owner) if s.kind is SectionKind.CHUNK else s for s in sections
+            replace(s, owner=1 - s.owner) if s.kind is SectionKind.CHUNK else s
+            for s in sections
         ]
         assemble(tmp_path / "swapped.ftup", swapped, owned, contents)
         refused(
@@ -428,7 +461,9 @@ class TestTreesAndObjects:
         found = json.loads(run(0, *files, "-o", target, "--drop", "--json"))
         left_out = found.pop("left_out")
         assert found == {"path": str(target), "file_bytes": target.stat().st_size}
-        assert {part["reason"] for part in left_out} == {"the merged files hold different ones"}
+        assert {part["reason"] for part in left_out} == {
+            "the merged files hold different ones"
+        }
         assert "differs" in {part["name"] for part in left_out}
         assert run(0, *files, "-o", target, "--drop").endswith(" from 2 files\n")
         assert_concatenates(target, files)
@@ -436,6 +471,8 @@ class TestTreesAndObjects:
 
 def test_the_name_of_another_format_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "keep.root").write_bytes(b"events")
-    with pytest.raises(InvalidArgument, match=r"keep\.root: has the suffix of another format"):
+    with pytest.raises(
+        InvalidArgument, match=r"keep\.root: has the suffix of another format"
+    ):
         merge(paths(folder, 0, 1), tmp_path / "keep.root")
     assert (tmp_path / "keep.root").read_bytes() == b"events"

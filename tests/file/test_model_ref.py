@@ -66,7 +66,9 @@ class TestReading:
         chunks = []
         for name in ("inside.ftup", "elsewhere.ftup"):
             with ft.File(folder / name) as file:
-                chunks.append([file.raw(s) for s in file.sections if s.kind is SectionKind.CHUNK])
+                chunks.append(
+                    [file.raw(s) for s in file.sections if s.kind is SectionKind.CHUNK]
+                )
         assert chunks[0] == chunks[1]
 
     def test_info_without_the_model(self, folder: Path) -> None:

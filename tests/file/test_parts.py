@@ -70,7 +70,10 @@ def test_each_part_is_decoded_with_its_ranges(folder, expected, workers):
         assert [c.begin for c in table.chunks] == [0, 8, 16, 24, 30, 50]
         assert [c.part.entries for c in table.chunks] == [30, 30, 30, 30, 20, 40]
         assert difference(read_all(table), expected) is None
-        names, edges = [c.name for c in table.columns], [0, 7, 8, 29, 30, 31, 49, 50, 51, 89, 90]
+        names, edges = (
+            [c.name for c in table.columns],
+            [0, 7, 8, 29, 30, 31, 49, 50, 51, 89, 90],
+        )
         for start in edges:
             for stop in edges:
                 if start < stop:
@@ -80,7 +83,9 @@ def test_each_part_is_decoded_with_its_ranges(folder, expected, workers):
                         )
                         is None
                     )
-        assert difference(read_all(table, ["Jet_pt"]), expected.read(["Jet_pt"], 0, 90)) is None
+        assert (
+            difference(read_all(table, ["Jet_pt"]), expected.read(["Jet_pt"], 0, 90)) is None
+        )
 
 
 def test_bounds_and_ends_hold(folder):
@@ -116,7 +121,9 @@ def test_ranges_of_parts_stand_in_place_of_those_of_the_lattice(folder, expected
             == "column 'x' differs"
         )
         assert (
-            difference(read_all(file.table(), ["n", "text"]), expected.read(["n", "text"], 0, 90))
+            difference(
+                read_all(file.table(), ["n", "text"]), expected.read(["n", "text"], 0, 90)
+            )
             is None
         )
 
@@ -127,7 +134,10 @@ def test_columns_without_a_range_in_a_part_keep_that_of_the_lattice(folder, expe
     for part in table["parts"][:1]:
         del part["ranges"]["x"]
     del table["parts"][0]["ranges"]["Jet_pt"]
-    assert table["columns"][0]["lattice"]["range"] == meta["tables"][0]["parts"][0]["ranges"]["x"]
+    assert (
+        table["columns"][0]["lattice"]["range"]
+        == meta["tables"][0]["parts"][0]["ranges"]["x"]
+    )
     assemble(folder / "less.ftup", meta | {"tables": [table]}, sections, contents)
     with ft.File(folder / "less.ftup") as file:
         assert difference(read_all(file.table()), expected) is None
@@ -142,7 +152,9 @@ def test_flow_codes_all_parts(tmp_path):
     write_model(model, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
     paths, tables = [tmp_path / f"{k}.ftup" for k in range(3)], []
     for k, path in enumerate(paths):
-        ft.compress(dependent_events(300, k + 5), path, model=tmp_path / "m.flow", model_ref=k > 0)
+        ft.compress(
+            dependent_events(300, k + 5), path, model=tmp_path / "m.flow", model_ref=k > 0
+        )
         with ft.File(path, model=tmp_path / "m.flow") as file:
             tables.append(read_all(file.table()))
     merge(tmp_path / "merged.ftup", paths)
@@ -193,9 +205,18 @@ def test_parts_that_do_not_fit_are_corrupt(folder, entries, message):
         ({"entries": 90, "ranges": {"x": [0, 1, 2]}}, "is not what it should be"),
         ({"entries": 90, "ranges": {"x": 5}}, "is not what it should be"),
         ({"entries": 90, "ranges": {"x": "ab"}}, "describes a range that does not exist"),
-        ({"entries": 90, "ranges": {"x": [None, 1.0]}}, "describes a range that does not exist"),
-        ({"entries": 90, "ranges": {"x": [True, False]}}, "describes a range that does not exist"),
-        ({"entries": 90, "ranges": {"x": [0, 10**400]}}, "describes a range that does not exist"),
+        (
+            {"entries": 90, "ranges": {"x": [None, 1.0]}},
+            "describes a range that does not exist",
+        ),
+        (
+            {"entries": 90, "ranges": {"x": [True, False]}},
+            "describes a range that does not exist",
+        ),
+        (
+            {"entries": 90, "ranges": {"x": [0, 10**400]}},
+            "describes a range that does not exist",
+        ),
         ({"entries": 90, "ranges": {"n": [0, 1]}}, "gives a range to a lossless column"),
     ],
     ids=str,

@@ -34,14 +34,18 @@ def sample() -> ak.Array:
         return file["Events"].arrays(COLUMNS)
 
 
-def check(events: ak.Array, prefix: str, expected: np.lib.npyio.NpzFile, rtol: float = 0.0) -> None:
+def check(
+    events: ak.Array, prefix: str, expected: np.lib.npyio.NpzFile, rtol: float = 0.0
+) -> None:
     """Compare columns with those of the earlier version: the same bits, or floats within rtol."""
     names = {key.split("/")[1] for key in expected.files if key.startswith(f"{prefix}/")}
     assert set(events.fields) == names
     for name in names:
         content, known = events[name], expected[f"{prefix}/{name}"]
         if content.ndim > 1:
-            assert ak.num(content).tolist() == expected[f"{prefix}/{name}/counts"].tolist(), name
+            assert ak.num(content).tolist() == expected[f"{prefix}/{name}/counts"].tolist(), (
+                name
+            )
         values = ak.to_numpy(ak.flatten(content, axis=None))
         assert values.dtype == known.dtype, name
         if rtol and known.dtype.kind == "f":
@@ -76,7 +80,9 @@ def test_a_model_compresses_events_to_the_same_bytes(tmp_path) -> None:
     """Compare all but the description, which names the version that wrote the file."""
     events = ft.decompress(PREVIOUS / "events.ftup")
     ft.compress(events, tmp_path / "again.ftup", model=MODEL)
-    contents = [pieces(path)[2] for path in (tmp_path / "again.ftup", PREVIOUS / "events.ftup")]
+    contents = [
+        pieces(path)[2] for path in (tmp_path / "again.ftup", PREVIOUS / "events.ftup")
+    ]
     assert contents[0] == contents[1]
     assert sum(map(len, contents[0])) > 5000
 
@@ -84,7 +90,12 @@ def test_a_model_compresses_events_to_the_same_bytes(tmp_path) -> None:
 def test_a_simulation_simulates_the_same_objects(expected) -> None:
     counts = expected["generated/GenJet_pt/counts"]
     true = {"GenJet_pt": ak.unflatten(expected["generated/GenJet_pt"], counts)}
-    check(ft.simulate(PREVIOUS / "simulation.flow", true, seed=2), "simulated", expected, rtol=1e-6)
+    check(
+        ft.simulate(PREVIOUS / "simulation.flow", true, seed=2),
+        "simulated",
+        expected,
+        rtol=1e-6,
+    )
 
 
 def test_a_flow_over_rows_draws_and_scores_the_same_rows(expected) -> None:
@@ -118,7 +129,9 @@ def test_a_training_takes_up_the_checkpoint(tmp_path, sample, expected) -> None:
         seed=3,
         resources=ft.Resources(checkpoint=folder),
     )
-    before = {path.name: path.read_bytes() for path in (PREVIOUS / "events_checkpoint").iterdir()}
+    before = {
+        path.name: path.read_bytes() for path in (PREVIOUS / "events_checkpoint").iterdir()
+    }
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     check(ft.sample(tmp_path / "m.flow", 20, seed=1), "sample", expected)
 

@@ -85,7 +85,8 @@ def whole(folder: Path) -> ak.Array:
     with ft.open(folder / "whole.ftup") as file:
         assert [c.section.entries for c in file.table("Events").chunks] == [STEP] * 4
         assert {
-            len(file.table("Events").directory(c)[0].blocks) for c in file.table("Events").chunks
+            len(file.table("Events").directory(c)[0].blocks)
+            for c in file.table("Events").chunks
         } == {2}
         return file.arrays(tree="Events")
 
@@ -147,15 +148,22 @@ def save(path: Path, **more: Any) -> Recovered:
 class TestWholeFile:
     def test_is_saved_whole(self, folder: Path, whole: ak.Array, path: Path) -> None:
         found = save(path)
-        assert (found.missing, found.events) == ((), {"Events": (EVENTS, EVENTS), "Runs": (2, 2)})
+        assert (found.missing, found.events) == (
+            (),
+            {"Events": (EVENTS, EVENTS), "Runs": (2, 2)},
+        )
         assert_saved(Path(found.path), whole, without())
         assert Path(found.path).read_bytes() == path.read_bytes()
         assert check_integrity(path) == []
 
-    def test_with_the_model_elsewhere(self, folder: Path, whole: ak.Array, tmp_path: Path) -> None:
+    def test_with_the_model_elsewhere(
+        self, folder: Path, whole: ak.Array, tmp_path: Path
+    ) -> None:
         assert check_integrity(folder / "elsewhere.ftup") == []
         assert recover(folder / "elsewhere.ftup", tmp_path / "saved.ftup").missing == ()
-        assert (tmp_path / "saved.ftup").read_bytes() == (folder / "elsewhere.ftup").read_bytes()
+        assert (tmp_path / "saved.ftup").read_bytes() == (
+            folder / "elsewhere.ftup"
+        ).read_bytes()
 
 
 class TestEnds:
@@ -198,7 +206,9 @@ class TestEnds:
 
     @pytest.mark.parametrize("place", [0, 40, FRAME_SIZE, FRAME_SIZE + 30])
     @pytest.mark.parametrize("index", [True, False])
-    def test_description_stands_nowhere_else(self, path: Path, place: int, index: bool) -> None:
+    def test_description_stands_nowhere_else(
+        self, path: Path, place: int, index: bool
+    ) -> None:
         flip(path, HEADER_SIZE + place, *([] if index else [-1]))
         for use in (save, check_integrity):
             with pytest.raises((Corrupt, Truncated), match=r"broken\.ftup: "):
@@ -226,7 +236,9 @@ class TestModel:
         return path
 
     def test_needed_for_a_file(self, broken: Path) -> None:
-        with pytest.raises(Corrupt, match=r"the model of table 'Events' is .*`model=`.*OUT\.root"):
+        with pytest.raises(
+            Corrupt, match=r"the model of table 'Events' is .*`model=`.*OUT\.root"
+        ):
             save(broken)
 
     def test_not_needed_by_columns_without_it(self, whole: ak.Array, broken: Path) -> None:
@@ -246,17 +258,23 @@ class TestModel:
     def test_taken_from_elsewhere(self, folder: Path, whole: ak.Array, broken: Path) -> None:
         if "is missing" in check_integrity(broken)[-1].reason:  # and with it the hash
             with pytest.raises(
-                InvalidArgument, match=r"m\.flow: may be another model than that of table 'Events'"
+                InvalidArgument,
+                match=r"m\.flow: may be another model than that of table 'Events'",
             ):
                 save(broken, model=folder / "m.flow")
             return
         found = save(broken, model=folder / "m.flow")
         assert found.events["Events"] == (EVENTS, EVENTS)
-        assert [(d.table, d.reason) for d in found.missing] == [("Events", "its model is damaged")]
+        assert [(d.table, d.reason) for d in found.missing] == [
+            ("Events", "its model is damaged")
+        ]
         assert_saved(Path(found.path), whole, without())
         assert Path(found.path).read_bytes() == (folder / "whole.ftup").read_bytes()
         recover(
-            broken, broken.with_name("saved.npz"), model=folder / "m.flow", columns=["Events/*"]
+            broken,
+            broken.with_name("saved.npz"),
+            model=folder / "m.flow",
+            columns=["Events/*"],
         )
         assert ak.array_equal(
             of_npz(broken.with_name("saved.npz")),
@@ -267,7 +285,9 @@ class TestModel:
 
     @pytest.mark.parametrize("name", ["other.flow", "elsewhere.ftup"])
     @pytest.mark.parametrize("output", ["saved.ftup", "saved.root"])
-    def test_no_other_will_do(self, folder: Path, broken: Path, name: str, output: str) -> None:
+    def test_no_other_will_do(
+        self, folder: Path, broken: Path, name: str, output: str
+    ) -> None:
         with pytest.raises(
             InvalidArgument,
             match=r"(is not the model [0-9a-f]{16}|may be another model than that) of table",
@@ -283,7 +303,10 @@ class TestModel:
         assert recover(source, target, columns=["Events/a", "event"]).events == {
             "Events": (EVENTS, EVENTS)
         }
-        assert recover(source, target, model=folder / "m.flow", columns=["Events/*"]).missing == ()
+        assert (
+            recover(source, target, model=folder / "m.flow", columns=["Events/*"]).missing
+            == ()
+        )
         assert ak.array_equal(
             of_npz(target), whole, same_content_types=False, check_parameters=False
         )
@@ -299,7 +322,10 @@ class TestChunk:
     @pytest.mark.parametrize("place", [0, 5, 30, 44, FRAME_SIZE, FRAME_SIZE + 9, -1])
     def test_head(self, whole: ak.Array, path: Path, number: int, place: int) -> None:
         section = sections(path, SectionKind.CHUNK)[number]
-        flip(path, section.offset + (place if place >= 0 else FRAME_SIZE + section.head + place))
+        flip(
+            path,
+            section.offset + (place if place >= 0 else FRAME_SIZE + section.head + place),
+        )
         lost = number * STEP, number * STEP + STEP
         assert check_integrity(path) == [Damage("Events", lost, (), "damaged")]
         found = save(path)
@@ -312,11 +338,20 @@ class TestChunk:
     def test_block(self, whole: ak.Array, path: Path, number: int, block: int) -> None:
         section = sections(path, SectionKind.CHUNK)[number]
         flip(path, section.stop - 3 if block else section.begin + section.head + 7)
-        lost, names = (number * STEP, number * STEP + STEP), (tuple(LATE) if block else ("noise",))
+        lost, names = (
+            (number * STEP, number * STEP + STEP),
+            (tuple(LATE) if block else ("noise",)),
+        )
         (damage,) = check_integrity(path)
-        assert (damage.events, set(damage.columns) - {"event"}) == (lost, set(names) - {"event"})
+        assert (damage.events, set(damage.columns) - {"event"}) == (
+            lost,
+            set(names) - {"event"},
+        )
         assert_saved(Path(save(path).path), whole, without(lost))
-        others, target = (["noise"] if block else ["a", "b", "Jet_*"]), path.with_name("saved.npz")
+        others, target = (
+            (["noise"] if block else ["a", "b", "Jet_*"]),
+            path.with_name("saved.npz"),
+        )
         found = recover(path, target, columns=[f"Events/{name}" for name in others])
         assert found.events == {"Events": (EVENTS, EVENTS)}
         saved = of_npz(target)
@@ -326,7 +361,10 @@ class TestChunk:
         found = recover(path, target, columns=["Events/*"])
         assert found.events == {"Events": (EVENTS - STEP, EVENTS)}
         assert ak.array_equal(
-            of_npz(target), whole[without(lost)], same_content_types=False, check_parameters=False
+            of_npz(target),
+            whole[without(lost)],
+            same_content_types=False,
+            check_parameters=False,
         )
 
     def test_lost_with_what_it_reads(self, folder: Path, tmp_path: Path) -> None:
@@ -338,7 +376,9 @@ class TestChunk:
             "b": made["b"],
         }
         table = dataset_from_memory(events).tables["events"]
-        write_model(table, tmp_path / "m.flow", {"b": DEPENDENT_PARENTS["b"]}, {"[ab]": "abs:0.01"})
+        write_model(
+            table, tmp_path / "m.flow", {"b": DEPENDENT_PARENTS["b"]}, {"[ab]": "abs:0.01"}
+        )
         ft.compress(events, tmp_path / "x.ftup", model=tmp_path / "m.flow")
         (section,) = sections(tmp_path / "x.ftup", SectionKind.CHUNK)
         flip(tmp_path / "x.ftup", section.begin + section.head + 5)
@@ -354,10 +394,14 @@ class TestChunk:
         table = dataset_from_memory(events).tables["events"]
         write_model(table, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
         ft.compress(events, tmp_path / "x.ftup", model=tmp_path / "m.flow")
-        flip(tmp_path / "x.ftup", sections(tmp_path / "x.ftup", SectionKind.MODEL)[0].stop - 9)
+        flip(
+            tmp_path / "x.ftup", sections(tmp_path / "x.ftup", SectionKind.MODEL)[0].stop - 9
+        )
         for suffix in ("root", "npz"):
             found = recover(tmp_path / "x.ftup", tmp_path / f"x.{suffix}")
-            assert [c.name for c in open_dataset(found.path).tables["events"].columns] == ["a"]
+            assert [c.name for c in open_dataset(found.path).tables["events"].columns] == [
+                "a"
+            ]
 
     def test_columns_lost_everywhere_are_left_out(self, whole: ak.Array, path: Path) -> None:
         flip(path, *(s.begin + s.head + 7 for s in sections(path, SectionKind.CHUNK)))
@@ -407,7 +451,9 @@ class TestCarried:
         (section,) = sections(path, SectionKind.CARRIED, owner)
         flip(path, section.stop - 20)
         name, other = ("pileup", "weights")[:: 1 - 2 * owner]
-        assert check_integrity(path) == [Damage("", None, (name,), "a carried object is damaged")]
+        assert check_integrity(path) == [
+            Damage("", None, (name,), "a carried object is damaged")
+        ]
         assert save(path).missing == tuple(check_integrity(path))
         assert_saved(path.with_name("saved.ftup"), whole, without(), (other,))
         recover(path, path.with_name("saved.root"))
@@ -559,13 +605,17 @@ class TestParts:
             assert tuple(d for d in found.missing if d.table) == tuple(
                 Damage("events", span, (), reason) for span in lost
             )
-            assert [(d.events, d.columns) for d in found.missing if not d.table] == [(None, ())]
+            assert [(d.events, d.columns) for d in found.missing if not d.table] == [
+                (None, ())
+            ]
         for saved in (
             ft.decompress(merged.with_name("saved.ftup")),
             of_npz(merged.with_name("saved.npz")),
         ):
             assert saved["k"].to_list() == kept
-            assert ak.to_numpy(saved["x"]).tobytes() == ak.to_numpy(whole["x"][kept]).tobytes()
+            assert (
+                ak.to_numpy(saved["x"]).tobytes() == ak.to_numpy(whole["x"][kept]).tobytes()
+            )
         assert check_integrity(merged.with_name("saved.ftup")) == []
 
     @pytest.mark.parametrize("number", range(6))
@@ -615,7 +665,8 @@ class TestParts:
         self.assert_saved_but(whole, merged, (60, 80))
 
     @pytest.mark.parametrize(
-        "order", [(1, 0, 2, 3, 4, 5), (0, 1, 2, 4, 3, 5), (5, 1, 2, 3, 4, 0), (5, 4, 3, 2, 1, 0)]
+        "order",
+        [(1, 0, 2, 3, 4, 5), (0, 1, 2, 4, 3, 5), (5, 1, 2, 3, 4, 0), (5, 4, 3, 2, 1, 0)],
     )
     def test_chunks_swapped(self, merged: Path, order: tuple[int, ...]) -> None:
         whole = ft.decompress(merged)
@@ -674,7 +725,9 @@ class TestGiven:
             recover(path, path.with_name("saved.ftup"))
         with pytest.raises(InvalidArgument, match=r"column 'a' was given when .*`given=`"):
             recover(path, path.with_name("saved.npz"), columns=["a"])
-        found = recover(path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"])
+        found = recover(
+            path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"]
+        )
         assert found.events == {"events": (150, 200)}
         kept = [*range(50), *range(100, 200)]
         with np.load(path.with_name("saved.npz")) as saved:
@@ -688,7 +741,9 @@ class TestGiven:
         kept = [k for k in range(200) if not lost[0] <= k < lost[1]]
         whole = ft.decompress(path, given=self.events)
         flip(path, sections(path, SectionKind.CHUNK)[number].offset + 9, -1)
-        found = recover(path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"])
+        found = recover(
+            path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"]
+        )
         assert found.events == {"events": (150, 200)}
         assert found.missing[1:] == (Damage("events", lost, (), "missing"),)
         with np.load(path.with_name("saved.npz")) as saved:
@@ -762,9 +817,16 @@ class TestCommands:
         assert json.loads(run("verify", path, "--json")[1]) == {"damage": []}
         flip(path, sections(path, SectionKind.CHUNK)[1].begin + 3)
         code, out, _ = run("verify", path)
-        assert (code, "100:200" in out, "Events" in out, "all" in out) == (1, True, True, True)
+        assert (code, "100:200" in out, "Events" in out, "all" in out) == (
+            1,
+            True,
+            True,
+            True,
+        )
         code, out, _ = run("verify", path, "--json")
-        damage = [{"table": "Events", "events": [100, 200], "columns": [], "reason": "damaged"}]
+        damage = [
+            {"table": "Events", "events": [100, 200], "columns": [], "reason": "damaged"}
+        ]
         assert (code, json.loads(out)) == (1, {"damage": damage})
         flip(path, HEADER_SIZE + FRAME_SIZE + 3)
         code, out, err = run("verify", path)

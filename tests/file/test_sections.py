@@ -36,7 +36,10 @@ def path(tmp_path_factory):
     meta, sections, contents = pieces(made)
     carried = Section(SectionKind.CARRIED, 0, 0, 0, 0, 0)
     assemble(
-        made, meta | {"carried": ["h"]}, [*sections, carried], [*contents, zstd(b"a histogram")]
+        made,
+        meta | {"carried": ["h"]},
+        [*sections, carried],
+        [*contents, zstd(b"a histogram")],
     )
     return made
 
@@ -56,7 +59,9 @@ class TestFrames:
         found = layout.pack_frame(
             Section(SectionKind.CHUNK, 3, 1000, 40, 2**33, 0x0123456789ABCDEF, 2**40 + 7)
         )
-        fixed = "895345430200000003000000e803000028000000000000000000000002000000efcdab8967452301"
+        fixed = (
+            "895345430200000003000000e803000028000000000000000000000002000000efcdab8967452301"
+        )
         assert found[:48].hex() == fixed + "0700000000010000"
         assert found[48:] == xxhash.xxh3_64_intdigest(found[:48]).to_bytes(8, "little")
         assert len(found) == FRAME_SIZE == 56
@@ -72,7 +77,9 @@ class TestFrames:
         st.integers(0, 2**40),
         st.binary(max_size=9),
     )
-    def test_round_trip(self, kind, owner, entries, head, body, checksum, first, offset, after):
+    def test_round_trip(
+        self, kind, owner, entries, head, body, checksum, first, offset, after
+    ):
         entries, body, first = (
             (entries, body, first) if kind is SectionKind.CHUNK else (0, 0, 0)
         )  # no other has any
@@ -85,7 +92,9 @@ class TestFrames:
     def test_what_only_a_chunk_has_makes_none_of_another(self, kind, name):
         section = Section(kind, 0, 0, 5, 0, 1)
         assert layout.unpack_frame(layout.pack_frame(section), 0) == section
-        assert layout.unpack_frame(layout.pack_frame(replace(section, **{name: 1})), 0) is None
+        assert (
+            layout.unpack_frame(layout.pack_frame(replace(section, **{name: 1})), 0) is None
+        )
         assert (
             layout.unpack_frame(
                 layout.pack_frame(replace(section, kind=SectionKind.CHUNK, **{name: 1})), 0
@@ -121,7 +130,10 @@ class TestFrames:
             for section in file.sections:
                 assert layout.unpack_frame(data[section.offset :], section.offset) == section
                 assert file.raw(section) == data[section.offset : section.stop]
-                assert file.read_head(section) == data[section.begin : section.begin + section.head]
+                assert (
+                    file.read_head(section)
+                    == data[section.begin : section.begin + section.head]
+                )
                 assert section.checksum == layout.checksum(file.read_head(section))
 
     @pytest.mark.parametrize("number", [0, 1, 2])
@@ -175,12 +187,17 @@ class TestIndex:
         offset = HEADER_SIZE + sum(s.length for s in sections)
         found = layout.unpack_trailer(data[-TRAILER_SIZE:], offset + len(data), "file")
         index = data[:-TRAILER_SIZE]
-        assert found == (offset, len(index), xxhash.xxh3_64_intdigest(layout.pack_header() + index))
+        assert found == (
+            offset,
+            len(index),
+            xxhash.xxh3_64_intdigest(layout.pack_header() + index),
+        )
         back = layout.unpack_index(index, offset, "file")
         assert [replace(s, first=0, offset=0) for s in back] == sections
         chunks = [(s.owner, s.entries * (s.kind is SectionKind.CHUNK)) for s in sections]
         before = [
-            sum(n for owner, n in chunks[:k] if owner == chunks[k][0]) for k in range(len(rows))
+            sum(n for owner, n in chunks[:k] if owner == chunks[k][0])
+            for k in range(len(rows))
         ]
         assert [s.first for s in back] == [
             n * (s.kind is SectionKind.CHUNK) for n, s in zip(before, back, strict=True)
@@ -206,7 +223,10 @@ class TestIndex:
                 "file: has a section of unknown kind 9",
             ),
             (lambda index: index, "zstd frame"),
-            (lambda index: zstd(bytes(10_000)), "declares 10000 bytes where at most 68 are due"),
+            (
+                lambda index: zstd(bytes(10_000)),
+                "declares 10000 bytes where at most 68 are due",
+            ),
         ],
         ids=[
             "longer",
@@ -230,7 +250,9 @@ class TestIndex:
 
     @pytest.mark.parametrize("offset", [16, 93, 95, 2**40])
     def test_that_ends_elsewhere_is_corrupt(self, offset):
-        index = layout.pack_index([Section(SectionKind.CHUNK, 0, 5, 10, 20, 0)])[:-TRAILER_SIZE]
+        index = layout.pack_index([Section(SectionKind.CHUNK, 0, 5, 10, 20, 0)])[
+            :-TRAILER_SIZE
+        ]
         with pytest.raises(Corrupt, match=r"does not add up|are due"):
             layout.unpack_index(index, offset, "file")
 
@@ -239,7 +261,9 @@ class TestIndex:
         index = zstd(write_unsigned([2**22]) + bytes(13 * 2**22))
         assert len(index) < 10_000
         tracemalloc.start()
-        with pytest.raises(Corrupt, match="declares 54525956 bytes where at most 10334 are due"):
+        with pytest.raises(
+            Corrupt, match="declares 54525956 bytes where at most 10334 are due"
+        ):
             layout.unpack_index(index, 10_000, "file")
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
         tracemalloc.stop()
@@ -279,7 +303,9 @@ class TestIndex:
             Corrupt, match=r"body\.ftup: has a \w+ section of numbers that none can have"
         ):
             ft.File(target)
-        counted = [replace(s, entries=7) if k == number else s for k, s in enumerate(sections)]
+        counted = [
+            replace(s, entries=7) if k == number else s for k, s in enumerate(sections)
+        ]
         write(target, counted, contents, [s.head for s in sections])
         with pytest.raises(
             Corrupt, match=r"body\.ftup: has a \w+ section of numbers that none can have"
@@ -359,10 +385,16 @@ class TestDescription:
             ([0, 2], "declares 9000 events, its chunks hold 0"),
             ([0, 1, 1, 2], "declares 9000 events, its chunks hold 18000"),
         ):
-            write(target, *([values[k] for k in order] for values in (sections, contents, heads)))
+            write(
+                target,
+                *([values[k] for k in order] for values in (sections, contents, heads)),
+            )
             with pytest.raises(Corrupt, match=rf"order\.ftup: .*{message}"):
                 ft.File(target)
-        write(target, *([values[k] for k in (0, 2, 1)] for values in (sections, contents, heads)))
+        write(
+            target,
+            *([values[k] for k in (0, 2, 1)] for values in (sections, contents, heads)),
+        )
         with ft.File(target) as file, ft.File(path) as original:
             assert file["x"].tolist() == original["x"].tolist()
 

@@ -128,7 +128,8 @@ def test_grids(grid, draw):
     with np.errstate(all="ignore"):
         index, value = grid.index(x), bit_patterns(grid.value(q))
     assert np.where(index < ATOM, index, ESCAPE).tolist() == [
-        n if (n := reference.index(p)) < base.A else base.NONE for p in bit_patterns(x).tolist()
+        n if (n := reference.index(p)) < base.A else base.NONE
+        for p in bit_patterns(x).tolist()
     ]
     assert value.tolist() == [reference.value(n) for n in q.tolist()]
 
@@ -145,9 +146,9 @@ def test_functions(number, draw):
         zip(*(a.tolist() for a in arguments), strict=True), found.tolist(), strict=True
     ):
         expected = flow.FUNCTIONS[number][1](*row)
-        assert (y == expected and math.copysign(1, y) == math.copysign(1, expected)) or math.isnan(
-            y
-        ) == math.isnan(expected) is True, row
+        assert (
+            y == expected and math.copysign(1, y) == math.copysign(1, expected)
+        ) or math.isnan(y) == math.isnan(expected) is True, row
 
 
 @pytest.mark.parametrize("period", [None, (-157, 315), (-(2**52), 2**52), (2**52, 1)])
@@ -164,7 +165,8 @@ def test_residuals(period, draw):
 @pytest.mark.parametrize("dtype", base.DTYPES)
 def test_totals(dtype, draw):
     totals = np.append(
-        NUMBERS[np.isfinite(NUMBERS)], draw.normal(0, 1, 200) * 10.0 ** draw.integers(-8, 30, 200)
+        NUMBERS[np.isfinite(NUMBERS)],
+        draw.normal(0, 1, 200) * 10.0 ** draw.integers(-8, 30, 200),
     )
     found = bit_patterns(_cast(totals, dtype)).tolist()
     assert found == [flow.pattern_of_total(t, base.DTYPES[dtype]) for t in totals.tolist()]
@@ -197,7 +199,8 @@ def decoded_by_reference(data, logits, bins):
     try:
         stream = chunk.Stream(data)
         q = [
-            stream.number(i, flow.frequencies(z), reference) for i, z in enumerate(logits.tolist())
+            stream.number(i, flow.frequencies(z), reference)
+            for i, z in enumerate(logits.tolist())
         ]
         stream.finish()
     except Invalid:
@@ -215,7 +218,9 @@ def test_streams(rows, bit, draw):
     )
     q = np.where(draw.random(rows) < 0.1, 2**62, draw.integers(edges[0], edges[-1], rows))
     symbols = bins.symbol(q)
-    data = bytearray(coder.encode(q, symbols, *intervals(logits, symbols), bins.starts, bins.spans))
+    data = bytearray(
+        coder.encode(q, symbols, *intervals(logits, symbols), bins.starts, bins.spans)
+    )
     if bit is not None:
         place = int(draw.integers(0, 8 * len(data))) if bit < 0 else bit
         data[place // 8] ^= 1 << place % 8
@@ -254,12 +259,16 @@ def assert_same(path, **others):
     for column in table.columns:
         values, others = table[column.name], found[column.name]
         assert (
-            values.to_list() == others if column.is_opaque else values.tobytes() == others.tobytes()
+            values.to_list() == others
+            if column.is_opaque
+            else values.tobytes() == others.tobytes()
         ), column.name
 
 
 def test_a_model_in_another_file(model, tmp_path):
-    ft.compress(dependent_events(60, 2), tmp_path / "events.ftup", model=model, model_ref=True)
+    ft.compress(
+        dependent_events(60, 2), tmp_path / "events.ftup", model=model, model_ref=True
+    )
     assert_same(tmp_path / "events.ftup", model=model)
     assert [len(v) for v in read_file(model.read_bytes())["events"].values()] == [0] * 5
     with pytest.raises(Invalid):
@@ -388,7 +397,9 @@ def test_indices_beyond_those_of_atoms(number):
 
 def test_pcodec_of_no_values_is_of_any_type():
     assert (
-        packing.unpack_values(b"\1" + packing._pco(np.empty(0, np.float32)), 0, "float32").dtype
+        packing.unpack_values(
+            b"\1" + packing._pco(np.empty(0, np.float32)), 0, "float32"
+        ).dtype
         == np.float32
     )
 
@@ -400,6 +411,9 @@ def test_nothing_follows_a_frame_of_nothing():
 
 
 def test_a_bool_is_neither_more_nor_less():
-    assert packing.unpack_values(b"\0" + packing.zstd(b"\0\1"), 2, "bool").tolist() == [False, True]
+    assert packing.unpack_values(b"\0" + packing.zstd(b"\0\1"), 2, "bool").tolist() == [
+        False,
+        True,
+    ]
     with pytest.raises(Corrupt, match="neither 0 nor 1"):
         packing.unpack_values(b"\0" + packing.zstd(b"\0\2"), 2, "bool")

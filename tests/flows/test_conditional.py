@@ -25,13 +25,18 @@ def asked(kind: str = "nsf", epochs: int = 25) -> RowFlow:
 
 
 def events(n: int = 3000, seed: int = 1) -> ak.Array:
-    """Jets whose p_T is that of their partner, wider with pile-up, and whose multiplicity goes with flavour."""
+    """Jets whose p_T is that of their partner, wider with pile-up, and whose multiplicity goes with
+    flavour.
+    """
     draw = np.random.default_rng(seed)
     counts, pileup = draw.poisson(1.5, n), draw.poisson(20, n)
     size = counts.sum()
     gen, flavour = draw.exponential(30, size) + 20, draw.choice([1, 5, 21], size)
     pt = gen * (1 + 0.005 * np.repeat(pileup, counts) * draw.normal(0, 1, size))
-    jets = {"Jet_pt": pt.astype("f4"), "Jet_n": (flavour + draw.poisson(2, size)).astype("i4")}
+    jets = {
+        "Jet_pt": pt.astype("f4"),
+        "Jet_n": (flavour + draw.poisson(2, size)).astype("i4"),
+    }
     jets |= {"Jet_genPt": gen.astype("f4"), "Jet_flavour": flavour.astype("i1")}
     record = {name: ak.unflatten(values, counts) for name, values in jets.items()}
     return ak.zip(
@@ -63,7 +68,9 @@ def test_rows_are_drawn_given_their_conditions(model: Path) -> None:
         "int32",
     ]
     assert np.array_equal(flat(drawn, "Jet_genPt"), flat(data, "Jet_genPt"))
-    assert np.array_equal(flat(drawn, "nPU"), np.repeat(flat(data, "nPU"), ak.num(data["Jet_pt"])))
+    assert np.array_equal(
+        flat(drawn, "nPU"), np.repeat(flat(data, "nPU"), ak.num(data["Jet_pt"]))
+    )
     response = flat(drawn, "Jet_pt") / flat(drawn, "Jet_genPt")
     assert np.median(response) == pytest.approx(1.0, abs=0.05)  # 1.001 +- 0.003, 13 models
     assert response.std() < 0.4  # 0.1 in truth; 1.2 were they drawn without the condition
@@ -78,7 +85,14 @@ def test_rows_are_drawn_given_their_conditions(model: Path) -> None:
 def test_scores_are_those_of_the_conditional_density(model: Path) -> None:
     data = events(400, seed=5)
     scores = ft.score(model, data, by_column=True)
-    assert scores.fields == ["event", "log_prob", "bits", "surprise", "bits_Jet_pt", "bits_Jet_n"]
+    assert scores.fields == [
+        "event",
+        "log_prob",
+        "bits",
+        "surprise",
+        "bits_Jet_pt",
+        "bits_Jet_n",
+    ]
     assert abs(float(np.mean(scores["surprise"]))) < 0.5
     swapped = ak.with_field(
         data,
@@ -109,7 +123,9 @@ def test_latent_rows_carry_their_conditions(model: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_given_conditions(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "m.flow"
-    ft.train_flow(events(500), path, selection=TARGET, given=GIVEN, flow=asked(kind, epochs=1))
+    ft.train_flow(
+        events(500), path, selection=TARGET, given=GIVEN, flow=asked(kind, epochs=1)
+    )
     assert load_model(path).context.columns == GIVEN
     assert len(ft.sample(path, 7, given=events(20))) == 7
 
@@ -120,7 +136,9 @@ def test_models_share_transforms_of_conditions(model: Path, tmp_path: Path) -> N
         events(seed=8), other, selection=TARGET, given=GIVEN, flow=asked(epochs=1), like=model
     )
     assert load_model(other).context.chains == load_model(model).context.chains
-    with pytest.raises(InvalidArgument, match=r"is given Jet_genPt.*name the same with `given=`"):
+    with pytest.raises(
+        InvalidArgument, match=r"is given Jet_genPt.*name the same with `given=`"
+    ):
         ft.train_flow(
             events(seed=8),
             other,
@@ -188,7 +206,8 @@ def test_a_model_without_conditions_of_an_older_version_loads(tmp_path: Path) ->
     old = tmp_path / "old.flow"
     save_file(tensors, old, {"flowtuple rows": json.dumps(content | {"version": 1})})
     assert (
-        ft.sample(old, 9, seed=1).tolist() == ft.sample(tmp_path / "new.flow", 9, seed=1).tolist()
+        ft.sample(old, 9, seed=1).tolist()
+        == ft.sample(tmp_path / "new.flow", 9, seed=1).tolist()
     )
     bad = content | {"given": {"columns": ["a"], "dtypes": [], "chains": []}}
     save_file(tensors, old, {"flowtuple rows": json.dumps(bad)})
@@ -222,16 +241,28 @@ def test_bad_conditions(model: Path, tmp_path: Path) -> None:
         InvalidArgument, match=r"'GenJet_pt' is none of the same objects.*`train_simulation"
     ):
         ft.train_flow(
-            events(), tmp_path / "m.flow", selection=TARGET, given=("GenJet_pt",), flow=asked()
+            events(),
+            tmp_path / "m.flow",
+            selection=TARGET,
+            given=("GenJet_pt",),
+            flow=asked(),
         )
     with pytest.raises(
         InvalidArgument, match=r"name 'Jet_genpt' matches no column; nearest: Jet_genPt"
     ):
         ft.train_flow(
-            events(), tmp_path / "m.flow", selection=TARGET, given=("Jet_genpt",), flow=asked()
+            events(),
+            tmp_path / "m.flow",
+            selection=TARGET,
+            given=("Jet_genpt",),
+            flow=asked(),
         )
     drawn = ft.sample(
         model,
-        given={"Jet_genPt": np.full(9, 1e6), "Jet_flavour": np.full(9, 77), "nPU": np.full(9, -3)},
+        given={
+            "Jet_genPt": np.full(9, 1e6),
+            "Jet_flavour": np.full(9, 77),
+            "nPU": np.full(9, -3),
+        },
     )
     assert np.isfinite(flat(drawn, "Jet_pt")).all()  # conditions far outside read as the edge

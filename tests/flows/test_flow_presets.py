@@ -1,4 +1,6 @@
-"""Published flows over rows: their columns, the exactness of their preprocessing, their size, and one trained small."""
+"""Published flows over rows: their columns, the exactness of their preprocessing, their size, and
+one trained small.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.flows.presets import FLOW_PRESETS
 from flowtuple.transforms import Chain
 
-CHAINS = [(name, column) for name, preset in FLOW_PRESETS.items() for column in preset.targets]
+CHAINS = [
+    (name, column) for name, preset in FLOW_PRESETS.items() for column in preset.targets
+]
 
 
 def made_up(recipe: str, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +50,9 @@ def test_columns_and_sizes_are_those_published() -> None:
     jets, muons = ft.flow_preset("flashsim-jets"), ft.flow_preset("flashsim-muons")
     assert (len(jets.columns), len(jets.given)) == (17, 14)
     assert (len(muons.columns), len(muons.given)) == (22, 30)
-    assert [(p.flow.kind, p.shape.hidden, p.shape.blocks, p.shape.bins) for p in (jets, muons)] == [
+    assert [
+        (p.flow.kind, p.shape.hidden, p.shape.blocks, p.shape.bins) for p in (jets, muons)
+    ] == [
         ("flashsim", (298,), 10, 128),
         ("flashsim", (256,), 10, 128),
     ]
@@ -79,7 +85,9 @@ def jets(n: int) -> dict[str, np.ndarray]:
         for column, recipe in preset.targets.items()
     }
     whole = [
-        c for c, recipe in preset.targets.items() if "smear" in recipe or "dequantise" in recipe
+        c
+        for c, recipe in preset.targets.items()
+        if "smear" in recipe or "dequantise" in recipe
     ]
     columns |= {column: columns[column].astype("i4") for column in whole}
     return columns | {
@@ -98,10 +106,15 @@ def test_options_that_are_named_go_before_those_of_a_preset(
     usual = ft.Training()
     words = ["--epochs", str(usual.epochs), "--hidden", "64,64", "--preset", "flashsim-jets"]
     (tmp_path / "m.flow").touch()
-    ended = CliRunner().invoke(app, ["train-flow", "x.npz", "-o", str(tmp_path / "m.flow"), *words])
+    ended = CliRunner().invoke(
+        app, ["train-flow", "x.npz", "-o", str(tmp_path / "m.flow"), *words]
+    )
     assert ended.exit_code == 0
     preset = ft.flow_preset("flashsim-jets").flow
-    assert (seen["flow"].training.epochs, seen["flow"].shape.hidden) == (usual.epochs, (64, 64))
+    assert (seen["flow"].training.epochs, seen["flow"].shape.hidden) == (
+        usual.epochs,
+        (64, 64),
+    )
     assert (seen["flow"].training.schedule, seen["flow"].shape.bins) == (
         preset.training.schedule,
         preset.shape.bins,
@@ -140,7 +153,9 @@ def test_a_preset_is_all_that_a_training_has_to_be_told(tmp_path: Path) -> None:
     preset = ft.flow_preset("flashsim-jets")
     assert drawn.fields == [*preset.columns, *preset.given]
     assert str(drawn["Jet_jetId"].type.content) == "int32"
-    assert 0 <= float(np.min(drawn["Jet_ptRatio"])) <= float(np.max(drawn["Jet_ptRatio"])) <= 3
+    assert (
+        0 <= float(np.min(drawn["Jet_ptRatio"])) <= float(np.max(drawn["Jet_ptRatio"])) <= 3
+    )
     assert (np.asarray(drawn["Jet_qgl"]) == -1).any()
     from flowtuple.flows.stored import load_model
 

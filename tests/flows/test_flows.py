@@ -41,10 +41,14 @@ def shaken(
 
 
 def rows(n: int, features: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return 1.2 * torch.randn((n, features), generator=torch.Generator().manual_seed(2), dtype=dtype)
+    return 1.2 * torch.randn(
+        (n, features), generator=torch.Generator().manual_seed(2), dtype=dtype
+    )
 
 
-def conditions(n: int, context: int, dtype: torch.dtype = torch.float64) -> torch.Tensor | None:
+def conditions(
+    n: int, context: int, dtype: torch.dtype = torch.float64
+) -> torch.Tensor | None:
     return (
         torch.randn((n, context), generator=torch.Generator().manual_seed(4), dtype=dtype)
         if context
@@ -253,7 +257,9 @@ def test_rows_drawn_have_types_values_and_shares_of_the_data(nsf: Path) -> None:
     assert float(np.mean(drawn["Jet_score"] == -1)) == pytest.approx(0.2, abs=0.04)
     for name in drawn.fields:
         real = ak.to_numpy(ak.flatten(data[name])).astype(float)
-        assert float(np.mean(drawn[name])) == pytest.approx(real.mean(), abs=0.15 * real.std())
+        assert float(np.mean(drawn[name])) == pytest.approx(
+            real.mean(), abs=0.15 * real.std()
+        )
     pt, charge = (ak.to_numpy(drawn[name]).astype(float) for name in ("Jet_pt", "Jet_charge"))
     # The dependence is there: 0.120 +- 0.009, 13 models
     assert np.corrcoef(pt, charge)[0, 1] > 0.05
@@ -289,7 +295,8 @@ def test_scores(nsf: Path) -> None:
     assert np.array_equal(
         scores["event"],
         ak.flatten(
-            ak.local_index(data["Jet_pt"], axis=0) + ak.zeros_like(data["Jet_pt"], dtype=np.int64)
+            ak.local_index(data["Jet_pt"], axis=0)
+            + ak.zeros_like(data["Jet_pt"], dtype=np.int64)
         ),
     )
     assert np.allclose(
@@ -321,7 +328,10 @@ def test_log_det_of_a_column_without_a_flow_is_that_of_its_preprocessing(nsf: Pa
 
 
 def test_rows_with_nan_are_scored_nan(nsf: Path) -> None:
-    data = {"Jet_pt": [np.array([30.0, np.nan], np.float32)], "Jet_eta": [np.zeros(2, np.float32)]}
+    data = {
+        "Jet_pt": [np.array([30.0, np.nan], np.float32)],
+        "Jet_eta": [np.zeros(2, np.float32)],
+    }
     data |= {
         "Jet_charge": [np.array([1, -1], np.int8)],
         "Jet_score": [np.array([0.5, -1.0], np.float32)],
@@ -383,7 +393,9 @@ def test_a_model_that_describes_none(
         content = json.loads(stored.metadata()["flowtuple rows"])
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     save_file(
-        tensors, tmp_path / "bad.flow", {"flowtuple rows": json.dumps({**content, key: value})}
+        tensors,
+        tmp_path / "bad.flow",
+        {"flowtuple rows": json.dumps({**content, key: value})},
     )
     with pytest.raises(error, match=message):
         ft.load(tmp_path / "bad.flow")
@@ -398,7 +410,9 @@ def test_damaged_files(nsf: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_an_interrupted_training_ends_with_the_same_model(tmp_path: Path, schedule: str) -> None:
+def test_an_interrupted_training_ends_with_the_same_model(
+    tmp_path: Path, schedule: str
+) -> None:
     whole, half = tmp_path / "whole.flow", tmp_path / "half.flow"
     asked = RowFlow(
         "maf", SMALL, Training(epochs=5, batch=256, schedule=schedule, weight_decay=1e-3)
@@ -453,7 +467,9 @@ def test_early_stop_and_clipping() -> None:
 
     x = np.random.default_rng(0).normal(0, 1, (600, 2))
     sample = SampledRows(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
-    options = Training(epochs=200, batch=64, learning_rate=2e-2, patience=3, schedule="constant")
+    options = Training(
+        epochs=200, batch=64, learning_rate=2e-2, patience=3, schedule="constant"
+    )
     fitted = fit(build("nsf", 2, SMALL, 0), sample, options, 0, lambda share, loss: None)
     assert len(fitted.history) == fitted.best_epoch + 3 < 200
 
@@ -481,7 +497,9 @@ def shares(path: Path) -> float:
     "flow",
     [
         None,
-        RowFlow("nsf", replace(SMALL, bins=16), Training(epochs=40, batch=256, learning_rate=1e-2)),
+        RowFlow(
+            "nsf", replace(SMALL, bins=16), Training(epochs=40, batch=256, learning_rate=1e-2)
+        ),
     ],
     ids=["lattice", "nsf"],
 )
@@ -534,7 +552,9 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
     assert load_model(tmp_path / "d.flow").chains == load_model(tmp_path / "c.flow").chains
     assert (
         float(
-            np.mean(ft.score(tmp_path / "d.flow", wide, against=tmp_path / "c.flow")["log_ratio"])
+            np.mean(
+                ft.score(tmp_path / "d.flow", wide, against=tmp_path / "c.flow")["log_ratio"]
+            )
         )
         > 0.3
     )
@@ -565,7 +585,9 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
         ),
     ],
 )
-def test_bad_requests(tmp_path: Path, flow: RowFlow | None, weights: dict, message: str) -> None:
+def test_bad_requests(
+    tmp_path: Path, flow: RowFlow | None, weights: dict, message: str
+) -> None:
     x = np.random.default_rng(0).normal(0, 1, 1000)
     events = ft.Weighted({"x": x, "zero": np.tile([1.0, -1.0], 500)}, **weights)
     train = ft.train if flow is None else functools.partial(ft.train_flow, flow=flow)
@@ -577,12 +599,18 @@ def test_bad_requests(tmp_path: Path, flow: RowFlow | None, weights: dict, messa
 def test_a_column_that_is_an_array_and_one_of_another_role(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     np.savez(
-        tmp_path / "a.npz", v=draw.normal(0, 1, (500, 3)), event=np.arange(500), w=draw.random(500)
+        tmp_path / "a.npz",
+        v=draw.normal(0, 1, (500, 3)),
+        event=np.arange(500),
+        w=draw.random(500),
     )
     asked = ft.Selection(columns=("v", "event"), roles={"event": "value"})
     flow = RowFlow("maf", SMALL, Training(epochs=2))
     notes = ft.train_flow(
-        ft.Weighted(tmp_path / "a.npz", weight="w"), tmp_path / "m.flow", selection=asked, flow=flow
+        ft.Weighted(tmp_path / "a.npz", weight="w"),
+        tmp_path / "m.flow",
+        selection=asked,
+        flow=flow,
     )
     assert notes == ()
     scores = ft.score(tmp_path / "m.flow", tmp_path / "a.npz", by_column=True)
@@ -600,7 +628,9 @@ def test_rows_that_are_dropped_are_told(tmp_path: Path) -> None:
     assert "100 rows with NaN or infinite values were dropped" in notes[0]
     ft.train({"x": np.arange(300.0)}, tmp_path / "l.flow", effort="fast")
     with pytest.raises(InvalidArgument, match="is not a flow over rows"):
-        ft.train_flow({"x": x}, tmp_path / "m.flow", flow=RowFlow("maf"), like=tmp_path / "l.flow")
+        ft.train_flow(
+            {"x": x}, tmp_path / "m.flow", flow=RowFlow("maf"), like=tmp_path / "l.flow"
+        )
 
 
 def test_bad_options() -> None:

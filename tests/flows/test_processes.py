@@ -1,4 +1,6 @@
-"""Real processes: two train as one does, none waits for ever for one that is gone, and a killed training goes on exactly."""
+"""Real processes: two train as one does, none waits for ever for one that is gone, and a killed
+training goes on exactly.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def batch_with_a_rest_of_one() -> int:
     event = np.arange(EVENTS)
     training = int(
         (
-            ~SampledRows(lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)).validation(0.1, 0)
+            ~SampledRows(lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)).validation(
+                0.1, 0
+            )
         ).sum()
     )
     return next(batch for batch in range(201, 1000) if training % batch == 1)
@@ -63,7 +67,9 @@ def test_two_processes_train_as_one_does(data: Path, tmp_path: Path, kind: str) 
     batch = batch_with_a_rest_of_one()
     one, two = tmp_path / "one.flow", tmp_path / "two.flow"
     ft.train_flow(
-        data, one, flow=RowFlow(kind, SHAPE, Training(epochs=EPOCHS, batch=batch), device="cpu")
+        data,
+        one,
+        flow=RowFlow(kind, SHAPE, Training(epochs=EPOCHS, batch=batch), device="cpu"),
     )
     asked = [
         str(data),
@@ -128,7 +134,11 @@ def start(words: Sequence[str], rank: int, port: int) -> subprocess.Popen[str]:
     }
     command = [sys.executable, "-m", "flowtuple", "train-flow", *words]
     return subprocess.Popen(
-        command, env=os.environ | told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=os.environ | told,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -151,7 +161,9 @@ def wait_for_epoch(number: int, folder: Path, process: subprocess.Popen[str]) ->
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_process_that_is_gone_is_not_waited_for(data: Path, tmp_path: Path, lost: int) -> None:
+def test_a_process_that_is_gone_is_not_waited_for(
+    data: Path, tmp_path: Path, lost: int
+) -> None:
     output, folder, port = tmp_path / "m.flow", tmp_path / "c", free_port()
     words = [
         str(data),
@@ -196,7 +208,11 @@ def killed_after_two_epochs(words: Sequence[str], folder: Path) -> bool:
 def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(
     data: Path, tmp_path: Path
 ) -> None:
-    whole, resumed, folder = tmp_path / "whole.flow", tmp_path / "resumed.flow", tmp_path / "c"
+    whole, resumed, folder = (
+        tmp_path / "whole.flow",
+        tmp_path / "resumed.flow",
+        tmp_path / "c",
+    )
     asked = RowFlow("maf", SHAPE, Training(epochs=10, batch=16), device="cpu")
     ft.train_flow(data, whole, flow=asked)
     words = [
@@ -220,7 +236,9 @@ def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(
     assert 2 <= epochs_done(folder) < 10
     assert not resumed.exists()
     assert [
-        path.name for path in folder.iterdir() if path.name != NAME and ".part" not in path.name
+        path.name
+        for path in folder.iterdir()
+        if path.name != NAME and ".part" not in path.name
     ] == []
     ft.train_flow(data, resumed, flow=asked, resources=ft.Resources(checkpoint=folder))
     assert np.array_equal(history(resumed), history(whole))

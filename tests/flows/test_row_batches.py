@@ -1,4 +1,6 @@
-"""Batches of shuffled blocks: every row once an epoch, the same for a seed, shared among processes, made one ahead."""
+"""Batches of shuffled blocks: every row once an epoch, the same for a seed, shared among processes,
+made one ahead.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,11 @@ def test_every_row_comes_once_an_epoch(n: int, batch: int) -> None:
     assert all(b.total == len(b.x) for b in found)
     assert len(found) == -(-len(expected) // batch)
     whole = Batch(
-        *(torch.cat([getattr(b, name) for b in found]) for name in ("x", "weight", "context")), n
+        *(
+            torch.cat([getattr(b, name) for b in found])
+            for name in ("x", "weight", "context")
+        ),
+        n,
     )
     assert torch.equal(whole.context[:, 1], -whole.x[:, 0])
     assert torch.allclose(whole.weight, whole.x[:, 0] / n)
@@ -90,7 +96,8 @@ def test_another_order_and_other_places_each_epoch_and_seed() -> None:
     )
     assert all(torch.equal(a.x, b.x) for a, b in zip(first, again, strict=True))
     place = {
-        k: dict(torch.cat([b.x for b in f]).tolist()) for k, f in enumerate((first, later, other))
+        k: dict(torch.cat([b.x for b in f]).tolist())
+        for k, f in enumerate((first, later, other))
     }
     for k, found in ((1, later), (2, other)):
         assert not np.array_equal(numbers(first), numbers(found))
@@ -100,7 +107,9 @@ def test_another_order_and_other_places_each_epoch_and_seed() -> None:
 @pytest.mark.usefixtures("small_blocks")
 def test_rows_of_a_group_of_blocks_are_mixed_and_blocks_come_in_any_order() -> None:
     order = numbers(batches(3000, 10))
-    groups = [np.unique(order[k : k + 257] // 100) for k in range(0, 2570, 257)]  # 6/7 of 300 rows
+    groups = [
+        np.unique(order[k : k + 257] // 100) for k in range(0, 2570, 257)
+    ]  # 6/7 of 300 rows
     assert all(len(group) <= 7 for group in groups)
     assert sum(bool((np.diff(group) > 1).any()) for group in groups) > 5
     assert abs(np.corrcoef(order[:250], np.arange(250))[0, 1]) < 0.2
@@ -140,7 +149,9 @@ def test_items_are_made_one_ahead_and_no_more() -> None:
             yield k
 
     with Prefetcher(items()) as taken:
-        assert ready.acquire(timeout=600)  # before anyone takes it, however late the thread is
+        assert ready.acquire(
+            timeout=600
+        )  # before anyone takes it, however late the thread is
         for k in taken:
             assert k == 4 or ready.acquire(timeout=600)
             time.sleep(0.05)  # for one more than there should be
@@ -149,7 +160,9 @@ def test_items_are_made_one_ahead_and_no_more() -> None:
 
 
 def test_the_time_spent_waiting_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that only the maker of items turns on, an hour each, so that no other work of the machine counts."""
+    """By a clock that only the maker of items turns on, an hour each, so that no other work of the
+    machine counts.
+    """
     hours = [0]
     begun, ready = threading.Semaphore(0), threading.Semaphore(0)
     readings = itertools.count()
@@ -167,7 +180,9 @@ def test_the_time_spent_waiting_is_known(monkeypatch: pytest.MonkeyPatch) -> Non
             yield k
 
     monkeypatch.setattr(prefetch, "time", SimpleNamespace(perf_counter=clock))
-    with Prefetcher(slow(wait=True)) as idle:  # each item is begun when it is already waited for
+    with Prefetcher(
+        slow(wait=True)
+    ) as idle:  # each item is begun when it is already waited for
         assert list(idle) == [0, 1, 2, 3]
     assert idle.waited == 4
     ready = threading.Semaphore(0)
@@ -189,7 +204,9 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_the_item_would_be() -> No
             next(items)
 
 
-def test_weights_do_not_depend_on_when_the_thread_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_do_not_depend_on_when_the_thread_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(blocks, "BLOCK", 128)
     monkeypatch.setattr(
         "flowtuple.flows.fit.THREADS", 1
@@ -258,7 +275,8 @@ def test_too_many_processes_for_the_rows() -> None:
 
     team = ProcessGroup(Process(0, 4), torch.device("cpu"))
     with pytest.raises(
-        InvalidArgument, match=r"rows in batches of 3 are too few for 4 processes; start fewer"
+        InvalidArgument,
+        match=r"rows in batches of 3 are too few for 4 processes; start fewer",
     ):
         _Training(build("maf", 2, SMALL, 0), numbered(90), Training(batch=3), 0, team, None)
 
@@ -284,7 +302,9 @@ def test_the_process_is_what_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> N
         "MASTER_ADDR": "a",
         "MASTER_PORT": "1",
     }.items():
-        assert Process.here() == Process(0, 1, 0)  # some words of it alone are of another program
+        assert Process.here() == Process(
+            0, 1, 0
+        )  # some words of it alone are of another program
         monkeypatch.setenv(name, value)
     assert Process.here() == Process(5, 8, 1)
     assert not Process.here().is_main
@@ -330,7 +350,9 @@ def test_inner_layers_in_bfloat16(kind: str) -> None:
         near = loss()
         near.backward()
         assert near.dtype == torch.float32
-    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in flow.parameters())
+    assert all(
+        p.grad is not None and p.grad.dtype == torch.float32 for p in flow.parameters()
+    )
     assert float(near.detach()) != exact
     assert float(near.detach()) == pytest.approx(exact, rel=1e-2)
     assert float(loss().detach()) == exact

@@ -1,4 +1,6 @@
-"""What is said of rows that a flow draws: right numbers for shapes, for conditioning and for rows far out."""
+"""What is said of rows that a flow draws: right numbers for shapes, for conditioning and for rows
+far out.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from flowtuple.flows.stored import load_model  # noqa: E402
 from flowtuple.flows.validation import Validation, quantiles, wasserstein  # noqa: E402
 from flowtuple.reporting.training_page import loss_png  # noqa: E402
 
-FLOW = build("maf", 2, Shape(1, (4,), 4), 0)  # the numbers here come from functions in its place
+FLOW = build(
+    "maf", 2, Shape(1, (4,), 4), 0
+)  # the numbers here come from functions in its place
 
 
 def gives(rows: Array) -> Callable[[Bijection], Array]:
@@ -30,7 +34,12 @@ def gives(rows: Array) -> Callable[[Bijection], Array]:
 
 def test_wasserstein_is_scipys() -> None:
     draw = np.random.default_rng(0)
-    x, y, u, v = draw.normal(size=300), draw.normal(0.3, 2, 200), draw.random(300), draw.random(200)
+    x, y, u, v = (
+        draw.normal(size=300),
+        draw.normal(0.3, 2, 200),
+        draw.random(300),
+        draw.random(200),
+    )
     assert wasserstein(x, y, u, v) == pytest.approx(stats.wasserstein_distance(x, y, u, v))
     assert wasserstein(x, x[::-1], u, u[::-1]) == pytest.approx(0, abs=1e-12)
 
@@ -38,7 +47,10 @@ def test_wasserstein_is_scipys() -> None:
 def test_a_negative_weight_takes_a_row_away() -> None:
     draw = np.random.default_rng(0)
     x, extra, y = draw.normal(size=300), draw.normal(size=50), draw.normal(size=200)
-    both, weight = np.concatenate([x, extra, extra]), np.repeat([1.0, 0.7, -0.7], [300, 50, 50])
+    both, weight = (
+        np.concatenate([x, extra, extra]),
+        np.repeat([1.0, 0.7, -0.7], [300, 50, 50]),
+    )
     assert wasserstein(both, y, weight, np.ones(200)) == pytest.approx(
         wasserstein(x, y, np.ones(300), np.ones(200))
     )
@@ -72,11 +84,13 @@ def test_conditioning_is_seen_where_shapes_are_right() -> None:
     draw = np.random.default_rng(0)
     context = draw.normal(size=(4000, 3))
     true, good = (
-        context[:, :1] + (1 + (context[:, 1:2] > 0)) * draw.normal(size=(4000, 1)) for _ in range(2)
+        context[:, :1] + (1 + (context[:, 1:2] > 0)) * draw.normal(size=(4000, 1))
+        for _ in range(2)
     )
     shuffled = draw.permutation(good)
     right, wrong = (
-        Validation(("y",), true, np.ones(4000), gives(y), context)(FLOW) for y in (good, shuffled)
+        Validation(("y",), true, np.ones(4000), gives(y), context)(FLOW)
+        for y in (good, shuffled)
     )
     assert list(right) == ["wasserstein/y", "median/y", "width/y"]
     assert wrong["wasserstein/y"] < 0.06 > right["wasserstein/y"]
@@ -93,7 +107,9 @@ def test_a_condition_of_one_value_and_of_few() -> None:
     found = Validation(("y",), y, np.ones(500), gives(y), context)(FLOW)
     assert set(found.values()) == {0.0}
     assert (
-        Validation(("y",), y, np.ones(500), gives(y + context[:, 1:]), context)(FLOW)["median/y"]
+        Validation(("y",), y, np.ones(500), gives(y + context[:, 1:]), context)(FLOW)[
+            "median/y"
+        ]
         > 0.5
     )
 
@@ -118,7 +134,9 @@ def test_a_training_is_watched_and_its_page_shows_it(tmp_path: Path) -> None:
         tmp_path / "m.flow",
     )
     options = Training(epochs=23, batch=256, learning_rate=5e-3)
-    ft.train_flow(data, path, flow=RowFlow("nsf", Shape(1, (16,), 6), options), report=tmp_path)
+    ft.train_flow(
+        data, path, flow=RowFlow("nsf", Shape(1, (16,), 6), options), report=tmp_path
+    )
     watched = load_model(path).about["watched"]
     assert [epoch for epoch, _ in watched] == list(range(2, 23, 2))  # ten times or a few more
     assert all(set(found) == {"wasserstein/x", "wasserstein/k"} for _, found in watched)

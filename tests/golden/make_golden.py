@@ -1,6 +1,8 @@
-"""Make the golden files: `python tests/golden/make_golden.py`. It never overwrites one: remove a file by hand to remake it.
+"""Make the golden files: `python tests/golden/make_golden.py`. It never overwrites one: remove a
+file by hand to remake it.
 
-A golden file stands for all files of its format version that people hold. Once a release reads it, it is never remade.
+A golden file stands for all files of its format version that people hold. Once a release reads it,
+it is never remade.
 """
 
 import sys
@@ -46,17 +48,34 @@ def special(dtype: str) -> np.ndarray:
     """The ends of a float type, both zeros, infinities, and NaNs of other payloads and signs."""
     info, size = np.finfo(dtype), np.dtype(dtype).itemsize
     quiet = np.array([np.nan], dtype).view(f"u{size}")
-    nans = np.concatenate([quiet, quiet + 5, quiet | np.array([2 ** (8 * size - 1)], f"u{size}")])
+    nans = np.concatenate(
+        [quiet, quiet + 5, quiet | np.array([2 ** (8 * size - 1)], f"u{size}")]
+    )
     tiny = np.array([1, FLOATS[dtype]], f"u{size}")
     ordinary = np.array(
-        [0.0, -0.0, np.inf, -np.inf, info.max, info.min, info.tiny, 1.0, -1.5, 0.1, -999.0, np.pi],
+        [
+            0.0,
+            -0.0,
+            np.inf,
+            -np.inf,
+            info.max,
+            info.min,
+            info.tiny,
+            1.0,
+            -1.5,
+            0.1,
+            -999.0,
+            np.pi,
+        ],
         dtype,
     )
     return np.concatenate([ordinary, nans.view(dtype), tiny.view(dtype)])
 
 
 def plain(path: Path) -> None:
-    """Every type, lossless: special floats, the ends of integer types, fixed arrays, ragged columns, strings."""
+    """Every type, lossless: special floats, the ends of integer types, fixed arrays, ragged
+    columns, strings.
+    """
     events: dict[str, object] = {dtype: special(dtype) for dtype in FLOATS}
     n = len(special("float32"))
     for dtype in INTEGERS:
@@ -116,12 +135,18 @@ def bounds(path: Path) -> None:
 
 
 def flow(path: Path) -> None:
-    """A flow made by hand: every relation, every formula, residuals of every kind; ragged columns, two chunks, an outlier."""
+    """A flow made by hand: every relation, every formula, residuals of every kind; ragged columns,
+    two chunks, an outlier.
+    """
     model = path.with_suffix(".flow.part")
     table = dataset_from_memory(related_events(600, 1)).tables["events"]
     try:
         write_model(
-            table, model, RELATED_PARENTS, DEPENDENT_TOLERANCE, related_predictions((-157, 315))
+            table,
+            model,
+            RELATED_PARENTS,
+            DEPENDENT_TOLERANCE,
+            related_predictions((-157, 315)),
         )
         assemble.CHUNK_ENTRIES = 65
         events = related_events(130, 2)
@@ -135,12 +160,16 @@ def given_events(count: int, seed: int) -> dict[str, np.ndarray]:
     made = dependent_events(count, seed)
     a, b = np.asarray(made["a"]).copy(), np.asarray(made["b"])
     copy = np.where(np.arange(count) % 40 == 7, np.float32(0), a)
-    a[:4] = np.array([0x7FC00005, 0x80000000, 0xFF800000, 0x7149F2CA], np.uint32).view(np.float32)
+    a[:4] = np.array([0x7FC00005, 0x80000000, 0xFF800000, 0x7149F2CA], np.uint32).view(
+        np.float32
+    )
     return {"a": a, "b": b, "copy": copy, "alone": b.astype(np.int16)}
 
 
 def given(path: Path) -> None:
-    """A network and a prediction that read column `a`, which is not stored: reading the file takes it."""
+    """A network and a prediction that read column `a`, which is not stored: reading the file takes
+    it.
+    """
     model = path.with_suffix(".flow.part")
     parents, predictions = (
         {"b": of_event("a")},
@@ -156,7 +185,9 @@ def given(path: Path) -> None:
 
 
 def parts(path: Path) -> None:
-    """Three parts whose ranges lie elsewhere and within a step of the lattice; columns in several blocks of a chunk."""
+    """Three parts whose ranges lie elsewhere and within a step of the lattice; columns in several
+    blocks of a chunk.
+    """
     made = [path.with_suffix(f".{number}.part") for number in range(3)]
     draw = np.random.default_rng(11)
     try:
@@ -205,7 +236,9 @@ def main() -> int:
         assemble.CHUNK_ENTRIES = 16384
         make(path)
         contents = {}
-        given_tables = dataset_from_memory(given_events(130, 2)).tables | odd_made.given().tables
+        given_tables = (
+            dataset_from_memory(given_events(130, 2)).tables | odd_made.given().tables
+        )
         with File(path, given=Dataset("given", given_tables)) as file:
             for table in map(read_all, file.tables.values()):
                 place = "" if table.name == "events" else f"{table.name}/"

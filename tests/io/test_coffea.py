@@ -75,7 +75,9 @@ class TestMapping:
             file.mapping("Mu*")
 
     def test_of_no_events(self, tmp_path):
-        ft.compress({name: values[:0] for name, values in COLUMNS.items()}, tmp_path / "none.ftup")
+        ft.compress(
+            {name: values[:0] for name, values in COLUMNS.items()}, tmp_path / "none.ftup"
+        )
         with ft.open(tmp_path / "none.ftup") as file:
             assert {name: array.to_list() for name, array in file.mapping().items()} == {
                 name: [] for name in COLUMNS
@@ -96,7 +98,10 @@ def nano(shared_data, tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pytest.importorskip("coffea.nanoevents", exc_type=ImportError)
-    original, path = shared_data / "nano_dy.root", tmp_path_factory.mktemp("nano") / "nano.ftup"
+    original, path = (
+        shared_data / "nano_dy.root",
+        tmp_path_factory.mktemp("nano") / "nano.ftup",
+    )
     if not original.is_file():
         pytest.skip("there is no nano_dy.root")
     taken = (
@@ -122,7 +127,9 @@ class TestNanoEvents:
         from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
         with ft.open(nano[1]) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of cross-references to columns that are not there
+            warnings.simplefilter(
+                "ignore"
+            )  # of cross-references to columns that are not there
             yield lambda columns: NanoEventsFactory.from_preloaded(
                 file.mapping(columns, tree="Events"), schemaclass=NanoAODSchema
             ).events()
@@ -143,7 +150,9 @@ class TestNanoEvents:
                     events[collection][field], expected, check_parameters=False
                 ), field
         assert len(events.Jet.pt.to_list()) == 40
-        assert np.allclose(ak.flatten((events.Jet + events.Jet).pt), ak.flatten(2 * events.Jet.pt))
+        assert np.allclose(
+            ak.flatten((events.Jet + events.Jet).pt), ak.flatten(2 * events.Jet.pt)
+        )
         index = ak.local_index(events.GenJet.pt)
         followed, known = events.Jet.matched_gen.pt, events.Jet.genJetIdx
         assert ak.count(followed) == ak.sum((known >= 0) & (known < ak.num(index)))

@@ -1,4 +1,6 @@
-"""Files of other programs at their edges: each comes back in its own format as it was, or is refused by name in one line."""
+"""Files of other programs at their edges: each comes back in its own format as it was, or is
+refused by name in one line.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def columns(path: Path) -> dict[str, list[object]]:
     return {c.name: table[c.name].tolist() for c in table.columns}
 
 
-LUMI = "#Data tag : 19v2 , Norm tag: None\n#run:fill,ls,source\n1:2,12:12,HFET\n1:2,13:13,HFET\n"
+LUMI = (
+    "#Data tag : 19v2 , Norm tag: None\n#run:fill,ls,source\n1:2,12:12,HFET\n1:2,13:13,HFET\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +148,8 @@ def test_white_space_in_words_of_a_csv_parts_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names", [["a;b"], ["a\tb"], ['a"b'], ["0", "1"], ["#x"], ["#x", "y"], ["a,b", "c;d"], ["true"]]
+    "names",
+    [["a;b"], ["a\tb"], ['a"b'], ["0", "1"], ["#x"], ["#x", "y"], ["a,b", "c;d"], ["true"]],
 )
 def test_any_names_read_back_from_text(tmp_path, names):
     write_dataset(open_dataset({name: [1.5, 2.5] for name in names}), tmp_path / "x.csv")
@@ -152,7 +157,12 @@ def test_any_names_read_back_from_text(tmp_path, names):
 
 
 def test_text_comes_back_with_its_delimiter_and_without_a_header(tmp_path):
-    for text in ("a;b\n1;x\n", "1,2\n3,4\n", "# by,hand\n# of me\n1,2\n3,4\n", "a\tb\n1\tx\n"):
+    for text in (
+        "a;b\n1;x\n",
+        "1,2\n3,4\n",
+        "# by,hand\n# of me\n1,2\n3,4\n",
+        "a\tb\n1\tx\n",
+    ):
         path = text_file(tmp_path, text)
         assert back(path).read_text() == text
     dataset = open_dataset(text_file(tmp_path, LUMI + "#Summary\n"))
@@ -183,7 +193,9 @@ TYPES = {
     "wide decimal": pa.array([D("1.5"), D("0"), D("-1")], pa.decimal256(60, 5)),
     "narrow decimal": pa.array([D("1.25"), D("0"), D("-1")], pa.decimal32(6, 2)),
     "map": pa.array([[("a", 1)], None, [("b", None)]], pa.map_(pa.string(), pa.int32())),
-    "whole map": pa.array([[("a", 1), ("c", 3)], [], [("b", 2)]], pa.map_(pa.string(), pa.int32())),
+    "whole map": pa.array(
+        [[("a", 1), ("c", 3)], [], [("b", 2)]], pa.map_(pa.string(), pa.int32())
+    ),
     "list of maps": pa.array(
         [[[("a", 1)]], [], [[("b", 2)], []]], pa.list_(pa.map_(pa.string(), pa.int32()))
     ),
@@ -215,7 +227,11 @@ TYPES = {
     "record": pa.array([{"a": 1, "b": {"c": 2.5}}] * 3),
     "record, missing": pa.array([{"a": 1, "b": {"c": None}}, None, {"a": 2, "b": None}]),
     "records": pa.array(
-        [[{"pt": 1.5, "p": {"x": 1}}, {"pt": 2.5, "p": {"x": 2}}], [], [{"pt": 1.0, "p": {"x": 2}}]]
+        [
+            [{"pt": 1.5, "p": {"x": 1}}, {"pt": 2.5, "p": {"x": 2}}],
+            [],
+            [{"pt": 1.0, "p": {"x": 2}}],
+        ]
     ),
     "records, missing": pa.array([[{"pt": 1.5}, None], None, []]),
     "records with lists": pa.array([[{"pt": 1.5, "c": [1, 2]}], [], [{"pt": 2.5, "c": []}]]),
@@ -228,7 +244,9 @@ TYPES = {
 @pytest.mark.parametrize("name", TYPES)
 def test_parquet_types_come_back(tmp_path, name, rows):
     path = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"x": TYPES[name], "y": np.arange(3.0)}), path, row_group_size=rows)
+    pq.write_table(
+        pa.table({"x": TYPES[name], "y": np.arange(3.0)}), path, row_group_size=rows
+    )
     original, again = pq.read_table(path), pq.read_table(back(path))
     assert again.schema.equals(original.schema, check_metadata=True)
     assert again.equals(original)
@@ -279,7 +297,9 @@ def test_pandas_gets_its_frame_back(tmp_path):
 
 
 def test_the_order_of_categories_is_named_as_left_out(tmp_path):
-    kind = pa.DictionaryArray.from_arrays(pa.array([1, 0]), pa.array(["low", "high"]), ordered=True)
+    kind = pa.DictionaryArray.from_arrays(
+        pa.array([1, 0]), pa.array(["low", "high"]), ordered=True
+    )
     pq.write_table(pa.table({"x": kind}), tmp_path / "x.parquet")
     assert [part.name for part in open_dataset(tmp_path / "x.parquet").left_out] == [
         "events/x (order)"
@@ -298,14 +318,20 @@ def test_the_order_of_categories_is_named_as_left_out(tmp_path):
         (pa.table([pa.array([1.5])], names=[""]), "events/", "it has no name"),
         (
             pa.table(
-                {"x": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])}
+                {
+                    "x": pa.StructArray.from_arrays(
+                        [pa.array([1]), pa.array([2])], names=["a", "a"]
+                    )
+                }
             ),
             "events/x",
             "two of its members are called 'a'",
         ),
     ],
 )
-def test_parquet_columns_that_cannot_be_carried_are_refused_by_name(tmp_path, table, name, reason):
+def test_parquet_columns_that_cannot_be_carried_are_refused_by_name(
+    tmp_path, table, name, reason
+):
     pq.write_table(table, tmp_path / "x.parquet")
     with pytest.raises(InvalidArgument, match=f"holds no table; {name}: {reason}"):
         open_dataset(tmp_path / "x.parquet")
@@ -359,11 +385,15 @@ def test_damage_in_a_parquet_column_names_it(tmp_path):
 
 def test_rows_are_those_of_the_groups(tmp_path):
     path = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"x": [5, 6, 7], "l": [[1], [], [2, 3]]}), path, store_schema=False)
+    pq.write_table(
+        pa.table({"x": [5, 6, 7], "l": [[1], [], [2, 3]]}), path, store_schema=False
+    )
     content = path.read_bytes()
     length = int.from_bytes(content[-8:-4], "little")
     footer = content[-8 - length : -8]
-    end = footer.rindex(b"\x16\x06\x19")  # num_rows of the file, before its row groups: zigzag of 3
+    end = footer.rindex(
+        b"\x16\x06\x19"
+    )  # num_rows of the file, before its row groups: zigzag of 3
     assert footer.count(b"\x16\x06\x19") == 1
     path.write_bytes(
         content[: -8 - length] + footer[:end] + b"\x16\x00" + footer[end + 2 :] + content[-8:]
@@ -417,10 +447,14 @@ def tracks(gaps: bool = False, varying: bool = False) -> np.ndarray:
     )
     there = np.arange(12) < RNG.integers(0, 13, N)[:, None]
     there = RNG.permuted(there, axis=1) if gaps else there
-    made["d0"] = np.where(there, RNG.normal(size=there.shape), np.array(0xFE01, "u2").view("f2"))
+    made["d0"] = np.where(
+        there, RNG.normal(size=there.shape), np.array(0xFE01, "u2").view("f2")
+    )
     made["q"] = np.where(there, 1, -99)
     made["z"] = np.where(
-        there, RNG.normal(size=there.shape), RNG.normal(size=there.shape) if varying else -np.inf
+        there,
+        RNG.normal(size=there.shape),
+        RNG.normal(size=there.shape) if varying else -np.inf,
     )
     made["c"] = RNG.normal(size=(N, 12, 2))
     made["valid"] = there
@@ -481,7 +515,9 @@ def test_places_that_are_not_all_filled_alike_are_kept(tmp_path, gaps, varying, 
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["jets"], file["tracks"] = JETS, tracks(gaps, varying)
     table = open_dataset(tmp_path / "x.h5").tables["jets"]
-    assert [c.name for c in table.columns if c.counter] == [f"tracks_{name}" for name in ragged]
+    assert [c.name for c in table.columns if c.counter] == [
+        f"tracks_{name}" for name in ragged
+    ]
     assert {c.shape for c in table.columns if c.name == "tracks_z"} == {(12,)}
     assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
 
@@ -489,7 +525,10 @@ def test_places_that_are_not_all_filled_alike_are_kept(tmp_path, gaps, varying, 
 def test_padded_records_alone_have_their_own_table(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["sub/tracks"] = tracks()
-        file["clash/jets"], file["clash/tracks"] = np.zeros(N, [("tracks_d0", "f4")]), tracks()
+        file["clash/jets"], file["clash/tracks"] = (
+            np.zeros(N, [("tracks_d0", "f4")]),
+            tracks(),
+        )
         file["plain/jets"], file["plain/hits"] = (
             JETS,
             np.zeros((N, 2, 3), [("a", "f4"), ("valid", "?")]),
@@ -506,9 +545,14 @@ def test_padded_records_alone_have_their_own_table(tmp_path):
 def test_hdf5_of_other_programs_comes_back(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["run"], file["be"] = np.arange(3, dtype="u4"), np.arange(3, dtype=">f8")
-        file["fixed"], file["latin"] = np.array([b"a", b"bc", b""]), np.array([b"\xe9", b"a", b""])
+        file["fixed"], file["latin"] = (
+            np.array([b"a", b"bc", b""]),
+            np.array([b"\xe9", b"a", b""]),
+        )
         file["ascii"] = np.array(["a", "b", "c"], dtype=h5py.string_dtype("ascii"))
-        file["utf8"] = np.array([b"a", b"b", "é".encode()], dtype=h5py.string_dtype("utf-8", 5))
+        file["utf8"] = np.array(
+            [b"a", b"b", "é".encode()], dtype=h5py.string_dtype("utf-8", 5)
+        )
         file.create_dataset(
             "enum",
             data=np.array([0, 1, 2], "i1"),
@@ -517,10 +561,16 @@ def test_hdf5_of_other_programs_comes_back(tmp_path):
         file["records"] = np.zeros(
             4, np.dtype([("a", "i1"), ("b", "f8"), ("c", "i2", (3,))], align=True)
         )
-        file["m/data"], file["m/names"] = np.arange(6, dtype=">f4").reshape(3, 2), ["pt", "eta"]
+        file["m/data"], file["m/names"] = (
+            np.arange(6, dtype=">f4").reshape(3, 2),
+            ["pt", "eta"],
+        )
         file["k/data"] = np.arange(6.0).reshape(3, 2)
         file["k/data"].attrs["columns"] = ["u", "v"]
-        file["bare/data"], file["cube/data"] = np.arange(6.0).reshape(3, 2), np.zeros((3, 2, 2))
+        file["bare/data"], file["cube/data"] = (
+            np.arange(6.0).reshape(3, 2),
+            np.zeros((3, 2, 2)),
+        )
         file["named/names"], file["named/x"] = ["a", "b", "c"], np.arange(3)
         file["other/names"], file["other/x"] = ["a", "b", "c"], np.arange(6.0).reshape(3, 2)
         file["unequal/x"], file["unequal/y"], file["unequal/z"] = (
@@ -578,7 +628,9 @@ def test_hdf5_types_that_no_column_can_hold_are_refused_by_name(tmp_path):
         )
         file.create_dataset("reference", (3,), h5py.ref_dtype)
         file.create_dataset("words", (3,), h5py.vlen_dtype(h5py.string_dtype()))
-        file["jets"] = np.zeros(3, [("pt", "f4"), ("p", [("x", "f4")]), ("c", "c8"), ("o", "V4")])
+        file["jets"] = np.zeros(
+            3, [("pt", "f4"), ("p", [("x", "f4")]), ("c", "c8"), ("o", "V4")]
+        )
     dataset = open_dataset(tmp_path / "x.h5")
     assert set(dataset.refused) == {
         *(
@@ -599,7 +651,12 @@ def test_a_filter_that_is_not_there_names_the_column_and_the_package(tmp_path):
             "x", (3,), "f4", chunks=(3,), compression=32015, allow_unknown_filter=True
         )
         file.create_dataset(
-            "jets", (3,), [("pt", "f4")], chunks=(3,), compression=32001, allow_unknown_filter=True
+            "jets",
+            (3,),
+            [("pt", "f4")],
+            chunks=(3,),
+            compression=32001,
+            allow_unknown_filter=True,
         )
         file["y"] = np.arange(3.0)
     dataset = open_dataset(tmp_path / "x.h5")
@@ -635,7 +692,9 @@ def test_damage_in_a_dataset_names_it(tmp_path):
     (tmp_path / "x.h5").write_bytes(content)
     table = open_dataset(tmp_path / "x.h5").tables["events"]
     assert table.read(["y"], 0, 1000).num_entries == 1000
-    with pytest.raises(Corrupt, match=r"events 0 to 1000 of 'events' are damaged \(dataset '/x'\)"):
+    with pytest.raises(
+        Corrupt, match=r"events 0 to 1000 of 'events' are damaged \(dataset '/x'\)"
+    ):
         read_all(table)
 
 
@@ -734,13 +793,16 @@ def test_an_npz_with_a_name_twice_is_refused(tmp_path):
 
 def test_names_that_stand_twice_in_memory_are_told_in_one_line():
     with pytest.raises(
-        InvalidArgument, match="the name 'a' stands for a column and for the index; rename one"
+        InvalidArgument,
+        match="the name 'a' stands for a column and for the index; rename one",
     ):
         open_dataset(pd.DataFrame({"a": [1, 2]}, index=pd.Index([1, 2], name="a")))
     twice = ak.contents.RecordArray(
         [ak.contents.NumpyArray(np.zeros(2)), ak.contents.NumpyArray(np.ones(2))], ["x", "x"]
     )
-    with pytest.raises(InvalidArgument, match="'x' and 'x' would both be column 'x'; rename one"):
+    with pytest.raises(
+        InvalidArgument, match="'x' and 'x' would both be column 'x'; rename one"
+    ):
         open_dataset(ak.Array(twice))
     with pytest.raises(
         InvalidArgument, match="column 'd': list is no array of numbers, lists or text"
@@ -793,7 +855,11 @@ def test_formats_are_known_by_their_first_bytes(tmp_path, suffix):
     write_dataset(open_dataset({"x": [1.0, 2.0]}), tmp_path / f"made{suffix}")
     for name in ("DAOD.1._01.pool.strange.1", "bare"):
         shutil.copy(tmp_path / f"made{suffix}", tmp_path / name)
-        for text in (f"{tmp_path}/{name}", f"{tmp_path}/{name}:events", f"file:{tmp_path}/{name}"):
+        for text in (
+            f"{tmp_path}/{name}",
+            f"{tmp_path}/{name}:events",
+            f"file:{tmp_path}/{name}",
+        ):
             assert open_dataset(text).tables["events"].num_entries == 2
 
 
@@ -841,7 +907,8 @@ def test_trees_named_one_by_one_are_chained(tmp_path):
 def test_chained_files_come_back_as_they_were_where_they_agree(tmp_path):
     for name in ("0", "1"):
         pq.write_table(
-            pa.table({"x": TYPES["decimal"], "r": TYPES["records"]}), tmp_path / f"{name}.parquet"
+            pa.table({"x": TYPES["decimal"], "r": TYPES["records"]}),
+            tmp_path / f"{name}.parquet",
         )
     write_dataset(open_dataset(f"{tmp_path}/*.parquet"), tmp_path / "y.parquet")
     one = pq.read_table(tmp_path / "0.parquet")
@@ -872,13 +939,18 @@ def assert_alike_with_its_tables(path: Path) -> None:
         assert part.refused == {
             key: reason for key, reason in whole.refused.items() if not key.startswith(others)
         }
-        assert part.left_out == tuple(p for p in whole.left_out if not p.name.startswith(others))
+        assert part.left_out == tuple(
+            p for p in whole.left_out if not p.name.startswith(others)
+        )
 
 
 def test_links_that_lead_nowhere_are_refused_by_name(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["a/x"], file["y"] = np.arange(3.0), np.arange(3.0)
-        file["soft"], file["a/far"] = h5py.SoftLink("/gone"), h5py.ExternalLink("gone.h5", "/x")
+        file["soft"], file["a/far"] = (
+            h5py.SoftLink("/gone"),
+            h5py.ExternalLink("gone.h5", "/x"),
+        )
         file["near"] = h5py.SoftLink("/y")
     dataset = open_dataset(tmp_path / "x.h5")
     assert dataset.refused == {
@@ -943,7 +1015,9 @@ def test_text_and_parquet_name_what_is_too_long_with_their_table(tmp_path):
 
 def test_parts_keep_their_names_where_tables_are_renamed():
     dataset = Dataset(
-        "f", dict(open_dataset({"x": [1.0]}).tables), refused={"/lumi": "one", "events/y": "two"}
+        "f",
+        dict(open_dataset({"x": [1.0]}).tables),
+        refused={"/lumi": "one", "events/y": "two"},
     )
     assert dataset.renamed("t").refused == {"/lumi": "one", "t/y": "two"}
 
@@ -1025,7 +1099,9 @@ def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch):
 
 def from_root() -> Dataset:
     """A table as the reader of ROOT files hands it out, with what only ROOT files say."""
-    made = read_all(open_dataset({"x": np.zeros(2, "f4"), "p_a": [1.0, 2.0]}).tables["events"])
+    made = read_all(
+        open_dataset({"x": np.zeros(2, "f4"), "p_a": [1.0, 2.0]}).tables["events"]
+    )
     titled = [replace(c, title="in GeV") if c.name == "x" else c for c in made.columns]
     storage = {
         "title": "from run B",
@@ -1034,7 +1110,9 @@ def from_root() -> Dataset:
         "renamed": {"x": "x."},
     }
     return Dataset(
-        "f", {"events": Table("events", tuple(titled), 2, made.data)}, storage={"events": storage}
+        "f",
+        {"events": Table("events", tuple(titled), 2, made.data)},
+        storage={"events": storage},
     )
 
 

@@ -36,7 +36,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         info = folder / f"{package}-1.0.dist-info"
         info.mkdir(parents=True)
         (folder / f"{package}.py").write_text(code)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n"
+        )
         (info / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\n{points}\n")
         monkeypatch.syspath_prepend(folder)
         monkeypatch.delitem(sys.modules, package, raising=False)
@@ -72,7 +74,9 @@ def test_a_package_is_imported_when_a_file_needs_it(install: Install, tmp_path: 
     assert ".odd" in input_suffixes()
     assert "flowtuple_odd" not in sys.modules
     (tmp_path / "unnamed").write_text("odd!")
-    with pytest.raises(InvalidArgument, match=r"unnamed: files of this format are only written"):
+    with pytest.raises(
+        InvalidArgument, match=r"unnamed: files of this format are only written"
+    ):
         open_dataset(tmp_path / "unnamed")
     with pytest.raises(InvalidArgument, match=r"y\.odd: files of this format are only read"):
         write_dataset(open_dataset(tmp_path / "x.csv"), tmp_path / "y.odd")
@@ -83,7 +87,10 @@ def test_a_package_is_imported_when_a_file_needs_it(install: Install, tmp_path: 
     ("code", "reason"),
     [
         ("1 / 0", r"cannot be loaded \(ZeroDivisionError: division by zero\)"),
-        ("import no_such", r"cannot be loaded \(ModuleNotFoundError: No module named 'no_such'\)"),
+        (
+            "import no_such",
+            r"cannot be loaded \(ModuleNotFoundError: No module named 'no_such'\)",
+        ),
         ("OTHER = 1", r"cannot be loaded \(AttributeError: .*FORMAT"),
         ("FORMAT = 1", r"gives no Format with this suffix"),
     ],
@@ -117,7 +124,9 @@ def test_a_built_in_suffix_stays_built_in(install: Install) -> None:
 
 
 def test_a_function_that_is_not_there_is_named() -> None:
-    with pytest.raises(InvalidArgument, match=r"^no_such:open: cannot be imported \(No module"):
+    with pytest.raises(
+        InvalidArgument, match=r"^no_such:open: cannot be imported \(No module"
+    ):
         Format((".x",), "no_such:open").read("a.x", ReadOptions())
 
 

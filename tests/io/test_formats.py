@@ -1,4 +1,6 @@
-"""Every format but ROOT, in and out: what is written reads back, and what cannot be is refused in one line."""
+"""Every format but ROOT, in and out: what is written reads back, and what cannot be is refused in
+one line.
+"""
 
 import gzip
 import http.server
@@ -51,18 +53,26 @@ TEXT = [".csv", ".csv.gz", ".txt", ".dat"]
 def random_values(rng, dtype, count):
     """Any bit patterns, NaN payloads and denormals among them."""
     raw = rng.bytes(count * np.dtype(dtype).itemsize)
-    return rng.integers(0, 2, count).astype(bool) if dtype == "bool" else np.frombuffer(raw, dtype)
+    return (
+        rng.integers(0, 2, count).astype(bool)
+        if dtype == "bool"
+        else np.frombuffer(raw, dtype)
+    )
 
 
 def every_kind(n, seed=1):
-    """A table with a scalar, a fixed and two counted columns of every type, one collection always empty, and text."""
+    """A table with a scalar, a fixed and two counted columns of every type, one collection always
+    empty, and text.
+    """
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 4, n)
     fields = {"nJet": counts.astype(np.uint8)}
     for dtype in DTYPES:
         fields[f"x_{dtype}"] = random_values(rng, dtype, n)
         fields[f"cov_{dtype}"] = random_values(rng, dtype, n * 6).reshape(n, 2, 3)
-        fields[f"Jet_{dtype}"] = ak.unflatten(random_values(rng, dtype, int(counts.sum())), counts)
+        fields[f"Jet_{dtype}"] = ak.unflatten(
+            random_values(rng, dtype, int(counts.sum())), counts
+        )
         fields[f"v_{dtype}"] = ak.unflatten(
             random_values(rng, dtype, int(counts[::-1].sum())), counts[::-1]
         )
@@ -104,7 +114,10 @@ def test_every_type_and_shape_reads_back_bit_for_bit(tmp_path, suffix, n):
     assert_same(source, table)
     for start, stop in [(0, 0), (-3, 5), (3, 18), (20, 99), (30, 40)]:
         names = ["Jet_float32", "cov_uint8", "v_int16", "text"]
-        assert difference(source.read(names, start, stop), table.read(names, start, stop)) is None
+        assert (
+            difference(source.read(names, start, stop), table.read(names, start, stop))
+            is None
+        )
 
 
 @pytest.mark.parametrize("suffix", BINARY)
@@ -123,7 +136,10 @@ def test_several_tables_and_carried_objects(tmp_path, suffix):
         "dir/Runs", (Column("run", "uint32", "id"),), 2, {"run": np.array([1, 2], np.uint32)}
     )
     whole = dataset(
-        every_kind(3), runs, Table("none", (), 4, {}), carried={"dir/h": b"\0root\0", "empty": b""}
+        every_kind(3),
+        runs,
+        Table("none", (), 4, {}),
+        carried={"dir/h": b"\0root\0", "empty": b""},
     )
     write_dataset(whole, tmp_path / f"x{suffix}")
     found = open_dataset(tmp_path / f"x{suffix}")
@@ -176,7 +192,8 @@ def test_what_is_opaque_reads_back(tmp_path, suffix, but, n):
 def test_what_a_format_cannot_hold_is_refused_or_dropped(tmp_path, suffix, column, match):
     path = tmp_path / f"x{suffix}"
     table = table_from_awkward(
-        "Events", ak.with_field(deep_events()[["tags", column]], [1.5] * 8, "x")[[column, "x"]]
+        "Events",
+        ak.with_field(deep_events()[["tags", column]], [1.5] * 8, "x")[[column, "x"]],
     )
     with pytest.raises(Unsupported, match=match):
         write_dataset(dataset(table), path)
@@ -186,7 +203,9 @@ def test_what_a_format_cannot_hold_is_refused_or_dropped(tmp_path, suffix, colum
     assert [c.name for c in left.columns] == ["x"]
 
 
-@pytest.mark.parametrize(("suffix", "name"), [(".parquet", "Parquet"), (".csv", "a text file")])
+@pytest.mark.parametrize(
+    ("suffix", "name"), [(".parquet", "Parquet"), (".csv", "a text file")]
+)
 def test_formats_of_one_table_hold_nothing_else(tmp_path, suffix, name):
     table = Table("a", (Column("x", "int64"),), 1, {"x": np.array([1])})
     other = Table("b", table.columns, 1, table.data)
@@ -257,7 +276,9 @@ def columns_of(path, options=ReadOptions()):  # noqa: B008 - it is frozen
     ],
 )
 def test_a_column_of_text_gets_the_narrowest_type(tmp_path, cells, dtype, values):
-    path = write_text(tmp_path / "x.csv", "x,pad\n" + "".join(f"{cell},0\n" for cell in cells))
+    path = write_text(
+        tmp_path / "x.csv", "x,pad\n" + "".join(f"{cell},0\n" for cell in cells)
+    )
     found, content = columns_of(path)["x"]
     assert found == dtype
     assert [None if isinstance(v, float) and np.isnan(v) else v for v in content] == values
@@ -306,7 +327,8 @@ def test_headers_are_told_from_events(tmp_path, name, text, names):
 def test_no_line_below_the_first_event_vanishes(tmp_path, name, text, columns):
     found = columns_of(write_text(tmp_path / name, text))
     assert {
-        k: [None if repr(v) == "nan" else v for v in values] for k, (_, values) in found.items()
+        k: [None if repr(v) == "nan" else v for v in values]
+        for k, (_, values) in found.items()
     } == columns
 
 
@@ -355,7 +377,8 @@ def test_text_reads_back(tmp_path_factory, suffix, data):
             data.draw(st.binary(min_size=n * width, max_size=n * width)), dtype
         )
     columns["int64"] = np.array(
-        data.draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n)), np.int64
+        data.draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n)),
+        np.int64,
     )
     columns["bool"] = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     if suffix.startswith(".csv"):
@@ -392,7 +415,11 @@ def test_a_lone_column_with_a_missing_value_keeps_its_events(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "suffix", "match"),
     [
-        ({"x": [[1.0], []]}, ".csv", r"cannot write events/x as text: it has lists; write .npz"),
+        (
+            {"x": [[1.0], []]},
+            ".csv",
+            r"cannot write events/x as text: it has lists; write .npz",
+        ),
         (
             {"x": np.zeros((2, 3))},
             ".csv",
@@ -447,7 +474,9 @@ def test_a_foreign_parquet_file_is_looked_through(tmp_path):
             for stop in range(start, 11):
                 names = [c.name for c in expected.columns]
                 assert (
-                    difference(source.read(names, start, stop), expected.read(names, start, stop))
+                    difference(
+                        source.read(names, start, stop), expected.read(names, start, stop)
+                    )
                     is None
                 )
 
@@ -476,7 +505,10 @@ def test_parquet_names_that_meet_are_told_apart_and_come_back(tmp_path, event, c
     dataset = open_dataset(tmp_path / "x.parquet")
     assert table_to_awkward(read_all(dataset.tables["events"])).tolist() == [columns] * 2
     write_dataset(dataset, tmp_path / "y.parquet")
-    again, original = pq.read_table(tmp_path / "y.parquet"), pq.read_table(tmp_path / "x.parquet")
+    again, original = (
+        pq.read_table(tmp_path / "y.parquet"),
+        pq.read_table(tmp_path / "x.parquet"),
+    )
     assert again.equals(original)
     assert again.schema.equals(original.schema)
 
@@ -553,7 +585,8 @@ def test_hdf5_of_other_origin(tmp_path):
         file["a/round"] = h5py.SoftLink("/a")
     found = open_dataset(tmp_path / "x.h5", ReadOptions(("p", "q")))
     names = {
-        name: [(c.name, c.dtype) for c in table.columns] for name, table in found.tables.items()
+        name: [(c.name, c.dtype) for c in table.columns]
+        for name, table in found.tables.items()
     }
     assert names == {
         "events": [("run", "uint32")],
@@ -567,7 +600,12 @@ def test_hdf5_of_other_origin(tmp_path):
     assert found.tables["jets"].read(["Jet_phi"], 1, 3)["Jet_phi"].tolist() == [3, 5]
     assert found.tables["a/b"].read(["name"], 0, 2)["name"].tolist() == ["ä", "b"]
     tracks = read_all(found.tables["tracks"])
-    assert [tracks[c].tolist() for c in ("id", "pt", "tag", "cov")] == [[1], [2.5], ["e"], [[1, 2]]]
+    assert [tracks[c].tolist() for c in ("id", "pt", "tag", "cov")] == [
+        [1],
+        [2.5],
+        ["e"],
+        [[1, 2]],
+    ]
 
 
 def test_hdf5_text_that_is_not_utf8_is_bytes(tmp_path):
@@ -704,7 +742,9 @@ def test_npz_of_other_origin(tmp_path):
     np.savez(tmp_path / "record.npz", t=np.zeros(2, [("pt", "f4"), ("q", "i1")]))
     assert list(columns_of(tmp_path / "record.npz")) == ["pt", "q"]
     np.savez(tmp_path / "trees.npz", **{"a/x": np.zeros(2), "b/x": np.zeros(3)})
-    assert {n: t.num_entries for n, t in open_dataset(tmp_path / "trees.npz").tables.items()} == {
+    assert {
+        n: t.num_entries for n, t in open_dataset(tmp_path / "trees.npz").tables.items()
+    } == {
         "a": 2,
         "b": 3,
     }
@@ -734,7 +774,8 @@ def test_cut_and_damaged_files_are_told(tmp_path, suffix):
     for cut in (b"", b"nonsense", content[:9], content[: len(content) // 2], content[:-3]):
         path.write_bytes(cut)
         with pytest.raises(
-            InvalidArgument, match=rf"x{suffix}: is not an? \w+ file, or is (damaged or )?cut short"
+            InvalidArgument,
+            match=rf"x{suffix}: is not an? \w+ file, or is (damaged or )?cut short",
         ):
             open_dataset(path)
 
@@ -781,7 +822,12 @@ def test_files_of_later_versions_are_refused(tmp_path, suffix, monkeypatch):
 
 def test_dicts_arrays_and_frames_are_data_sets():
     (table,) = open_dataset(
-        {"x": [1, 2], "cov": np.zeros((2, 3), ">f4"), "l": [[1.5], []], "s": np.array(["a", "b"])}
+        {
+            "x": [1, 2],
+            "cov": np.zeros((2, 3), ">f4"),
+            "l": [[1.5], []],
+            "s": np.array(["a", "b"]),
+        }
     ).tables.values()
     assert [(c.name, c.dtype, c.shape, c.counter) for c in table.columns] == [
         ("x", "int64", (), None),
@@ -791,18 +837,23 @@ def test_dicts_arrays_and_frames_are_data_sets():
         ("s", "opaque", (), None),
     ]
     assert [
-        c.name for c in open_dataset(ak.Array([{"Jet": [{"pt": 1.0}]}])).tables["events"].columns
+        c.name
+        for c in open_dataset(ak.Array([{"Jet": [{"pt": 1.0}]}])).tables["events"].columns
     ] == [
         "n(Jet_pt)",
         "Jet_pt",
     ]
     assert [
         c.name
-        for c in open_dataset(np.zeros((3, 2)), ReadOptions(("a", "b"))).tables["events"].columns
+        for c in open_dataset(np.zeros((3, 2)), ReadOptions(("a", "b")))
+        .tables["events"]
+        .columns
     ] == ["a", "b"]
     assert [
         c.dtype
-        for c in open_dataset(np.zeros(3, [("a", "i1"), ("b", "f2")])).tables["events"].columns
+        for c in open_dataset(np.zeros(3, [("a", "i1"), ("b", "f2")]))
+        .tables["events"]
+        .columns
     ] == [
         "int8",
         "float16",
@@ -831,9 +882,14 @@ def test_a_frame_keeps_its_types():
         "s": "opaque",
         "c": "opaque",
     }
-    assert [table[n].tolist() for n in ("gap", "s", "c")] == [[1, None], ["a", None], ["u", "v"]]
+    assert [table[n].tolist() for n in ("gap", "s", "c")] == [
+        [1, None],
+        ["a", None],
+        ["u", "v"],
+    ]
     assert [
-        c.name for c in open_dataset(frame[["x"]].reset_index(drop=True)).tables["events"].columns
+        c.name
+        for c in open_dataset(frame[["x"]].reset_index(drop=True)).tables["events"].columns
     ] == ["x"]
     with pytest.raises(InvalidArgument, match="the name 'x' stands for two columns"):
         open_dataset(pd.concat([frame["x"], frame["x"]], axis=1).reset_index(drop=True))
@@ -896,7 +952,11 @@ def test_columns_without_events_keep_their_type(tmp_path, suffix):
     frame = pd.DataFrame({"p": pd.array([], dtype="string")})
     assert str(ak.type(read_all(open_dataset(frame).tables["events"])["p"])) == "0 * string"
     none = open_dataset(
-        {"s": np.array([], "U3"), "x": np.zeros(0, np.float32), "cov": np.zeros((0, 2), np.float16)}
+        {
+            "s": np.array([], "U3"),
+            "x": np.zeros(0, np.float32),
+            "cov": np.zeros((0, 2), np.float16),
+        }
     )
     write_dataset(none, tmp_path / f"x{suffix}")
     (table,) = open_dataset(tmp_path / f"x{suffix}").tables.values()
@@ -1096,7 +1156,8 @@ def test_a_file_without_tables_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "package", "extra"), [(".parquet", "pyarrow", "parquet"), (".h5", "h5py", "hdf5")]
+    ("suffix", "package", "extra"),
+    [(".parquet", "pyarrow", "parquet"), (".h5", "h5py", "hdf5")],
 )
 def test_a_missing_package_names_its_extra(tmp_path, suffix, package, extra, monkeypatch):
     write_dataset(open_dataset({"x": [1]}), tmp_path / f"x{suffix}")
@@ -1140,7 +1201,9 @@ def test_counters_that_only_some_files_share_are_parted(tmp_path):
     write_dataset(
         open_dataset({"a": [[1.0], []], "b": [[2.0], []], "c": [[1], []]}), tmp_path / "0.npz"
     )
-    write_dataset(open_dataset({"a": [[3.0]], "b": [[4.0, 5.0]], "c": [[2]]}), tmp_path / "1.npz")
+    write_dataset(
+        open_dataset({"a": [[3.0]], "b": [[4.0, 5.0]], "c": [[2]]}), tmp_path / "1.npz"
+    )
     (table,) = open_dataset(f"{tmp_path}/*.npz").tables.values()
     assert [c.counter for c in table.columns if not c.hidden] == ["n(a)", "n(b)", "n(a)"]
     content = read_all(table)
@@ -1214,7 +1277,9 @@ def test_measured_dielectrons_survive_every_format(tmp_path, suffix):
     events = open_dataset(SHARED / "Zee_Run2011A.csv")
     assert events.tables["events"].num_entries == 18885
     write_dataset(events, tmp_path / f"z{suffix}")
-    assert_same(open_dataset(tmp_path / f"z{suffix}").tables["events"], events.tables["events"])
+    assert_same(
+        open_dataset(tmp_path / f"z{suffix}").tables["events"], events.tables["events"]
+    )
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the larger samples are not here")

@@ -53,7 +53,9 @@ def test_a_tree_that_cannot_be_read_is_refused_with_its_reason():
 
 def test_what_is_dropped_is_listed_and_stays_in_the_file(compound, tmp_path):
     path = tmp_path / "x.ftup"
-    result = ft.compress(f"{compound}:jets", path, selection=ft.Selection(drop=True), effort="fast")
+    result = ft.compress(
+        f"{compound}:jets", path, selection=ft.Selection(drop=True), effort="fast"
+    )
     names = [part.name for part in result.left_out]
     assert names == ["jets/p", "jets/c", "jets/o"]
     assert [part["name"] for part in ft.info(path)["left_out"]] == names
@@ -73,7 +75,9 @@ def test_a_whole_file_says_nothing_of_parts_left_out(tmp_path):
 
 
 def test_the_terminal_counts_and_names_the_parts(compound, tmp_path):
-    refused = run("compress", compound, "-o", tmp_path / "x.ftup", "--effort", "fast", "--json")
+    refused = run(
+        "compress", compound, "-o", tmp_path / "x.ftup", "--effort", "fast", "--json"
+    )
     assert refused.returncode == 2
     assert [part["name"] for part in json.loads(refused.stdout)["refused"]] == [
         "jets/p",
@@ -106,7 +110,9 @@ def test_excluding_a_part_by_name_is_no_refusal(compound, tmp_path):
     assert chosen.left_out == ()
     with pytest.raises(ft.InvalidArgument, match="matches no column"):
         ft.compress(
-            compound, tmp_path / "z.ftup", selection=ft.Selection(exclude=("nothing",), drop=True)
+            compound,
+            tmp_path / "z.ftup",
+            selection=ft.Selection(exclude=("nothing",), drop=True),
         )
 
 
@@ -125,7 +131,9 @@ def test_an_output_format_lists_what_it_leaves_out(tmp_path):
 
 def test_every_later_command_keeps_the_list(compound, tmp_path):
     for name in ("a.ftup", "b.ftup"):
-        ft.compress(compound, tmp_path / name, selection=ft.Selection(drop=True), effort="fast")
+        ft.compress(
+            compound, tmp_path / name, selection=ft.Selection(drop=True), effort="fast"
+        )
     names = ["jets/p", "jets/c", "jets/o"]
     recovered = ft.recover(tmp_path / "a.ftup", tmp_path / "saved.npz")
     assert [part.name for part in recovered.left_out] == names
@@ -135,10 +143,13 @@ def test_every_later_command_keeps_the_list(compound, tmp_path):
 
 def test_a_container_of_root_goes_with_root_only(compound, tmp_path):
     ft.compress({"x": [1.0]}, tmp_path / "x.ftup", effort="fast")
-    done = run("decompress", tmp_path / "x.ftup", "-o", tmp_path / "x.parquet", "--as", "rntuple")
+    done = run(
+        "decompress", tmp_path / "x.ftup", "-o", tmp_path / "x.parquet", "--as", "rntuple"
+    )
     assert done.returncode == 2
     assert (
-        "x.parquet: is no ROOT file, so it holds no rntuple; end its name in .root" in done.stderr
+        "x.parquet: is no ROOT file, so it holds no rntuple; end its name in .root"
+        in done.stderr
     )
     assert not (tmp_path / "x.parquet").exists()
 

@@ -1,4 +1,6 @@
-"""Files behind HTTP: few requests, few bytes, the same values; and files that several readers share."""
+"""Files behind HTTP: few requests, few bytes, the same values; and files that several readers
+share.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def write_large_model(path: Path) -> None:
     flow, draw = make_flow(table, prepared.coding, parents), np.random.default_rng(1)
     symbols = flow.columns["c"].bins.symbols
     first = Layer(draw.integers(-90, 91, (450, 3)).astype(np.int8), np.full(450, 7, np.uint8))
-    middle = Layer(draw.integers(-90, 91, (200, 451)).astype(np.int8), np.full(200, 13, np.uint8))
+    middle = Layer(
+        draw.integers(-90, 91, (200, 451)).astype(np.int8), np.full(200, 13, np.uint8)
+    )
     last = Layer(
         draw.integers(-90, 91, (symbols, 201)).astype(np.int8), np.full(symbols, 12, np.uint8)
     )
@@ -84,7 +88,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Served(BaseHTTPRequestHandler):
-    """A folder with one file, by ranges; what was asked for is noted, and the server may fail in several ways."""
+    """A folder with one file, by ranges; what was asked for is noted, and the server may fail in
+    several ways.
+    """
 
     protocol_version = "HTTP/1.1"
     content = b""
@@ -97,7 +103,9 @@ class Served(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         first, last = (
             int(n)
-            for n in self.headers.get("Range", f"bytes=0-{len(self.content) - 1}")[6:].split("-")
+            for n in self.headers.get("Range", f"bytes=0-{len(self.content) - 1}")[6:].split(
+                "-"
+            )
         )
         if self.trouble == "no ranges":
             first, last = 0, len(self.content) - 1
@@ -145,7 +153,9 @@ class TestRemote:
             sections = [s for s in local.sections if s.kind is SectionKind.CHUNK]
             assert ak.array_equal(found, local[column, start : start + 1000])
         touched = [
-            c for k, c in enumerate(sections) if k * STEP < start + 1000 and k * STEP + STEP > start
+            c
+            for k, c in enumerate(sections)
+            if k * STEP < start + 1000 and k * STEP + STEP > start
         ]
         gets = [(first, length) for verb, first, length in handler.asked if verb == "GET"]
         others = [
@@ -200,7 +210,8 @@ class TestRemote:
 
     def test_server_that_is_gone(self, path: Path) -> None:
         with pytest.raises(
-            InvalidArgument, match=r"^http://127\.0\.0\.1:9/events\.ftup: cannot be read \(.*\)$"
+            InvalidArgument,
+            match=r"^http://127\.0\.0\.1:9/events\.ftup: cannot be read \(.*\)$",
         ):
             ft.open("http://127.0.0.1:9/events.ftup")
 
@@ -260,5 +271,8 @@ def test_two_processes_read_a_file(path: Path) -> None:
     ]
     told = [process.communicate(timeout=600)[0] for process in running]
     with ft.open(path) as file:
-        assert told == [f"{float(ak.sum(file['b']))} {float(ak.sum(file['Jet_pt', 5000:]))}\n"] * 2
+        assert (
+            told
+            == [f"{float(ak.sum(file['b']))} {float(ak.sum(file['Jet_pt', 5000:]))}\n"] * 2
+        )
     assert [process.returncode for process in running] == [0, 0]

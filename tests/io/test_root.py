@@ -65,7 +65,9 @@ def extreme(dtype: str) -> np.ndarray:
 
 @pytest.fixture
 def events() -> Table:
-    """Four events: every dtype as scalar, fixed array and counted column, with a uint32 counter and titles."""
+    """Four events: every dtype as scalar, fixed array and counted column, with a uint32 counter and
+    titles.
+    """
     columns = [Column("nJet", "uint32", "counter", "how many jets")]
     data = {"nJet": np.array([1, 0, 2, 1], "uint32")}
     for dtype in DTYPES:
@@ -85,7 +87,9 @@ class TestRoundTrip:
         assert table.columns == events.columns
         assert back.refused == {}
 
-    @pytest.mark.parametrize("text", ["none", "LZMA:9", "lz4:4", "ZLIB:0", "ZLIB:1", "ZSTD:22"])
+    @pytest.mark.parametrize(
+        "text", ["none", "LZMA:9", "lz4:4", "ZLIB:0", "ZLIB:1", "ZSTD:22"]
+    )
     def test_every_compression(self, events: Table, tmp_path: Path, text: str) -> None:
         back = rewritten(of(events), tmp_path / "a.root", compression=text)
         assert difference(events, read_all(back.table("dir/Events"))) is None
@@ -93,7 +97,9 @@ class TestRoundTrip:
     def test_compression_reaches_the_file(self, tmp_path: Path) -> None:
         zeros = Table("t", (Column("x", "float64"),), 10_000, {"x": np.zeros(10_000)})
         for text in ("none", "LZMA:9"):
-            write_dataset(of(zeros), tmp_path / f"{text}.root", WriteOptions(compression=text))
+            write_dataset(
+                of(zeros), tmp_path / f"{text}.root", WriteOptions(compression=text)
+            )
         assert (
             (tmp_path / "none.root").stat().st_size
             > 80_000
@@ -125,7 +131,9 @@ class TestRoundTrip:
         for start, stop in [(0, 0), (0, 3), (1, 2), (2, 99), (3, 1)]:
             part = source.read(["Jet_uint16", "s_bool"], start, stop)
             assert [c.name for c in part.columns] == ["nJet", "s_bool", "Jet_uint16"]
-            assert difference(part, events.read(["Jet_uint16", "s_bool"], start, stop)) is None
+            assert (
+                difference(part, events.read(["Jet_uint16", "s_bool"], start, stop)) is None
+            )
 
     def test_contents_are_native_and_contiguous(self, events: Table, tmp_path: Path) -> None:
         table = read_all(rewritten(of(events), tmp_path / "a.root").table("dir/Events"))
@@ -142,13 +150,18 @@ class TestRoundTrip:
             "pt": np.arange(3, dtype="float32"),
             "num": np.array([1, 2]),
         }
-        back = read_all(rewritten(of(Table("t", columns, 2, data)), tmp_path / "a.root").table("t"))
+        back = read_all(
+            rewritten(of(Table("t", columns, 2, data)), tmp_path / "a.root").table("t")
+        )
         assert [c.name for c in back.columns] == ["a", "num", "pt"]
         assert all(np.array_equal(back[name], data[name]) for name in data)
 
     def test_counter_that_counts_nothing_is_an_ordinary_branch(self, tmp_path: Path) -> None:
         table = Table(
-            "t", (Column("nJet", "uint8", "counter"),), 2, {"nJet": np.array([3, 200], "uint8")}
+            "t",
+            (Column("nJet", "uint8", "counter"),),
+            2,
+            {"nJet": np.array([3, 200], "uint8")},
         )
         back = read_all(rewritten(of(table), tmp_path / "a.root").table("t"))
         assert difference(table, back) is None
@@ -157,7 +170,10 @@ class TestRoundTrip:
     def test_narrow_unsigned_counter_is_widened_and_said_so(self, tmp_path: Path) -> None:
         columns = (Column("n", "uint8", "counter"), Column("x", "int8", counter="n"))
         table = Table(
-            "t", columns, 2, {"n": np.array([200, 1], "uint8"), "x": np.arange(201).astype("int8")}
+            "t",
+            columns,
+            2,
+            {"n": np.array([200, 1], "uint8"), "x": np.arange(201).astype("int8")},
         )
         back = read_all(rewritten(of(table), tmp_path / "a.root").table("t"))
         assert back["n"].dtype == "int32"
@@ -176,7 +192,14 @@ class TestRoundTrip:
         )
         table = table_from_awkward("t", array)
         back = read_all(rewritten(of(table), tmp_path / "a.root").table("t"))
-        assert [c.name for c in back.columns] == ["nJet_", "Jet_pt", "Jet_eta", "nw", "w", "nJet"]
+        assert [c.name for c in back.columns] == [
+            "nJet_",
+            "Jet_pt",
+            "Jet_eta",
+            "nw",
+            "w",
+            "nJet",
+        ]
         assert back["nJet_"].tolist() == [2, 0]
         assert back["nJet"].tolist() == [7, 8]
         assert type_changes(table.columns) == [
@@ -188,7 +211,8 @@ class TestRoundTrip:
         words = ak.Array(["", "muon", "é" * 300])
         blocks = ak.to_regular(ak.Array(np.arange(12, dtype="float32").reshape(4, 3)))
         array = ak.zip(
-            {"word": words, "cov": ak.unflatten(blocks, [1, 0, 3]), "x": [1, 2, 3]}, depth_limit=1
+            {"word": words, "cov": ak.unflatten(blocks, [1, 0, 3]), "x": [1, 2, 3]},
+            depth_limit=1,
         )
         table = table_from_awkward("t", array)
         path = tmp_path / "a.root"
@@ -242,7 +266,11 @@ class TestReading:
                 "v": [[1, 2], [], [3]],
                 "w": [[4, 5], [], [6]],
                 "other": [[], [1.0], []],
-                "Jet": [[{"pt": 1.0, "n": 2}], [], [{"pt": 3.0, "n": 4}, {"pt": 5.0, "n": 6}]],
+                "Jet": [
+                    [{"pt": 1.0, "n": 2}],
+                    [],
+                    [{"pt": 3.0, "n": 4}, {"pt": 5.0, "n": 6}],
+                ],
                 "met": [{"px": 1.0, "py": 2.0}] * 3,
                 "deep": [[[1], []], [], [[2]]],
             }
@@ -334,7 +362,9 @@ class TestReading:
         monkeypatch.setattr("flowtuple.io.root_objects._LARGEST", 3)
         dataset = opened(path)
         assert dataset.carried == dataset.tables == {}
-        assert dataset.refused == {"note": "TObjString: it is larger than the 1 GB that ROOT reads"}
+        assert dataset.refused == {
+            "note": "TObjString: it is larger than the 1 GB that ROOT reads"
+        }
 
     def test_branch_without_interpretation_is_refused(
         self, tmp_path: Path, events: Table, monkeypatch: pytest.MonkeyPatch
@@ -352,7 +382,9 @@ class TestReading:
 
         monkeypatch.setattr("uproot.interpretation.identify.interpretation_of", pretend)
         dataset = opened(path)
-        assert dataset.refused == {"dir/Events/s_int8": "uproot has no interpretation for its type"}
+        assert dataset.refused == {
+            "dir/Events/s_int8": "uproot has no interpretation for its type"
+        }
         assert len(read_all(dataset.table("dir/Events")).columns) == len(events.columns) - 1
 
 
@@ -388,7 +420,9 @@ class TestErrors:
         write_dataset(of(events), path, WriteOptions())
         content = path.read_bytes()
         path.write_bytes(content[: max(5, int(len(content) * fraction))])
-        with pytest.raises(InvalidArgument, match=r"a\.root: .*is.* cut short.*; fetch it again$"):
+        with pytest.raises(
+            InvalidArgument, match=r"a\.root: .*is.* cut short.*; fetch it again$"
+        ):
             opened(path)
 
     def test_unknown_protocol(self) -> None:
@@ -461,7 +495,9 @@ def test_samples_come_back(name: str, tmp_path: Path) -> None:
 
 
 def assert_same_by_uproot(left: uproot.TTree, right: uproot.TTree) -> None:
-    """The two trees have the same branches, types, titles, counters and values, all as uproot sees them."""
+    """The two trees have the same branches, types, titles, counters and values, all as uproot sees
+    them.
+    """
     assert left.keys() == right.keys()
     for a, b in zip(left.branches, right.branches, strict=True):
         assert (a.typename, str(a.interpretation)) == (b.typename, str(b.interpretation))

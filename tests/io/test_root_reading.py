@@ -1,4 +1,6 @@
-"""ROOT files as others write them: every branch is read, or named with the reason, and nothing takes the others with it."""
+"""ROOT files as others write them: every branch is read, or named with the reason, and nothing
+takes the others with it.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def opened(path: Path) -> Dataset:
 
 def tree(path: Path, columns: dict[str, Any], **options: Any) -> Path:
     with uproot.recreate(path, compression=None) as file:
-        types = {name: "string" if isinstance(v, list) else v.dtype for name, v in columns.items()}
+        types = {
+            name: "string" if isinstance(v, list) else v.dtype for name, v in columns.items()
+        }
         file.mktree("t", types, **options).extend(columns)
     return path
 
@@ -85,7 +89,9 @@ def fail_for(
     """Let uproot raise an error when it decodes a branch, or one basket of it."""
     decode = kind.basket_array
 
-    def pretend(self: Any, data: Any, offsets: Any, read: Any, branch: Any, *rest: Any) -> Any:
+    def pretend(
+        self: Any, data: Any, offsets: Any, read: Any, branch: Any, *rest: Any
+    ) -> Any:
         if branch.name == name and basket in (None, read.basket_num):
             raise error
         return decode(self, data, offsets, read, branch, *rest)
@@ -125,8 +131,12 @@ class TestRepeatedNames:
         assert sum(c.violations for c in found) == 0
 
     def test_a_name_that_is_taken_is_passed_over(self, tmp_path: Path) -> None:
-        made = tree(tmp_path / "a.root", {"u": numbers(0), "w": numbers(1), "u_2": numbers(2)})
-        content = made.read_bytes().replace(b"\x01w", b"\x01u").replace(b"\x03w/F", b"\x03u/F")
+        made = tree(
+            tmp_path / "a.root", {"u": numbers(0), "w": numbers(1), "u_2": numbers(2)}
+        )
+        content = (
+            made.read_bytes().replace(b"\x01w", b"\x01u").replace(b"\x03w/F", b"\x03u/F")
+        )
         made.write_bytes(content)
         table = read_all(opened(made).table("t"))
         assert {c.name: float(table[c.name][0]) for c in table.columns} == {
@@ -150,13 +160,17 @@ class TestRepeatedNames:
             members = {"fName": name, "fLen": length, "fIsUnsigned": unsigned}
             return SimpleNamespace(classname=kind, member=members.__getitem__)
 
-        found = _leaf_list([leaf("TLeafF", "a"), leaf("TLeafI", "a", 2, True), leaf("TLeafD", "b")])
+        found = _leaf_list(
+            [leaf("TLeafF", "a"), leaf("TLeafI", "a", 2, True), leaf("TLeafD", "b")]
+        )
         assert found == np.dtype([("a", ">f4"), ("a_2", ">u4", (2,)), ("b", ">f8")])
 
 
 def with_words(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree of numbers and of strings, which uproot decodes."""
-    monkeypatch.setattr("flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False)
+    monkeypatch.setattr(
+        "flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False
+    )
     return tree(path, {"x": numbers(0), "word": ["a"] * N})
 
 
@@ -257,10 +271,14 @@ class TestUndecodable:
                 return interpretation
 
         child = SimpleNamespace(name="pt", branches=[])
-        above = Above(name="jets", branches=[child], num_baskets=1, member=lambda *_, **__: None)
+        above = Above(
+            name="jets", branches=[child], num_baskets=1, member=lambda *_, **__: None
+        )
         assert [path for path, _ in _walk(SimpleNamespace(branches=[above]), "")] == paths
 
-    def test_drop_leaves_it_out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_drop_leaves_it_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = with_words(tmp_path / "a.root", monkeypatch)
         fail_for(monkeypatch, uproot.AsStrings, "word", ValueError("no"))
         with pytest.raises(Unsupported, match=r"t/word: uproot cannot decode its type"):
@@ -269,7 +287,9 @@ class TestUndecodable:
         back = decompress(tmp_path / "a.ftup")
         assert back.fields == ["x"]
 
-    def test_the_last_event_is_tried(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_last_event_is_tried(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with uproot.recreate(tmp_path / "a.root") as file:
             made = file.mktree("t", {"x": "float32", "word": "string"})
             for k in range(3):
@@ -283,7 +303,9 @@ class TestUndecodable:
     def test_a_later_failure_names_its_column(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = tree(tmp_path / "a.root", {"x": numbers(0), "bad": numbers(1), "y": numbers(2)})
+        path = tree(
+            tmp_path / "a.root", {"x": numbers(0), "bad": numbers(1), "y": numbers(2)}
+        )
         fail_for(monkeypatch, uproot.AsDtype, "bad", IndexError("no"))
         dataset = opened(path)
         with pytest.raises(
@@ -317,7 +339,9 @@ class TestUndecodable:
         path = tmp_path / "a.root"
         noise = np.random.default_rng(1).normal(size=5000)
         with uproot.recreate(path, compression=uproot.ZLIB(6)) as file:
-            file.mktree("t", {"x": "float64", "y": "float64"}).extend({"x": noise, "y": -noise})
+            file.mktree("t", {"x": "float64", "y": "float64"}).extend(
+                {"x": noise, "y": -noise}
+            )
         with uproot.open(path) as file:
             start = int(file["t"]["y"].member("fBasketSeek")[0])
         content = bytearray(path.read_bytes())
@@ -351,7 +375,9 @@ class TestUndecodable:
         )
 
 
-def pretend_interpretation(monkeypatch: pytest.MonkeyPatch, name: str, interpretation: Any) -> None:
+def pretend_interpretation(
+    monkeypatch: pytest.MonkeyPatch, name: str, interpretation: Any
+) -> None:
     """Let uproot read a branch as something that it cannot write."""
     known = uproot.interpretation.identify.interpretation_of
 
@@ -415,7 +441,9 @@ class TestStructures:
         assert sum(c.violations for c in verify(path, tmp_path / "a.ftup")) == 0
 
 
-def stub_branch(baskets: list[Any], counts: list[int] | None = None, content: Any = None) -> Any:
+def stub_branch(
+    baskets: list[Any], counts: list[int] | None = None, content: Any = None
+) -> Any:
     """A branch as far as decoding its baskets needs one."""
     offsets = [0, *np.cumsum([basket.num_entries for basket in baskets]).tolist()]
 
@@ -451,7 +479,9 @@ class TestBaskets:
             c_strings(stub_branch([stub_basket(1, b"\xff\x00", [0, 2])]), 0, 1)
 
     @pytest.mark.parametrize("inner", [(), (2,)])
-    def test_lists_without_offsets_are_cut_by_their_counter(self, inner: tuple[int, ...]) -> None:
+    def test_lists_without_offsets_are_cut_by_their_counter(
+        self, inner: tuple[int, ...]
+    ) -> None:
         counts = [2, 0, 1, 3, 1]
         values = np.arange(7 * int(np.prod(inner)), dtype=">f4").reshape(-1, *inner)
         content = uproot.AsDtype(np.dtype((">f4", inner)))
@@ -459,7 +489,9 @@ class TestBaskets:
         branch = stub_branch(baskets, counts, content)
         expected = ak.unflatten(values.astype("f4"), counts)
         for start, stop in [(0, 5), (1, 4), (3, 3), (2, 5)]:
-            assert counted_lists(branch, start, stop).to_list() == expected[start:stop].to_list()
+            assert (
+                counted_lists(branch, start, stop).to_list() == expected[start:stop].to_list()
+            )
 
     def test_a_counter_that_disagrees_is_refused(self) -> None:
         branch = stub_branch([stub_basket(2, bytes(12))], [1, 1], uproot.AsDtype(">f4"))
@@ -512,7 +544,8 @@ class TestNTuples:
         names = [c.name for c in source.columns]
         for start, stop in [(0, 1), (199, 201), (150, 400), (350, 500), (10, 10), (499, 500)]:
             assert (
-                difference(source.read(names, start, stop), full.read(names, start, stop)) is None
+                difference(source.read(names, start, stop), full.read(names, start, stop))
+                is None
             )
 
     def test_variants_and_empty_structs_are_named(self, tmp_path: Path) -> None:
@@ -530,7 +563,10 @@ class TestNTuples:
         assert dataset.refused["nt/u"] == dataset.refused["nt/v"]
         assert dataset.refused["nt/e"] == "it holds a struct without members"
         compress(
-            tmp_path / "a.root", tmp_path / "a.ftup", effort="fast", selection=Selection(drop=True)
+            tmp_path / "a.root",
+            tmp_path / "a.ftup",
+            effort="fast",
+            selection=Selection(drop=True),
         )
         assert decompress(tmp_path / "a.ftup")["x"].to_list() == [1, 2]
 
@@ -545,7 +581,9 @@ class TestNTuples:
                 raise NotImplementedError("unsplit")
             return form(self, number, *rest, **options)
 
-        monkeypatch.setattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.field_form", pretend)
+        monkeypatch.setattr(
+            "uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.field_form", pretend
+        )
         refused = opened(path).refused
         assert refused == {
             "nt/y": "uproot does not read fields that ROOT stores unsplit, of type std::int64_t"
@@ -562,14 +600,18 @@ class TestNTuples:
 
         for name in ("keys", "arrays", "items"):
             monkeypatch.setattr(uproot.behaviors.RNTuple.HasFields, name, refuse)
-        monkeypatch.setattr(uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple, "read_page", refuse)
+        monkeypatch.setattr(
+            uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple, "read_page", refuse
+        )
         assert len(opened(path).table("nt").columns) == 300
 
     def test_each_page_is_decoded_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         n = 100_000
-        path = ntuple(tmp_path / "a.root", ak.Array({"x": np.ones(n, "i2"), "y": np.arange(n)}))
+        path = ntuple(
+            tmp_path / "a.root", ak.Array({"x": np.ones(n, "i2"), "y": np.arange(n)})
+        )
         source = opened(path).table("nt")
         calls: list[Any] = []
         decoded = Pages._decoded
@@ -599,7 +641,11 @@ class TestNTuples:
                 assert pages.elements(cluster, 0, 0, 3).tolist() == [
                     1000 * cluster + k for k in range(3)
                 ]
-                assert sum(page.nbytes for page in pages._cache.values()) == pages._bytes <= 20_000
+                assert (
+                    sum(page.nbytes for page in pages._cache.values())
+                    == pages._bytes
+                    <= 20_000
+                )
 
     def test_columns_added_late_are_zero_before(self, tmp_path: Path) -> None:
         path = ntuple(tmp_path / "a.root", ak.Array({"x": np.arange(10)}))
@@ -641,7 +687,9 @@ class TestNTuples:
             return read(self, values, cluster, column, *rest)
 
         source = opened(path).table("nt")
-        monkeypatch.setattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page", pretend)
+        monkeypatch.setattr(
+            "uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page", pretend
+        )
         with pytest.raises(
             Corrupt,
             match=r"tree 'nt', events 0 to 10: the data cannot be read: column 'y' is damaged",
@@ -649,7 +697,8 @@ class TestNTuples:
             read_all(source)
 
     @pytest.mark.parametrize(
-        ("error", "kind"), [(NotImplementedError("no"), Unsupported), (ValueError("no"), Corrupt)]
+        ("error", "kind"),
+        [(NotImplementedError("no"), Unsupported), (ValueError("no"), Corrupt)],
     )
     def test_damage_is_told_from_what_uproot_cannot_do(
         self,
@@ -658,7 +707,9 @@ class TestNTuples:
         error: Exception,
         kind: type[Exception],
     ) -> None:
-        source = opened(ntuple(tmp_path / "a.root", ak.Array({"x": np.arange(10)}))).table("nt")
+        source = opened(ntuple(tmp_path / "a.root", ak.Array({"x": np.arange(10)}))).table(
+            "nt"
+        )
 
         def fail(*_: Any, **__: Any) -> Any:
             raise error
@@ -673,7 +724,9 @@ class TestCycles:
     def path(self, tmp_path: Path) -> Path:
         with uproot.recreate(tmp_path / "a.root") as file:
             for k in range(3):
-                file.mktree("dir/t", {"x": "int32"}).extend({"x": np.arange(k + 1, dtype="int32")})
+                file.mktree("dir/t", {"x": "int32"}).extend(
+                    {"x": np.arange(k + 1, dtype="int32")}
+                )
                 file["note"] = f"of step {k}"
             file.mktree("u", {"x": "int32"}).extend({"x": np.arange(2, dtype="int32")})
         return tmp_path / "a.root"
@@ -700,13 +753,24 @@ class TestCycles:
 
     def test_those_of_a_chosen_tree(self, path: Path) -> None:
         dataset = opened(path)
-        assert [part.name for part in dataset.only("dir/t").left_out] == ["dir/t;2", "dir/t;1"]
-        assert [part.name for part in dataset.only("dir/t").renamed("s").left_out] == ["s;2", "s;1"]
+        assert [part.name for part in dataset.only("dir/t").left_out] == [
+            "dir/t;2",
+            "dir/t;1",
+        ]
+        assert [part.name for part in dataset.only("dir/t").renamed("s").left_out] == [
+            "s;2",
+            "s;1",
+        ]
         assert dataset.only("u").left_out == ()
 
     def test_a_file_says_what_it_lacks(self, path: Path, tmp_path: Path) -> None:
         result = compress(path, tmp_path / "a.ftup", effort="fast")
-        assert {part.name for part in result.left_out} == {"dir/t;2", "dir/t;1", "note;2", "note;1"}
+        assert {part.name for part in result.left_out} == {
+            "dir/t;2",
+            "dir/t;1",
+            "note;2",
+            "note;1",
+        }
         assert verify(path, tmp_path / "a.ftup").absent == ()
 
     def test_those_of_what_is_refused_are_not(
@@ -741,7 +805,9 @@ class TestObjects:
         assert set(dataset.carried) == {"note"}
         assert b"written on a Monday" in dataset.carried["note"]
 
-    def test_large_objects_are_not_read(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_large_objects_are_not_read(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("flowtuple.io.root_objects._LARGEST", 10)
         assert "TObjString: it is larger than" in opened(path).refused["note"]
 
@@ -758,7 +824,10 @@ class TestStorage:
             )
             file.mktree("without", {"x": "int32"}).extend({"x": np.arange(3, dtype="int32")})
             file.mkrntuple("nt", ak.Array({"x": [1]}))
-        assert opened(path).storage == {"with": {"title": "of jets"}, "nt": {"kind": "rntuple"}}
+        assert opened(path).storage == {
+            "with": {"title": "of jets"},
+            "nt": {"kind": "rntuple"},
+        }
 
     def test_what_else_a_tree_says(self) -> None:
         def thing(kind: str, **members: Any) -> Any:
@@ -836,7 +905,9 @@ class TestStorage:
 
 
 class TestManyColumns:
-    """Four times the columns take four times the steps; a search for each name would take sixteen times as many."""
+    """Four times the columns take four times the steps; a search for each name would take sixteen
+    times as many.
+    """
 
     @staticmethod
     def table(count: int) -> Table:
@@ -855,12 +926,20 @@ class TestManyColumns:
             lambda t: [t[c.name] for c in t.columns],
             lambda t: read_like(t, t.columns, 0, 1),
             lambda t: check_same_columns(t.columns, t.columns, "here"),
-            lambda t: select_columns({"t": t.columns}, [c.name for c in t.columns if not c.hidden]),
+            lambda t: select_columns(
+                {"t": t.columns}, [c.name for c in t.columns if not c.hidden]
+            ),
             lambda t: requested_bounds(
                 {"t": t.columns}, {f"t/{c.name}": "abs:1" for c in t.columns if not c.hidden}
             ),
         ],
-        ids=["column", "read_like", "check_same_columns", "select_columns", "requested_bounds"],
+        ids=[
+            "column",
+            "read_like",
+            "check_same_columns",
+            "select_columns",
+            "requested_bounds",
+        ],
     )
     def test_names_are_looked_up(self, use: Callable[[Table], Any]) -> None:
         few, many = self.table(100), self.table(400)
@@ -887,7 +966,9 @@ class TestSharedCases:
             ("test_stl_containers_rntuple_v1-0-0-0", 18, 2),
         ],
     )
-    def test_every_branch_is_read_or_named(self, name: str, columns: int, refused: int) -> None:
+    def test_every_branch_is_read_or_named(
+        self, name: str, columns: int, refused: int
+    ) -> None:
         dataset = opened(CASES / f"{name}.root")
         assert sum(len(read_all(t).columns) for t in dataset.tables.values()) == columns
         assert len(dataset.refused) == refused

@@ -1,4 +1,6 @@
-"""ROOT files written: any object bit for bit, any name, RNTuples, and what is said of all that is not as it was."""
+"""ROOT files written: any object bit for bit, any name, RNTuples, and what is said of all that is
+not as it was.
+"""
 
 from __future__ import annotations
 
@@ -142,9 +144,14 @@ class TestObjects:
             with uproot.recreate(tmp_path / f"{name}.root", compression=compression) as file:
                 file["other" + name] = "noise"
                 put(file, "x", "TProfile", "", b"\xff\xff\xff\xffTAxis\x00" * 99)
-        assert opened(tmp_path / "a.root").carried["x"] == opened(tmp_path / "b.root").carried["x"]
+        assert (
+            opened(tmp_path / "a.root").carried["x"]
+            == opened(tmp_path / "b.root").carried["x"]
+        )
 
-    def test_an_object_that_uproot_cannot_make_is_read_as_before(self, tmp_path: Path) -> None:
+    def test_an_object_that_uproot_cannot_make_is_read_as_before(
+        self, tmp_path: Path
+    ) -> None:
         version = max(built_in()["TH1D"])
         assert version == 3
         with uproot.recreate(tmp_path / "a.root") as file:
@@ -161,7 +168,9 @@ class TestObjects:
         with pytest.raises(
             Corrupt, match="the carried object 'h' is damaged; restore the file from a copy"
         ):
-            write_dataset(Dataset("m", {}, {"h": b"root"}), tmp_path / "a.root", WriteOptions())
+            write_dataset(
+                Dataset("m", {}, {"h": b"root"}), tmp_path / "a.root", WriteOptions()
+            )
 
 
 class TestTrees:
@@ -255,7 +264,10 @@ class TestTrees:
         aliases = {"y": "2*x", "long" * 80: "x + " * 90 + "1"}
         table = of_one("x", [1, 2, 3])
         result = written(
-            table, tmp_path / "a.root", {"title": "the tree's title", "aliases": aliases}, step=2
+            table,
+            tmp_path / "a.root",
+            {"title": "the tree's title", "aliases": aliases},
+            step=2,
         )
         assert result.changes == ()
         with uproot.open(tmp_path / "a.root", minimal_ttree_metadata=False) as file:
@@ -308,7 +320,9 @@ class TestNTuples:
         self, tmp_path: Path, kind: str, step: int
     ) -> None:
         values = DEEP[kind]
-        table = table_from_awkward("t", ak.zip({"x": [1, 2, 3, 4], "deep": values}, depth_limit=1))
+        table = table_from_awkward(
+            "t", ak.zip({"x": [1, 2, 3, 4], "deep": values}, depth_limit=1)
+        )
         result = written(table, tmp_path / "a.root", step=step)
         assert result.left_out == ()
         assert result.changes[0].startswith(
@@ -326,7 +340,9 @@ class TestNTuples:
     ) -> None:
         for name, values in (("a", [[]]), ("b", [[[1.5]]])):
             table = table_from_awkward("t", ak.Array({"deep": values}))
-            npz.write_dataset(Dataset("m", {"t": table}), tmp_path / f"{name}.npz", WriteOptions())
+            npz.write_dataset(
+                Dataset("m", {"t": table}), tmp_path / f"{name}.npz", WriteOptions()
+            )
         chained = source.open_dataset([tmp_path / "a.npz", tmp_path / "b.npz"])
         written(chained.table("t"), tmp_path / "c.root", step=1)
         back = read_all(opened(tmp_path / "c.root").table("t"))
@@ -336,11 +352,15 @@ class TestNTuples:
         "dtype", ["bool", "int8", "uint16", "int32", "uint64", "float32", "float64"]
     )
     @pytest.mark.parametrize("compression", ["none", "LZMA:9", "LZ4:1"])
-    def test_numbers_in_every_place(self, tmp_path: Path, dtype: str, compression: str) -> None:
+    def test_numbers_in_every_place(
+        self, tmp_path: Path, dtype: str, compression: str
+    ) -> None:
         if dtype == "bool":
             values = np.array([True, False, True, True])
         elif dtype.startswith("f"):
-            values = np.array([-0.0, np.nan, np.inf, np.finfo(dtype).smallest_subnormal], dtype)
+            values = np.array(
+                [-0.0, np.nan, np.inf, np.finfo(dtype).smallest_subnormal], dtype
+            )
         else:
             values = np.array([np.iinfo(dtype).min, np.iinfo(dtype).max, 0, 1], dtype)
         columns = (
@@ -358,7 +378,11 @@ class TestNTuples:
         table = Table("dir/t", columns, 4, data)
         assert (
             written(
-                table, tmp_path / "a.root", {"kind": "rntuple"}, compression=compression, step=3
+                table,
+                tmp_path / "a.root",
+                {"kind": "rntuple"},
+                compression=compression,
+                step=3,
             ).changes
             == ()
         )
@@ -375,15 +399,19 @@ class TestNTuples:
             ({}, "rntuple", "ROOT::RNTuple"),
         ]:
             assert (
-                written(table, tmp_path / "a.root", storage, container=container) == WriteResult()
+                written(table, tmp_path / "a.root", storage, container=container)
+                == WriteResult()
             )
             with uproot.open(tmp_path / "a.root") as file:
                 assert file.classnames() == {"t;1": expected}
 
     def test_a_tree_that_was_asked_for_is_refused_by_name(self, tmp_path: Path) -> None:
-        table = table_from_awkward("t", ak.zip({"x": [1, 2], "deep": [[[1]], []]}, depth_limit=1))
+        table = table_from_awkward(
+            "t", ak.zip({"x": [1, 2], "deep": [[[1]], []]}, depth_limit=1)
+        )
         with pytest.raises(
-            Refused, match=r"cannot write t/deep as a branch: .* holds var \* var \* int64; `drop=`"
+            Refused,
+            match=r"cannot write t/deep as a branch: .* holds var \* var \* int64; `drop=`",
         ):
             written(table, tmp_path / "a.root", container="ttree")
         result = written(table, tmp_path / "a.root", container="ttree", drop=True)
@@ -394,7 +422,9 @@ class TestNTuples:
 
     def test_titles(self, tmp_path: Path) -> None:
         table = table_from_awkward(
-            "t", ak.Array({"x": [1, 2], "v": [[[1]], []]}), titles={"x": "the x", "v": "v in GeV"}
+            "t",
+            ak.Array({"x": [1, 2], "v": [[[1]], []]}),
+            titles={"x": "the x", "v": "v in GeV"},
         )
         written(table, tmp_path / "a.root", {"title": "the whole"})
         back = opened(tmp_path / "a.root").table("t")
@@ -403,7 +433,17 @@ class TestNTuples:
             assert file["t"].header.ntuple_description == "the whole"
 
     def test_dotted_names_are_members_and_others_are_renamed(self, tmp_path: Path) -> None:
-        names = ["Jets.pt", "Jets.Aux.m", "plain", "plain.x", "a b", "a_b", "w[2]", ".dot", "Jets"]
+        names = [
+            "Jets.pt",
+            "Jets.Aux.m",
+            "plain",
+            "plain.x",
+            "a b",
+            "a_b",
+            "w[2]",
+            ".dot",
+            "Jets",
+        ]
         columns = tuple(Column(name, "int32") for name in names)
         table = Table(
             "t", columns, 2, {name: np.array([k, 9], "int32") for k, name in enumerate(names)}
@@ -423,13 +463,16 @@ class TestNTuples:
         renamed = [
             (name, field) for name, field in zip(names, fields, strict=True) if name != field
         ]
-        assert result.changes == tuple(f"t: {name} -> field {field}" for name, field in renamed)
+        assert result.changes == tuple(
+            f"t: {name} -> field {field}" for name, field in renamed
+        )
         assert result.renamed == {f"t/{name}": (field,) for name, field in renamed}
         with uproot.open(tmp_path / "a.root") as file:
             assert set(fields) <= set(file["t"].keys())
             events = file["t"].arrays()
         values = [
-            reduce(lambda part, key: part[key], field.split("."), events)[0] for field in fields
+            reduce(lambda part, key: part[key], field.split("."), events)[0]
+            for field in fields
         ]
         assert values == list(range(9))
         without = Table("t", columns[:8], 2, table.data)
@@ -464,7 +507,9 @@ class TestNTuples:
             assert file["t"].arrays()["v"].tolist() == [[], []]
 
     def test_marks_of_awkward_are_left_off_and_said(self, tmp_path: Path) -> None:
-        bits = ak.with_parameter(ak.Array([[True, False], [False, False]]), "__array__", "bitset")
+        bits = ak.with_parameter(
+            ak.Array([[True, False], [False, False]]), "__array__", "bitset"
+        )
         table = Table("t", (Column("bits", "opaque"),), 2, {"bits": bits})
         result = written(table, tmp_path / "a.root")
         assert result.changes[1:] == ("t: bits: bitset -> var * bool",)
@@ -475,8 +520,12 @@ class TestNTuples:
         pairs = ak.to_regular(
             ak.Array([[[{"p": 1.5}, {"p": 2.5}]], [], [[{"p": 3.5}, {"p": 4.5}]]]), axis=2
         )
-        result = written(Table("t", (Column("c", "opaque"),), 3, {"c": pairs}), tmp_path / "a.root")
-        assert result.changes[1:] == ("t: c: var * 2 * {p: float64} -> var * var * {p: float64}",)
+        result = written(
+            Table("t", (Column("c", "opaque"),), 3, {"c": pairs}), tmp_path / "a.root"
+        )
+        assert result.changes[1:] == (
+            "t: c: var * 2 * {p: float64} -> var * var * {p: float64}",
+        )
         with uproot.open(tmp_path / "a.root") as file:
             assert file["t"].arrays()["c"].tolist() == pairs.tolist()
 
@@ -497,7 +546,8 @@ class TestNTuples:
         assert list(back.tables) == ["d/a", "d/b", "c"]
         assert back.carried == dataset.carried
         assert all(
-            difference(table, read_all(back.table(name))) is None for name, table in tables.items()
+            difference(table, read_all(back.table(name))) is None
+            for name, table in tables.items()
         )
 
 
@@ -509,8 +559,16 @@ class TestSaid:
             Column("half", "float16"),
             Column("none", "int8", shape=(0,)),
         )
-        columns += (Column("either", "opaque"), Column("gone", "opaque"), Column("deep", "opaque"))
-        data = {"x": np.arange(3), "half": np.zeros(3, "float16"), "none": np.zeros((3, 0), "int8")}
+        columns += (
+            Column("either", "opaque"),
+            Column("gone", "opaque"),
+            Column("deep", "opaque"),
+        )
+        data = {
+            "x": np.arange(3),
+            "half": np.zeros(3, "float16"),
+            "none": np.zeros((3, 0), "int8"),
+        }
         data |= {"either": unions, "gone": records, "deep": ak.Array([[[1]], [], []])}
         table = Table("t", columns, 3, data)
         kind, sentence = root_outlook(Dataset("m", {"t": table}))[1]
@@ -522,7 +580,9 @@ class TestSaid:
         assert sentence.endswith("; decompress to .npz, which holds everything")
         result = written(table, tmp_path / "a.root", drop=True)
         assert [part.name for part in result.left_out] == ["t/none", "t/either", "t/gone"]
-        assert all(part.name in sentence and part.reason in sentence for part in result.left_out)
+        assert all(
+            part.name in sentence and part.reason in sentence for part in result.left_out
+        )
         with pytest.raises(
             Refused,
             match=r"cannot write 3 parts to a ROOT file: .*`drop=` leaves .*x\.npz holds everything",
@@ -531,9 +591,14 @@ class TestSaid:
         assert not (tmp_path / "b.root").exists()
 
     def test_nothing_is_said_where_all_fits(self) -> None:
-        array = ak.zip({"x": [1, 2], "deep": [[["a"]], []], "maybe": [None, 1]}, depth_limit=1)
+        array = ak.zip(
+            {"x": [1, 2], "deep": [[["a"]], []], "maybe": [None, 1]}, depth_limit=1
+        )
         table = table_from_awkward("t", array)
-        assert root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[1] == ()
+        assert (
+            root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[1]
+            == ()
+        )
         (kind,) = root_outlook(Dataset("m", {"t": table}))[1]
         assert kind.startswith(
             "tree 't' will come back as an RNTuple: no branch of a TTree holds deep"
@@ -542,7 +607,10 @@ class TestSaid:
     def test_an_option_without_missing_values_is_no_obstacle(self) -> None:
         idle = ak.mask(ak.Array([{"p": 1}, {"p": 2}]), [True, True])
         table = Table("t", (Column("r", "opaque"),), 2, {"r": idle})
-        assert root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[1] == ()
+        assert (
+            root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[1]
+            == ()
+        )
 
     def test_changes_by_what_the_input_had(self) -> None:
         columns = (
@@ -597,7 +665,9 @@ class TestSaid:
 
 
 class TestTypesOfFields:
-    """uproot writes some types of C++ under other names; `ROOT` then reads a negative char as a number above 127."""
+    """uproot writes some types of C++ under other names; `ROOT` then reads a negative char as a
+    number above 127.
+    """
 
     TYPES: ClassVar = {
         "c": "char",
@@ -616,7 +686,9 @@ class TestTypesOfFields:
     def path(self, tmp_path: Path) -> Path:
         numbers = ak.Array([[1, 2], [], [3]])
         floats = ak.values_astype(numbers, np.float32)
-        pairs = ak.zip((ak.values_astype(numbers, np.int32), ak.values_astype(numbers, np.float64)))
+        pairs = ak.zip(
+            (ak.values_astype(numbers, np.int32), ak.values_astype(numbers, np.float64))
+        )
         values = {
             "c": np.array([1, 200, 255], np.uint8),
             "b": np.array([7, 8, 9], np.uint8),
@@ -699,7 +771,8 @@ class TestPrivateParts:
     ) -> None:
         monkeypatch.delattr("uproot.writing.writable.WritableFile._move_tree")
         with pytest.raises(
-            Unsupported, match=r"uproot .* has no _file\._move_tree in .*; .*pip install uproot=="
+            Unsupported,
+            match=r"uproot .* has no _file\._move_tree in .*; .*pip install uproot==",
         ):
             written(of_one("x", [1, 2]), tmp_path / "a.root")
 
@@ -717,7 +790,9 @@ class TestPrivateParts:
     ) -> None:
         written(of_one("x", [1, 2]), tmp_path / "a.root", container="rntuple")
         monkeypatch.delattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page")
-        with pytest.raises(Unsupported, match=r"has no read_page in .*; .*pip install uproot=="):
+        with pytest.raises(
+            Unsupported, match=r"has no read_page in .*; .*pip install uproot=="
+        ):
             opened(tmp_path / "a.root")
 
     def test_the_known_version_is_the_required_one(self) -> None:
@@ -865,7 +940,9 @@ class TestTreesThatBecomeNTuples:
 
 
 class TestRecords:
-    """Records of an RNTuple come back as records; a TTree has their members as branches, and says so."""
+    """Records of an RNTuple come back as records; a TTree has their members as branches, and says
+    so.
+    """
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
@@ -917,10 +994,15 @@ class TestRecords:
         from flowtuple.io.source import WriteOptions
 
         ft.compress(
-            path, tmp_path / "x.ftup", selection=ft.Selection(exclude=("hits_q",)), effort="fast"
+            path,
+            tmp_path / "x.ftup",
+            selection=ft.Selection(exclude=("hits_q",)),
+            effort="fast",
         )
         result = ft.decompress(
-            tmp_path / "x.ftup", tmp_path / "out.root", options=WriteOptions(container="ttree")
+            tmp_path / "x.ftup",
+            tmp_path / "out.root",
+            options=WriteOptions(container="ttree"),
         )
         assert isinstance(result, ft.Decompressed)
         assert "t: p: a record -> branches p_z, p_a" in result.changes

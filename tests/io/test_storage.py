@@ -1,4 +1,6 @@
-"""Bytes by ranges: from disk and from behind URLs, close ranges in one read, and a short file is called by its name."""
+"""Bytes by ranges: from disk and from behind URLs, close ranges in one read, and a short file is
+called by its name.
+"""
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
@@ -118,13 +120,19 @@ def test_threads_share_it(place):
 
 def test_missing_file_names_the_nearest(tmp_path):
     (tmp_path / "events.ftup").touch()
-    with pytest.raises(InvalidArgument, match=r"evens\.ftup: no such file; nearest: events\.ftup"):
+    with pytest.raises(
+        InvalidArgument, match=r"evens\.ftup: no such file; nearest: events\.ftup"
+    ):
         Storage(tmp_path / "evens.ftup")
-    with pytest.raises(InvalidArgument, match=r"nowhere/x\.ftup: no such file; there are none"):
+    with pytest.raises(
+        InvalidArgument, match=r"nowhere/x\.ftup: no such file; there are none"
+    ):
         Storage(tmp_path / "nowhere" / "x.ftup")
 
 
-@pytest.mark.parametrize("url", ["memory://storage/absent.ftup", "file:///nowhere/absent.ftup"])
+@pytest.mark.parametrize(
+    "url", ["memory://storage/absent.ftup", "file:///nowhere/absent.ftup"]
+)
 def test_missing_file_behind_a_url(url):
     with pytest.raises(InvalidArgument, match=rf"^{url}: no such file$"):
         Storage(url)
@@ -168,7 +176,8 @@ def test_file_in_memory_reads_as_on_disk(tmp_path):
         assert difference(read_all(remote.table()), read_all(local.table())) is None
     system.pipe_file("/storage/events.ftup", path.read_bytes()[:-1])
     with pytest.raises(
-        Truncated, match=r"^memory://storage/events\.ftup: does not end with the flowtuple end mark"
+        Truncated,
+        match=r"^memory://storage/events\.ftup: does not end with the flowtuple end mark",
     ):
         ft.File("memory://storage/events.ftup")
     system.rm("/storage", recursive=True)

@@ -1,4 +1,6 @@
-"""Elementary functions of basic operations: near to the true values, NaN outside their ranges, the same bits in any layout."""
+"""Elementary functions of basic operations: near to the true values, NaN outside their ranges, the
+same bits in any layout.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "x"), CASES)
 def test_near_to_the_true_value(name: str, x: np.ndarray) -> None:
-    """Absolute beside values up to 1 (a sine near a multiple of pi is small), relative beside large ones."""
+    """Absolute beside values up to 1 (a sine near a multiple of pi is small), relative beside large
+    ones.
+    """
     actual, true = FUNCTIONS[name](x), NUMPY[name](x)
     error = np.abs(actual - true) / np.maximum(1.0, np.abs(true))
     worst = int(error.argmax())
@@ -104,7 +108,13 @@ def test_against_math(x: float) -> None:
 NEVER = [np.nan, -np.nan, np.inf, -np.inf]
 OUTSIDE = {
     "sine": [*NEVER, 2.0**20 + 1, -(2.0**20) - 1, np.nextafter(2.0**20, np.inf), 1e300],
-    "cosine": [*NEVER, 2.0**20 + 1, -(2.0**20) - 1, np.nextafter(-(2.0**20), -np.inf), -1e300],
+    "cosine": [
+        *NEVER,
+        2.0**20 + 1,
+        -(2.0**20) - 1,
+        np.nextafter(-(2.0**20), -np.inf),
+        -1e300,
+    ],
     "exponential": [*NEVER, np.nextafter(64, np.inf), -65.0, 1e300, -1e300],
     "logarithm": [np.nan, -np.inf, 0.0, -0.0, -5e-324, -1.0],
     "arctangent": [np.nan],
@@ -112,7 +122,9 @@ OUTSIDE = {
 }
 
 
-@pytest.mark.parametrize(("name", "x"), [(name, x) for name, xs in OUTSIDE.items() for x in xs])
+@pytest.mark.parametrize(
+    ("name", "x"), [(name, x) for name, xs in OUTSIDE.items() for x in xs]
+)
 def test_nan_outside_of_the_range(name: str, x: float) -> None:
     assert np.isnan(FUNCTIONS[name](np.array([x]))).all()
 
@@ -138,7 +150,9 @@ def test_arctangent_of_no_number(y: float, x: float) -> None:
     ],
 )
 def test_arctangent_on_the_axes(y: float, x: float, expected: float) -> None:
-    assert float(arctangent(np.array([y]), np.array([x]))[0]) == pytest.approx(expected, abs=1e-15)
+    assert float(arctangent(np.array([y]), np.array([x]))[0]) == pytest.approx(
+        expected, abs=1e-15
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,20 @@ from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.grid import ATOM, ESCAPE, ordered_bits
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
-EDGES = [LOWEST, LOWEST + 1, -(2**62), -1, 0, 1, 2**62, ATOM - 1, ATOM, ATOM + 1, ESCAPE, HIGHEST]
+EDGES = [
+    LOWEST,
+    LOWEST + 1,
+    -(2**62),
+    -1,
+    0,
+    1,
+    2**62,
+    ATOM - 1,
+    ATOM,
+    ATOM + 1,
+    ESCAPE,
+    HIGHEST,
+]
 INDEX = st.integers(LOWEST, HIGHEST) | st.integers(-50, 50) | st.sampled_from(EDGES)
 INDICES = arrays(np.int64, st.integers(1, 200), elements=INDEX)
 

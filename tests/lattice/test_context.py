@@ -1,4 +1,6 @@
-"""Rows in the order (index, event), and what a column reads of others, against slow loops over events."""
+"""Rows in the order (index, event), and what a column reads of others, against slow loops over
+events.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_order(counts: np.ndarray) -> None:
 def test_sort_and_unsort(counts: np.ndarray) -> None:
     rows = RowSet(counts)
     stored = np.random.default_rng(len(counts)).integers(0, 99, len(rows))
-    assert rows.sort(stored).tolist() == [stored[position] for _, _, position in slow_rows(counts)]
+    assert rows.sort(stored).tolist() == [
+        stored[position] for _, _, position in slow_rows(counts)
+    ]
     assert np.array_equal(rows.unsort(rows.sort(stored)), stored)
     assert rows.sort(stored)[rows.rank].tolist() == stored.tolist()
     assert rows.in_order == (counts.max(initial=0) <= 1)
@@ -80,10 +84,13 @@ def test_find(counts: np.ndarray) -> None:
     rows = RowSet(counts)
     place = {(event, number): row for row, (number, event, _) in enumerate(slow_rows(counts))}
     requested = [
-        (event, n) for event in range(len(counts)) for n in (-(2**63), -1, 0, 1, 5, 299, 300, 2**62)
+        (event, n)
+        for event in range(len(counts))
+        for n in (-(2**63), -1, 0, 1, 5, 299, 300, 2**62)
     ]
     actual = rows.find(
-        np.array([e for e, _ in requested], np.int64), np.array([n for _, n in requested], np.int64)
+        np.array([e for e, _ in requested], np.int64),
+        np.array([n for _, n in requested], np.int64),
     )
     assert actual.tolist() == [place.get(pair, -1) for pair in requested]
 
@@ -92,7 +99,9 @@ MISSING = object()
 
 
 class Slow:
-    """A context as nested lists: `values[column][event][number]`, and what each relation means in so many words."""
+    """A context as nested lists: `values[column][event][number]`, and what each relation means in
+    so many words.
+    """
 
     def __init__(
         self, counts: dict[str, np.ndarray], collection: dict[str, str], seed: int
@@ -127,7 +136,9 @@ class Slow:
                 "same": number,
             }[parent.relation]
         there = self.values[parent.column][event]
-        return there[wanted] if wanted is not MISSING and 0 <= wanted < len(there) else MISSING
+        return (
+            there[wanted] if wanted is not MISSING and 0 <= wanted < len(there) else MISSING
+        )
 
     def rows(self, reader: str) -> list[tuple[int, int]]:
         return [(event, number) for number, event, _ in slow_rows(self.counts[reader])]
@@ -178,7 +189,9 @@ EVENTS = st.lists(
 )
 @settings(max_examples=25)
 @given(events=EVENTS, seed=st.integers(0, 99))
-def test_relations(reader: str, parent: Parent, events: list[tuple[int, int]], seed: int) -> None:
+def test_relations(
+    reader: str, parent: Parent, events: list[tuple[int, int]], seed: int
+) -> None:
     ones = np.ones(len(events), np.int64)
     jets, gens = (np.array([pair[k] for pair in events], np.int64) for k in (0, 1))
     slow = Slow({"": ones, "#nJet": jets, "#nGen": gens, "[4]": 4 * ones}, COLLECTION, seed)
@@ -189,7 +202,8 @@ def test_relations(reader: str, parent: Parent, events: list[tuple[int, int]], s
         values, present = context.fetch(parent, reader, part)
         present = np.broadcast_to(present, len(values))
         assert [
-            v if p else MISSING for v, p in zip(values.tolist(), present.tolist(), strict=True)
+            v if p else MISSING
+            for v, p in zip(values.tolist(), present.tolist(), strict=True)
         ] == expected[part]
         levels = context.gather([parent], reader, part)
         assert (levels.dtype, levels.shape) == (np.uint8, (1, part.stop - part.start))
@@ -198,7 +212,9 @@ def test_relations(reader: str, parent: Parent, events: list[tuple[int, int]], s
 
 @given(counts=COUNTS)
 def test_gather_takes_parents_side_by_side(counts: np.ndarray) -> None:
-    slow = Slow({"": np.ones(len(counts), np.int64), "#n": counts}, {"met": "", "pt": "#n"}, 0)
+    slow = Slow(
+        {"": np.ones(len(counts), np.int64), "#n": counts}, {"met": "", "pt": "#n"}, 0
+    )
     context, rows = slow.context(), slow.rows("#n")
     whole, predicted = slice(0, len(rows)), np.arange(len(rows)).astype(np.uint8)
     parents = [
@@ -315,7 +331,9 @@ FLOW = LatticeFlow(
         "d": ColumnFlow(POINT),
         "e": ColumnFlow(POINT, (Parent("row", "d"), Parent("previous", "e")), NETWORK),
         "f": ColumnFlow(POINT, (Parent("prediction"),), NETWORK, Prediction(TERMS)),
-        "i": ColumnFlow(POINT, (), None, Prediction((Term(1.0, "x", (Parent("leading", "i"),)),))),
+        "i": ColumnFlow(
+            POINT, (), None, Prediction((Term(1.0, "x", (Parent("leading", "i"),)),))
+        ),
         "j": ColumnFlow(POINT, (Parent("reference", "e", "s"),), NETWORK),
     }
 )
@@ -342,7 +360,14 @@ def test_ancestors(wanted: list[str], needed: set[str]) -> None:
 
 
 def test_what_is_read_of_a_column() -> None:
-    assert [name for name in FLOW.columns if FLOW.coded(name)] == ["a", "b", "c", "e", "f", "j"]
+    assert [name for name in FLOW.columns if FLOW.coded(name)] == [
+        "a",
+        "b",
+        "c",
+        "e",
+        "f",
+        "j",
+    ]
     assert FLOW.level_columns == {"a", "b", "d", "e"}
     assert FLOW.value_columns == {"b", "g", "h", "i", "r", "s"}
     assert [name for name, flow in FLOW.columns.items() if flow.reads(name)] == ["e", "i"]

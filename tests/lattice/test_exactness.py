@@ -1,4 +1,5 @@
-"""A flow trained on the embedded sample: what coding costs over the model, what integers cost over floats, and that
+"""A flow trained on the embedded sample: what coding costs over the model, what integers cost over
+floats, and that
 every arithmetic gives the same logits."""
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from flowtuple.training.plan import ColumnTask  # noqa: E402
 
 @dataclass(frozen=True)
 class Trained:
-    """The compressed sample, the trainings behind it, and the model's bits of every stream that was coded."""
+    """The compressed sample, the trainings behind it, and the model's bits of every stream that was
+    coded.
+    """
 
     path: Path
     trainings: list[tuple[ColumnTask, Conditioners]]
@@ -46,13 +49,16 @@ class Trained:
                         if entry.method is Method.FLOW
                     ]
                     yield from (
-                        (name, s.payload) for name, s in directory.take(flowing, fetch).items()
+                        (name, s.payload)
+                        for name, s in directory.take(flowing, fetch).items()
                     )
 
     def networks(self) -> Iterator[tuple[str, Network, np.ndarray]]:
         """Every trained network with the features that it was trained on."""
         for task, model in self.trainings:
-            for c, network in zip(task.candidates, training.exported(model, task), strict=True):
+            for c, network in zip(
+                task.candidates, training.exported(model, task), strict=True
+            ):
                 yield c.name, network, task.features[list(c.inputs)]
 
 
@@ -91,10 +97,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 class TestCost:
-    def test_streams_take_the_cross_entropy_of_the_integer_model(self, trained: Trained) -> None:
+    def test_streams_take_the_cross_entropy_of_the_integer_model(
+        self, trained: Trained
+    ) -> None:
         actual = list(trained.streams())
         assert len(actual) >= 10
-        over = {name: len(data) - trained.bits[data] / 8 * 1.001 - 16 for name, data in actual}
+        over = {
+            name: len(data) - trained.bits[data] / 8 * 1.001 - 16 for name, data in actual
+        }
         assert {name: excess for name, excess in over.items() if excess > 0} == {}
 
     def test_integers_cost_next_to_nothing_over_floats(self, trained: Trained) -> None:
@@ -104,8 +114,11 @@ class TestCost:
             networks = training.exported(model, task)
             for d, c in enumerate(task.candidates):
                 flow = replace(c.flow, network=networks[d])
-                integers = flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded)
-                # Of this limit the worst column takes 0.32 +- 0.16, all together -0.34 +- 0.30, 11 models.
+                integers = flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(
+                    c.coded
+                )
+                # Of this limit the worst column takes 0.32 +- 0.16, all together -0.34 +- 0.30, 11
+                # models.
                 limit = 0.00075 * floats[d] + 0.0075
                 total, limits = (
                     total + (integers - floats[d]) * len(c.coded),
@@ -117,14 +130,19 @@ class TestCost:
         assert total <= limits
 
 
-def torch_logits(network: Network, features: np.ndarray, batch: int, device: str) -> np.ndarray:
+def torch_logits(
+    network: Network, features: np.ndarray, batch: int, device: str
+) -> np.ndarray:
     """The format's formulas as float32 matrix products of another library, `batch` rows at a time."""
     pieces = []
     for start in range(0, features.shape[1], batch):
-        x = torch.from_numpy(features[:, start : start + batch].T.astype(np.float32)).to(device)
+        x = torch.from_numpy(features[:, start : start + batch].T.astype(np.float32)).to(
+            device
+        )
         for k, layer in enumerate(network.layers):
             weights, offset = (
-                torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in layer.scaled
+                torch.from_numpy(np.ascontiguousarray(part)).to(device)
+                for part in layer.scaled
             )
             y = torch.floor(x @ weights.T + offset)
             x = (
@@ -138,7 +156,9 @@ def torch_logits(network: Network, features: np.ndarray, batch: int, device: str
 
 @pytest.fixture(scope="module")
 def networks(trained: Trained) -> list[tuple[str, Network, np.ndarray]]:
-    """The trained networks, and one of the largest sums that the format allows; about 2000 rows for each."""
+    """The trained networks, and one of the largest sums that the format allows; about 2000 rows for
+    each.
+    """
     rng = np.random.default_rng(3)
     large = (
         random_network(rng, [MAX_INPUTS, 40, 30, 33], 120, (1, 12)),
@@ -162,7 +182,9 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 class TestSameLogits:
     def test_as_whole_numbers(self, networks: list[tuple[str, Network, np.ndarray]]) -> None:
         for name, network, features in networks:
-            assert np.array_equal(network.logits(features), slow_logits(network, features)), name
+            assert np.array_equal(network.logits(features), slow_logits(network, features)), (
+                name
+            )
 
     @pytest.mark.parametrize("batch", [1, 7, 1000, 10**6])
     def test_as_torch_on_a_processor(

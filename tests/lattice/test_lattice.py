@@ -108,9 +108,19 @@ def values_of(dtype: str, special: bool = False) -> st.SearchStrategy[np.ndarray
         elements = st.booleans()
     else:
         limits = np.iinfo(kind)
-        edges = [limits.min, limits.min + 1, limits.max - 1, limits.max, limits.max // 2, 0, 1]
+        edges = [
+            limits.min,
+            limits.min + 1,
+            limits.max - 1,
+            limits.max,
+            limits.max // 2,
+            0,
+            1,
+        ]
         elements = (
-            from_dtype(kind) | st.sampled_from(edges) | st.integers(max(limits.min, -100), 100)
+            from_dtype(kind)
+            | st.sampled_from(edges)
+            | st.integers(max(limits.min, -100), 100)
         )
     return arrays(kind, st.integers(1, 24), elements=elements)
 
@@ -121,7 +131,9 @@ def finite(x: np.ndarray) -> np.ndarray:
 
 
 def exactly_within(bound: Bound, x: float | int, y: float | int) -> bool:
-    """The bound in rational numbers, but for the roundings of the float64 difference that it is defined by."""
+    """The bound in rational numbers, but for the roundings of the float64 difference that it is
+    defined by.
+    """
     before, after = Fraction(x), Fraction(y)
     if bound.kind == "lossless":
         return before == after
@@ -172,9 +184,13 @@ class TestGridLaws:
         x, q = x[inside], q[inside]
         y = grid.value(q)
         assert y.dtype == x.dtype
-        assert all(exactly_within(bound, a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True))
+        assert all(
+            exactly_within(bound, a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)
+        )
         assert np.array_equal(grid.index(y), q), "a grid point is not its own point"
-        one_by_one = np.array([grid.value(q[k : k + 1])[0] for k in range(len(q))], grid.dtype)
+        one_by_one = np.array(
+            [grid.value(q[k : k + 1])[0] for k in range(len(q))], grid.dtype
+        )
         assert same_bits(one_by_one, y), "a value depends on its neighbours"
 
     @pytest.mark.parametrize("name", CASES)
@@ -237,7 +253,8 @@ class TestWhatIsHeld:
             distance = abs(t - round(t)) * 2 * Fraction(e)
             rounding = (
                 Fraction(
-                    max(abs(float(value)), float(np.finfo(dtype).tiny)) * float(np.finfo(dtype).eps)
+                    max(abs(float(value)), float(np.finfo(dtype).tiny))
+                    * float(np.finfo(dtype).eps)
                 )
                 / 2
             )
@@ -246,7 +263,8 @@ class TestWhatIsHeld:
             ) >= Fraction(e)
 
     @pytest.mark.parametrize(
-        ("dtype", "r"), [("float16", 1e-2), ("float32", 1e-3), ("float64", 1e-6), ("float32", 0.5)]
+        ("dtype", "r"),
+        [("float16", 1e-2), ("float32", 1e-3), ("float64", 1e-6), ("float32", 0.5)],
     )
     @given(data=st.data())
     def test_binades_hold_every_normal_number(
@@ -257,7 +275,9 @@ class TestWhatIsHeld:
         normal = (x == 0) | (np.abs(x) >= np.finfo(dtype).tiny)
         assert np.array_equal(q < ATOM, normal)
 
-    @pytest.mark.parametrize(("dtype", "bits"), [("float16", 3), ("float32", 10), ("float64", 20)])
+    @pytest.mark.parametrize(
+        ("dtype", "bits"), [("float16", 3), ("float32", 10), ("float64", 20)]
+    )
     @given(data=st.data())
     def test_mantissas_hold_every_normal_number(
         self, dtype: str, bits: int, data: st.DataObject
@@ -317,12 +337,24 @@ class TestBinades:
             [
                 x,
                 np.array(
-                    [info.tiny, info.max, -info.max, 1, 1.5, 2, 1 + info.eps, 2 - 2 * info.eps],
+                    [
+                        info.tiny,
+                        info.max,
+                        -info.max,
+                        1,
+                        1.5,
+                        2,
+                        1 + info.eps,
+                        2 - 2 * info.eps,
+                    ],
                     dtype,
                 ),
             ]
         )
-        grid, cells = Binades(dtype, relative), slow_cells(min(MANTISSA_BITS[dtype], 36), relative)
+        grid, cells = (
+            Binades(dtype, relative),
+            slow_cells(min(MANTISSA_BITS[dtype], 36), relative),
+        )
         q = grid.index(x)
         y = grid.value(q)
         for value, index, decoded in zip(x.tolist(), q.tolist(), y.tolist(), strict=True):
@@ -343,7 +375,9 @@ class TestBinades:
         ("relative", "cells"), [(0.5, 1), (0.3, 2), (0.1, 4), (0.03, 12), (0.01, 35)]
     )
     def test_cells_of_wide_bounds(self, relative: float, cells: int) -> None:
-        one, two = Binades("float32", relative).index(np.array([1.0, 2.0], "float32")).tolist()
+        one, two = (
+            Binades("float32", relative).index(np.array([1.0, 2.0], "float32")).tolist()
+        )
         assert two - one == cells == Binades("float32", relative).cells
 
     @pytest.mark.parametrize("dtype", FLOATS)
@@ -355,7 +389,9 @@ class TestBinades:
 
     def test_never_more_cells_than_values(self) -> None:
         for dtype, relative in [("float16", 1e-3), ("float32", 1.3e-7)]:
-            one, two = relative_grid(dtype, relative).index(np.array([1.0, 2.0], dtype)).tolist()
+            one, two = (
+                relative_grid(dtype, relative).index(np.array([1.0, 2.0], dtype)).tolist()
+            )
             assert two - one <= 2 ** MANTISSA_BITS[dtype]
 
 
@@ -384,7 +420,9 @@ class TestLattice:
     @pytest.mark.parametrize(
         ("dtype", "bound"),
         [
-            *itertools.product(INTEGERS, ["lossless", "abs:1", "abs:7.9", "abs:1e6", "std:0.1"]),
+            *itertools.product(
+                INTEGERS, ["lossless", "abs:1", "abs:7.9", "abs:1e6", "std:0.1"]
+            ),
             ("bool", "lossless"),
         ],
     )
@@ -399,7 +437,9 @@ class TestLattice:
             lattice = lattice_of(x, bound)
             y = there_and_back(lattice, x)
         plain = x[np.isfinite(x)]
-        for before, after, exact in zip(x, y, bit_patterns(x) == bit_patterns(y), strict=True):
+        for before, after, exact in zip(
+            x, y, bit_patterns(x) == bit_patterns(y), strict=True
+        ):
             if not exact:
                 assert len(finite(np.array([before]))), (
                     f"{before!r} is special and became {after!r}"
@@ -418,7 +458,9 @@ class TestLattice:
             "decoded values moved on their own lattice"
         )
 
-    @pytest.mark.parametrize("bound", ["abs:0.31", "abs:0.05", "rel:1e-2", "std:0.001", "bits:5"])
+    @pytest.mark.parametrize(
+        "bound", ["abs:0.31", "abs:0.05", "rel:1e-2", "std:0.001", "bits:5"]
+    )
     def test_specials_among_ordinary_values(self, bound: str) -> None:
         rng = np.random.default_rng(5)
         x = rng.normal(0, 10, 20_000).astype("float32")
@@ -434,10 +476,13 @@ class TestLattice:
         assert not same_bits(y, x)
 
     @pytest.mark.parametrize(
-        "bound", ["abs:0.05", "abs:0.31", "abs:0.9", "rel:1e-1", "std:0.001", "std:0.1", "bits:3"]
+        "bound",
+        ["abs:0.05", "abs:0.31", "abs:0.9", "rel:1e-1", "std:0.001", "std:0.1", "bits:3"],
     )
     def test_idempotent_with_a_sentinel(self, bound: str) -> None:
-        """After the first coding the grid points themselves repeat; they must not crowd out the sentinel."""
+        """After the first coding the grid points themselves repeat; they must not crowd out the
+        sentinel.
+        """
         rng = np.random.default_rng(0)
         x = rng.normal(0, 10, 20_000).astype("float32")
         x[rng.random(len(x)) < 0.008] = np.float32(SENTINEL)
@@ -507,7 +552,10 @@ class TestResolve:
             (np.array([1.5, 2.1, -7.3], "float32"), Decimal("float32", 1)),
             (np.array([1.555, 2.1, -7.3]), Decimal("float64", 3)),
             (np.array([math.pi, math.e, 1.1], "float32"), Ordered("float32")),
-            (np.array([0.1, 0.7, 0.001], "float16").astype("float32"), Ordered("float32", 13)),
+            (
+                np.array([0.1, 0.7, 0.001], "float16").astype("float32"),
+                Ordered("float32", 13),
+            ),
             (np.array([1, -3, 5], "int16"), Integers("int16")),
             (np.array([True, False]), Integers("bool")),
         ],
@@ -535,9 +583,13 @@ class TestResolve:
         x = np.random.default_rng(4).uniform(0, 200, 4000).astype(dtype)
         lattice = lattice_of(x, "std:0.05")
         assert lattice.bound.kind == "abs"
-        assert lattice.bound.amount == pytest.approx(0.05 * np.std(x.astype("float64")), rel=1e-12)
+        assert lattice.bound.amount == pytest.approx(
+            0.05 * np.std(x.astype("float64")), rel=1e-12
+        )
 
-    @pytest.mark.parametrize("bound", ["abs:0.1", "rel:1e-3", "std:0.1", "bits:3", "lossless"])
+    @pytest.mark.parametrize(
+        "bound", ["abs:0.1", "rel:1e-3", "std:0.1", "bits:3", "lossless"]
+    )
     @pytest.mark.parametrize(
         "x",
         [
@@ -573,7 +625,9 @@ class TestResolve:
 
 class TestStatistics:
     @pytest.mark.parametrize("chunks", [1, 2, 7, 300])
-    @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "uint64", "bool"])
+    @pytest.mark.parametrize(
+        "dtype", ["float16", "float32", "float64", "int64", "uint64", "bool"]
+    )
     def test_chunks_add_up(self, dtype: str, chunks: int) -> None:
         rng = np.random.default_rng(6)
         x = rng.uniform(0, 2, 1000) if dtype == "bool" else rng.normal(900, 3, 1000)
@@ -612,9 +666,9 @@ class TestStatistics:
         assert statistics_of(x, 40).std == pytest.approx(np.std(x), rel=1e-12)
 
     def test_specials_are_counted_by_pattern(self) -> None:
-        x = np.array([0x7FC00001, 0x7FC00001, 0x80000000, 0x7F800000, 0x3F800000], "uint32").view(
-            "float32"
-        )
+        x = np.array(
+            [0x7FC00001, 0x7FC00001, 0x80000000, 0x7F800000, 0x3F800000], "uint32"
+        ).view("float32")
         assert statistics_of(x).specials == {0x7FC00001: 2, 0x80000000: 1, 0x7F800000: 1}
 
     def test_no_more_than_64_specials(self) -> None:

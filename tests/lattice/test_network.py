@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 
 import flowtuple
 from flowtuple.errors import Corrupt, Unsupported
-from flowtuple.lattice.network import LOGIT_LIMIT, MAX_INPUTS, MAX_SHIFT, Layer, Network, probe
+from flowtuple.lattice.network import (
+    LOGIT_LIMIT,
+    MAX_INPUTS,
+    MAX_SHIFT,
+    Layer,
+    Network,
+    probe,
+)
 
 SOURCE = Path(flowtuple.__file__).parent
 
@@ -42,7 +49,9 @@ def random_network(
 
 
 def slow_logits(network: Network, features: np.ndarray) -> np.ndarray:
-    """floor(sum / 2^shift + 1/2) in whole numbers throughout; features of shape (inputs, n) as in `Network.logits`."""
+    """floor(sum / 2^shift + 1/2) in whole numbers throughout; features of shape (inputs, n) as in
+    `Network.logits`.
+    """
     x = features.T.astype(np.int64)
     for k, layer in enumerate(network.layers):
         weights, shift = layer.weights.astype(np.int64), layer.shifts.astype(np.int64)
@@ -135,7 +144,9 @@ print(hashlib.sha256(network.logits(rng.integers(0, 256, (60, 9001)).astype(np.u
 
 class TestSameEverywhere:
     @pytest.mark.parametrize("rows", [1, 127, 128, 129, 4095])
-    def test_any_number_of_rows_at_once(self, large: tuple[Network, np.ndarray], rows: int) -> None:
+    def test_any_number_of_rows_at_once(
+        self, large: tuple[Network, np.ndarray], rows: int
+    ) -> None:
         """Also around the number of rows that go through the layers together."""
         network, features = large
         some = features[:, : 500 if rows == 1 else features.shape[1]]
@@ -145,8 +156,12 @@ class TestSameEverywhere:
     def test_order_of_rows(self, large: tuple[Network, np.ndarray]) -> None:
         network, features = large
         order = np.random.default_rng(0).permutation(features.shape[1])
-        assert np.array_equal(network.logits(features[:, order]), network.logits(features)[order])
-        assert np.array_equal(network.logits(np.asfortranarray(features)), network.logits(features))
+        assert np.array_equal(
+            network.logits(features[:, order]), network.logits(features)[order]
+        )
+        assert np.array_equal(
+            network.logits(np.asfortranarray(features)), network.logits(features)
+        )
 
     def test_python_threads(self, large: tuple[Network, np.ndarray]) -> None:
         network, features = large
@@ -159,7 +174,12 @@ class TestSameEverywhere:
         self, large: tuple[Network, np.ndarray], threads: str
     ) -> None:
         network, features = large
-        names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"]
+        names = [
+            "OMP_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "NUMBA_NUM_THREADS",
+        ]
         environment = os.environ | dict.fromkeys(names, threads)
         command = [sys.executable, "-c", ELSEWHERE, str(Path(__file__).parent)]
         actual = subprocess.run(
@@ -195,7 +215,9 @@ class TestLimits:
     ) -> None:
         def rounded(features: np.ndarray, *network: np.ndarray) -> None:
             widths, weights, offsets, out = network
-            sums = weights.reshape(widths[::-1]).astype(np.float64) @ features + offsets[:, None]
+            sums = (
+                weights.reshape(widths[::-1]).astype(np.float64) @ features + offsets[:, None]
+            )
             patterns = sums.astype(np.float32).view(np.uint32) & np.uint32(2**32 - 2**bits)
             out[:] = np.floor(patterns.view(np.float32)).T
 
@@ -230,7 +252,8 @@ NUMPY = {  # exact, correctly rounded, or no arithmetic at all
     *("where", "full", "isnan", "isfinite", "isin"),
     *("nan", "int64", "int32", "float64", "dtype", "errstate", "iinfo"),
 }
-FLOAT_COMPARISONS = {  # either side gives the same logarithm but for rounding; a number of the file, compared exactly
+# either side gives the same logarithm but for rounding; a number of the file, compared exactly
+FLOAT_COMPARISONS = {
     "mantissa < 0.7071067811865476",
     "self.terms[0].coefficient == 1.0",
 }
@@ -251,12 +274,19 @@ _PLAIN = [
 _PLAIN += ["cbrt", "hypot", "erf", "erfc", "gamma", "lgamma", "atan2", "arctan2"]
 LIBM = {
     *_PLAIN,
-    *(f"{a}{f}{h}" for a in ("", "a", "arc") for f in ("sin", "cos", "tan") for h in ("", "h")),
+    *(
+        f"{a}{f}{h}"
+        for a in ("", "a", "arc")
+        for f in ("sin", "cos", "tan")
+        for h in ("", "h")
+    ),
 }
 
 
 def libm_calls(source: str) -> dict[str, list[str]]:
-    """For each outermost function (or class and method) the libm functions that it calls, and powers that are not 2**n."""
+    """For each outermost function (or class and method) the libm functions that it calls, and
+    powers that are not 2**n.
+    """
     actual: dict[str, list[str]] = {}
 
     def walk(node: ast.AST, where: str) -> None:
@@ -330,7 +360,9 @@ def numpy_names(source: str) -> set[str]:
 
 
 def float_comparisons(source: str) -> set[str]:
-    """Comparisons with a written float other than 0.0: near to one, machines that round otherwise would part ways."""
+    """Comparisons with a written float other than 0.0: near to one, machines that round otherwise
+    would part ways.
+    """
     return {
         ast.unparse(node)
         for node in ast.walk(ast.parse(source))
@@ -373,7 +405,9 @@ def reductions(source: str) -> set[str]:
 
 
 class TestFormulas:
-    """Floats that a decoder computes: basic operations value by value, which IEEE 754 rounds alike on every machine."""
+    """Floats that a decoder computes: basic operations value by value, which IEEE 754 rounds alike
+    on every machine.
+    """
 
     @pytest.mark.parametrize("file", FORMULAS)
     def test_only_exact_functions_of_numpy(self, file: str) -> None:
@@ -385,7 +419,9 @@ class TestFormulas:
 
     def test_comparisons_of_floats(self) -> None:
         assert (
-            set().union(*(float_comparisons((SOURCE / file).read_text()) for file in FORMULAS))
+            set().union(
+                *(float_comparisons((SOURCE / file).read_text()) for file in FORMULAS)
+            )
             == FLOAT_COMPARISONS
         )
 

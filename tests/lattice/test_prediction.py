@@ -57,7 +57,9 @@ REACHABLE = (
     | st.sampled_from([-LARGEST, LARGEST, ATOM, ATOM + 7, ESCAPE])
     | st.integers(ATOM, HIGHEST)
 )
-PERIOD = st.none() | st.tuples(st.integers(-400, 100), st.integers(1, 900)) | st.just((-314, 629))
+PERIOD = (
+    st.none() | st.tuples(st.integers(-400, 100), st.integers(1, 900)) | st.just((-314, 629))
+)
 
 
 def int64(values: Sequence[int]) -> np.ndarray:
@@ -95,7 +97,10 @@ class TestResiduals:
     @example(pairs=[(ESCAPE, ESCAPE)], absolute=[], period=None)
     @example(pairs=[(0, 3)], absolute=[0], period=(-314, 629))
     def test_restored(
-        self, pairs: list[tuple[int, int]], absolute: list[int], period: tuple[int, int] | None
+        self,
+        pairs: list[tuple[int, int]],
+        absolute: list[int],
+        period: tuple[int, int] | None,
     ) -> None:
         prediction = Prediction(COPY, period)
         q, predicted = (int64([pair[k] for pair in pairs]) for k in (0, 1))
@@ -119,11 +124,16 @@ class TestResiduals:
         assert prediction.restore(r, int64([predicted])).tolist() == [q]
 
     @pytest.mark.parametrize(
-        "q", [LOWEST, LOWEST + 1, -LARGEST - 1, LARGEST + 1, FIRST_ABSOLUTE, ABSOLUTE, ATOM - 1]
+        "q",
+        [LOWEST, LOWEST + 1, -LARGEST - 1, LARGEST + 1, FIRST_ABSOLUTE, ABSOLUTE, ATOM - 1],
     )
     @pytest.mark.parametrize("period", [None, (-314, 629)])
-    def test_far_indices_are_out_of_reach(self, q: int, period: tuple[int, int] | None) -> None:
-        assert Prediction(COPY, period).residual(int64([0, q]), int64([0, 0]), int64([])) is None
+    def test_far_indices_are_out_of_reach(
+        self, q: int, period: tuple[int, int] | None
+    ) -> None:
+        assert (
+            Prediction(COPY, period).residual(int64([0, q]), int64([0, 0]), int64([])) is None
+        )
 
     @pytest.mark.parametrize(
         ("q", "predicted", "r"),
@@ -173,7 +183,9 @@ def energy(pt: float, eta: float, mass: float) -> float:
     return math.sqrt((pt * math.cosh(eta)) ** 2 + mass**2)
 
 
-def pair_mass(pt1: float, eta1: float, phi1: float, pt2: float, eta2: float, phi2: float) -> float:
+def pair_mass(
+    pt1: float, eta1: float, phi1: float, pt2: float, eta2: float, phi2: float
+) -> float:
     return math.sqrt(abs(2 * pt1 * pt2 * (math.cosh(eta1 - eta2) - math.cos(phi1 - phi2))))
 
 
@@ -219,7 +231,9 @@ class TestFunctions:
         assert (actual.dtype, actual.shape) == (np.float64, (400,))
         expected = [formula(*row) for row in zip(*(x.tolist() for x in inputs), strict=True)]
         scale = (
-            max(map(abs, expected)) if name in ("pt cos phi", "pt sin phi", "pt sinh eta") else 1.0
+            max(map(abs, expected))
+            if name in ("pt cos phi", "pt sin phi", "pt sinh eta")
+            else 1.0
         )
         assert actual.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-13 * scale)
 
@@ -230,7 +244,9 @@ class TestFunctions:
         count = FUNCTIONS[name][0]
         term = Term(1.0, name, tuple(Parent("row", str(k)) for k in range(count)))
         for k in range(count):
-            columns = {str(i): np.array([value if i == k else 1.5, 1.5]) for i in range(count)}
+            columns = {
+                str(i): np.array([value if i == k else 1.5, 1.5]) for i in range(count)
+            }
             total, present = Prediction((term,)).evaluate(
                 lambda p, columns=columns: (columns[p.column], np.True_)
             )
@@ -267,7 +283,8 @@ def fetch_from(
 class TestIndex:
     def test_terms_are_added_in_order(self) -> None:
         terms = tuple(
-            Term(c, "x", (Parent("row", n),)) for c, n in [(1.0, "a"), (-2.0, "b"), (0.5, "c")]
+            Term(c, "x", (Parent("row", n),))
+            for c, n in [(1.0, "a"), (-2.0, "b"), (0.5, "c")]
         )
         columns = {
             "a": np.array([1.0, 2.0]),
@@ -297,20 +314,27 @@ class TestIndex:
 
     @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
     def test_copies_keep_every_bit(self, dtype: str) -> None:
-        """NaN payloads, signed zeros and infinities are predicted as they are: their residuals are zero."""
+        """NaN payloads, signed zeros and infinities are predicted as they are: their residuals are
+        zero.
+        """
         size = np.dtype(dtype).itemsize
         quiet, sign = (
             np.array([np.nan], dtype).view(f"u{size}"),
             np.array([1 << (8 * size - 1)], f"u{size}"),
         )
         signalling = np.array([np.inf], dtype).view(f"u{size}") + 3
-        nans = np.concatenate([quiet, quiet + 5, quiet | sign, signalling, signalling | sign]).view(
-            dtype
-        )
+        nans = np.concatenate(
+            [quiet, quiet + 5, quiet | sign, signalling, signalling | sign]
+        ).view(dtype)
         x = np.concatenate(
-            [np.array([0.0, -0.0, 1.5, np.inf, -np.inf, np.finfo(dtype).max, -0.1], dtype), nans]
+            [
+                np.array([0.0, -0.0, 1.5, np.inf, -np.inf, np.finfo(dtype).max, -0.1], dtype),
+                nans,
+            ]
         )
-        atoms = tuple(sorted({*bit_patterns(nans).tolist(), *bit_patterns(x[[1, 3, 4]]).tolist()}))
+        atoms = tuple(
+            sorted({*bit_patterns(nans).tolist(), *bit_patterns(x[[1, 3, 4]]).tolist()})
+        )
         for lattice in (
             Lattice(dtype, Bound(), Ordered(dtype)),
             Lattice(dtype, Bound("abs", 0.1), Uniform(dtype, 0.1), atoms),
@@ -326,7 +350,8 @@ class TestIndex:
             restored = Prediction(COPY).restore(r, predicted)
             assert restored.tolist() == q.tolist()
             assert np.array_equal(
-                bit_patterns(lattice.decode(restored, x[q == ESCAPE]))[7:], bit_patterns(x)[7:]
+                bit_patterns(lattice.decode(restored, x[q == ESCAPE]))[7:],
+                bit_patterns(x)[7:],
             )
             assert (r[q != ESCAPE] == 0).all()
 
@@ -358,12 +383,17 @@ class TestIndex:
         self, dtype: str, x: list[float], expected: list[int]
     ) -> None:
         lattice = Lattice(dtype, Bound(), Integers(dtype))
-        assert Prediction(COPY).index(fetch_from({"a": np.array(x)}), lattice).tolist() == expected
+        assert (
+            Prediction(COPY).index(fetch_from({"a": np.array(x)}), lattice).tolist()
+            == expected
+        )
 
     @pytest.mark.parametrize("x", [1e300, -1e300, np.inf, np.nan])
     def test_floats_beyond_their_type_predict_no_number(self, x: float) -> None:
         lattice = Lattice("float32", Bound(), Decimal("float32", 1))
-        assert Prediction(COPY).index(fetch_from({"a": np.array([x, 2.5])}), lattice).tolist() == [
+        assert Prediction(COPY).index(
+            fetch_from({"a": np.array([x, 2.5])}), lattice
+        ).tolist() == [
             ESCAPE,
             25,
         ]

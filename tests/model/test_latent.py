@@ -1,4 +1,6 @@
-"""The lattice flow as a bijection: events to places in their distributions and back, exactly; its density adds up to one."""
+"""The lattice flow as a bijection: events to places in their distributions and back, exactly; its
+density adds up to one.
+"""
 
 from __future__ import annotations
 
@@ -76,14 +78,18 @@ def test_the_density_adds_up_to_one(tmp_path: Path) -> None:
     data = {"a": a, "b": (a + draw.integers(0, 3, 12_000)) % 5}
     ft.train(data, tmp_path / "m.flow", effort="fast")
     grid = np.array(list(itertools.product(range(4), range(5))))
-    density = np.exp(ft.load(tmp_path / "m.flow").log_prob({"a": grid[:, 0], "b": grid[:, 1]}))
+    density = np.exp(
+        ft.load(tmp_path / "m.flow").log_prob({"a": grid[:, 0], "b": grid[:, 1]})
+    )
     assert 0.995 < density.sum() <= 1  # what is left is for values never seen
     seen = np.array([np.mean((data["a"] == p) & (data["b"] == q)) for p, q in grid])
     assert np.abs(density - seen).max() < 0.02  # 0.0065 +- 0.0028, 12 models
 
 
 def test_columns_of_too_many_values_are_refused(tmp_path: Path) -> None:
-    ft.train({"x": np.random.default_rng(0).normal(0, 1, 3000)}, tmp_path / "m.flow", effort="fast")
+    ft.train(
+        {"x": np.random.default_rng(0).normal(0, 1, 3000)}, tmp_path / "m.flow", effort="fast"
+    )
     loaded = ft.load(tmp_path / "m.flow")
     with pytest.raises(
         Unsupported, match="column 'x' has more values than a latent number tells apart"
@@ -96,7 +102,9 @@ def test_references_come_back_whatever_they_point_to(tmp_path: Path) -> None:
     jets, muons = draw.integers(0, 3, 2000), draw.integers(0, 3, 2000)
     events = {
         "Jet_pt": ak.unflatten(draw.exponential(30, jets.sum()).astype(np.float32), jets),
-        "Muon_jetIdx": ak.unflatten(draw.integers(-1, 4, muons.sum()).astype(np.int32), muons),
+        "Muon_jetIdx": ak.unflatten(
+            draw.integers(-1, 4, muons.sum()).astype(np.int32), muons
+        ),
     }
     ft.train(events, tmp_path / "m.flow", effort="fast", tolerance={"Jet_pt": "rel:1e-2"})
     loaded = ft.load(tmp_path / "m.flow")
@@ -111,7 +119,9 @@ def test_a_value_off_the_lattice_has_no_place(tmp_path: Path) -> None:
     loaded = ft.load(tmp_path / "m.flow")
     latent = loaded.to_latent({"x": [2.0, 2.5]})
     assert np.isnan(latent["x"]).tolist() == [False, True]
-    with pytest.raises(InvalidArgument, match="column 'x': a latent value is not from 0 to 1"):
+    with pytest.raises(
+        InvalidArgument, match="column 'x': a latent value is not from 0 to 1"
+    ):
         loaded.from_latent(latent)
     with pytest.raises(InvalidArgument, match="lacks column 'x'"):
         loaded.from_latent({"y": [0.5]})

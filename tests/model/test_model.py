@@ -1,4 +1,6 @@
-"""The model as a density: probabilities add up to one, draws follow them, and depend on the seed alone."""
+"""The model as a density: probabilities add up to one, draws follow them, and depend on the seed
+alone.
+"""
 
 from pathlib import Path
 
@@ -24,7 +26,9 @@ EVENTS = 6000
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained model of events with objects, whole numbers, a sentinel, an id and an exact relation."""
+    """A trained model of events with objects, whole numbers, a sentinel, an id and an exact
+    relation.
+    """
     path = tmp_path_factory.mktemp("density") / "m.flow"
     ft.train(events(1), path, tolerance={"*": "abs:0.01"}, effort="fast")
     return path
@@ -89,9 +93,13 @@ def test_any_range_block_and_number_of_threads_gives_the_same_events(
     again = SampledTable("events", coding, 500, at_random(9, "events"), workers=2)
     assert difference(read_all(again), whole) is None
     assert difference(again.read(names, 123, 345), whole.read(names, 123, 345)) is None
-    assert difference(again.read(["Jet_eta"], 10, 20), whole.read(["Jet_eta"], 10, 20)) is None
     assert (
-        difference(read_all(SampledTable("events", coding, 500, at_random(10, "events"))), whole)
+        difference(again.read(["Jet_eta"], 10, 20), whole.read(["Jet_eta"], 10, 20)) is None
+    )
+    assert (
+        difference(
+            read_all(SampledTable("events", coding, 500, at_random(10, "events"))), whole
+        )
         is not None
     )
 
@@ -124,9 +132,9 @@ def test_references_point_at_objects_that_are_there(tmp_path: Path) -> None:
     assert ak.all(drawn.Muon_jetIdx < ak.num(drawn.Jet_pt))
     assert set(ak.flatten(drawn.Muon_jetIdx).tolist()) == {-1, 0, 1, 2}
     with ft.open(tmp_path / "m.flow") as file:
-        alone = SampledTable("events", file.table().coding, 5000, at_random(1, "events")).read(
-            ["Muon_jetIdx"], 0, 5000
-        )
+        alone = SampledTable(
+            "events", file.table().coding, 5000, at_random(1, "events")
+        ).read(["Muon_jetIdx"], 0, 5000)
     assert alone["Muon_jetIdx"].tolist() == ak.flatten(drawn.Muon_jetIdx).tolist()
 
 
@@ -171,7 +179,8 @@ def test_bits_are_those_of_the_file(model: Path, tmp_path: Path) -> None:
     )
     assert abs(actual.total.sum() - (whole - ids)) < 0.02 * whole
     assert actual.values.sum() == sum(
-        np.asarray(ak.num(v)).sum() if n.startswith("Jet") else EVENTS for n, v in _scored(table)
+        np.asarray(ak.num(v)).sum() if n.startswith("Jet") else EVENTS
+        for n, v in _scored(table)
     )
 
 
@@ -196,7 +205,8 @@ def test_scores_do_not_depend_on_neighbours(tmp_path: Path) -> None:
     some = {"x": x[:5], "y": x[:5] + 1}
     with_another = {"x": np.append(x[:5], 7), "y": np.append(some["y"], 2**60)}
     alone, together = (
-        ft.score(tmp_path / "m.flow", events).bits.to_numpy() for events in (some, with_another)
+        ft.score(tmp_path / "m.flow", events).bits.to_numpy()
+        for events in (some, with_another)
     )
     assert np.array_equal(alone, together[:5])
     assert together[5] > 50
@@ -219,7 +229,9 @@ def test_surprise_of_the_models_own_events_is_standard(model: Path) -> None:
     with ft.open(model) as file:
         coding = file.table().coding
     actual = expectation("events", coding).surprise(
-        score(read_all(SampledTable("events", coding, 3000, at_random(77, "events"))), coding).bits
+        score(
+            read_all(SampledTable("events", coding, 3000, at_random(77, "events"))), coding
+        ).bits
     )
     assert abs(actual.mean()) < 0.1
     assert 0.5 < actual.std() < 2

@@ -1,4 +1,6 @@
-"""Pages in a real browser: no error, no request, tables that sort, drawings that open; run where Chromium is installed."""
+"""Pages in a real browser: no error, no request, tables that sort, drawings that open; run where
+Chromium is installed.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +126,9 @@ def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     shutil.rmtree(profile, ignore_errors=True)
-    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+    return done.stdout, "\n".join(
+        line for line in done.stderr.splitlines() if "CONSOLE" in line
+    )
 
 
 @pytest.mark.parametrize("width", [390, 1400], ids=["phone", "desktop"])
@@ -133,7 +137,11 @@ def test_page(pages: dict[str, Path], tmp_path: Path, name: str, width: int) -> 
     probed = tmp_path / "page.html"
     probed.write_text(pages[name].read_text().replace("</body>", PROBE + "</body>"))
     text, complaints = browse(
-        probed, tmp_path, "--dump-dom", f"--window-size={width},900", "--virtual-time-budget=3000"
+        probed,
+        tmp_path,
+        "--dump-dom",
+        f"--window-size={width},900",
+        "--virtual-time-budget=3000",
     )
     assert complaints == ""
     found = json.loads(text.partition('<pre id="probe">')[2].partition("</pre>")[0])
@@ -151,7 +159,11 @@ def test_page(pages: dict[str, Path], tmp_path: Path, name: str, width: int) -> 
 def test_page_fetches_nothing(pages: dict[str, Path], tmp_path: Path, name: str) -> None:
     log = tmp_path / "net.json"
     browse(
-        pages[name], tmp_path, "--dump-dom", f"--log-net-log={log}", "--virtual-time-budget=1000"
+        pages[name],
+        tmp_path,
+        "--dump-dom",
+        f"--log-net-log={log}",
+        "--virtual-time-budget=1000",
     )
     events = json.loads(log.read_text())["events"]
     asked = {event["params"]["url"] for event in events if "url" in event.get("params", {})}

@@ -37,7 +37,13 @@ from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.reporting import plots, report
 from flowtuple.reporting.page import format_number
-from flowtuple.reporting.report import ColumnSize, ReportInput, summary_rows, totals, write_report
+from flowtuple.reporting.report import (
+    ColumnSize,
+    ReportInput,
+    summary_rows,
+    totals,
+    write_report,
+)
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 SPECIAL = [math.nan, math.inf, -math.inf, -0.0]
@@ -74,13 +80,16 @@ def rounded(table: Table, bounds: dict[str, Bound]) -> Table:
     data = dict(table.data)
     for name, bound in bounds.items():
         x = table.data[name]
-        near = (np.round(x.astype("f8") / (2 * bound.amount)) * 2 * bound.amount).astype(x.dtype)
+        near = (np.round(x.astype("f8") / (2 * bound.amount)) * 2 * bound.amount).astype(
+            x.dtype
+        )
         data[name] = np.where(bound.holds(x, near), near, x)
     return Table(table.name, table.columns, table.num_entries, data)
 
 
 BOUNDS = {
-    name: Bound("abs", 0.01) for name in ("MET_pt", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
+    name: Bound("abs", 0.01)
+    for name in ("MET_pt", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
 }
 
 
@@ -107,7 +116,9 @@ def test_fidelity_equals_a_loop_over_the_values(pairs: list[tuple[float, float]]
     assert found.zeros == len(x) - len(responses)
     assert found.response.count == len(responses)
     if responses:
-        assert found.response.mean == pytest.approx(statistics.fmean(responses), rel=1e-6, abs=1e-9)
+        assert found.response.mean == pytest.approx(
+            statistics.fmean(responses), rel=1e-6, abs=1e-9
+        )
         rms = math.sqrt(statistics.fmean(r * r for r in responses))
         assert found.response.rms == pytest.approx(rms, rel=1e-6, abs=1e-9)
 
@@ -157,7 +168,8 @@ def test_chunks_merge_to_the_whole_and_violations_add_up() -> None:
     whole = compare_tables(table, decoded, BOUNDS)
     names = [c.name for c in table.columns]
     chunks = [
-        (table.read(names, a, a + 77), decoded.read(names, a, a + 77)) for a in range(0, 400, 77)
+        (table.read(names, a, a + 77), decoded.read(names, a, a + 77))
+        for a in range(0, 400, 77)
     ]
     merged = merge_columns(compare_tables(x, y, BOUNDS) for x, y in chunks)
     assert {f.column: f.violations for f in whole if f.violations} == {"Jet_pt": 2}
@@ -191,12 +203,18 @@ def test_what_does_not_fit_together_is_named() -> None:
 
 
 def test_dijet_mass_by_hand() -> None:
-    # Massless at eta = 0: m^2 = 2 pt1 pt2 (1 - cos dphi); massive and back to back at rest in z: m = E1 + E2.
+    # Massless at eta = 0: m^2 = 2 pt1 pt2 (1 - cos dphi); massive and back to back at rest in z: m
+    # = E1 + E2.
     pt, zero = np.array([[30.0, 40.0], [3.0, 3.0]]), np.zeros((2, 2))
-    phi, mass = np.array([[0.0, math.pi / 2], [0.0, math.pi]]), np.array([[0.0, 0.0], [4.0, 4.0]])
+    phi, mass = (
+        np.array([[0.0, math.pi / 2], [0.0, math.pi]]),
+        np.array([[0.0, 0.0], [4.0, 4.0]]),
+    )
     assert dijet_mass(pt, zero, phi, mass) == pytest.approx([math.sqrt(2 * 30 * 40), 10.0])
     # One object twice: 2m, and the general massless formula 2 pt1 pt2 (cosh deta - cos dphi).
-    assert dijet_mass(pt[1:] * 0 + 7, zero[1:] + 2, zero[1:], mass[1:]) == pytest.approx([8.0])
+    assert dijet_mass(pt[1:] * 0 + 7, zero[1:] + 2, zero[1:], mass[1:]) == pytest.approx(
+        [8.0]
+    )
     eta = np.array([[1.0, -0.5]])
     assert dijet_mass(pt[:1], eta, phi[:1], zero[:1]) == pytest.approx(
         [math.sqrt(2 * 30 * 40 * math.cosh(1.5))]
@@ -218,7 +236,10 @@ def test_dijets_are_found_by_name_and_taken_as_stored() -> None:
     assert found is not None
     prefix, masses = found
     expected = dijet_mass(
-        np.array([[5.0, 9.0], [3.0, 4.0]]), np.zeros((2, 2)), np.zeros((2, 2)), np.ones((2, 2))
+        np.array([[5.0, 9.0], [3.0, 4.0]]),
+        np.zeros((2, 2)),
+        np.zeros((2, 2)),
+        np.ones((2, 2)),
     )
     assert prefix == "jet"
     np.testing.assert_array_equal(masses, expected)
@@ -227,12 +248,17 @@ def test_dijets_are_found_by_name_and_taken_as_stored() -> None:
 def test_tables_without_a_collection_have_no_dijets() -> None:
     flat = {name: np.ones(3) for name in ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")}
     assert dijet_masses(table_from_awkward("t", ak.Array(flat))) is None
-    assert dijet_masses(table_from_awkward("t", ak.Array({"Jet_pt": [[1.0], [2.0, 3.0]]}))) is None
+    assert (
+        dijet_masses(table_from_awkward("t", ak.Array({"Jet_pt": [[1.0], [2.0, 3.0]]})))
+        is None
+    )
 
 
 def packed(values: np.ndarray) -> int:
     return len(
-        standalone.simple_compress(np.ascontiguousarray(values), ChunkConfig(compression_level=8))
+        standalone.simple_compress(
+            np.ascontiguousarray(values), ChunkConfig(compression_level=8)
+        )
     )
 
 
@@ -245,7 +271,8 @@ def test_rivals_are_pcodec_on_the_grid() -> None:
     logs = [0 if v == 0 else round(math.log(abs(float(v))) / step) for v in x]
     lowest = min(q for q, v in zip(logs, x, strict=True) if v != 0)
     logarithmic = [
-        0 if v == 0 else int(math.copysign(q - lowest + 1, v)) for q, v in zip(logs, x, strict=True)
+        0 if v == 0 else int(math.copysign(q - lowest + 1, v))
+        for q, v in zip(logs, x, strict=True)
     ]
     data = {
         "a": x,
@@ -278,7 +305,10 @@ def test_rounded_mantissas_hold_their_bound(values: list[float], bits: int) -> N
     assert Bound("bits", bits).holds(x, round_mantissa(x, bits))[normal].all()
 
 
-@given(st.lists(st.floats(width=32), min_size=1, max_size=30), st.sampled_from([1e-30, 1e-3, 7.0]))
+@given(
+    st.lists(st.floats(width=32), min_size=1, max_size=30),
+    st.sampled_from([1e-30, 1e-3, 7.0]),
+)
 @settings(max_examples=60, deadline=None)
 def test_grids_take_any_value(values: list[float], amount: float) -> None:
     x = np.array([*values, *SPECIAL], "f4")
@@ -290,7 +320,9 @@ def test_integer_cells_opaque_buffers_and_unresolved_bounds() -> None:
     np.testing.assert_array_equal(
         quantise(np.array([-4, -1, 0, 5, 250], "i2"), Bound("abs", 1.5)), [-2, -1, 0, 1, 83]
     )
-    np.testing.assert_array_equal(quantise(np.array([0, 255], "u1"), Bound("abs", 200)), [0, 0])
+    np.testing.assert_array_equal(
+        quantise(np.array([0, 255], "u1"), Bound("abs", 200)), [0, 0]
+    )
     words = baseline_bytes(events(), {})["tag"]
     assert words["raw"] >= 600
     assert words["quantise+pcodec"] < words["raw"]
@@ -452,7 +484,8 @@ def test_the_report_is_accessible(page: tuple[str, Table]) -> None:
     assert parsed.tags.count("table") == parsed.tags.count("caption") == 2
     assert len(parsed.images) > len(BOUNDS)
     assert all(
-        i["alt"] and str(i["src"]).startswith("data:image/svg+xml;base64,") for i in parsed.images
+        i["alt"] and str(i["src"]).startswith("data:image/svg+xml;base64,")
+        for i in parsed.images
     )
 
 
@@ -466,7 +499,9 @@ def test_the_report_says_where_bounds_are_broken(
     decoded = rounded(table, BOUNDS)
     decoded.data["Jet_eta"][:3] += 5  # type: ignore[index]
     said: list[str] = []
-    html = write_report(report_input(table, decoded), tmp_path, said.append).read_text("utf-8")
+    html = write_report(report_input(table, decoded), tmp_path, said.append).read_text(
+        "utf-8"
+    )
     values = sum(len(table.data[c.name]) for c in table.columns)
     assert f"3 of {values:,} values are not within their bound" in html
     assert "In Jet_eta (3)." in html

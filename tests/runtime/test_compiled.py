@@ -27,7 +27,9 @@ NOWHERE = "/proc/nowhere"  # not even the superuser makes a folder there
 def test_machine_code_is_stored_where_it_can_be(tmp_path: Path, is_writable: bool) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     home = str(tmp_path) if is_writable else NOWHERE
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"
+    }
     environment |= {
         "HOME": home,
         "XDG_CACHE_HOME": home,

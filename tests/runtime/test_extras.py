@@ -15,7 +15,9 @@ def test_a_module_that_is_there_is_returned() -> None:
     assert require("math", "plots", "drawing a report") is math
 
 
-def test_a_missing_module_is_one_line_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_module_is_one_line_with_the_next_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtra) as caught:
         require("jinja2", "plots", "drawing a report")
@@ -25,7 +27,9 @@ def test_a_missing_module_is_one_line_with_the_next_step(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("module", ["torch", "zuko", "safetensors", "scipy"])
-def test_flows_need_all_of_their_packages(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flows_need_all_of_their_packages(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torch")
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtra, match=r"^training a flow needs the extra 'train'"):

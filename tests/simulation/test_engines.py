@@ -37,7 +37,9 @@ def events() -> ak.Array:
 def model(events: ak.Array, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("engines") / "sim.flow"
     assert (
-        ft.train_simulation(events, path, target=TARGET, given=GIVEN, effort="fast", flow=FLOW)
+        ft.train_simulation(
+            events, path, target=TARGET, given=GIVEN, effort="fast", flow=FLOW
+        )
         == ()
     )
     return str(path)
@@ -54,8 +56,18 @@ def test_counts_are_of_the_lattice_and_properties_of_rows(model: str) -> None:
         "event MET_pt",
         "event",
     }
-    assert lattice == {"Jet found", "Jet extras", "Muon found", "Muon extras", "Muon Muon_jetIdx"}
-    assert rows["Jet response"].columns == ("Jet_ptRatio", "Jet_etaMinusGen", "Jet_phiMinusGen")
+    assert lattice == {
+        "Jet found",
+        "Jet extras",
+        "Muon found",
+        "Muon extras",
+        "Muon Muon_jetIdx",
+    }
+    assert rows["Jet response"].columns == (
+        "Jet_ptRatio",
+        "Jet_etaMinusGen",
+        "Jet_phiMinusGen",
+    )
     assert "GenJet_pt of partner" in rows["Jet response"].context.columns
 
 
@@ -113,7 +125,9 @@ def test_physics_is_learned(model: str) -> None:
     matched = [sample["Jet_genJetIdx"] >= 0 for sample in (made, true)]
     response = [
         ak.to_numpy(
-            ak.flatten(sample["Jet_pt"][has] / sample["GenJet_pt"][sample["Jet_genJetIdx"][has]])
+            ak.flatten(
+                sample["Jet_pt"][has] / sample["GenJet_pt"][sample["Jet_genJetIdx"][has]]
+            )
         )
         for sample, has in zip((made, true), matched, strict=True)
     ]

@@ -68,7 +68,9 @@ def make_events(n: int, seed: int) -> ak.Array:
     mu["pt"] = mu["pt"][np.lexsort((-mu["pt"], np.repeat(np.arange(n), mu_counts)))]
     event = np.repeat(np.arange(n), gen_counts)
     number = np.arange(len(event)) - np.repeat(np.cumsum(gen_counts) - gen_counts, gen_counts)
-    copies = np.where(draw.random(len(event)) < EFFICIENCY, 1 + (draw.random(len(event)) < 0.05), 0)
+    copies = np.where(
+        draw.random(len(event)) < EFFICIENCY, 1 + (draw.random(len(event)) < 0.05), 0
+    )
     source = np.repeat(np.arange(len(event)), copies)
     matched = {
         "event": event[source],
@@ -83,13 +85,18 @@ def make_events(n: int, seed: int) -> ak.Array:
         "pt": 5 + draw.exponential(5, len(extra)),
         "eta": draw.normal(0, 2, len(extra)),
     }
-    more |= {"phi": draw.uniform(-np.pi, np.pi, len(extra)), "genJetIdx": np.full(len(extra), -1)}
+    more |= {
+        "phi": draw.uniform(-np.pi, np.pi, len(extra)),
+        "genJetIdx": np.full(len(extra), -1),
+    }
     jets = {name: np.concatenate([matched[name], more[name]]) for name in matched}
     order = np.lexsort((-jets["pt"], jets["event"]))
     jets = {name: content[order] for name, content in jets.items()}
     counts = np.bincount(jets["event"], minlength=n)
     mass = (0.1 * jets["pt"]).astype("f4")
-    jagged = {f"Jet_{q}": ak.unflatten(jets[q].astype("f4"), counts) for q in ("pt", "eta", "phi")}
+    jagged = {
+        f"Jet_{q}": ak.unflatten(jets[q].astype("f4"), counts) for q in ("pt", "eta", "phi")
+    }
     jagged |= {
         "Jet_mass": ak.unflatten(mass, counts),
         "Jet_genJetIdx": ak.unflatten(jets["genJetIdx"].astype("i4"), counts),
@@ -105,10 +112,14 @@ def make_events(n: int, seed: int) -> ak.Array:
         for k, q in enumerate(("ch", "ne", "pho"))
     }
     jagged |= {"Jet_neN": ak.unflatten((parts[:, 1] > 0).astype("i4"), counts)}
-    jagged |= {f"GenJet_{q}": ak.unflatten(v.astype("f4"), gen_counts) for q, v in gen.items()}
+    jagged |= {
+        f"GenJet_{q}": ak.unflatten(v.astype("f4"), gen_counts) for q, v in gen.items()
+    }
     jagged |= {"GenJet_mass": ak.unflatten((0.1 * gen["pt"]).astype("f4"), gen_counts)}
     jagged |= {
-        "GenJet_flavour": ak.unflatten(draw.integers(0, 6, len(event)).astype("i4"), gen_counts)
+        "GenJet_flavour": ak.unflatten(
+            draw.integers(0, 6, len(event)).astype("i4"), gen_counts
+        )
     }
     jagged |= {f"GenMuon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()}
     jagged |= {f"Muon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()}
@@ -122,7 +133,10 @@ def make_events(n: int, seed: int) -> ak.Array:
         "luminosityBlock": np.ones(n, "u4"),
         "event": np.arange(n, dtype="u8"),
     }
-    flat |= {"genWeight": draw.uniform(0.5, 2, n).astype("f4"), "Pileup_nPU": npu.astype("i4")}
+    flat |= {
+        "genWeight": draw.uniform(0.5, 2, n).astype("f4"),
+        "Pileup_nPU": npu.astype("i4"),
+    }
     flat |= {"GenMET_pt": met.astype("f4"), "GenMET_phi": direction.astype("f4")}
     flat |= {
         "MET_pt": (met + draw.exponential(2, n)).astype("f4"),
@@ -164,7 +178,9 @@ def generated(events: ak.Array) -> ak.Array:
 def test_the_steps_lose_nothing(events: ak.Array) -> None:
     """With the truth at every step the program gives back the very events."""
     spec, true, _ = spec_of(events[:1000])
-    given = {name: values for name, values in true.values.items() if name not in spec.simulated}
+    given = {
+        name: values for name, values in true.values.items() if name not in spec.simulated
+    }
     block = Block(true.events, {c.name: true.counts[c.name] for c in spec.generated}, given)
     run(block, spec, TrainingTargets(true, spec))
     rounded = {r.column for t in spec.targets for r in t.responses} | {
@@ -176,17 +192,24 @@ def test_the_steps_lose_nothing(events: ak.Array) -> None:
         if name not in true.values or name.startswith("n("):
             continue
         if name in rounded:
-            assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), name
+            assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), (
+                name
+            )
         else:
             assert np.array_equal(block.values[name], true.values[name]), name
         assert block.values[name].dtype == true.values[name].dtype, name
     for target in spec.targets:
-        assert np.array_equal(block.counts[target.objects.name], true.counts[target.objects.name])
+        assert np.array_equal(
+            block.counts[target.objects.name], true.counts[target.objects.name]
+        )
 
 
 def test_a_spec_comes_back_from_json(events: ak.Array) -> None:
     spec, _, _ = spec_of(events[:500])
-    assert SimulationSpec.from_json(json.loads(json.dumps(spec.to_json(), sort_keys=True))) == spec
+    assert (
+        SimulationSpec.from_json(json.loads(json.dumps(spec.to_json(), sort_keys=True)))
+        == spec
+    )
     with pytest.raises(Corrupt, match="simulation that does not exist"):
         SimulationSpec.from_json(spec.to_json() | {"targets": [{}]})
 
@@ -211,7 +234,10 @@ def test_responses_in_cells_have_one_shape_and_are_inverted(floor: float) -> Non
     gen, eta = draw.exponential(20, 20_000) + 12, np.abs(draw.normal(0, 2, 20_000))
     reco = gen * draw.normal(1, np.where(eta < 1.3, 0.02, 0.1))
     above = reco > floor
-    partners, reco = {"G_pt of partner": gen[above], "|G_eta| of partner": eta[above]}, reco[above]
+    partners, reco = (
+        {"G_pt of partner": gen[above], "|G_eta| of partner": eta[above]},
+        reco[above],
+    )
     response = Response("R_pt", "G_pt", "ratio", floor).in_cells(reco, partners, partners)
     assert response.cells is not None
     assert min(abs(np.array(response.cells.edge) - 1.3)) < 0.01
@@ -289,16 +315,24 @@ def test_relations_are_found() -> None:
     )
     assert find_shares({"a": a, "b": b}, a + b + c) == ()
     assert find_hypots({"a": -a, "b": b, "h": np.hypot(a, b), "c": c}) == {"h": ("a", "b")}
-    assert find_scales({"y": (a + 1) * np.exp(noise), "x": noise + 1}, {"a": a + 1}) == {"y": "a"}
+    assert find_scales({"y": (a + 1) * np.exp(noise), "x": noise + 1}, {"a": a + 1}) == {
+        "y": "a"
+    }
 
 
 def test_shares_add_up_whatever_they_are() -> None:
     draw = np.random.default_rng(0)
     total = draw.exponential(100, 1000)
     parts = draw.dirichlet([1, 1, 1], 1000) * (draw.random((1000, 3)) < 0.7)
-    parts = parts / np.where(parts.sum(axis=1) > 0, parts.sum(axis=1), 1)[:, None] * total[:, None]
+    parts = (
+        parts
+        / np.where(parts.sum(axis=1) > 0, parts.sum(axis=1), 1)[:, None]
+        * total[:, None]
+    )
     shares = to_shares(list(parts.T), total)
-    assert np.allclose(from_shares(shares, total), parts.T, rtol=1e-3, atol=2e-4 * total.max())
+    assert np.allclose(
+        from_shares(shares, total), parts.T, rtol=1e-3, atol=2e-4 * total.max()
+    )
     last = np.where(parts[:, 2] > 0, 2, np.where(parts[:, 1] > 0, 1, 0))
     some = parts.sum(axis=1) > 0
     assert (
@@ -346,7 +380,9 @@ def test_columns_bound_to_bound_columns_come_back() -> None:
     assert set(target.hypots) == {"Jet_h"}
     assert set(target.scales) >= {"Jet_z", "Jet_b", "Jet_sip"}
     block = Block(
-        true.events, {"GenJet": true.counts["GenJet"]}, {"GenJet_pt": true.values["GenJet_pt"]}
+        true.events,
+        {"GenJet": true.counts["GenJet"]},
+        {"GenJet_pt": true.values["GenJet_pt"]},
     )
     run(block, spec, TrainingTargets(true, spec))
     for name in target.objects.columns:
@@ -365,7 +401,9 @@ def test_vectors_with_sentinels_are_learned_as_they_are(events: ak.Array) -> Non
 
 
 @pytest.mark.parametrize("name", ["GenMET_pt", "MET_phi", "Jet_pt", "GenJet_eta"])
-def test_nan_is_refused_before_anything_is_learned(events: ak.Array, tmp_path, name: str) -> None:
+def test_nan_is_refused_before_anything_is_learned(
+    events: ak.Array, tmp_path, name: str
+) -> None:
     column = events[name][:200]
     bad = changed(
         events[:200],
@@ -383,7 +421,9 @@ def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -
     with pytest.raises(InvalidArgument, match="holds no events to learn from"):
         ft.train_simulation(events[:0], tmp_path / "m.flow", target=TARGET, given=GIVEN)
     with pytest.raises(InvalidArgument, match="names nothing that could be read"):
-        ft.train_simulation(events, tmp_path / "m.flow", target=["MET_pt"], given=["GenMET_phi"])
+        ft.train_simulation(
+            events, tmp_path / "m.flow", target=["MET_pt"], given=["GenMET_phi"]
+        )
     with pytest.raises(InvalidArgument, match=r"'GenJet_pt': .* not above 0"):
         ft.simulate(
             model, changed(given, "GenJet_pt", ak.values_astype(given["GenJet_pt"] * 0, "f4"))
@@ -406,16 +446,20 @@ def test_targets_that_cannot_be_simulated_are_named(events: ak.Array, tmp_path) 
 
 
 def test_angles_stay_within_pi_in_float32() -> None:
-    angles = as_angle(np.array([np.pi, -np.pi, 3 * np.pi, np.nextafter(np.pi, 0), 7.0])).astype(
-        "f4"
-    )
+    angles = as_angle(
+        np.array([np.pi, -np.pi, 3 * np.pi, np.nextafter(np.pi, 0), 7.0])
+    ).astype("f4")
     assert (np.abs(angles.astype("f8")) <= np.pi).all()
 
 
 def test_neighbours_are_those_of_a_slow_search(events: ak.Array) -> None:
     spec, block, _ = spec_of(events[:50])
     jets = spec.collection("GenJet")
-    event, eta, phi = block.event("GenJet"), block.values["GenJet_eta"], block.values["GenJet_phi"]
+    event, eta, phi = (
+        block.event("GenJet"),
+        block.values["GenJet_eta"],
+        block.values["GenJet_phi"],
+    )
     pairs = find_neighbours(block, event, eta, phi, jets, np.arange(len(event)))
     other, distance = pairs.nearest()
     for k in range(len(event)):
@@ -477,22 +521,30 @@ def test_physics_is_learned(model: str, events: ak.Array) -> None:
     assert abs(_extras(made).mean() / _extras(events).mean() - 1) < 0.15
     busy = ak.to_numpy(true["Pileup_nPU"] > 10)
     ratio = [
-        _extras(sample)[busy].mean() / _extras(sample)[~busy].mean() for sample in (made, true)
+        _extras(sample)[busy].mean() / _extras(sample)[~busy].mean()
+        for sample in (made, true)
     ]
     # -0.05 +- 0.014, 12 models; -0.41 without dependence on pile-up
     assert abs(ratio[0] / ratio[1] - 1) < 0.15
-    mass, pt = (np.log(ak.to_numpy(ak.flatten(made[name]))) for name in ("Jet_mass", "Jet_pt"))
+    mass, pt = (
+        np.log(ak.to_numpy(ak.flatten(made[name]))) for name in ("Jet_mass", "Jet_pt")
+    )
     assert np.corrcoef(mass, pt)[0, 1] > 0.9  # 0.974 +- 0.0044, 12 models
     parts = sum(ak.flatten(made[name]) for name in ("Jet_chE", "Jet_neE", "Jet_phoE"))
     total = energy([ak.to_numpy(ak.flatten(made[f"Jet_{q}"])) for q in ("pt", "eta", "mass")])
     assert np.allclose(parts, total, rtol=1e-4)
-    assert np.mean((ak.flatten(made["Jet_neN"]) == 0) == (ak.flatten(made["Jet_neE"]) == 0)) > 0.98
+    assert (
+        np.mean((ak.flatten(made["Jet_neN"]) == 0) == (ak.flatten(made["Jet_neE"]) == 0))
+        > 0.98
+    )
     assert ak.all(made["Jet_pt"][:, :-1] >= made["Jet_pt"][:, 1:])
     assert ak.all(abs(made["Jet_phi"]) <= np.pi)
     assert ak.all(made["Muon_jetIdx"] < ak.num(made["Jet_pt"]))
     leading = ak.to_numpy(ak.fill_none(ak.max(made["Jet_pt"], axis=1), 0))
     right = (leading > 40) == ak.to_numpy(made["HLT_Jet40"])
-    assert right.mean() > 0.94  # 0.965 +- 0.0057, 12 models; a half without dependence on jets
+    assert (
+        right.mean() > 0.94
+    )  # 0.965 +- 0.0057, 12 models; a half without dependence on jets
     assert right[abs(leading / 40 - 1) > 0.1].mean() > 0.98  # 0.993 +- 0.0023, 12 models
 
 
@@ -513,7 +565,9 @@ def _response(events: ak.Array) -> np.ndarray:
     return ak.to_numpy(ak.flatten(events["Jet_pt"][has] / gen))
 
 
-def test_files_have_the_columns_of_the_training(model: str, events: ak.Array, tmp_path) -> None:
+def test_files_have_the_columns_of_the_training(
+    model: str, events: ak.Array, tmp_path
+) -> None:
     known = [
         "Jet_pt",
         "Jet_genJetIdx",
@@ -552,15 +606,20 @@ def changed(events: ak.Array, name: str, values: ak.Array) -> ak.Array:
 
 def test_gen_files_that_do_not_fit(model: str, events: ak.Array) -> None:
     given = generated(events[:10])
-    with pytest.raises(InvalidArgument, match=r"column 'GenJet_pt' is missing; nearest: GenJet_"):
+    with pytest.raises(
+        InvalidArgument, match=r"column 'GenJet_pt' is missing; nearest: GenJet_"
+    ):
         ft.simulate(model, given[[name for name in given.fields if name != "GenJet_pt"]])
     with pytest.raises(
         InvalidArgument, match="column 'GenJet_flavour' is int64 lists, not int32 lists"
     ):
         ft.simulate(
-            model, changed(given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"], "i8"))
+            model,
+            changed(given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"], "i8")),
         )
-    undefined = changed(given, "GenJet_eta", ak.values_astype(given["GenJet_eta"] * np.nan, "f4"))
+    undefined = changed(
+        given, "GenJet_eta", ak.values_astype(given["GenJet_eta"] * np.nan, "f4")
+    )
     with pytest.raises(
         InvalidArgument,
         match=r"column 'GenJet_eta': .* values are NaN or infinite, the first in event",
@@ -581,8 +640,12 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
     )
     notes = ft.simulate(model, out_of_range, tmp_path / "s.root")
     count = ak.sum(ak.num(out_of_range["GenJet_flavour"]))
-    assert any(f"column 'GenJet_flavour' holds {count} values outside" in note for note in notes)
-    assert set(ft.simulate(model, out_of_range, tmp_path / "t.root", oversample=3)) == set(notes)
+    assert any(
+        f"column 'GenJet_flavour' holds {count} values outside" in note for note in notes
+    )
+    assert set(ft.simulate(model, out_of_range, tmp_path / "t.root", oversample=3)) == set(
+        notes
+    )
     flagged = ft.simulate(model, out_of_range, flag=True, oversample=2)
     assert ak.all(flagged["GenJet_outside"])
     assert ak.to_list(flagged["outside"]) == ak.to_list(ak.num(flagged["GenJet_outside"]) > 0)
@@ -593,7 +656,9 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
     with pytest.raises(
         InvalidArgument, match="column 'outside' is there already: leave out `flag=`"
     ):
-        ft.simulate(model, changed(given, "outside", ak.Array([True] * len(given))), flag=True)
+        ft.simulate(
+            model, changed(given, "outside", ak.Array([True] * len(given))), flag=True
+        )
 
 
 def test_reading_changes_no_count(model: str, events: ak.Array) -> None:
@@ -613,12 +678,16 @@ def test_reading_changes_no_count(model: str, events: ak.Array) -> None:
 
 def test_references_that_point_outside_are_counted(events: ak.Array) -> None:
     bad = changed(
-        events[:100], "Jet_genJetIdx", ak.values_astype(events[:100]["Jet_genJetIdx"] + 50, "i4")
+        events[:100],
+        "Jet_genJetIdx",
+        ak.values_astype(events[:100]["Jet_genJetIdx"] + 50, "i4"),
     )
     table = read_all(OwnCounters(open_dataset(bad).table("events")))
     spec = build_spec("events", table.columns, TARGET, GIVEN)
     _, tables, notes = training_tables(table, spec, silent)
-    assert any("column 'Jet_genJetIdx'" in note and "point to no object" in note for note in notes)
+    assert any(
+        "column 'Jet_genJetIdx'" in note and "point to no object" in note for note in notes
+    )
     assert "Jet properties" not in {training_table.table.name for training_table in tables}
 
 
@@ -638,7 +707,11 @@ def derived(**kinds: str) -> dict[str, Any]:
         ),
         ({"target": ["Jet_pt"], "given": ["Gen*", "Jet_eta"]}, "some columns counted by"),
         (
-            {"target": TARGET, "given": GIVEN, "options": ft.SimulationOptions(["Jet_genJet"])},
+            {
+                "target": TARGET,
+                "given": GIVEN,
+                "options": ft.SimulationOptions(["Jet_genJet"]),
+            },
             "the match 'Jet_genJet' is no column.*Jet_genJetIdx",
         ),
         (
@@ -739,7 +812,9 @@ def test_commands_make_files_that_others_read(nano: Path) -> None:
             assert tree[name].typename == both["Events"][name].typename, name
         assert file["Runs/genEventCount"].array().tolist() == [1500]
         assert np.isclose(
-            ak.sum(tree["genWeight"].array()), ak.sum(both["Events/genWeight"].array()), rtol=1e-5
+            ak.sum(tree["genWeight"].array()),
+            ak.sum(both["Events/genWeight"].array()),
+            rtol=1e-5,
         )
 
 
@@ -747,9 +822,13 @@ def test_coffea_reads_what_is_simulated(nano: Path) -> None:
     nanoevents = pytest.importorskip("coffea.nanoevents")
     assert simulate_by_command(nano).exit_code == 0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # coffea says that collections of the schema are not here
+        warnings.simplefilter(
+            "ignore"
+        )  # coffea says that collections of the schema are not here
         events = nanoevents.NanoEventsFactory.from_root(
-            {str(nano / "s.root"): "Events"}, schemaclass=nanoevents.NanoAODSchema, mode="eager"
+            {str(nano / "s.root"): "Events"},
+            schemaclass=nanoevents.NanoAODSchema,
+            mode="eager",
         ).events()
     assert len(events) == 1500
     index = events.Jet.genJetIdx

@@ -21,7 +21,9 @@ Pieces = tuple[dict[str, Any], list[Section], list[bytes]]
 def methods(data: bytes, columns: Sequence[Column]) -> dict[str, StoredColumn]:
     """All columns of a chunk as they are stored, by name."""
     found = directory.read_directory(data, columns)
-    return found.take([c.name for c in columns], lambda spans: slices(data, found.head, spans))
+    return found.take(
+        [c.name for c in columns], lambda spans: slices(data, found.head, spans)
+    )
 
 
 def join(stored: Sequence[StoredColumn]) -> bytes:
@@ -54,18 +56,23 @@ def assemble(
     contents: Sequence[bytes],
     heads: Sequence[int] | None = None,
 ) -> None:
-    """Write a file of a description and sections; frames, index and trailer follow from the contents.
+    """Write a file of a description and sections; frames, index and trailer follow from the
+    contents.
 
     Args:
         path: To write.
         meta: The description.
-        sections: Of which kind, owner and entries count, be they impossible; chunks are numbered in this order.
+        sections: Of which kind, owner and entries count, be they impossible; chunks are numbered in
+        this order.
         contents: Their bytes.
-        heads: How many of these are head; by default as many as before of chunks, and all of others.
+        heads: How many of these are head; by default as many as before of chunks, and all of
+        others.
     """
     if heads is None:
         pairs = zip(sections, contents, strict=True)
-        heads = [min(s.head, len(c)) if s.kind is SectionKind.CHUNK else len(c) for s, c in pairs]
+        heads = [
+            min(s.head, len(c)) if s.kind is SectionKind.CHUNK else len(c) for s, c in pairs
+        ]
     description = pack_description(meta)
     described = Section(SectionKind.DESCRIPTION, 0, 0, len(description), 0, 0)
     write(path, [described, *sections], [description, *contents], [len(description), *heads])
@@ -94,12 +101,18 @@ def write(
 
 def frame_of(section: Section) -> bytes:
     """The frame of a section, of whose numbers those that no frame can hold are cut."""
-    owner, entries, first = section.owner % 2**32, section.entries % 2**32, section.first % 2**64
+    owner, entries, first = (
+        section.owner % 2**32,
+        section.entries % 2**32,
+        section.first % 2**64,
+    )
     return layout.pack_frame(replace(section, owner=owner, entries=entries, first=first))
 
 
 def merge(path: Path, parts: Sequence[Path]) -> None:
-    """The events of files of one table, schema and grid one after another, each a part with its own ranges."""
+    """The events of files of one table, schema and grid one after another, each a part with its own
+    ranges.
+    """
     taken = [pieces(part) for part in parts]
     (table,) = taken[0][0]["tables"]
     described = [part_of(meta["tables"][0]) for meta, _, _ in taken]

@@ -25,9 +25,11 @@ Predictions = Mapping[str, Prediction]
 
 
 def follow_first_parent(parents: int, bins: Bins, mixed: int) -> Network:
-    """A network that expects the first parent's level: z = (c level - c^2) / 2 is largest where c = level / 2.
+    """A network that expects the first parent's level: z = (c level - c^2) / 2 is largest where c =
+    level / 2.
 
-    The hidden layer copies every level, adds the constants 16 and 1 (a bias alone counts in steps of 255) and `mixed` units of
+    The hidden layer copies every level, adds the constants 16 and 1 (a bias alone counts in steps
+    of 255) and `mixed` units of
     both signs that the logits read faintly.
     """
     draw = np.random.default_rng(parents + mixed)
@@ -60,7 +62,8 @@ def make_flow(
 ) -> LatticeFlow:
     """A flow in which the columns of `parents` follow the first of them.
 
-    Columns of `predictions` are coded by residuals: with parents by a network, without by no model at all. Columns that
+    Columns of `predictions` are coded by residuals: with parents by a network, without by no model
+    at all. Columns that
     are only read have bins alone.
     """
     predictions = predictions or {}
@@ -112,7 +115,9 @@ def write_model(
     given: Sequence[str] = (),
 ) -> LatticeFlow:
     """A `.flow` file for a table, as `train` would write it, with a flow made by hand."""
-    (prepared,) = resolve_tables(Dataset("by hand", {table.name: table}), tolerance, silent, given)
+    (prepared,) = resolve_tables(
+        Dataset("by hand", {table.name: table}), tolerance, silent, given
+    )
     flow = make_flow(table, prepared.coding, parents, predictions)
     coding = replace(prepared.coding, flow=flow)
     prepared = replace(prepared, coding=coding)
@@ -124,7 +129,9 @@ def write_model(
 
 
 def dependent_events(events: int, seed: int) -> dict[str, object]:
-    """Events with columns that tell about one another: b follows a, the jets' pt follows a, their eta follows their pt."""
+    """Events with columns that tell about one another: b follows a, the jets' pt follows a, their
+    eta follows their pt.
+    """
     draw = np.random.default_rng(seed)
     a = draw.normal(50, 10, events).astype(np.float32)
     b = (a + draw.normal(0, 0.5, events)).astype(np.float32)
@@ -150,7 +157,9 @@ def related_events(events: int, seed: int) -> dict[str, object]:
     made = dependent_events(events, seed)
     counts = np.array([len(jets) for jets in made["Jet_pt"]])
     weight = draw.normal(0, 1, events).astype(np.float32)  # lossless
-    weight[[1, 4, 9]] = np.array([0x7FC00005, 0x80000000, 0xFF800000], np.uint32).view(np.float32)
+    weight[[1, 4, 9]] = np.array([0x7FC00005, 0x80000000, 0xFF800000], np.uint32).view(
+        np.float32
+    )
     repeating = np.resize(
         draw.normal(0, 1, 13), (events, 9)
     )  # lossless, and repeating as only zstd sees
@@ -196,7 +205,9 @@ def related_events(events: int, seed: int) -> dict[str, object]:
         "wide": wide,
         "wide_more": wide + (draw.random(wide.shape) < 0.5).astype(np.int8),
     }
-    made["Jet_phi"] = np.split(((near + np.pi) % (2 * np.pi) - np.pi).astype(np.float32), ends)
+    made["Jet_phi"] = np.split(
+        ((near + np.pi) % (2 * np.pi) - np.pi).astype(np.float32), ends
+    )
     made["Muon_jetIdx"] = np.split(index.astype(np.int8), muon_ends)
     made["Muon_pt"] = np.split(
         (pt_of + draw.normal(0, 0.1, len(of_muon))).astype(np.float32), muon_ends
@@ -252,7 +263,9 @@ RELATED_PARENTS: Parents = DEPENDENT_PARENTS | {
 
 
 def related_predictions(turn: tuple[int, int]) -> dict[str, Prediction]:
-    """Relations among `related_events`; `turn` is the first index and the number of indices of a full turn."""
+    """Relations among `related_events`; `turn` is the first index and the number of indices of a
+    full turn.
+    """
 
     def alone(relation: Relation, column: str, through: str = "") -> tuple[Term, ...]:
         return (Term(1.0, "x", (Parent(relation, column, through),)),)

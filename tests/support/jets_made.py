@@ -1,4 +1,6 @@
-"""Jets with a known efficiency and response: generated ones, reconstructed ones, and some without a partner."""
+"""Jets with a known efficiency and response: generated ones, reconstructed ones, and some without a
+partner.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def events(
     width: float = WIDTH,
     extras: float = EXTRAS,
 ) -> ak.Array:
-    """Jets of 20 to 55 GeV found with an efficiency and a response, and jets without a partner at the end of each event."""
+    """Jets of 20 to 55 GeV found with an efficiency and a response, and jets without a partner at
+    the end of each event.
+    """
     draw = np.random.default_rng(seed)
     counts = draw.poisson(2.0, n)
     m = int(counts.sum())
@@ -42,8 +46,15 @@ def events(
     jets = np.bincount(own.pop("event"), minlength=n)
     fields = {f"Jet_{name}": ak.unflatten(content, jets) for name, content in own.items()}
     fields["Jet_mass"] = 0.1 * fields["Jet_pt"]
-    given = {"pt": pt, "eta": eta, "phi": phi, "partonFlavour": FLAVOURS[draw.integers(0, 5, m)]}
-    fields |= {f"GenJet_{name}": ak.unflatten(content, counts) for name, content in given.items()}
+    given = {
+        "pt": pt,
+        "eta": eta,
+        "phi": phi,
+        "partonFlavour": FLAVOURS[draw.integers(0, 5, m)],
+    }
+    fields |= {
+        f"GenJet_{name}": ak.unflatten(content, counts) for name, content in given.items()
+    }
     return ak.zip({**fields, "Pileup_nPU": draw.poisson(10, n).astype("i4")}, depth_limit=1)
 
 

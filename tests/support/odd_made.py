@@ -1,4 +1,6 @@
-"""A file of odd cases, every column stored by a method that is chosen and not found: what no ordinary file is sure to hold."""
+"""A file of odd cases, every column stored by a method that is chosen and not found: what no
+ordinary file is sure to hold.
+"""
 
 import itertools
 import uuid
@@ -148,10 +150,14 @@ def _store(way: Way, values: Array, state: ColumnState) -> StoredColumn:
         assert countable.all(), f"{name} cannot be stored by residuals"
     exact = packing.zstd(escapes.tobytes()) if len(escapes) else b""
     if way.method is Method.FLOW:
-        return StoredColumn(Method.FLOW, coding_of.encode_flow(coded, state, predicted), exact)
+        return StoredColumn(
+            Method.FLOW, coding_of.encode_flow(coded, state, predicted), exact
+        )
     if way.method is Method.VALUES:
         coded_values = (
-            b"\1" + packing._pco(values) if way.pcodec else b"\0" + packing.zstd(values.tobytes())
+            b"\1" + packing._pco(values)
+            if way.pcodec
+            else b"\0" + packing.zstd(values.tobytes())
         )
         return StoredColumn(Method.VALUES, coded_values)
     pack = {
@@ -164,7 +170,9 @@ def _store(way: Way, values: Array, state: ColumnState) -> StoredColumn:
     return StoredColumn(way.method, payload, exact, way.residual)
 
 
-def alone(relation: Relation, column: str, through: str = "", factor: float = 1.0) -> Prediction:
+def alone(
+    relation: Relation, column: str, through: str = "", factor: float = 1.0
+) -> Prediction:
     """The prediction by one other column."""
     return Prediction((Term(factor, "x", (Parent(relation, column, through),)),))
 
@@ -179,8 +187,14 @@ def network(seed: int, inputs: int, outputs: int, hidden: Sequence[int] = ()) ->
     widths = [inputs, *hidden, outputs]
     layers = []
     for wide, narrow in itertools.pairwise(widths):
-        shifts = np.full(narrow, 6, np.uint8) if narrow != outputs else np.full(narrow, 8, np.uint8)
-        layers.append(Layer(draw.integers(-60, 61, (narrow, wide + 1)).astype(np.int8), shifts))
+        shifts = (
+            np.full(narrow, 6, np.uint8)
+            if narrow != outputs
+            else np.full(narrow, 8, np.uint8)
+        )
+        layers.append(
+            Layer(draw.integers(-60, 61, (narrow, wide + 1)).astype(np.int8), shifts)
+        )
     return Network(tuple(layers))
 
 
@@ -212,7 +226,9 @@ GRIDS: Mapping[str, tuple[Grid, Bound]] = {
 
 
 def grids() -> Maker:
-    """On every kind of grid a column predicted from another: atoms and escapes among residuals, predictions that are none."""
+    """On every kind of grid a column predicted from another: atoms and escapes among residuals,
+    predictions that are none.
+    """
     made, draw = Maker("grids", 9), np.random.default_rng(5)
     for k, (name, (grid, bound)) in enumerate(GRIDS.items()):
         dtype, size = grid.dtype, np.dtype(grid.dtype).itemsize
@@ -220,12 +236,22 @@ def grids() -> Maker:
             source = np.array(
                 [draw.normal(), -2.5, 0.0, -0.0, np.nan, np.inf, -np.inf, 1e4, 1e-7], dtype
             )
-            target = np.array([source[0], -2.45, 0.0, 0.0, np.nan, 17, -0.0, 1e4, 1e-7], dtype)
+            target = np.array(
+                [source[0], -2.45, 0.0, 0.0, np.nan, 17, -0.0, 1e4, 1e-7], dtype
+            )
             nan, zero = bit_patterns(np.array([np.nan, -0.0], dtype)).tolist()
-            made.add(f"{name}_from", source, VALUES if k % 2 else RAW, flow=ColumnFlow(NO_BINS))
+            made.add(
+                f"{name}_from", source, VALUES if k % 2 else RAW, flow=ColumnFlow(NO_BINS)
+            )
             flow = ColumnFlow(NO_BINS, prediction=alone("row", f"{name}_from"))
             made.add(
-                name, target, (INDICES, GROUP)[k % 2], grid, bound, flow=flow, atoms=[nan, zero]
+                name,
+                target,
+                (INDICES, GROUP)[k % 2],
+                grid,
+                bound,
+                flow=flow,
+                atoms=[nan, zero],
             )
         else:
             info = np.iinfo(dtype)
@@ -235,14 +261,18 @@ def grids() -> Maker:
             target = np.array(
                 [info.min + 1, info.max - 1, info.max // 2, 1, 0, 61, 90, 3, info.max], dtype
             )
-            made.add(f"{name}_from", source, VALUES if size > 1 else RAW, flow=ColumnFlow(NO_BINS))
+            made.add(
+                f"{name}_from", source, VALUES if size > 1 else RAW, flow=ColumnFlow(NO_BINS)
+            )
             flow = ColumnFlow(NO_BINS, prediction=alone("row", f"{name}_from"))
             made.add(name, target, (INDICES, GROUP)[k % 2], grid, bound, flow=flow)
     return made
 
 
 def formulas() -> Maker:
-    """Every function at the places where it changes its way, coefficients, and totals that no dtype holds."""
+    """Every function at the places where it changes its way, coefficients, and totals that no dtype
+    holds.
+    """
     made = Maker("formulas", 10)
     x = np.array([1.0, -1.0, -0.0, 0.0, 3.0, -3.0, 1e200, np.inf, 70.0, 2.0**21])
     y = np.array([-2.0, -0.5, -1.0, 0.0, np.nan, -1e-300, 1e200, 1.0, -70.0, -0.25])
@@ -298,7 +328,9 @@ def formulas() -> Maker:
         "to_uint64", near, INDICES, flow=predicted_by(*sums[:1]), atoms=[7]
     )  # too far from 0 to be subtracted
     made.add("large_to_uint64", made.data["large"], INDICES, flow=predicted_by(from_large))
-    made.add("constant", x > 0, CONSTANT, flow=ColumnFlow(NO_BINS, prediction=alone("row", "flag")))
+    made.add(
+        "constant", x > 0, CONSTANT, flow=ColumnFlow(NO_BINS, prediction=alone("row", "flag"))
+    )
     phi = np.array([3.1, -3.1, 0.0, 1.0, 2.0, -2.0, 3.0, -3.0, 1.5, 5.0])
     turn = predicted_by(Term(1.0, "x", (Parent("row", "y"),)), period=(-314, 629))
     made.add("phi", phi, INDICES, Uniform("float64", 0.005), Bound("abs", 0.005), flow=turn)
@@ -306,7 +338,9 @@ def formulas() -> Maker:
 
 
 def objects() -> Maker:
-    """Collections of several counters and shapes that read one another and themselves, by networks and predictions."""
+    """Collections of several counters and shapes that read one another and themselves, by networks
+    and predictions.
+    """
     made = Maker("objects", 6)
     made.add("nA", np.array([3, 0, 2, 1, 0, 4], np.uint8), PLAIN)
     made.add("nB", np.array([1, 2, 0, 4, 0, 3], np.int64), VALUES)
@@ -320,7 +354,13 @@ def objects() -> Maker:
     a = np.array([1.0, 1.5, 2.0, 7.0, 7.5, np.nan, 3.0, 3.25, 3.5, 3.75], np.float32)
     walk = ColumnFlow(NO_BINS, prediction=alone("previous", "A_walk"))
     made.add(
-        "A_walk", a, INDICES, Uniform("float32", 0.01), Bound("abs", 0.01), flow=walk, counter="nA"
+        "A_walk",
+        a,
+        INDICES,
+        Uniform("float32", 0.01),
+        Bound("abs", 0.01),
+        flow=walk,
+        counter="nA",
     )
     itself = (
         Parent("previous", "A_self"),
@@ -344,7 +384,13 @@ def objects() -> Maker:
         [1.0, 1.25, 1.5, 0.75, 0.5, -90.0, 1e30, np.inf, 3.5, 3.75], np.float32
     )  # escapes: read as they are
     made.add(
-        "A_self", own, FLOW, Uniform("float32", 0.01), Bound("abs", 0.01), flow=flow, counter="nA"
+        "A_self",
+        own,
+        FLOW,
+        Uniform("float32", 0.01),
+        Bound("abs", 0.01),
+        flow=flow,
+        counter="nA",
     )
     made.add(
         "A_flat",
@@ -387,7 +433,13 @@ def objects() -> Maker:
     for name, parent in relations.items():
         flow = predicted_by(Term(0.5, "x", (parent,)), Term(0.5, "x", (parent,)))
         made.add(
-            name, b, INDICES, Uniform("float32", 0.01), Bound("abs", 0.01), flow=flow, counter="nB"
+            name,
+            b,
+            INDICES,
+            Uniform("float32", 0.01),
+            Bound("abs", 0.01),
+            flow=flow,
+            counter="nB",
         )
     everything = (
         *relations.values(),
@@ -403,15 +455,27 @@ def objects() -> Maker:
         scale=None,
     )
     made.add(
-        "B_all", b, FLOW, Uniform("float32", 0.01), Bound("abs", 0.01), flow=reads, counter="nB"
+        "B_all",
+        b,
+        FLOW,
+        Uniform("float32", 0.01),
+        Bound("abs", 0.01),
+        flow=reads,
+        counter="nB",
     )
-    made.add("one", np.arange(6, dtype=np.int16).reshape(6, 1), PLAIN, flow=ColumnFlow(NO_BINS))
     made.add(
-        "square", np.arange(24, dtype=np.uint16).reshape(6, 2, 2), VALUES, flow=ColumnFlow(NO_BINS)
+        "one", np.arange(6, dtype=np.int16).reshape(6, 1), PLAIN, flow=ColumnFlow(NO_BINS)
+    )
+    made.add(
+        "square",
+        np.arange(24, dtype=np.uint16).reshape(6, 2, 2),
+        VALUES,
+        flow=ColumnFlow(NO_BINS),
     )
     made.add("none", np.empty((6, 2, 0), np.float64), VALUES)
     flow = predicted_by(
-        Term(2.0, "x", (Parent("row", "square"),)), Term(1.0, "x", (Parent("previous", "line"),))
+        Term(2.0, "x", (Parent("row", "square"),)),
+        Term(1.0, "x", (Parent("previous", "line"),)),
     )
     made.add("line", np.arange(0, 72, 3, dtype=np.int32).reshape(6, 4), GROUP, flow=flow)
     made.add(
@@ -424,7 +488,9 @@ def objects() -> Maker:
 
 
 def raw_bits() -> Maker:
-    """Bins with 1 to 40 bits that no cell tells, and a number outside of all; and the special indices in a stream."""
+    """Bins with 1 to 40 bits that no cell tells, and a number outside of all; and the special
+    indices in a stream.
+    """
     made = Maker("raw", len(RAW_BITS) + 2)
     widths = [3 * 2 ** (14 + raw) - 1 for raw in RAW_BITS]  # the last cell of each is cut off
     edges = np.cumsum([-(2**56), *widths])
@@ -433,13 +499,17 @@ def raw_bits() -> Maker:
     values = np.concatenate([edges[:-1] + within.astype(np.int64), [2**62, edges[-1] - 1]])
     made.add("q", values, FLOW, flow=ColumnFlow(bins, (), network(4, 0, bins.symbols)))
     reads = Parent("row", "q"), Parent("prediction")
-    flow = ColumnFlow(bins_of(-(2**61), 0, 2**61), reads, network(5, 2, 3, (3,)), alone("row", "q"))
+    flow = ColumnFlow(
+        bins_of(-(2**61), 0, 2**61), reads, network(5, 2, 3, (3,)), alone("row", "q")
+    )
     x = np.where(np.arange(len(values)) % 5 == 0, np.nan, np.arange(len(values)) - 9.5)
     atom = bit_patterns(np.array([np.nan])).tolist()
     copy = np.where(np.arange(len(values)) % 3 == 0, values, 7)
     made.add("q_again", copy, FLOW, flow=flow)
     kept = ColumnFlow(bins_of(2**63 - 2**50, 2**63 - 2**50 + 1), reads[:1], network(6, 1, 2))
-    made.add("special", x, FLOW, Uniform("float64", 0.2), Bound("abs", 0.2), flow=kept, atoms=atom)
+    made.add(
+        "special", x, FLOW, Uniform("float64", 0.2), Bound("abs", 0.2), flow=kept, atoms=atom
+    )
     return made
 
 
@@ -466,11 +536,15 @@ def kept() -> Maker:
     made.add_opaque("nested", ak.Array([[[1, 2], []], [], [[3]], [[], [4, 5]]]))
     made.add_opaque(
         "records",
-        ak.Array([[{"x": 1.5, "y": [1]}], [], [{"x": -0.0, "y": []}], [{"x": 2.5, "y": [2, 3]}]]),
+        ak.Array(
+            [[{"x": 1.5, "y": [1]}], [], [{"x": -0.0, "y": []}], [{"x": 2.5, "y": [2, 3]}]]
+        ),
     )
     made.add_opaque("options", ak.Array([None, "η", ["a", None], 3]))
     made.add_opaque("texts", ak.Array([["a", "bc"], [], [""], ["def"]]))
-    made.add_opaque("big", ak.Array(ak.contents.NumpyArray(np.arange(4, dtype=np.complex128))))
+    made.add_opaque(
+        "big", ak.Array(ak.contents.NumpyArray(np.arange(4, dtype=np.complex128)))
+    )
     return made
 
 
@@ -486,9 +560,15 @@ def supplied() -> Maker:
         flow=ColumnFlow(NO_BINS),
         counter="n",
     )
-    made.add("m", np.arange(10, dtype=np.int16).reshape(5, 2), given, flow=ColumnFlow(NO_BINS))
-    flow = ColumnFlow(bins_of(0, 2, 6), (Parent("row", "g"), Parent("same", "m")), network(7, 2, 3))
-    made.add("by_network", np.array([0, 1, 2, 3, 9, 5], np.int8), FLOW, flow=flow, counter="n")
+    made.add(
+        "m", np.arange(10, dtype=np.int16).reshape(5, 2), given, flow=ColumnFlow(NO_BINS)
+    )
+    flow = ColumnFlow(
+        bins_of(0, 2, 6), (Parent("row", "g"), Parent("same", "m")), network(7, 2, 3)
+    )
+    made.add(
+        "by_network", np.array([0, 1, 2, 3, 9, 5], np.int8), FLOW, flow=flow, counter="n"
+    )
     flow = ColumnFlow(NO_BINS, prediction=alone("row", "g"))
     made.add(
         "copy",
@@ -546,7 +626,9 @@ TABLES = (grids, formulas, objects, raw_bits, kept, supplied, no_events)
 
 
 def write(path: Path) -> None:
-    """The file: all tables, a table of nothing, and a carried object; one chunk a table, a model before it."""
+    """The file: all tables, a table of nothing, and a carried object; one chunk a table, a model
+    before it.
+    """
     made = [make() for make in TABLES]
     nothing = Maker("nothing", 0)
     nothing.add("x", np.empty(0, np.float32), PLAIN)
@@ -560,7 +642,9 @@ def write(path: Path) -> None:
         for number, m in enumerate(made):
             head, body = m.chunk()
             if m.flows:
-                writer.add(SectionKind.MODEL, number, pack_flow(m.coding.flow, m.coding.columns))
+                writer.add(
+                    SectionKind.MODEL, number, pack_flow(m.coding.flow, m.coding.columns)
+                )
             writer.add(
                 SectionKind.CHUNK,
                 number,

@@ -1,4 +1,6 @@
-"""Random tables with a random bound on each column, for the tests of promises that hold for all of them."""
+"""Random tables with a random bound on each column, for the tests of promises that hold for all of
+them.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def made_by(random: np.random.Generator, kind: str, dtype: str, count: int) -> n
     if kind == "decimals":
         x = np.round(x, random.integers(0, 4))
     elif kind == "multiples":
-        x = random.integers(-200, 200, count) * float(random.choice([0.5, 0.05, 0.005, 1 / 3]))
+        x = random.integers(-200, 200, count) * float(
+            random.choice([0.5, 0.05, 0.005, 1 / 3])
+        )
     elif kind == "truncated":
         x = np.round(x * 2.0 ** random.integers(0, 8)) * 2.0 ** random.integers(-24, 24)
     elif kind == "huge range":
@@ -92,13 +96,16 @@ _seeds = st.integers(0, 2**32 - 1)
 
 @st.composite
 def floats(draw: st.DrawFn, dtype: str, count: int) -> np.ndarray:
-    """Values of one column: a few that hypothesis chooses, or many of a kind, perhaps with edges among them."""
+    """Values of one column: a few that hypothesis chooses, or many of a kind, perhaps with edges
+    among them.
+    """
     if count <= 8 and draw(st.booleans()):
         return draw(
             arrays(
                 dtype,
                 count,
-                elements=st.sampled_from(edges(dtype).tolist()) | st.floats(-1e4, 1e4, width=16),
+                elements=st.sampled_from(edges(dtype).tolist())
+                | st.floats(-1e4, 1e4, width=16),
             )
         )
     random = np.random.default_rng(draw(_seeds))
@@ -132,7 +139,9 @@ def float_bounds() -> st.SearchStrategy[str]:
         | st.integers(-60, 20).map(lambda k: 2.0**k)
         | st.floats(1e-4, 1e3)
     )
-    extreme = st.sampled_from([5e-324, 1e-300, 1e-45, 1e-40, 6e-8, 1e30, 1.7976931348623157e308])
+    extreme = st.sampled_from(
+        [5e-324, 1e-300, 1e-45, 1e-40, 6e-8, 1e30, 1.7976931348623157e308]
+    )
     share = st.sampled_from(
         [0.5, 0.1, 0.03, 1e-2, 0.999, 1e-3, 2.0**-9, 1e-9, 2.0**-30, 1e-12, 1e-16]
     ) | st.floats(0.02, 0.9)
@@ -147,7 +156,16 @@ def float_bounds() -> st.SearchStrategy[str]:
 
 def integer_bounds() -> st.SearchStrategy[str]:
     return st.sampled_from(
-        ["lossless", "abs:0.5", "abs:1", "abs:3.7", "abs:1000", "abs:1e17", "abs:1e30", "std:0.1"]
+        [
+            "lossless",
+            "abs:0.5",
+            "abs:1",
+            "abs:3.7",
+            "abs:1000",
+            "abs:1e17",
+            "abs:1e30",
+            "std:0.1",
+        ]
     )
 
 
@@ -164,7 +182,9 @@ def column(draw: st.DrawFn, count: int) -> tuple[np.ndarray, str]:
 
 @st.composite
 def tables(draw: st.DrawFn) -> Drawn:
-    """Up to four columns beside each other: flat, of lists that share a counter, of a fixed shape; perhaps strings."""
+    """Up to four columns beside each other: flat, of lists that share a counter, of a fixed shape;
+    perhaps strings.
+    """
     events = draw(st.sampled_from([0, 1, 2, 5, 8, 40, 200]))
     counts = np.random.default_rng(draw(_seeds)).integers(0, draw(st.integers(1, 4)), events)
     columns: dict[str, Any] = {}

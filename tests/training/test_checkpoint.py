@@ -24,7 +24,9 @@ def events(seed: int = 0, columns: int = 3) -> dict[str, np.ndarray]:
     return {f"x{k}": (x + draw.normal(0, 0.1, 5000)).astype("f4") for k in range(columns)}
 
 
-def test_resumed_after_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_after_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, trained = events(columns=24), []
     original = train.train_conditioners
 
@@ -47,7 +49,9 @@ def test_resumed_after_an_interruption(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(list((tmp_path / "parts").iterdir())) == 1
     assert not (tmp_path / "a.ftup").exists()
     counted = []
-    monkeypatch.setattr(train, "train_conditioners", lambda *a: counted.append(1) or original(*a))
+    monkeypatch.setattr(
+        train, "train_conditioners", lambda *a: counted.append(1) or original(*a)
+    )
     ft.compress(
         data,
         tmp_path / "a.ftup",
@@ -72,11 +76,15 @@ def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
     assert (tmp_path / "1.ftup").read_bytes() == Path(plain.path).read_bytes()
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no archive"], ids=["empty", "no archive"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"PK\x03\x04 no archive"], ids=["empty", "no archive"]
+)
 def test_damaged_parts_are_trained_again(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "key.npz").write_bytes(damage)
     assert (
-        Checkpoint(tmp_path).load("key", ColumnTask((), np.empty((0, 3), np.uint8), np.arange(3)))
+        Checkpoint(tmp_path).load(
+            "key", ColumnTask((), np.empty((0, 3), np.uint8), np.arange(3))
+        )
         is None
     )
 

@@ -1,4 +1,6 @@
-"""Relations between columns: those that are there are found, others are not, and files with them give every value back."""
+"""Relations between columns: those that are there are found, others are not, and files with them
+give every value back.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,8 @@ def angle(x: np.ndarray) -> np.ndarray:
 
 def terms_of(prediction: Prediction) -> dict[tuple[str, ...], tuple[str, float]]:
     return {
-        tuple(p.column for p in t.inputs): (t.function, t.coefficient) for t in prediction.terms
+        tuple(p.column for p in t.inputs): (t.function, t.coefficient)
+        for t in prediction.terms
     }
 
 
@@ -121,7 +124,11 @@ def sums() -> Table:
     parts = rng.poisson(6, (3, EVENTS)).astype("int32")
     other = rng.poisson(9, EVENTS).astype("int32")
     return table_of(
-        ne=parts[0], nmu=parts[1], other=other, ntau=parts[2], nlep=parts[0] + parts[1] + parts[2]
+        ne=parts[0],
+        nmu=parts[1],
+        other=other,
+        ntau=parts[2],
+        nlep=parts[0] + parts[1] + parts[2],
     )
 
 
@@ -169,7 +176,9 @@ def matched() -> Table:
     begin = np.cumsum(gens) - gens
     target = gen_pt[np.where(number >= 0, begin[event] + number, 0)]
     pt = np.where(
-        number >= 0, target * rng.normal(1, 0.002, len(event)), rng.exponential(30, len(event)) + 10
+        number >= 0,
+        target * rng.normal(1, 0.002, len(event)),
+        rng.exponential(30, len(event)) + 10,
     )
     number = number.astype("int32")
     number[7] = 99
@@ -262,7 +271,9 @@ class TestFound:
 
     def test_momenta_from_components(self) -> None:
         whole = momenta("px", "py", "pz", "e")
-        table = table_of(**{n: whole[n] for n in ("px", "py", "pz", "pt", "eta", "phi", "m", "e")})
+        table = table_of(
+            **{n: whole[n] for n in ("px", "py", "pz", "pt", "eta", "phi", "m", "e")}
+        )
         found = find_predictions(table, lattices_of(table, "lossless"))
         assert len(found) >= 3
         assert "e" in found
@@ -299,7 +310,9 @@ class TestNotFound:
         rng = np.random.default_rng(seed)
         counts = rng.integers(0, 4, EVENTS).astype("int32")
         event = {n: f4(rng.normal(50, 9, EVENTS)) for n in ("pt", "eta", "m", "e", "x", "y")}
-        jets = {f"Jet_{n}": f4(rng.normal(50, 9, counts.sum())) for n in ("pt", "px", "phi", "z")}
+        jets = {
+            f"Jet_{n}": f4(rng.normal(50, 9, counts.sum())) for n in ("pt", "px", "phi", "z")
+        }
         whole = {
             "k": rng.integers(0, 99, EVENTS).astype("int16"),
             "l": rng.integers(0, 99, EVENTS).astype("int16"),
@@ -310,7 +323,8 @@ class TestNotFound:
     def test_angles_that_lie_anywhere(self) -> None:
         rng = np.random.default_rng(0)
         table = table_of(
-            a_phi=angle(rng.uniform(-4, 4, EVENTS)), b_phi=angle(rng.uniform(-np.pi, np.pi, EVENTS))
+            a_phi=angle(rng.uniform(-4, 4, EVENTS)),
+            b_phi=angle(rng.uniform(-np.pi, np.pi, EVENTS)),
         )
         assert "b_phi" not in find_predictions(table, lattices_of(table, "abs:1e-3"))
 
@@ -326,14 +340,18 @@ class TestNotFound:
     def test_constants_and_ids_are_no_copies(self) -> None:
         run = np.arange(EVENTS, dtype="uint32")
         table = table_of(
-            one=np.ones(EVENTS, "int8"), two=np.ones(EVENTS, "int8"), run=run, event=run.copy()
+            one=np.ones(EVENTS, "int8"),
+            two=np.ones(EVENTS, "int8"),
+            run=run,
+            event=run.copy(),
         )
         assert find_predictions(table, lattices_of(table, "lossless")) == {}
 
 
 def reads(found: Relations) -> dict[str, set[str]]:
     return {
-        n: {c for p in f.inputs for c in (p.column, p.through) if c} - {n} for n, f in found.items()
+        n: {c for p in f.inputs for c in (p.column, p.through) if c} - {n}
+        for n, f in found.items()
     }
 
 
@@ -388,7 +406,9 @@ class TestCoded:
         made[name].check()
 
     @pytest.mark.parametrize(("name", "column"), DEPENDENT)
-    def test_only_the_dependent_column(self, made: dict[str, Made], name: str, column: str) -> None:
+    def test_only_the_dependent_column(
+        self, made: dict[str, Made], name: str, column: str
+    ) -> None:
         m = made[name]
         whole = decode_chunk(m.data, "Events", m.table.num_entries, m.coding)
         alone = decode_chunk(m.data, "Events", m.table.num_entries, m.coding, wanted=[column])
@@ -397,7 +417,8 @@ class TestCoded:
         assert difference(alone, whole.read([column], 0, m.table.num_entries)) is None
 
     @pytest.mark.parametrize(
-        ("name", "column"), [p for p in DEPENDENT if p[0] in ("copies", "sums", "copies lossless")]
+        ("name", "column"),
+        [p for p in DEPENDENT if p[0] in ("copies", "sums", "copies lossless")],
     )
     def test_exact_relations_cost_next_to_nothing(
         self, made: dict[str, Made], name: str, column: str
@@ -428,20 +449,27 @@ class TestCoded:
     def test_the_flow_chosen_without_training_is_a_model(
         self, made: dict[str, Made], name: str
     ) -> None:
-        """Relations pay for their bytes of the model, or are left out; what is chosen packs and codes."""
+        """Relations pay for their bytes of the model, or are left out; what is chosen packs and
+        codes.
+        """
         m = made[name]
         flow = choose(make_plan(m.table, m.lattices, m.found), {})
         assert {n for n, f in flow.columns.items() if f.prediction} >= TABLES[name][2]
         again = unpack_flow(pack_flow(flow, m.table.columns), m.table.columns)
         coding = TableCoding(m.table.columns, m.lattices, again)
         data = encode_chunk(m.table, coding)
-        assert {n for n, s in methods(data, m.table.columns).items() if s.residual} >= TABLES[name][
-            2
-        ] - {"part_phi"}
+        assert {n for n, s in methods(data, m.table.columns).items() if s.residual} >= TABLES[
+            name
+        ][2] - {"part_phi"}
         whole = decode_chunk(m.data, "Events", m.table.num_entries, m.coding)
-        assert difference(decode_chunk(data, "Events", m.table.num_entries, coding), whole) is None
+        assert (
+            difference(decode_chunk(data, "Events", m.table.num_entries, coding), whole)
+            is None
+        )
         if name != "shower":  # in stored order its neighbours tell pcodec as much
-            plain = encode_chunk(m.table, TableCoding(m.table.columns, m.lattices, LatticeFlow()))
+            plain = encode_chunk(
+                m.table, TableCoding(m.table.columns, m.lattices, LatticeFlow())
+            )
             assert len(data) + len(pack_flow(flow, m.table.columns)) < len(plain)
 
     def test_copies_keep_every_bit_of_nan(self, made: dict[str, Made]) -> None:

@@ -28,7 +28,9 @@ class TestInformative:
         a = rng.normal(size=ROWS)
         candidates = noise(rng, 9)
         candidates.insert(place, levels(a))
-        assert select_parents(levels(a + rng.normal(size=ROWS)), np.stack(candidates)) == [place]
+        assert select_parents(levels(a + rng.normal(size=ROWS)), np.stack(candidates)) == [
+            place
+        ]
 
     def test_all_that_tell_in_increasing_order(self) -> None:
         rng = np.random.default_rng(1)
@@ -47,7 +49,9 @@ class TestInformative:
         """b alone says nothing of a b; beside a it does, and both have some of their own."""
         rng = np.random.default_rng(2)
         a, b = rng.normal(0.5, 1, (2, ROWS))
-        assert select_parents(levels(a * b), np.stack([*noise(rng, 3), levels(a), levels(b)])) == [
+        assert select_parents(
+            levels(a * b), np.stack([*noise(rng, 3), levels(a), levels(b)])
+        ) == [
             3,
             4,
         ]
@@ -56,7 +60,8 @@ class TestInformative:
         rng = np.random.default_rng(3)
         a = rng.normal(size=ROWS)
         assert select_parents(
-            levels(np.abs(a) + 0.1 * rng.normal(size=ROWS)), np.stack([*noise(rng, 2), levels(a)])
+            levels(np.abs(a) + 0.1 * rng.normal(size=ROWS)),
+            np.stack([*noise(rng, 2), levels(a)]),
         ) == [2]
 
     def test_no_more_than_allowed(self) -> None:
@@ -88,14 +93,19 @@ class TestRedundant:
         assert select_parents(levels(a + 0.2 * rng.normal(size=ROWS)), candidates) == [0]
 
     def test_redundant_ones_come_last(self) -> None:
-        """A blurred copy tells more than b alone, but little beside a: where there is room for two, b is taken."""
+        """A blurred copy tells more than b alone, but little beside a: where there is room for two,
+        b is taken.
+        """
         rng = np.random.default_rng(7)
         a, b = rng.normal(size=(2, ROWS))
         blurred = [levels(a + 0.3 * rng.normal(size=ROWS)) for _ in range(3)]
         target = levels(a + 0.5 * b)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("flowtuple.training.selection.MAX_PARENTS", 2)
-            assert select_parents(target, np.stack([*blurred, levels(a), levels(b)])) == [3, 4]
+            assert select_parents(target, np.stack([*blurred, levels(a), levels(b)])) == [
+                3,
+                4,
+            ]
 
     def test_a_chain_keeps_its_nearest(self) -> None:
         """a -> b -> c: once b is known, a says nothing more of c."""
@@ -113,21 +123,29 @@ class TestNothing:
     def test_noise(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         assert (
-            select_parents(noise(rng, 1, SAMPLE_ROWS)[0], np.stack(noise(rng, 30, SAMPLE_ROWS)))
+            select_parents(
+                noise(rng, 1, SAMPLE_ROWS)[0], np.stack(noise(rng, 30, SAMPLE_ROWS))
+            )
             == []
         )
 
     @pytest.mark.parametrize(("rows", "few"), [(4000, 2), (ROWS, 1)])
     @pytest.mark.parametrize("seed", range(5))
     def test_noise_of_few_rows(self, seed: int, rows: int, few: int) -> None:
-        """The threshold grows as rows get fewer, with the noise of the estimate: hardly one of 30 passes."""
+        """The threshold grows as rows get fewer, with the noise of the estimate: hardly one of 30
+        passes.
+        """
         rng = np.random.default_rng(seed)
-        assert len(select_parents(noise(rng, 1, rows)[0], np.stack(noise(rng, 30, rows)))) <= few
+        assert (
+            len(select_parents(noise(rng, 1, rows)[0], np.stack(noise(rng, 30, rows)))) <= few
+        )
 
     @pytest.mark.parametrize("constant", [0, 255])
     def test_a_constant_target(self, constant: int) -> None:
         rng = np.random.default_rng(0)
-        assert select_parents(np.full(ROWS, constant, np.uint8), np.stack(noise(rng, 5))) == []
+        assert (
+            select_parents(np.full(ROWS, constant, np.uint8), np.stack(noise(rng, 5))) == []
+        )
 
     def test_constant_candidates(self) -> None:
         target = noise(np.random.default_rng(0), 1)[0]
@@ -139,7 +157,9 @@ class TestNothing:
         )
 
     def test_no_candidates(self) -> None:
-        assert select_parents(np.arange(200, dtype=np.uint8), np.empty((0, 200), np.uint8)) == []
+        assert (
+            select_parents(np.arange(200, dtype=np.uint8), np.empty((0, 200), np.uint8)) == []
+        )
 
 
 def test_same_answer_again() -> None:
@@ -147,7 +167,9 @@ def test_same_answer_again() -> None:
     parts = rng.normal(size=(20, ROWS))
     candidates = np.stack([levels(p) for p in parts])
     target = levels(parts[3] + parts[11] * parts[5])
-    assert select_parents(target, candidates) == select_parents(target.copy(), candidates.copy())
+    assert select_parents(target, candidates) == select_parents(
+        target.copy(), candidates.copy()
+    )
 
 
 class TestAncestors:
@@ -184,7 +206,8 @@ class TestAncestors:
         found.add("genIdx", [])
         found.add("gen", [Parent("event", "met")])
         found.add(
-            "pt", [Parent("index"), Parent("previous", "pt"), Parent("reference", "gen", "genIdx")]
+            "pt",
+            [Parent("index"), Parent("previous", "pt"), Parent("reference", "gen", "genIdx")],
         )
         assert found.above("pt") == {"met", "gen", "genIdx"}
         assert found.needs(Parent("row", "pt")) == {"pt", "met", "gen", "genIdx"}

@@ -1,4 +1,6 @@
-"""Columns that often hold the same value share one grid under `std` bounds; nobody's bound becomes wider by it."""
+"""Columns that often hold the same value share one grid under `std` bounds; nobody's bound becomes
+wider by it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ STD = 1e-2
 
 
 def copies(share: float, ratio: float = 1.5, rows: int = ROWS) -> dict[str, np.ndarray]:
-    """`b` is `a` in a share of the rows, elsewhere noise that makes its spread about `ratio` times that of `a`."""
+    """`b` is `a` in a share of the rows, elsewhere noise that makes its spread about `ratio` times
+    that of `a`.
+    """
     rng = np.random.default_rng(2)
     a = rng.normal(0, 10, rows)
     spread = 10 * np.sqrt(max(ratio**2 - share, 0.01) / max(1 - share, 0.01))
@@ -39,7 +43,9 @@ def bounds_of(data: dict[str, np.ndarray], tolerance: dict[str, str]) -> dict[st
     return {name: lattice.bound.amount for name, lattice in prepared.coding.lattices.items()}
 
 
-def round_trip(data: dict[str, np.ndarray], folder: Path, tolerance: str) -> dict[str, np.ndarray]:
+def round_trip(
+    data: dict[str, np.ndarray], folder: Path, tolerance: str
+) -> dict[str, np.ndarray]:
     ft.compress(data, folder / "out.ftup", tolerance={"*": tolerance}, effort="fast")
     back = ft.decompress(folder / "out.ftup")
     return {name: np.asarray(back[name]) for name in data}
@@ -89,9 +95,9 @@ class TestWhatIsTied:
     def test_a_chain_ends_on_one_grid(self) -> None:
         data = copies(0.8, 1.4)
         rng = np.random.default_rng(4)
-        data["c"] = np.where(rng.random(ROWS) < 0.9, data["b"], rng.normal(0, 45, ROWS)).astype(
-            np.float32
-        )
+        data["c"] = np.where(
+            rng.random(ROWS) < 0.9, data["b"], rng.normal(0, 45, ROWS)
+        ).astype(np.float32)
         found = bounds_of(data, {"*": f"std:{STD}"})
         assert found["a"] == found["b"] == found["c"]
 
@@ -112,14 +118,18 @@ class TestSharedGrids:
         (prepared,) = resolve_tables(
             Dataset("d", {"t": table_from_arrays("t", data)}), {"*": f"std:{STD}"}, silent
         )
-        a, b = (prepared.coding.lattices[name].encode(values) for name, values in data.items())
+        a, b = (
+            prepared.coding.lattices[name].encode(values) for name, values in data.items()
+        )
         same = data["a"] == data["b"]
         assert same.mean() > 0.5
         assert np.array_equal(a[same], b[same])
 
     @pytest.mark.parametrize("std", [1e-1, 1e-3])
     @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
-    def test_the_bounds_asked_for_are_kept(self, tmp_path: Path, std: float, share: float) -> None:
+    def test_the_bounds_asked_for_are_kept(
+        self, tmp_path: Path, std: float, share: float
+    ) -> None:
         data = copies(share)
         back = round_trip(data, tmp_path, f"std:{std}")
         for name, values in data.items():
@@ -144,7 +154,9 @@ SPECIAL = [0.0, -0.0, np.nan, np.inf, -np.inf, 1e30, 5.0]
 )
 @settings(max_examples=80)
 def test_never_wider(seed: int, amounts: list[float], special: list[float]) -> None:
-    """Whatever the columns hold: a bound is one that another column has, at least half as wide, and below its own."""
+    """Whatever the columns hold: a bound is one that another column has, at least half as wide, and
+    below its own.
+    """
     rng = np.random.default_rng(seed)
     pool = np.append(rng.normal(size=3), special)
     data = {f"c{k}": rng.choice(pool, 40) for k in range(len(amounts))}

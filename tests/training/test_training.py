@@ -117,7 +117,9 @@ def trained() -> tuple[Table, Lattices, LatticeFlow]:
 
 
 class TestGain:
-    def test_fewer_bits_than_packing(self, trained: tuple[Table, Lattices, LatticeFlow]) -> None:
+    def test_fewer_bits_than_packing(
+        self, trained: tuple[Table, Lattices, LatticeFlow]
+    ) -> None:
         table, lattices, flow = trained
         packed = sum(len(pack_indices(lattices[n].encode(table[n]))) for n in "bc")
         stored = methods(
@@ -133,7 +135,9 @@ class TestGain:
         data = encode_chunk(table, coding)
         decoded = decode_chunk(data, "t", table.num_entries, coding)
         again = TableCoding(
-            table.columns, lattices, unpack_flow(pack_flow(flow, table.columns), table.columns)
+            table.columns,
+            lattices,
+            unpack_flow(pack_flow(flow, table.columns), table.columns),
         )
         assert difference(decode_chunk(data, "t", table.num_entries, again), decoded) is None
         assert all(lattices[n].bound.holds(table[n], decoded[n]).all() for n in "abcd")
@@ -145,7 +149,9 @@ class TestGain:
         assert flow.columns["b"].parents == (Parent("row", "a"),)
         assert set(flow.columns["c"].parents) == {Parent("row", "a"), Parent("row", "b")}
 
-    def test_noise_gets_no_conditioner(self, trained: tuple[Table, Lattices, LatticeFlow]) -> None:
+    def test_noise_gets_no_conditioner(
+        self, trained: tuple[Table, Lattices, LatticeFlow]
+    ) -> None:
         _, _, flow = trained
         assert "d" not in flow.columns or flow.columns["d"].parents == ()
 
@@ -180,7 +186,9 @@ class TestRepeats:
             torch.set_num_threads(before)
         assert pack_flow(again, table.columns) == pack_flow(flow, table.columns)
 
-    def test_another_seed_other_bytes(self, trained: tuple[Table, Lattices, LatticeFlow]) -> None:
+    def test_another_seed_other_bytes(
+        self, trained: tuple[Table, Lattices, LatticeFlow]
+    ) -> None:
         table, lattices, flow = trained
         other = fit(table, lattices, {}, 6)
         assert pack_flow(other, table.columns) != pack_flow(flow, table.columns)
@@ -215,14 +223,18 @@ class TestIntegers:
             nats = _loss(
                 model(torch.from_numpy(task.features.T), limit), symbols
             ).numpy() / math.log(2)
-        return nats + [np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in pairs]
+        return nats + [
+            np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in pairs
+        ]
 
     def integer_bits(self, fitted: tuple) -> np.ndarray:
         task, model = fitted
         bits = []
         for d, c in enumerate(task.candidates):
             flow = replace(c.flow, network=model.network(d, c))
-            bits.append(flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded))
+            bits.append(
+                flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded)
+            )
         return np.array(bits)
 
     def test_cost(self, fitted: tuple) -> None:
@@ -231,7 +243,9 @@ class TestIntegers:
 
     def test_training_sees_the_integer_network(self, fitted: tuple) -> None:
         integers, seen = self.integer_bits(fitted), self.float_bits(fitted, WEIGHT_LIMITS[0])
-        assert integers == pytest.approx(seen, abs=0.01)  # at most -0.0006 +- 0.0015, 9 models
+        assert integers == pytest.approx(
+            seen, abs=0.01
+        )  # at most -0.0006 +- 0.0015, 9 models
         assert integers.mean() == pytest.approx(
             seen.mean(), abs=0.005
         )  # 0.0002 +- 0.0005, 9 models
@@ -296,7 +310,11 @@ class TestAwkwardData:
         a = rng.normal(0, 10, 5000)
         b = a + rng.normal(0, 0.1, 5000)
         holes, sky = rng.random(5000), np.where(a > 5, 1e30, a * 2)
-        a[holes < 0.1], b[holes > 0.95], b[(holes > 0.1) & (holes < 0.15)] = np.nan, np.inf, -np.inf
+        a[holes < 0.1], b[holes > 0.95], b[(holes > 0.1) & (holes < 0.15)] = (
+            np.nan,
+            np.inf,
+            -np.inf,
+        )
         table = table_of(
             a=a.astype("float32"),
             b=b,
@@ -333,7 +351,8 @@ class TestAwkwardData:
         flow = fit(table, lattices, {}, 0)
         coding = TableCoding(table.columns, lattices, flow)
         assert (
-            difference(decode_chunk(encode_chunk(table, coding), "t", 5000, coding), table) is None
+            difference(decode_chunk(encode_chunk(table, coding), "t", 5000, coding), table)
+            is None
         )
 
     def test_collections(self) -> None:
@@ -371,24 +390,34 @@ class TestAwkwardData:
         whole = decode_chunk(data, "t", 4500, coding)
         assert (
             difference(
-                decode_chunk(data, "t", 4500, coding, ["Jet_pt"]), whole.read(["Jet_pt"], 0, 4500)
+                decode_chunk(data, "t", 4500, coding, ["Jet_pt"]),
+                whole.read(["Jet_pt"], 0, 4500),
             )
             is None
         )
 
     def test_the_number_of_an_object_tells(self) -> None:
-        """Jets come sorted by p_T: their number is the first thing to read, also where an event has few."""
+        """Jets come sorted by p_T: their number is the first thing to read, also where an event has
+        few.
+        """
         rng = np.random.default_rng(10)
         counts = np.full(3000, 3, "uint8")
         pt = (100 * np.exp2(-np.tile(np.arange(3), 3000)) + rng.normal(0, 1, 9000)).astype(
             "float32"
         )
-        columns = (Column("nJet", "uint8", "counter"), Column("Jet_pt", "float32", counter="nJet"))
+        columns = (
+            Column("nJet", "uint8", "counter"),
+            Column("Jet_pt", "float32", counter="nJet"),
+        )
         table = Table("t", columns, 3000, {"nJet": counts, "Jet_pt": pt})
         task = make_plan(table, lattices_of(table, "abs:0.1"), {}).tasks[-1]
         (candidate,) = task.candidates
         assert Parent("index") in candidate.flow.parents
-        assert {p.relation for p in candidate.flow.parents} <= {"index", "previous", "leading"}
+        assert {p.relation for p in candidate.flow.parents} <= {
+            "index",
+            "previous",
+            "leading",
+        }
 
     def test_features_are_what_a_decoder_gathers(self) -> None:
         table = related()
@@ -415,18 +444,22 @@ class TestAwkwardData:
                     predicted = np.broadcast_to(predicted, len(c.coded))
                     if c.flow.residual:
                         assert np.array_equal(
-                            c.flow.prediction.restore(c.coded, predicted), plan.indices[c.name]
+                            c.flow.prediction.restore(c.coded, predicted),
+                            plan.indices[c.name],
                         )
                 levels = None if predicted is None else c.flow.levels.level(predicted)
                 seen |= {p.relation for p in c.flow.parents}
                 assert np.array_equal(
-                    task.features[list(c.inputs)], context.gather(c.flow.parents, key, rows, levels)
+                    task.features[list(c.inputs)],
+                    context.gather(c.flow.parents, key, rows, levels),
                 )
         assert {"row", "event", "previous"} <= seen
 
 
 def related() -> Table:
-    """A ragged collection whose objects follow one another, a sum beside its parts, an angle around another, a copy."""
+    """A ragged collection whose objects follow one another, a sum beside its parts, an angle around
+    another, a copy.
+    """
     rng = np.random.default_rng(12)
     counts = rng.integers(0, 5, 4500).astype("int32")
     met = rng.exponential(30, 4500)
@@ -465,7 +498,9 @@ class TestRelations:
         lattices = lattices_of(table, "abs:0.05")
         return table, lattices, fit(table, lattices, find_predictions(table, lattices), 0)
 
-    def test_what_follows_is_predicted(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
+    def test_what_follows_is_predicted(
+        self, fitted: tuple[Table, Lattices, LatticeFlow]
+    ) -> None:
         _, _, flow = fitted
         for name in ("Jet_copy", "both"):
             assert flow.columns[name].prediction is not None, name
@@ -474,7 +509,9 @@ class TestRelations:
         assert flow.columns["Jet_phi"].residual
         assert flow.columns["Jet_phi"].prediction.period is not None
 
-    def test_objects_before_are_read(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
+    def test_objects_before_are_read(
+        self, fitted: tuple[Table, Lattices, LatticeFlow]
+    ) -> None:
         assert Parent("previous", "Jet_pt") in fitted[2].columns["Jet_pt"].parents
 
     def test_round_trip_and_size(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
@@ -486,12 +523,14 @@ class TestRelations:
         stored = methods(data, table.columns)
         for column in table.columns:
             assert (
-                lattices[column.name].bound.holds(table[column.name], whole[column.name]).all()
+                lattices[column.name]
+                .bound.holds(table[column.name], whole[column.name])
+                .all()
             ), column.name
             part = decode_chunk(data, "t", table.num_entries, coding, [column.name])
-            assert difference(part, whole.read([column.name], 0, table.num_entries)) is None, (
-                column.name
-            )
+            assert (
+                difference(part, whole.read([column.name], 0, table.num_entries)) is None
+            ), column.name
         assert len(stored["Jet_copy"]) < 40
         assert len(stored["both"]) < 40
         assert stored["Jet_pt"].method is stored["Jet_phi"].method is Method.FLOW
@@ -518,7 +557,9 @@ def test_no_column_of_a_wide_table_needs_all_others(monkeypatch: pytest.MonkeyPa
     plan = make_plan(table, lattices, find_predictions(table, lattices))
     flow = LatticeFlow({c.name: c.flow for task in plan.tasks for c in task.candidates})
     assert max(len(flow.ancestors([name])) - 1 for name in data) in (4, 5)
-    assert any(c.flow.parents for task in plan.tasks for c in task.candidates if c.name == "x29")
+    assert any(
+        c.flow.parents for task in plan.tasks for c in task.candidates if c.name == "x29"
+    )
 
 
 class TestSizes:
@@ -536,7 +577,11 @@ class TestSizes:
         assert (counts[0], counts[-1]) == (24, 64)
 
     def test_efforts(self) -> None:
-        assert [check_effort(e) for e in ("fast", "default", "best")] == ["fast", "default", "best"]
+        assert [check_effort(e) for e in ("fast", "default", "best")] == [
+            "fast",
+            "default",
+            "best",
+        ]
         with pytest.raises(
             InvalidArgument, match="effort 'fastest' is not one of fast, default, best"
         ):

@@ -1,4 +1,6 @@
-"""Trained flows on awkward events: what may be in a column never breaks a loss or a bound, nor do events of another kind."""
+"""Trained flows on awkward events: what may be in a column never breaks a loss or a bound, nor do
+events of another kind.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ CASES = [
 def test_bad_columns_train(
     tmp_path: Path, bad: Callable[[np.ndarray], np.ndarray], bound: str
 ) -> None:
-    """One column is bad, one follows it; two others tell of each other, so that there is something to train in any case."""
+    """One column is bad, one follows it; two others tell of each other, so that there is something
+    to train in any case.
+    """
     rng = np.random.default_rng(6)
     a = rng.normal(0, 10, ROWS)
     b = np.sin(a / 5) + rng.normal(0, 0.05, ROWS)
@@ -105,9 +109,16 @@ def lists(flat: np.ndarray, counts: np.ndarray) -> ak.Array:
 
 
 def jets(
-    events: int, seed: int, most: int = 5, scale: float = 1.0, shift: float = 0.0, large: int = 0
+    events: int,
+    seed: int,
+    most: int = 5,
+    scale: float = 1.0,
+    shift: float = 0.0,
+    large: int = 0,
 ) -> Events:
-    """Objects that follow the one before them, `large` of them in one event; `still` and `n` are constant."""
+    """Objects that follow the one before them, `large` of them in one event; `still` and `n` are
+    constant.
+    """
     rng = np.random.default_rng(seed)
     met = (rng.exponential(30, events) * scale + shift).astype(np.float32)
     counts = rng.integers(0, most + 1, events)
@@ -160,7 +171,9 @@ def moving() -> Events:
 OTHERS: dict[str, Callable[[], Events]] = {
     "alike": lambda: jets(300, 2),
     "constants-that-vary": moving,
-    "constants-of-another-value": lambda: jets(300, 9) | {"still": np.full(300, -1e9, np.float32)},
+    "constants-of-another-value": lambda: (
+        jets(300, 9) | {"still": np.full(300, -1e9, np.float32)}
+    ),
     "far-above": lambda: outside(1e30),
     "far-below": lambda: outside(-3e38),
     "tiny": lambda: outside(1e-42),

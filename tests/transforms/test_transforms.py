@@ -46,12 +46,16 @@ CHAINS = {
     "one value": ("gauss-rank", np.full(100, 7.0)),
 }
 WHOLE_CHAINS = [
-    name for name, (recipe, _) in CHAINS.items() if "dequantise" in recipe or "smear" in recipe
+    name
+    for name, (recipe, _) in CHAINS.items()
+    if "dequantise" in recipe or "smear" in recipe
 ]
 PEAKS = {"peak below": -999.0, "peak of a logarithm": 0.0}
 APART = (*WHOLE_CHAINS, *PEAKS)
 SMOOTH_CHAINS = [
-    name for name in CHAINS if name not in APART and "spike" not in name and "value" not in name
+    name
+    for name in CHAINS
+    if name not in APART and "spike" not in name and "value" not in name
 ]
 
 
@@ -75,7 +79,9 @@ def test_values_that_stand_for_cells_come_back_exactly(name: str) -> None:
     assert chain.has_cells
     assert chain.stands_for_cell(x).mean() > 0.2
     values, counts = np.unique(x, return_counts=True)
-    exact = np.isin(x, values[counts >= 10]) if recipe == "gauss-rank" else np.ones(len(x), bool)
+    exact = (
+        np.isin(x, values[counts >= 10]) if recipe == "gauss-rank" else np.ones(len(x), bool)
+    )
     assert exact.mean() > 0.2
     for u in (0.0, DRAW.random(len(x)), 0.999999):
         assert np.array_equal(chain.inverse(chain.forward(x, u))[exact], x[exact])
@@ -128,7 +134,9 @@ def test_log_det_is_the_slope(name: str) -> None:
     "name", [n for n in CHAINS if "spike" in n or "few" in n or "dequantise, gauss-rank" in n]
 )
 def test_probabilities_of_cells_are_those_of_a_normal_image(name: str) -> None:
-    """Under a standard normal y the mean over u of p(y) e^(log det) is the share of a value that the ranks have seen."""
+    """Under a standard normal y the mean over u of p(y) e^(log det) is the share of a value that
+    the ranks have seen.
+    """
     recipe, x = CHAINS[name]
     chain, values = (
         Chain.fit(recipe, x),
@@ -156,7 +164,11 @@ def test_probabilities_of_cells_are_those_of_a_normal_image(name: str) -> None:
         ("min-max", [2.0, 4.0, 3.0], [0.0, 1.0, 0.5]),
         ("standard", [1.0, 3.0], [-1.0, 1.0]),
         ("robust", [0.0, 1.0, 2.0, 3.0, 4.0], [-1.0, -0.5, 0.0, 0.5, 1.0]),
-        ("logit", [0.0, 1.0, 0.5], [np.log(1e-6 / (1 - 1e-6)), np.log((1 - 1e-6) / 1e-6), 0.0]),
+        (
+            "logit",
+            [0.0, 1.0, 0.5],
+            [np.log(1e-6 / (1 - 1e-6)), np.log((1 - 1e-6) / 1e-6), 0.0],
+        ),
         ("log,log", [np.e], [0.0]),
         ("log1p", [0.0, np.e - 1], [0.0, 1.0]),
         ("subtract:1,atan:10", [1.1], [np.pi / 4]),

@@ -1,1 +1,3 @@
-"""Files read by other programs' libraries alone, and compared value for value; nothing of flowtuple is imported here."""
+"""Files read by other programs' libraries alone, and compared value for value; nothing of flowtuple
+is imported here.
+"""

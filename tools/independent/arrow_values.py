@@ -1,4 +1,4 @@
-"""Arrow arrays compared bit for bit: types, nulls and values, however they are laid out in memory."""
+"""Arrow arrays compared bit for bit: types, nulls and values, in any memory layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _WIDER = {
 
 
 def arrow_difference(left: Any, right: Any) -> str:
-    """The first difference between two Arrow arrays or chunked arrays in words, empty where there is none."""
+    """The first difference between two Arrow arrays or chunked arrays in words, empty where there
+    is none.
+    """
     one, other = _whole(left), _whole(right)
     if len(one) != len(other):
         return f"{len(one)} rows against {len(other)}"
@@ -29,7 +31,9 @@ def arrow_difference(left: Any, right: Any) -> str:
 
 
 def type_name(kind: Any) -> str:  # noqa: PLR0911 (one a kind of type)
-    """A type in words, the same for types that differ in the width of their offsets or in names of list items only."""
+    """A type in words, the same for types that differ in the width of their offsets or in names of
+    list items only.
+    """
     if isinstance(kind, pa.BaseExtensionType):
         return f"{kind.extension_name}<{type_name(kind.storage_type)}>"
     if pa.types.is_dictionary(kind):
@@ -42,7 +46,8 @@ def type_name(kind: Any) -> str:  # noqa: PLR0911 (one a kind of type)
         return f"list<{type_name(kind.value_type)}>"
     if pa.types.is_struct(kind):
         inner = (
-            f"{kind.field(i).name}: {type_name(kind.field(i).type)}" for i in range(kind.num_fields)
+            f"{kind.field(i).name}: {type_name(kind.field(i).type)}"
+            for i in range(kind.num_fields)
         )
         return f"struct<{', '.join(inner)}>"
     return _WIDER.get(str(kind), str(kind))
@@ -63,7 +68,11 @@ def _whole(values: Any) -> Any:
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if isinstance(values, pa.ChunkedArray):  # combine_chunks keeps what has no chunk
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
+        values = (
+            pa.concat_arrays(values.chunks)
+            if values.num_chunks
+            else pa.array([], values.type)
+        )
     if isinstance(values.type, pa.BaseExtensionType):
         values = values.storage
     if pa.types.is_dictionary(values.type):
@@ -72,9 +81,13 @@ def _whole(values: Any) -> Any:
 
 
 def _same_type_difference(one: Any, other: Any) -> str:  # noqa: PLR0911 (one a kind of type)
-    """The first difference between arrays of one type; missing values are compared first, then left away."""
+    """The first difference between arrays of one type; missing values are compared first, then left
+    away.
+    """
     one, other = _whole(one), _whole(other)
-    masks = [np.asarray(side.is_null().to_numpy(zero_copy_only=False)) for side in (one, other)]
+    masks = [
+        np.asarray(side.is_null().to_numpy(zero_copy_only=False)) for side in (one, other)
+    ]
     if not np.array_equal(masks[0], masks[1]):
         return f"{int(masks[0].sum())} nulls against {int(masks[1].sum())}, or elsewhere"
     kind = one.type
@@ -105,7 +118,8 @@ def _with_one_type(one: Any, other: Any) -> bool:
 def _list_difference(one: Any, other: Any, nulls: np.ndarray[Any, Any]) -> str:
     sides = [pc.drop_null(side) if nulls.any() else side for side in (one, other)]
     counts = [
-        np.asarray(pc.list_value_length(side).to_numpy(zero_copy_only=False)) for side in sides
+        np.asarray(pc.list_value_length(side).to_numpy(zero_copy_only=False))
+        for side in sides
     ]
     if not np.array_equal(counts[0], counts[1]):
         at = int(np.flatnonzero(counts[0] != counts[1])[0])

@@ -35,7 +35,8 @@ class Finding:
 
     Attributes:
         name: `TREE/BRANCH`, or what else the part is called.
-        state: `same`, `renamed` (and declared so), `named` (left out by name), `missing`, `differs`, or
+        state: `same`, `renamed` (and declared so), `named` (left out by name), `missing`,
+        `differs`, or
             `unreadable` in the original.
         detail: In words.
     """
@@ -51,7 +52,8 @@ class Comparison:
 
     Attributes:
         findings: One for each part of the original.
-        notes: Differences in what is said about the data, and parts that came beyond the original's.
+        notes: Differences in what is said about the data, and parts that came beyond the
+        original's.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -136,7 +138,9 @@ def _try(part: Part, name: str, good: list[str], bad: dict[str, str]) -> None:
         good.append(name)
 
 
-def compare(original: str | Path, back: str | Path, declared: Declared | None = None) -> Comparison:
+def compare(
+    original: str | Path, back: str | Path, declared: Declared | None = None
+) -> Comparison:
     """Hold every part of the original that can be read against the file that came back.
 
     Args:
@@ -192,7 +196,9 @@ def _compare_group(
         return
     if one.kind != other.kind:
         state = "renamed" if declared.says(one.name, other.kind) else "differs"
-        result.findings.append(Finding(one.name, state, f"{one.kind} came back as {other.kind}"))
+        result.findings.append(
+            Finding(one.name, state, f"{one.kind} came back as {other.kind}")
+        )
     if one.entries != other.entries:
         words = f"{one.entries} events against {other.entries}"
         result.findings.append(Finding(one.name, "differs", words))
@@ -201,7 +207,11 @@ def _compare_group(
 
 
 def _compare_about(
-    name: str, one: dict[str, Any], other: dict[str, Any], declared: Declared, result: Comparison
+    name: str,
+    one: dict[str, Any],
+    other: dict[str, Any],
+    declared: Declared,
+    result: Comparison,
 ) -> None:
     """Differences in titles, aliases and the like are notes."""
     for key, value in one.items():
@@ -216,7 +226,11 @@ def _compare_about(
 
 
 def _compare_parts(
-    group: str, ones: Iterable[Part], others: Iterable[Part], declared: Declared, result: Comparison
+    group: str,
+    ones: Iterable[Part],
+    others: Iterable[Part],
+    declared: Declared,
+    result: Comparison,
 ) -> None:
     ones, left = list(ones), list(others)
     named = all(part.place < 0 for part in ones)
@@ -234,7 +248,9 @@ def _compare_parts(
             result.findings.append(Finding(full, "unreadable", _in_words(error)))
             continue
         if match is not None:
-            finding = _with_type(_compare_values(full, part, values, match), part, match, declared)
+            finding = _with_type(
+                _compare_values(full, part, values, match), part, match, declared
+            )
             result.findings.append(_elsewhere(finding, part, values, left, declared))
         else:
             result.findings.append(_without_match(group, part, values, left, declared))
@@ -245,7 +261,9 @@ def _compare_parts(
 def _elsewhere(
     finding: Finding, part: Part, values: Any, left: list[Part], declared: Declared
 ) -> Finding:
-    """A part that differs from the one of its name, but is said to be under another: the sizes of a collection."""
+    """A part that differs from the one of its name, but is said to be under another: the sizes of a
+    collection.
+    """
     if finding.state != "differs":
         return finding
     for other in left:
@@ -261,7 +279,9 @@ def _elsewhere(
 
 
 def _with_type(finding: Finding, part: Part, match: Part, declared: Declared) -> Finding:
-    """A part of equal values whose type is said to be another: `name: 3 * float32 -> var * float32`."""
+    """A part of equal values whose type is said to be another: `name: 3 * float32 -> var *
+    float32`.
+    """
     if finding.state != "differs" or not finding.detail.startswith("type "):
         return finding
     if not declared.says(part.name, "->") or plain(part.load()) != plain(match.load()):
@@ -270,7 +290,9 @@ def _with_type(finding: Finding, part: Part, match: Part, declared: Declared) ->
 
 
 def _match(part: Part, others: list[Part], named: bool) -> Part | None:
-    """The first part that is not taken and has the same name, another name of it, or the same place."""
+    """The first part that is not taken and has the same name, another name of it, or the same
+    place.
+    """
     if not named:
         return next((other for other in others if other.place == part.place), None)
     for name in (part.name, *part.also):
@@ -309,15 +331,21 @@ def _without_match(
     for other in left:
         if any(declared.renames(name, other.name) for name in (part.name, full, *part.also)):
             left.remove(other)
-            return _renamed(_compare_values(full, Part(full, part.load), values, other), other.name)
+            return _renamed(
+                _compare_values(full, Part(full, part.load), values, other), other.name
+            )
     return pieces
 
 
 def _renamed(finding: Finding, name: str) -> Finding:
-    return Finding(finding.name, "renamed", f"as {name}") if finding.state == "same" else finding
+    return (
+        Finding(finding.name, "renamed", f"as {name}") if finding.state == "same" else finding
+    )
 
 
-def _in_pieces(full: str, part: Part, values: Any, left: list[Part], declared: Declared) -> Finding:
+def _in_pieces(
+    full: str, part: Part, values: Any, left: list[Part], declared: Declared
+) -> Finding:
     by_name = {other.name: other for other in left}
     for pieces in part.pieces(values):
         gone = [
@@ -341,11 +369,13 @@ def _in_pieces(full: str, part: Part, values: Any, left: list[Part], declared: D
 
 
 def _state_of_pieces(full: str, name: str, pieces: list[str], declared: Declared) -> Finding:
-    """Pieces named by ROOT's own or HDF5's way are told by their name; others have to be declared."""
+    """Return the state of pieces: names of ROOT or HDF5 show them, others have to be declared."""
     words = f"in pieces: {', '.join(pieces[:4])}{', ...' if len(pieces) > 4 else ''}"
     if all(piece.startswith(f"{name}.") or "/" in piece for piece in pieces):
         return Finding(full, "renamed", words)
-    if all(declared.renames(name, piece) or declared.renames(full, piece) for piece in pieces):
+    if all(
+        declared.renames(name, piece) or declared.renames(full, piece) for piece in pieces
+    ):
         return Finding(full, "renamed", words)
     return Finding(full, "missing", f"came back {words}, and nothing says so")
 

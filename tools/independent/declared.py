@@ -15,7 +15,8 @@ _LISTS = ("left_out", "refused")
 
 @dataclass
 class Declared:
-    """Names that are said to be left out, names that are said to change, and all that is said in words.
+    """Names that are said to be left out, names that are said to change, and all that is said in
+    words.
 
     Attributes:
         left_out: Reasons by name (`TREE/COLUMN`).
@@ -28,7 +29,9 @@ class Declared:
     texts: list[str] = field(default_factory=list)
 
     def add_json(self, found: Any) -> None:
-        """Take what a JSON object says under `left_out`, `refused` and names with `renam`, at any depth."""
+        """Take what a JSON object says under `left_out`, `refused` and names with `renam`, at any
+        depth.
+        """
         for key, value in _items(found):
             if key in _LISTS:
                 self.left_out.update(_reasons(value))
@@ -54,13 +57,16 @@ class Declared:
         return any(self._named(name) or self._in_text(name) for name in names)
 
     def _named(self, name: str) -> bool:
-        return any(name == out or name.startswith((f"{out}/", f"{out}.")) for out in self.left_out)
+        return any(
+            name == out or name.startswith((f"{out}/", f"{out}.")) for out in self.left_out
+        )
 
     def _in_text(self, name: str) -> bool:
         """Whether a message names it: in full as a word, or its last part in quotes."""
         last = name.rpartition("/")[2]
         return any(
-            (_stands_in(name, text) and "/" in name) or f"'{last}'" in text for text in self.texts
+            (_stands_in(name, text) and "/" in name) or f"'{last}'" in text
+            for text in self.texts
         )
 
     def reason(self, name: str) -> str:
@@ -108,7 +114,9 @@ def _reasons(value: Any) -> dict[str, str]:
 
 
 def _pairs(value: Any) -> Iterator[tuple[str, str]]:
-    """Old and new names out of a dict by old name, or a list of objects; the tree's name in front is optional."""
+    """Old and new names out of a dict by old name, or a list of objects; the tree's name in front
+    is optional.
+    """
     if isinstance(value, Mapping):
         for old, new in value.items():
             for name in new if isinstance(new, list) else [new]:

@@ -1,4 +1,6 @@
-"""HDF5 files as h5py alone sees them: every dataset, and every field of a compound one, by its path."""
+"""HDF5 files as h5py alone sees them: every dataset, and every field of a compound one, by its
+path.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def _things(group: Any, above: str, seen: set[Any]) -> Iterator[tuple[str, Any]]
 
 
 def _is_label(dataset: Any) -> bool:
-    """Whether a dataset of texts names the columns of a matrix beside it; as names, these are compared there."""
+    """Whether a dataset of texts names the columns of a matrix beside it; as names, these are
+    compared there.
+    """
     if dataset.name.rpartition("/")[2] not in _LABELS or dataset.ndim != 1:
         return False
     beside = [thing for thing in dataset.parent.values() if isinstance(thing, h5py.Dataset)]
@@ -57,7 +61,10 @@ def _is_label(dataset: Any) -> bool:
 def _parts(path: str, name: str, dataset: Any) -> Iterator[Part]:
     if dataset.dtype.names is None:
         yield Part(
-            name, partial(_values, path, name), _other_names(name), partial(_columns, path, name)
+            name,
+            partial(_values, path, name),
+            _other_names(name),
+            partial(_columns, path, name),
         )
         return
     for field in dataset.dtype.names:
@@ -67,7 +74,9 @@ def _parts(path: str, name: str, dataset: Any) -> Iterator[Part]:
 
 
 def _other_names(name: str) -> tuple[str, ...]:
-    """At the root a table `events`; a dataset that is a table of its own, with itself as the column."""
+    """At the root a table `events`; a dataset that is a table of its own, with itself as the
+    column.
+    """
     last = name.rpartition("/")[2]
     own = f"{name}/{last}"
     inside = () if "/" in name else (f"{_ROOT_TABLE}/{name}",)
@@ -117,5 +126,8 @@ def _labels(path: str, name: str, group: str) -> list[str] | None:
                 if label in holder:
                     found = holder[label]
                     texts = found[()] if isinstance(found, h5py.Dataset) else found
-                    return [t.decode() if isinstance(t, bytes) else str(t) for t in np.ravel(texts)]
+                    return [
+                        t.decode() if isinstance(t, bytes) else str(t)
+                        for t in np.ravel(texts)
+                    ]
     return None

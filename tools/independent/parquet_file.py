@@ -16,7 +16,9 @@ from independent.parts import Contents, Group, Part
 def read(path: str) -> Contents:
     """The columns of a file; two of one name count as two."""
     file = pq.ParquetFile(path)
-    groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+    groups = [
+        file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)
+    ]
     names = list(file.schema_arrow.names)
     parts = [
         Part(name, partial(_column, path, i), pieces=partial(_pieces, name))
@@ -30,7 +32,9 @@ def read(path: str) -> Contents:
     }
     for key in file.schema_arrow.metadata or {}:
         if key not in (b"ARROW:schema", b"flowtuple"):
-            about[f"metadata {key.decode(errors='replace')}"] = file.schema_arrow.metadata[key]
+            about[f"metadata {key.decode(errors='replace')}"] = file.schema_arrow.metadata[
+                key
+            ]
     return Contents([Group("", "Parquet", entries, parts, about)])
 
 

@@ -1,4 +1,6 @@
-"""A file's contents as an independent reader sees them: tables of parts, and objects beside the tables."""
+"""A file's contents as an independent reader sees them: tables of parts, and objects beside the
+tables.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 
 
 def no_pieces(_: Any) -> Iterator[Mapping[str, Any]]:
-    """The ways in which a part comes back in pieces, for one that comes back whole or not at all."""
+    """Yield nothing: the part comes back whole or not at all, never in pieces."""
     yield from ()
 
 
@@ -19,7 +21,8 @@ class Part:
     Attributes:
         name: What people call it.
         load: Gives its values; any exception means that the independent reader cannot read it.
-        also: Other names that say the same to whoever reads the file, such as the full path of a branch.
+        also: Other names that say the same to whoever reads the file, such as the full path of a
+        branch.
         pieces: From its values the names and values of pieces that together hold them all.
         place: By position, for columns of a file without names; -1 otherwise.
     """

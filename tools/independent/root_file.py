@@ -1,4 +1,6 @@
-"""ROOT files as uproot alone sees them: branches of trees, fields of RNTuples, objects with all their members."""
+"""ROOT files as uproot alone sees them: branches of trees, fields of RNTuples, objects with all
+their members.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def _group(name: str, kind: str, tree: Any) -> Group:
             for f in tree.fields
         ]
         parts += [_member_part(load, path) for path in _member_paths(load, tree.fields)]
-        about = {f"description of {f.name}": f.description for f in tree.fields if f.description}
+        about = {
+            f"description of {f.name}": f.description for f in tree.fields if f.description
+        }
         return Group(name, "RNTuple", int(tree.num_entries), parts, about)
     branches = list(_leaf_branches(tree, ""))
     parts = [
@@ -73,7 +77,9 @@ def _group(name: str, kind: str, tree: Any) -> Group:
 
 
 def _member_paths(load: Any, fields: Any) -> Iterator[tuple[str, ...]]:
-    """Members of records, which `ntuple["record.member"]` and RDataFrame give by their dotted names."""
+    """Members of records, which `ntuple["record.member"]` and RDataFrame give by their dotted
+    names.
+    """
     for field in fields:
         try:
             form = load(field.name).layout.form
@@ -201,7 +207,7 @@ def _members_of(directory: Any, key: str) -> Any:
 
 
 def _plain_object(thing: Any, above: tuple[int, ...] = ()) -> Any:
-    """An object as its class and members; a member that leads back to where it comes from is cut."""
+    """Return an object as its class and members; a member that leads back to it is cut."""
     if id(thing) in above or len(above) > 40:
         return "(further up)"
     inside = (*above, id(thing))

@@ -1,4 +1,6 @@
-"""Text files of columns as the module csv alone sees them; numbers are compared as numbers, words as words."""
+"""Text files of columns as the module csv alone sees them; numbers are compared as numbers, words
+as words.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ def _commented(row: list[str]) -> list[str]:
 
 
 def _lines(path: str) -> list[list[str]]:
-    """The fields of every line that is not blank; in a file of one column a blank line is a missing value."""
+    """The fields of every line that is not blank; in a file of one column a blank line is a missing
+    value.
+    """
     content = Path(path).read_bytes()
     if content.startswith(b"\x1f\x8b"):
         content = gzip.decompress(content)
@@ -128,12 +132,16 @@ def _values(cells: list[str]) -> list[object]:
 
 
 def _number(word: str, is_whole: bool) -> object:
-    """The bits of the number, a whole number that no float64 is as an int, or that it is missing."""
+    """Return the bits of a number, an int where no float64 holds it, or `missing`."""
     if word.lower() in _NUMBER_WORDS:
         return "missing"
     if is_whole:
         whole = int(word)
-        return float_bits(float(whole)) if abs(whole) < 10**300 and float(whole) == whole else whole
+        return (
+            float_bits(float(whole))
+            if abs(whole) < 10**300 and float(whole) == whole
+            else whole
+        )
     return float_bits(float(word))
 
 

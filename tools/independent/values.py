@@ -1,4 +1,6 @@
-"""Values as independent readers give them, compared bit for bit: NumPy, awkward, Arrow, and objects in plain Python."""
+"""Values as independent readers give them, compared bit for bit: NumPy, awkward, Arrow, and objects
+in plain Python.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ def difference(left: Any, right: Any) -> str:
 
     Args:
         left: A NumPy, awkward or Arrow array, or lists, dicts, numbers and text.
-        right: The same of the other file; where its kind of array is another, both are compared as lists.
+        right: The same of the other file; where its kind of array is another, both are compared as
+        lists.
     """
     if is_awkward(left) and is_awkward(right):
         return _awkward_difference(left, right)
@@ -46,7 +49,9 @@ def is_plain_block(values: Any) -> bool:
 
 
 def block_difference(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> str:
-    """The first difference between two blocks of numbers: type, shape or bits; the byte order does not count."""
+    """The first difference between two blocks of numbers: type, shape or bits; the byte order does
+    not count.
+    """
     one, other = native(left), native(right)
     if one.shape != other.shape:
         return f"{list(one.shape)} values against {list(other.shape)}"
@@ -72,7 +77,9 @@ def native(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         (name, native(values[name][:0]).dtype, values[name].shape[values.ndim :])
         for name in values.dtype.names
     ]
-    packed = np.empty(values.shape, dtype=[(name, dtype, shape) for name, dtype, shape in fields])
+    packed = np.empty(
+        values.shape, dtype=[(name, dtype, shape) for name, dtype, shape in fields]
+    )
     for name in values.dtype.names:
         packed[name] = values[name]
     return packed
@@ -81,7 +88,8 @@ def native(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def _first_unequal(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> str:
     size = one.dtype.itemsize
     bits = [
-        np.ascontiguousarray(a).reshape(-1).view(np.uint8).reshape(-1, size) for a in (one, other)
+        np.ascontiguousarray(a).reshape(-1).view(np.uint8).reshape(-1, size)
+        for a in (one, other)
     ]
     rows = np.flatnonzero((bits[0] != bits[1]).any(axis=1))
     at = int(rows[0])
@@ -114,7 +122,9 @@ def _layout_difference(one: Any, other: Any) -> str:  # noqa: PLR0911 (one a kin
         return _list_difference(one, other)
     if one.is_unknown or other.is_unknown:
         return (
-            "" if len(one) == len(other) == 0 else f"type {one.form.type} against {other.form.type}"
+            ""
+            if len(one) == len(other) == 0
+            else f"type {one.form.type} against {other.form.type}"
         )
     return block_difference(np.asarray(one.data), np.asarray(other.data))
 
@@ -211,7 +221,9 @@ def plain(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 (one a kind of va
         if value.dtype.names is not None:
             return [{n: plain(row[n], depth + 1) for n in value.dtype.names} for row in value]
         return (
-            [plain(item, depth + 1) for item in value] if value.dtype.hasobject else value.tolist()
+            [plain(item, depth + 1) for item in value]
+            if value.dtype.hasobject
+            else value.tolist()
         )
     if isinstance(value, np.generic):
         return value.item()
@@ -231,7 +243,8 @@ def plain_difference(left: Any, right: Any, where: str = "") -> str:
         if left.keys() != right.keys():
             return f"{at}{_keys_in_words(left, right)}"
         found = (
-            plain_difference(left[key], right[key], f"{where}.{key}".strip(".")) for key in left
+            plain_difference(left[key], right[key], f"{where}.{key}".strip("."))
+            for key in left
         )
         return next((words for words in found if words), "")
     if isinstance(left, list) and isinstance(right, list):

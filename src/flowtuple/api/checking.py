@@ -141,7 +141,9 @@ def _absent(original: Dataset, file: File) -> Iterator[str]:
         yield from (column for column in named if column not in recorded)
     carried = set(file.meta["carried"])
     yield from (
-        name for name in (*original.refused, *original.carried) if name not in carried | recorded
+        name
+        for name in (*original.refused, *original.carried)
+        if name not in carried | recorded
     )
 
 
@@ -207,4 +209,6 @@ def report(
         if file.is_model:
             return write_training(of_events(dataset, file), Path(folder))
         about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
-    return write_report(about, Path(folder), lambda what: resources.progress("report", 0.0, what))
+    return write_report(
+        about, Path(folder), lambda what: resources.progress("report", 0.0, what)
+    )

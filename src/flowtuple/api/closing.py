@@ -104,10 +104,14 @@ def closure(
         require_plots()
     with contextlib.nullcontext() if target is None else new_folder(target):
         opened = open_dataset(reference, paths)
-        layout = layout_of(opened, patterns, tuple(options.match), tuple(options.against), weight)
+        layout = layout_of(
+            opened, patterns, tuple(options.match), tuple(options.against), weight
+        )
 
         def sample(source: Source) -> ClosureSample:
-            return read_sample(open_dataset(source, paths), layout, patterns, opened.description)
+            return read_sample(
+                open_dataset(source, paths), layout, patterns, opened.description
+            )
 
         right, simulated = sample(reference), sample(other)
         if real is None:

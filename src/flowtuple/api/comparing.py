@@ -112,7 +112,9 @@ def compare(
         (True, 'x')
     """
     if not 0 < options.level < 1:
-        raise InvalidArgument(f"the level {options.level} is not between 0 and 1; 0.01 is usual")
+        raise InvalidArgument(
+            f"the level {options.level} is not between 0 and 1; 0.01 is usual"
+        )
     globs = tuple(columns)
     if options.derived is not None and globs:
         raise InvalidArgument("`derived=` compares its own quantities; leave out `columns=`")
@@ -158,7 +160,9 @@ def compare(
 def _cuts(reference: Rows, other: Rows, options: ComparisonOptions) -> tuple[Cut, ...]:
     cuts, paired = tuple(options.cuts), options.paired
     if paired and not cuts:
-        raise InvalidArgument("`paired=` counts the rows that cuts gain and lose; add `cuts=`")
+        raise InvalidArgument(
+            "`paired=` counts the rows that cuts gain and lose; add `cuts=`"
+        )
     if paired and (reference.dropped or other.dropped):
         rows = reference.dropped + other.dropped
         raise InvalidArgument(
@@ -177,7 +181,9 @@ def _write(result: Comparison, samples: list[Rows], folder: Path) -> None:
     if result.ratio is not None:
         write_dataset(_ratios(result.ratio, samples), folder / "ratio.npz")
     drawn = [sample.only(result.columns) for sample in samples]
-    weighted = [(s.values, np.ones(len(s)) if s.weights is None else s.weights) for s in drawn]
+    weighted = [
+        (s.values, np.ones(len(s)) if s.weights is None else s.weights) for s in drawn
+    ]
     write_comparison(content, weighted, folder)
     write_json(content, folder / "compare.json")
 

@@ -153,7 +153,11 @@ def compress(
         else:
             with File(model) as trained:
                 prepared = resolve_tables(
-                    dataset, bounds, resources.progress, memory=resources.memory, model=trained
+                    dataset,
+                    bounds,
+                    resources.progress,
+                    memory=resources.memory,
+                    model=trained,
                 )
                 hashes = {name: table.model_hash for name, table in trained.tables.items()}
             if model_ref:

@@ -35,7 +35,9 @@ def is_for_rows(training_table: TrainingTable, steps: Sequence[str]) -> bool:
         training_table: The step's rows.
         steps: Names of the steps that draw properties, and not counts or references.
     """
-    return training_table.table.name in steps and int(_finite(training_table).sum()) >= _MIN_ROWS
+    return (
+        training_table.table.name in steps and int(_finite(training_table).sum()) >= _MIN_ROWS
+    )
 
 
 def _finite(training_table: TrainingTable) -> Array:
@@ -72,7 +74,9 @@ def learn_rows(
         name, rows = training_table.table.name, _rows(training_table)
         log = None if flow.log is None else str(Path(flow.log) / name)
         folder = None if checkpoint is None else checkpoint / name
-        trained = _trained(rows, replace(flow, log=log), seed, folder, _losses(progress, name))
+        trained = _trained(
+            rows, replace(flow, log=log), seed, folder, _losses(progress, name)
+        )
         flows[name] = base64.b64encode(trained).decode("ascii")
         if rows.dropped:
             notes.append(
@@ -83,7 +87,9 @@ def learn_rows(
 
 
 def _losses(progress: Progress, name: str) -> Callable[[float, float], None]:
-    return lambda share, loss: progress(f"train {name}", share, f"held-out loss {loss:.4f} per row")
+    return lambda share, loss: progress(
+        f"train {name}", share, f"held-out loss {loss:.4f} per row"
+    )
 
 
 def _rows(training_table: TrainingTable) -> Rows:
@@ -93,7 +99,9 @@ def _rows(training_table: TrainingTable) -> Rows:
     values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
     keep = _finite(training_table)
     dtypes = tuple(table.data[name].dtype.name for name in given)
-    conditions = Conditions(given, as_matrix(table.data, given, table.num_entries)[keep], dtypes)
+    conditions = Conditions(
+        given, as_matrix(table.data, given, table.num_entries)[keep], dtypes
+    )
     event = np.arange(table.num_entries) // _BLOCK
     return Rows(
         table.name,
@@ -133,7 +141,8 @@ def load_rows(described: Any, path: str) -> dict[str, Conditional]:
         return {}
     try:
         packed = {
-            str(name): base64.b64decode(text, validate=True) for name, text in described.items()
+            str(name): base64.b64decode(text, validate=True)
+            for name, text in described.items()
         }
     except (AttributeError, TypeError, ValueError) as error:
         raise Corrupt(
@@ -142,7 +151,9 @@ def load_rows(described: Any, path: str) -> dict[str, Conditional]:
     require_torch(f"simulating with the flows over rows of {path}")
     from flowtuple.flows.stored import unpack_model
 
-    return {name: unpack_model(content, f"{path}: {name}") for name, content in packed.items()}
+    return {
+        name: unpack_model(content, f"{path}: {name}") for name, content in packed.items()
+    }
 
 
 _ONE_THREAD = SingleTorchThread()

@@ -71,7 +71,9 @@ def forecast(
     """
     tables = resolve_tables(dataset, tolerance, progress)
     return [
-        _forecast(table, progress) for table in tables if table.source.num_entries >= LEAST_EVENTS
+        _forecast(table, progress)
+        for table in tables
+        if table.source.num_entries >= LEAST_EVENTS
     ]
 
 
@@ -86,14 +88,16 @@ def _forecast(table: ResolvedTable, progress: Progress) -> Forecast:
     scale = events / test.num_entries
     model = len(pack_flow(trained.flow, trained.columns)) if trained.flow.columns else 0
     rival = baseline_bytes(
-        test, {name: _absolute(bound, test.data[name]) for name, bound in table.bounds.items()}
+        test,
+        {name: _absolute(bound, test.data[name]) for name, bound in table.bounds.items()},
     )
     return Forecast(
         table=table.source.name,
         events=events,
         trained_on=edge,
         judged_on=test.num_entries,
-        flowtuple=model + sum(len(encode_chunk(chunk, trained)) for chunk in chunks(test)) * scale,
+        flowtuple=model
+        + sum(len(encode_chunk(chunk, trained)) for chunk in chunks(test)) * scale,
         rival=sum(sizes[PCODEC] for sizes in rival.values()) * scale,
     )
 

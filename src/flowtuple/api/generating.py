@@ -39,7 +39,11 @@ class Density(Protocol):
     def names(self) -> Sequence[str]: ...
 
     def drawn(
-        self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None
+        self,
+        n: int | None,
+        seed: int,
+        given: Dataset | None = None,
+        workers: int | None = None,
     ) -> TableSource: ...
 
     def labels(self, dataset: Dataset, name: str) -> Array: ...
@@ -298,7 +302,10 @@ def score(
 def _labelled(scores: Table, labels: Array) -> Table:
     column = Column("label", str(labels.dtype))
     return Table(
-        scores.name, (*scores.columns, column), scores.num_entries, {**scores.data, "label": labels}
+        scores.name,
+        (*scores.columns, column),
+        scores.num_entries,
+        {**scores.data, "label": labels},
     )
 
 
@@ -330,7 +337,9 @@ def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
     if "label" not in scores.fields:
         raise InvalidArgument("the scores have no label; name its column with `label=`")
     labels = np.asarray(scores["label"], np.float64)
-    event = np.asarray(scores["event"]) if "event" in scores.fields else np.arange(len(scores))
+    event = (
+        np.asarray(scores["event"]) if "event" in scores.fields else np.arange(len(scores))
+    )
     kinds = {"-log_ratio": "log_ratio", "surprise": "surprise", "-log_prob": "log_prob"}
     values = {
         n: np.asarray(scores[f]) * (-1 if n.startswith("-") else 1)

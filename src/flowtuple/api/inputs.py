@@ -82,14 +82,17 @@ class Weighted:
         if not self.mix:
             return dataset, dict.fromkeys(dataset.tables, ())
         paths = list(self.source) if isinstance(self.source, (list, tuple)) else [self.source]
-        if len(paths) != len(self.mix) or not all(math.isfinite(factor) for factor in self.mix):
+        if len(paths) != len(self.mix) or not all(
+            math.isfinite(factor) for factor in self.mix
+        ):
             raise InvalidArgument(
                 f"{dataset.description}: {len(paths)} sources are mixed by {len(self.mix)} numbers;"
                 " give one for each"
             )
         parts = [open_dataset(path, ReadOptions(names=selection.names)) for path in paths]
         return dataset, {
-            name: tuple(part.tables[name].num_entries for part in parts) for name in dataset.tables
+            name: tuple(part.tables[name].num_entries for part in parts)
+            for name in dataset.tables
         }
 
 
@@ -125,8 +128,13 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     if refused and not selection.drop:
         advice = "leave out with `drop=`, or some with `exclude=`"
         raise Refused(dataset.description, "carry {}", refused, advice)
-    left_out = (*dataset.left_out, *(LeftOut(name, reason) for name, reason in refused.items()))
-    exclude = [pattern for pattern in selection.exclude if not _only_refused(pattern, dataset)]
+    left_out = (
+        *dataset.left_out,
+        *(LeftOut(name, reason) for name, reason in refused.items()),
+    )
+    exclude = [
+        pattern for pattern in selection.exclude if not _only_refused(pattern, dataset)
+    ]
     dataset = select(replace(dataset, refused={}, left_out=left_out), columns, exclude)
     return with_roles(dataset, selection.roles) if selection.roles else dataset
 
@@ -155,7 +163,9 @@ def _only_refused(pattern: str, dataset: Dataset) -> bool:
     """Return whether a glob matches parts that cannot be carried, and no column."""
     if not any(fits_name(pattern, name) for name in dataset.refused):
         return False
-    columns = (f"{name}/{c.name}" for name, table in dataset.tables.items() for c in table.columns)
+    columns = (
+        f"{name}/{c.name}" for name, table in dataset.tables.items() for c in table.columns
+    )
     return not any(fits_name(pattern, column) for column in columns)
 
 

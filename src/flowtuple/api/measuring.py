@@ -110,7 +110,9 @@ def _in_words(tolerance: Mapping[str, str | Bound]) -> str:
     """Return bounds as a heading: the bound alone where one pattern means all columns."""
     if set(tolerance) == {"*"}:
         return str(tolerance["*"])
-    return ", ".join(f"{pattern}={bound}" for pattern, bound in tolerance.items()) or str(Bound())
+    return ", ".join(f"{pattern}={bound}" for pattern, bound in tolerance.items()) or str(
+        Bound()
+    )
 
 
 DEMO_TOLERANCE = {

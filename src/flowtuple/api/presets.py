@@ -27,7 +27,10 @@ PRESETS: dict[str, tuple[Selection, str]] = {
         Selection(names=tuple(_HIGGS.split()), roles={"label": "label"}),
         "UCI HIGGS, .csv[.gz] without header: label, 21 measured and 7 derived columns",
     ),
-    "jets4": (Selection(names=("m", "pt", "phi", "eta")), "jets of four columns: m, pt, phi, eta"),
+    "jets4": (
+        Selection(names=("m", "pt", "phi", "eta")),
+        "jets of four columns: m, pt, phi, eta",
+    ),
     "jets24": (
         Selection(columns=("Jet_*",), exclude=("Jet_genJetIdx",)),
         "the 24 variables of a particle-flow jet, as Jet_*",

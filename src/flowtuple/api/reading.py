@@ -107,7 +107,9 @@ def decompress(
     name, tree = split_tree(os.fspath(path), STORED)
     if is_reference(name):
         dataset = open_dataset(name)
-        return _deliver(select(dataset, columns, (), entries), output, resources.memory, options)
+        return _deliver(
+            select(dataset, columns, (), entries), output, resources.memory, options
+        )
     with File(
         name,
         given=None if given is None else open_dataset(given),
@@ -119,7 +121,9 @@ def decompress(
                 f"{name}: is a model and holds no events; use it in `compress()` as `model=`"
             )
         dataset = file.dataset() if tree is None else file.dataset().only(tree)
-        return _deliver(select(dataset, columns, (), entries), output, resources.memory, options)
+        return _deliver(
+            select(dataset, columns, (), entries), output, resources.memory, options
+        )
 
 
 def _deliver(
@@ -129,12 +133,20 @@ def _deliver(
     options: WriteOptions | None,
 ) -> ak.Array | dict[str, ak.Array] | Decompressed:
     if output is not None:
-        result = write_dataset(dataset, output, _within(memory, dataset, options or WriteOptions()))
+        result = write_dataset(
+            dataset, output, _within(memory, dataset, options or WriteOptions())
+        )
         left_out = (*dataset.left_out, *result.left_out)
         return Decompressed(
-            os.fspath(output), Path(output).stat().st_size, left_out, result.changes, result.renamed
+            os.fspath(output),
+            Path(output).stat().st_size,
+            left_out,
+            result.changes,
+            result.renamed,
         )
-    return tables_to_awkward({name: read_all(table) for name, table in dataset.tables.items()})
+    return tables_to_awkward(
+        {name: read_all(table) for name, table in dataset.tables.items()}
+    )
 
 
 def _within(memory: int, dataset: Dataset, options: WriteOptions) -> WriteOptions:

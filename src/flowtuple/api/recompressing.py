@@ -109,19 +109,27 @@ def recompress(
         create(output) as writer,
     ):
         if file.is_model:
-            raise InvalidArgument(f"{file.path}: is a model and holds no events to compress again")
+            raise InvalidArgument(
+                f"{file.path}: is a model and holds no events to compress again"
+            )
         dataset = file.dataset()
         requested = bounds_by_glob(tolerance)
         new = requested_bounds({n: t.columns for n, t in dataset.tables.items()}, requested)
         _check_given(file, requested)
         _check_wider(file, new)
         bounds = {
-            f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, new[n]).items()
+            f"{n}/{c}": b
+            for n, t in file.tables.items()
+            for c, b in _bounds(t, new[n]).items()
         }
         supplied = [
-            f"{name}/{column}" for name, table in file.tables.items() for column in table.external
+            f"{name}/{column}"
+            for name, table in file.tables.items()
+            for column in table.external
         ]
-        prepared = resolve_tables(dataset, bounds, resources.progress, supplied, resources.memory)
+        prepared = resolve_tables(
+            dataset, bounds, resources.progress, supplied, resources.memory
+        )
         prepared = [_with_same(p, file.tables[p.source.name], bounds) for p in prepared]
         prepared = with_flows(prepared, effort, seed, resources)
         before, moved = _distances(file), _moved(file, prepared)
@@ -136,7 +144,10 @@ def recompress(
 def _check_given(file: File, tolerance: Mapping[str, str | Bound]) -> None:
     """Raise for a bound on the full name of an external column; globs pass over such columns."""
     given = {
-        name for n, table in file.tables.items() for c in table.external for name in (c, f"{n}/{c}")
+        name
+        for n, table in file.tables.items()
+        for c in table.external
+        for name in (c, f"{n}/{c}")
     }
     for pattern, bound in tolerance.items():
         if pattern in given and str(bound) != "lossless":
@@ -163,7 +174,10 @@ def _bounds(table: StoredTable, requested: Mapping[str, Bound]) -> dict[str, Bou
     bounds = {}
     for name, lattice in table.lattices.items():
         new = requested.get(name, Bound())
-        same = new.kind == "lossless" or str(new) in (table.requested.get(name), str(lattice.bound))
+        same = new.kind == "lossless" or str(new) in (
+            table.requested.get(name),
+            str(lattice.bound),
+        )
         bounds[name] = lattice.bound if same else new
     return {name: bound for name, bound in bounds.items() if name not in table.external}
 
@@ -177,19 +191,29 @@ def _with_same(
     """
     lattices, stored = dict(prepared.coding.lattices), dict(prepared.bounds)
     for name, lattice in table.lattices.items():
-        if lattice.bound.kind != "lossless" and bounds.get(f"{table.name}/{name}") == lattice.bound:
-            lattices[name] = _with_ends(lattice, [part.lattices[name] for part in table.parts])
+        if (
+            lattice.bound.kind != "lossless"
+            and bounds.get(f"{table.name}/{name}") == lattice.bound
+        ):
+            lattices[name] = _with_ends(
+                lattice, [part.lattices[name] for part in table.parts]
+            )
             stored[name] = Bound.parse(table.requested.get(name, str(lattice.bound)))
-    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), bounds=stored)
+    return replace(
+        prepared, coding=replace(prepared.coding, lattices=lattices), bounds=stored
+    )
 
 
 def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
     """Return a lattice with the values to which parts of a merged file were clipped as atoms."""
     ends = np.array(
-        [end for part in parts for end in (part.low, part.high) if end is not None], lattice.dtype
+        [end for part in parts for end in (part.low, part.high) if end is not None],
+        lattice.dtype,
     )
     moved = ends[bit_patterns(lattice.snap(ends)) != bit_patterns(ends)]
-    return replace(lattice, atoms=tuple(sorted({*lattice.atoms, *bit_patterns(moved).tolist()})))
+    return replace(
+        lattice, atoms=tuple(sorted({*lattice.atoms, *bit_patterns(moved).tolist()}))
+    )
 
 
 def _distances(file: File) -> dict[str, str]:

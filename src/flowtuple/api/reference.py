@@ -21,7 +21,13 @@ from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.table import Dataset, read_all
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.io.source import ReadOptions, Source, WriteOptions, check_stored_name, write_dataset
+from flowtuple.io.source import (
+    ReadOptions,
+    Source,
+    WriteOptions,
+    check_stored_name,
+    write_dataset,
+)
 from flowtuple.runtime.extras import require_torch
 
 if TYPE_CHECKING:
@@ -96,7 +102,9 @@ def encode_rows(
         log,
     )
     return replace(
-        write(fitted, rows, path, event_filter), left_out=left_out, notes=left_out_notes(dataset)
+        write(fitted, rows, path, event_filter),
+        left_out=left_out,
+        notes=left_out_notes(dataset),
     )
 
 
@@ -180,7 +188,9 @@ def sample_rows(
     """
     check_seed(seed)
     if n < 0:
-        raise InvalidArgument(f"{os.fspath(path)}: cannot draw {n} rows; say how many with `n=`")
+        raise InvalidArgument(
+            f"{os.fspath(path)}: cannot draw {n} rows; say how many with `n=`"
+        )
     parts, where = read_parts(path), os.fspath(path)
     require_torch(f"drawing from {where}")
     from flowtuple.benchmark.published.latent import LatentCodec

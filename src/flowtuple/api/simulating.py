@@ -111,7 +111,9 @@ def simulate(
     shown = ProgressTable(events, "simulate", resources.progress)
     tables = {name: shown if table is events else table for name, table in tables.items()}
     with single_torch_thread(flows):
-        written = write_dataset(replace(dataset, tables=tables), output, options or WriteOptions())
+        written = write_dataset(
+            replace(dataset, tables=tables), output, options or WriteOptions()
+        )
     refused = [LeftOut(name, reason) for name, reason in dataset.refused.items()]
     missing = replace(dataset, left_out=(*refused, *written.left_out))
     return (*left_out_notes(missing), *_range_notes(events, where))
@@ -134,7 +136,9 @@ def _weight_column(weight: str | None, generated: TableSource, where: str) -> st
     if weight is None:
         return "genWeight" if "genWeight" in names else ""
     if weight and weight not in names:
-        raise InvalidArgument(f"{where}: no column of weights {weight!r}; {nearest(weight, names)}")
+        raise InvalidArgument(
+            f"{where}: no column of weights {weight!r}; {nearest(weight, names)}"
+        )
     return weight
 
 

@@ -87,7 +87,10 @@ def _snapped(table: ResolvedTable) -> Table:
     names = [c.name for c in table.source.columns]
     steps = list(ranges(table.source.num_entries, SCAN_STEP)) or [(0, 0)]
     return concatenate(
-        [_on_lattices(table.source.read(names, *step), table.coding.lattices) for step in steps]
+        [
+            _on_lattices(table.source.read(names, *step), table.coding.lattices)
+            for step in steps
+        ]
     )
 
 

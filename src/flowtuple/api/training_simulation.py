@@ -109,7 +109,9 @@ def train_simulation(
         )
     table = OwnCounters(table_with(dataset, target, "targets"))
     with prefix_errors(where):
-        spec = build_spec(table.name, table.columns, target, given, options.match, options.derived)
+        spec = build_spec(
+            table.name, table.columns, target, given, options.match, options.derived
+        )
         spec, lessons, notes = training_tables(table, spec, resources.progress)
     steps = () if flow is None else property_steps(spec)
     on_lattices = [lesson for lesson in lessons if not is_for_rows(lesson, steps)]

@@ -60,7 +60,14 @@ def of_events(dataset: Dataset, model: File) -> Trained:
         f"Bits per value over the first {_EVENTS:,} events of the training sample; "
         "alone is the column's own distribution."
     )
-    headings = [("Column", 1), ("Model", 1), ("Reads", 1), ("Bits", 0), ("Alone", 0), ("Bytes", 0)]
+    headings = [
+        ("Column", 1),
+        ("Model", 1),
+        ("Reads", 1),
+        ("Bits", 0),
+        ("Alone", 0),
+        ("Bytes", 0),
+    ]
     return Trained(dataset.description, model.path, facts, about, headings, rows, alone)
 
 
@@ -112,9 +119,13 @@ def of_rows(dataset: Dataset, path: str | os.PathLike[str]) -> Trained:
     rows, watched = [], trained.about.get("watched", [])
     last = watched[-1][1] if watched else {}
     measures = list(dict.fromkeys(name.partition("/")[0] for name in last))
-    for name, dtype, chain in zip(trained.columns, trained.dtypes, trained.chains, strict=True):
+    for name, dtype, chain in zip(
+        trained.columns, trained.dtypes, trained.chains, strict=True
+    ):
         steps = ", ".join(type(step).__name__.lower() for step in chain.transforms)
-        rows.append([name, dtype, steps, *(last.get(f"{measure}/{name}") for measure in measures)])
+        rows.append(
+            [name, dtype, steps, *(last.get(f"{measure}/{name}") for measure in measures)]
+        )
     facts = {
         "rows": f"{trained.about['rows']:,}",
         "flow": trained.kind,
@@ -136,5 +147,13 @@ def of_rows(dataset: Dataset, path: str | os.PathLike[str]) -> Trained:
         )
     history = trained.about["history"]
     return Trained(
-        dataset.description, os.fspath(path), facts, about, headings, rows, {}, history, watched
+        dataset.description,
+        os.fspath(path),
+        facts,
+        about,
+        headings,
+        rows,
+        {},
+        history,
+        watched,
     )

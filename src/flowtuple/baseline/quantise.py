@@ -43,7 +43,9 @@ def quantise(values: Array, bound: Bound) -> Array:
 def quantise_shifted(values: Array, bound: Bound) -> tuple[Array, int]:
     """Return the numbers of `quantise`, and the shift of logarithms under a `rel` bound."""
     if bound.kind == "std":
-        raise InvalidArgument("a std bound has to be resolved to abs before codecs can be compared")
+        raise InvalidArgument(
+            "a std bound has to be resolved to abs before codecs can be compared"
+        )
     if bound.kind == "lossless" or (values.dtype.kind != "f" and bound.kind != "abs"):
         return narrow(values) if values.dtype == np.int64 else values, 0
     if values.dtype.kind != "f":
@@ -57,7 +59,9 @@ def quantise_shifted(values: Array, bound: Bound) -> tuple[Array, int]:
     return narrow(indices), shift
 
 
-def restore(numbers: Array, bound: Bound, dtype: np.dtype[np.generic], shift: int = 0) -> Array:
+def restore(
+    numbers: Array, bound: Bound, dtype: np.dtype[np.generic], shift: int = 0
+) -> Array:
     """Return the values of the numbers of `quantise`.
 
     Args:
@@ -82,10 +86,12 @@ def restore(numbers: Array, bound: Bound, dtype: np.dtype[np.generic], shift: in
         if bound.kind == "abs":
             values: Array = (numbers * (2 * bound.amount)).astype(dtype)
             return values
-        magnitudes = np.exp((np.abs(numbers) + float(shift)) * _log_step(bound.amount)) * math.sqrt(
-            1 - bound.amount**2
+        magnitudes = np.exp(
+            (np.abs(numbers) + float(shift)) * _log_step(bound.amount)
+        ) * math.sqrt(1 - bound.amount**2)
+        signed: Array = (np.sign(numbers) * np.where(numbers == 0, 0.0, magnitudes)).astype(
+            dtype
         )
-        signed: Array = (np.sign(numbers) * np.where(numbers == 0, 0.0, magnitudes)).astype(dtype)
         return signed
 
 
@@ -155,6 +161,8 @@ def round_mantissa(values: Array, bits: int) -> Array:
     patterns = values.view(unsigned)
     half, mask = unsigned(1 << (drop - 1)), unsigned((1 << drop) - 1)
     finite = np.isfinite(values)
-    rounded = ((np.where(finite, patterns, 0) + half) & ~mask).astype(unsigned).view(values.dtype)
+    rounded = (
+        ((np.where(finite, patterns, 0) + half) & ~mask).astype(unsigned).view(values.dtype)
+    )
     result: Array = np.where(finite & np.isfinite(rounded), rounded, values)
     return result

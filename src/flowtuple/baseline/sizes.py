@@ -58,4 +58,8 @@ def _column_bytes(column: Column, content: Any, bound: Bound) -> dict[str, int]:
         values = np.ascontiguousarray(content).ravel()
         values = narrow(values) if column.hidden else values
         raw, packed = values.tobytes(), len(pcodec_bytes(quantise(values, bound)))
-    return {RAW: len(raw), GZIP: len(gzip.compress(raw, compresslevel=6, mtime=0)), PCODEC: packed}
+    return {
+        RAW: len(raw),
+        GZIP: len(gzip.compress(raw, compresslevel=6, mtime=0)),
+        PCODEC: packed,
+    }

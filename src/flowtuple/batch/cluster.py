@@ -80,7 +80,9 @@ def _local_cluster(count: int) -> LocalCluster:
 
     setting = "distributed.nanny.pre-spawn-environ"
     environment = dask.config.get(setting, {})
-    reduced = {name: value for name, value in environment.items() if not name.startswith("MALLOC_")}
+    reduced = {
+        name: value for name, value in environment.items() if not name.startswith("MALLOC_")
+    }
     with dask.config.set({setting: reduced}):
         return LocalCluster(count, threads_per_worker=1, dashboard_address=":0")
 

@@ -158,7 +158,9 @@ def _difference(
     ndf = max(int(compared.sum()) - 1, 0)
     statistic = float((shift[compared] ** 2 / variance[compared]).sum())
     p_value = float(chi2.sf(statistic, ndf)) if ndf else 1.0
-    distance = float(np.abs(np.cumsum(shift) * np.diff(edges)).sum()) / (moments[0].std or 1.0)
+    distance = float(np.abs(np.cumsum(shift) * np.diff(edges)).sum()) / (
+        moments[0].std or 1.0
+    )
     return Difference(name, moments, edges, shares, statistic, ndf, p_value, distance)
 
 

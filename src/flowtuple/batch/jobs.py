@@ -68,7 +68,9 @@ class Compress:
             resources=Resources(1, self.memory),
         )
         reported = ("events", "values", "raw_bytes", "input_bytes", "warnings")
-        return {name: getattr(done, name) for name in reported} | _left_out_facts(done.left_out)
+        return {name: getattr(done, name) for name in reported} | _left_out_facts(
+            done.left_out
+        )
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,9 @@ class Verify:
             BoundViolated: There are some.
         """
         verified = api.verify(task.source, task.output, model=self.model)
-        outside = {column.column: column.violations for column in verified if column.violations}
+        outside = {
+            column.column: column.violations for column in verified if column.violations
+        }
         if outside:
             name, others = next(iter(outside)), len(outside) - 1
             raise BoundViolated(
@@ -179,7 +183,12 @@ class Sample:
         """Write the task's output."""
         start, stop = (int(word) for word in task.source.split(":"))
         api.sample(
-            self.model, stop, _ready(task), seed=self.seed, first=start, resources=Resources(1)
+            self.model,
+            stop,
+            _ready(task),
+            seed=self.seed,
+            first=start,
+            resources=Resources(1),
         )
         return {"events": stop - start}
 
@@ -198,7 +207,9 @@ class Examine:
         """
         damage = check_integrity(task.source)
         if damage:
-            raise Corrupt(f"{task.source}: {damage[0].reason}; see flowtuple verify {task.source}")
+            raise Corrupt(
+                f"{task.source}: {damage[0].reason}; see flowtuple verify {task.source}"
+            )
         return {}
 
 

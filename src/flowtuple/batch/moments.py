@@ -89,7 +89,9 @@ class TakeMoments:
     def __call__(self, task: Task) -> Facts:
         """Return the moments by column."""
         parts = _parts(task.source, self.columns)
-        return summed({c.name: Moments.of(np.asarray(t[c.name])) for c in cs} for t, cs in parts)
+        return summed(
+            {c.name: Moments.of(np.asarray(t[c.name])) for c in cs} for t, cs in parts
+        )
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ class TakeHistograms:
     def __call__(self, task: Task) -> Facts:
         """Return counts and variances by column, shape (2, bins)."""
         parts = _parts(task.source, tuple(self.edges))
-        return summed({c.name: _histogram(t, c, self.edges[c.name]) for c in cs} for t, cs in parts)
+        return summed(
+            {c.name: _histogram(t, c, self.edges[c.name]) for c in cs} for t, cs in parts
+        )
 
 
 def summed(parts: Iterable[Facts]) -> Facts:
@@ -132,7 +136,9 @@ def _histogram(table: Table, column: Column, edges: Array) -> Array:
     values = values.reshape(len(values), math.prod(values.shape[1:]))
     event = np.arange(len(values))
     if column.counter is not None:
-        event = np.repeat(np.arange(table.num_entries), np.asarray(table.data[column.counter]))
+        event = np.repeat(
+            np.arange(table.num_entries), np.asarray(table.data[column.counter])
+        )
     event = np.repeat(event, values.shape[1])
     values = values.ravel()
     finite = np.isfinite(values)
@@ -142,4 +148,6 @@ def _histogram(table: Table, column: Column, edges: Array) -> Array:
     place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, bins - 1)
     cells, entries = np.unique(event * bins + place, return_counts=True)
     squares = np.square(entries.astype(np.float64))
-    return np.stack([np.bincount(cells % bins, weights, bins) for weights in (entries, squares)])
+    return np.stack(
+        [np.bincount(cells % bins, weights, bins) for weights in (entries, squares)]
+    )

@@ -71,11 +71,15 @@ def run(
         waiting = [
             task
             for task in tasks
-            if not (job.writes and manifest.is_done(task.name, keys[task.name], Path(task.output)))
+            if not (
+                job.writes and manifest.is_done(task.name, keys[task.name], Path(task.output))
+            )
         ]
         cluster = cluster if waiting else None
         with _cleared(waiting, manifest, cluster), connected(cluster) as client:
-            progress("files", 0.0, "" if client is None else f"dashboard {client.dashboard_link}")
+            progress(
+                "files", 0.0, "" if client is None else f"dashboard {client.dashboard_link}"
+            )
             for number, (task, facts, reason) in enumerate(outcomes(job, waiting, client), 1):
                 record = _record(task, keys[task.name], facts, reason, job.writes)
                 manifest.add(record)

@@ -107,7 +107,9 @@ def compare(
     return violations, worst if np.isfinite(worst) else None
 
 
-def errors_over_std(originals: Sequence[Table], decoded: Sequence[Table]) -> tuple[float, float]:
+def errors_over_std(
+    originals: Sequence[Table], decoded: Sequence[Table]
+) -> tuple[float, float]:
     """Return errors over the standard deviation: the mean over columns, and the largest of all.
 
     Floats that are no ids and no weights count. Values that are not finite do not, nor does a
@@ -130,7 +132,9 @@ def errors_over_std(originals: Sequence[Table], decoded: Sequence[Table]) -> tup
         finite = np.isfinite(x)
         std = float(x[finite].std()) if finite.any() else 0.0
         if std > 0:
-            off = np.nan_to_num(np.abs(y[finite] - x[finite]) / std, nan=np.inf, posinf=np.inf)
+            off = np.nan_to_num(
+                np.abs(y[finite] - x[finite]) / std, nan=np.inf, posinf=np.inf
+            )
             means.append(float(off.mean()))
             largest = max(largest, float(off.max()))
     return (sum(means) / len(means) if means else 0.0), largest

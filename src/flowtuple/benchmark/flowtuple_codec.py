@@ -54,7 +54,9 @@ class Flowtuple(TableCodec):
         context = Context(lambda key: RowSet(np.array([4])), {"x": "#n"}, {"x": levels})
         context.gather([Parent("previous", "x")], "#n", slice(0, 4))
 
-    def encode(self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path) -> None:
+    def encode(
+        self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path
+    ) -> None:
         """Write one file; every value is checked against its bound before."""
         settings, progress = self.settings, self.settings.progress
         tolerance = {

@@ -30,7 +30,9 @@ def numeric_tables(dataset: Dataset) -> tuple[list[Table], list[str]]:
     for name, source in dataset.tables.items():
         columns = tuple(c for c in source.columns if not c.is_opaque)
         opaque = (c.name for c in source.columns if c.is_opaque)
-        notes += [f"{name}/{column} is left out: it holds no plain numbers" for column in opaque]
+        notes += [
+            f"{name}/{column} is left out: it holds no plain numbers" for column in opaque
+        ]
         if columns:
             table = read_all(source, [c.name for c in columns])
             data = {c.name: table.data[c.name] for c in columns}
@@ -59,7 +61,9 @@ def layouts(
         InvalidArgument: A pattern matches nothing, or a bound is impossible for a named column.
     """
     with prefix_errors(description):
-        requested = requested_bounds({table.name: table.columns for table in tables}, tolerance)
+        requested = requested_bounds(
+            {table.name: table.columns for table in tables}, tolerance
+        )
     result = []
     for table in tables:
         bounds = {}

@@ -45,6 +45,8 @@ def _peak() -> int:
 def _status(name: str) -> int | None:
     """Return a figure that the kernel counts in kB, in bytes."""
     with contextlib.suppress(OSError, StopIteration):
-        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(name))
+        line = next(
+            line for line in _STATUS.read_text().splitlines() if line.startswith(name)
+        )
         return int(line.split()[1]) * 1024
     return None

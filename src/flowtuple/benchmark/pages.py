@@ -61,7 +61,8 @@ def write_bench(bench: Bench, folder: Path) -> None:
 
 def _bits(bench: Bench, codec: str, bound: str) -> float | None:
     return next(
-        (row.bits_per_value for row in bench.at(bound) if row.codec == codec and row.holds), None
+        (row.bits_per_value for row in bench.at(bound) if row.codec == codec and row.holds),
+        None,
     )
 
 
@@ -83,7 +84,10 @@ def cells(bench: Bench, row: Measurement) -> list[str]:
         ),
         format_number(row.mb_per_s_in),
         format_number(row.mb_per_s_out),
-        *(format_number((peak or 0) / 1e6) for peak in (row.peak_bytes_in, row.peak_bytes_out)),
+        *(
+            format_number((peak or 0) / 1e6)
+            for peak in (row.peak_bytes_in, row.peak_bytes_out)
+        ),
     ]
 
 
@@ -127,7 +131,9 @@ def _lines(bench: Bench) -> Iterator[str]:
     yield ""
     yield from (f"- {note}" for note in bench.notes)
     yield from (
-        f"- {row.codec} failed at {row.bound}: {row.failed}" for row in bench.rows if row.failed
+        f"- {row.codec} failed at {row.bound}: {row.failed}"
+        for row in bench.rows
+        if row.failed
     )
     yield from _machine(bench)
 
@@ -139,7 +145,10 @@ def _table(bench: Bench, bound: str) -> Iterator[str]:
         texts = cells(bench, row)
         best = row.codec == bench.best(bound)
         yield _row(
-            [f"**{text}**" if best and text and k < 5 else text for k, text in enumerate(texts)]
+            [
+                f"**{text}**" if best and text and k < 5 else text
+                for k, text in enumerate(texts)
+            ]
         )
         if trained := cells_with_model(row):
             yield _row(trained)

@@ -28,7 +28,9 @@ def codec(name: str, settings: Settings = _DEFAULT) -> TableCodec:
     published = (replace(c, method=c.method.in_unit(settings.unit)) for c in PUBLISHED)
     codecs = {c.name: c for c in (*CODECS, Flowtuple(settings=settings), *published)}
     if name not in codecs:
-        raise InvalidArgument(f"no codec {name!r}; {nearest(name, codecs, limit=len(codecs))}")
+        raise InvalidArgument(
+            f"no codec {name!r}; {nearest(name, codecs, limit=len(codecs))}"
+        )
     return codecs[name]
 
 

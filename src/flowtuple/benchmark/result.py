@@ -109,7 +109,9 @@ class Bench(Shown):
 
     def facts(self) -> dict[str, object]:
         """Return the input, and the smallest codec that holds each bound."""
-        smallest = {f"smallest at {bound}": self.best(bound) or "none" for bound in self.bounds}
+        smallest = {
+            f"smallest at {bound}": self.best(bound) or "none" for bound in self.bounds
+        }
         return {"source": self.source, "values": f"{self.values:,}", **smallest}
 
     def at(self, bound: str) -> list[Measurement]:

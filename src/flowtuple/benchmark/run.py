@@ -14,7 +14,13 @@ from typing import Any
 
 from flowtuple.benchmark.codecs.table_codec import raw_bytes
 from flowtuple.benchmark.flowtuple_codec import NAME
-from flowtuple.benchmark.inputs import layouts, numeric_tables, surveys, write_layouts, write_tables
+from flowtuple.benchmark.inputs import (
+    layouts,
+    numeric_tables,
+    surveys,
+    write_layouts,
+    write_tables,
+)
 from flowtuple.benchmark.machine import machine
 from flowtuple.benchmark.registry import codec
 from flowtuple.benchmark.result import Bench, Measurement
@@ -71,7 +77,8 @@ def run(
     tables, notes = numeric_tables(dataset)
     statistics = surveys(tables, settings.progress)
     described = [
-        layouts(tables, statistics, tolerance, dataset.description) for tolerance in points.values()
+        layouts(tables, statistics, tolerance, dataset.description)
+        for tolerance in points.values()
     ]
     values = sum(int(t.data[c.name].size) for t in tables for c in t.columns)
     with tempfile.TemporaryDirectory(prefix="flowtuple-bench-") as name:
@@ -97,7 +104,9 @@ def run(
     )
 
 
-def _measure_all(shared: _Run, bounds: Sequence[str], codecs: Sequence[str]) -> list[Measurement]:
+def _measure_all(
+    shared: _Run, bounds: Sequence[str], codecs: Sequence[str]
+) -> list[Measurement]:
     """Return a row for each bound and codec; codecs without bounds encode once."""
     rows: list[Measurement] = []
     lossless: dict[str, Measurement] = {}
@@ -112,7 +121,8 @@ def _measure_all(shared: _Run, bounds: Sequence[str], codecs: Sequence[str]) -> 
             elif codec(name).promise == "none":
                 path = shared.folder / f"{name}{codec(name).suffix}"
                 row = replace(
-                    encoded.get(name) or _encoded(shared, name, bound, described, path), bound=bound
+                    encoded.get(name) or _encoded(shared, name, bound, described, path),
+                    bound=bound,
                 )
                 encoded[name] = row
                 rows.append(_decoded(shared, row, described, path))
@@ -133,7 +143,9 @@ def _measure(shared: _Run, name: str, bound: str, described: Path) -> Measuremen
     """Measure a codec at one bound, and remove its file."""
     path = described.with_suffix(codec(name).suffix)
     try:
-        return _decoded(shared, _encoded(shared, name, bound, described, path), described, path)
+        return _decoded(
+            shared, _encoded(shared, name, bound, described, path), described, path
+        )
     finally:
         path.unlink(missing_ok=True)
 
@@ -144,7 +156,9 @@ def _encoded(shared: _Run, name: str, bound: str, described: Path, path: Path) -
     try:
         done = _child(shared, task | {"operation": "encode"}, bound)
         model_bytes, index_bytes = codec(name).overhead(path)
-        trained = _seconds_with_model(shared, task, bound) if name == NAME and model_bytes else None
+        trained = (
+            _seconds_with_model(shared, task, bound) if name == NAME and model_bytes else None
+        )
     except ChildFailed as error:
         return replace(row, failed=str(error))
     return replace(
@@ -191,7 +205,9 @@ def _seconds_with_model(shared: _Run, task: dict[str, Any], bound: str) -> float
     """Encode once more with the model of the file just written."""
     again = Path(task["path"]).with_name("again.ftup")
     encoded = _child(
-        shared, {**task, "operation": "encode", "model": task["path"], "path": str(again)}, bound
+        shared,
+        {**task, "operation": "encode", "model": task["path"], "path": str(again)},
+        bound,
     )
     again.unlink(missing_ok=True)
     return float(encoded["seconds"])
@@ -230,7 +246,9 @@ def _child(shared: _Run, task: dict[str, Any], bound: str) -> dict[str, Any]:
                 if "error" in message:
                     raise ChildFailed(message["error"])
                 stage, share, detail = message["progress"]
-                shared.settings.progress(f"{task['codec']} at {bound}: {stage}", share, detail)
+                shared.settings.progress(
+                    f"{task['codec']} at {bound}: {stage}", share, detail
+                )
         except BaseException:
             process.kill()
             raise

@@ -54,7 +54,10 @@ def _root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -112,7 +115,9 @@ def _to_json(error: FlowtupleError) -> dict[str, Any]:
     content: dict[str, Any] = {"error": as_options(str(error)), "kind": type(error).__name__}
     if isinstance(error, Refused):
         parts = error.parts.items()
-        content["refused"] = [{"name": n, "reason": as_options(reason)} for n, reason in parts]
+        content["refused"] = [
+            {"name": n, "reason": as_options(reason)} for n, reason in parts
+        ]
     return content
 
 

@@ -79,12 +79,14 @@ def compress(
     effort: EffortOption = "default",
     given: GivenColumns = [],  # noqa: B006
     model: Annotated[
-        Path | None, typer.Option("--model", metavar="M.flow", help="Use and embed this model.")
+        Path | None,
+        typer.Option("--model", metavar="M.flow", help="Use and embed this model."),
     ] = None,
     model_ref: Annotated[
         bool,
         typer.Option(
-            "--model-ref", help="Store only the hash of --model; readers then need it as well."
+            "--model-ref",
+            help="Store only the hash of --model; readers then need it as well.",
         ),
     ] = False,
     seed: Seed = 0,
@@ -125,7 +127,11 @@ def compress(
             )
         chosen = make_selection(columns, exclude, role, names, drop, preset)
         job = jobs.Compress(
-            str(model), read_tolerance(tolerance, bounds), chosen, model_ref, read_memory(memory)
+            str(model),
+            read_tolerance(tolerance, bounds),
+            chosen,
+            model_ref,
+            read_memory(memory),
         )
         run_each(job, plan(source, output, ".ftup"), output, dask, as_json)
         return
@@ -154,7 +160,9 @@ def compress(
 @app.command()
 def decompress(
     context: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="IN.ftup[:TREE]", help="A flowtuple file or URL.")],
+    path: Annotated[
+        str, typer.Argument(metavar="IN.ftup[:TREE]", help="A flowtuple file or URL.")
+    ],
     output: Output,
     columns: Columns = [],  # noqa: B006
     entries: Annotated[
@@ -162,7 +170,9 @@ def decompress(
     ] = "",
     compression: Annotated[
         str | None,
-        typer.Option("--compression", metavar="NAME:LEVEL", help="Compression of ROOT output."),
+        typer.Option(
+            "--compression", metavar="NAME:LEVEL", help="Compression of ROOT output."
+        ),
     ] = None,
     basket: Annotated[
         int, typer.Option("--basket", min=1, help="Events per basket or row group.")
@@ -205,7 +215,10 @@ def decompress(
         )
         folder, suffix = folder_and_suffix(output, ".root")
         job = jobs.Decompress(
-            tuple(columns), None if model is None else str(model), read_memory(memory), options
+            tuple(columns),
+            None if model is None else str(model),
+            read_memory(memory),
+            options,
         )
         run_each(job, plan([path], folder, suffix), folder, dask, as_json)
         return

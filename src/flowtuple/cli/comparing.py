@@ -34,7 +34,9 @@ Other = Annotated[
 ]
 Folder = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="DIR", help="Folder for compare.json and compare.html."),
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Folder for compare.json and compare.html."
+    ),
 ]
 Cuts = Annotated[
     list[str],
@@ -67,7 +69,9 @@ def compare(
     names: Names = "",
     tests: Annotated[
         str,
-        typer.Option("--tests", metavar="A,B,...", help="Default: all.", rich_help_panel=_TESTS),
+        typer.Option(
+            "--tests", metavar="A,B,...", help="Default: all.", rich_help_panel=_TESTS
+        ),
     ] = "",
     level: Annotated[
         float,
@@ -96,7 +100,9 @@ def compare(
     ratio: Annotated[
         bool,
         typer.Option(
-            "--ratio", help="Learn the density ratio; say where it fails.", rich_help_panel=_TESTS
+            "--ratio",
+            help="Learn the density ratio; say where it fails.",
+            rich_help_panel=_TESTS,
         ),
     ] = False,
     cuts: Cuts = [],  # noqa: B006
@@ -110,7 +116,8 @@ def compare(
     ] = False,
     seed: Seed = 0,
     fail: Annotated[
-        bool, typer.Option("--fail", help="Exit code 1 if the samples differ or rows are copied.")
+        bool,
+        typer.Option("--fail", help="Exit code 1 if the samples differ or rows are copied."),
     ] = False,
     dask: Annotated[
         str | None,
@@ -142,7 +149,10 @@ def compare(
             print_json([d.to_json() for d in differences])
         else:
             show_differences(differences)
-        if fail and min((d.p_value for d in differences), default=1.0) * len(differences) < level:
+        if (
+            fail
+            and min((d.p_value for d in differences), default=1.0) * len(differences) < level
+        ):
             raise typer.Exit(1)
         return
     options = api.ComparisonOptions(
@@ -176,13 +186,17 @@ def closure(
     other: Other,
     given: Annotated[
         list[str],
-        typer.Option("--given", metavar="GLOB", help="Generated columns, such as 'GenJet_*'."),
+        typer.Option(
+            "--given", metavar="GLOB", help="Generated columns, such as 'GenJet_*'."
+        ),
     ],
     output: Folder = None,
     real: Annotated[
         str | None,
         typer.Option(
-            "--real", metavar="FILE", help="More real events; default: the halves of REFERENCE."
+            "--real",
+            metavar="FILE",
+            help="More real events; default: the halves of REFERENCE.",
         ),
     ] = None,
     match: Annotated[
@@ -196,14 +210,18 @@ def closure(
     against: Annotated[
         list[str],
         typer.Option(
-            "--against", metavar="COL", help="Event columns to draw figures against, as pile-up."
+            "--against",
+            metavar="COL",
+            help="Event columns to draw figures against, as pile-up.",
         ),
     ] = [],  # noqa: B006
     weight: Weight = None,
     names: Names = "",
     cuts: Cuts = [],  # noqa: B006
     seed: Seed = 0,
-    fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 if closure fails.")] = False,
+    fail: Annotated[
+        bool, typer.Option("--fail", help="Exit code 1 if closure fails.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare real and simulated objects, given generated ones: efficiency, fakes, response.
@@ -245,5 +263,9 @@ def _over_files(
     no_output = Path()
     with shown_progress() as progress:
         return compare_histograms(
-            plan([reference], no_output, ""), plan([other], no_output, ""), columns, dask, progress
+            plan([reference], no_output, ""),
+            plan([other], no_output, ""),
+            columns,
+            dask,
+            progress,
         )

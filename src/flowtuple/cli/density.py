@@ -50,7 +50,8 @@ def sample(
     model: Model,
     output: Output,
     number: Annotated[
-        int | None, typer.Option("--number", "-n", min=0, help="Events; with --given all of these.")
+        int | None,
+        typer.Option("--number", "-n", min=0, help="Events; with --given all of these."),
     ] = None,
     seed: Seed = 0,
     given: Annotated[
@@ -64,7 +65,8 @@ def sample(
     drop: Drop = False,
     dask: OnDask = None,
     per_file: Annotated[
-        int, typer.Option("--per-file", metavar="K", min=1, help="With --dask: events of a file.")
+        int,
+        typer.Option("--per-file", metavar="K", min=1, help="With --dask: events of a file."),
     ] = 100_000,
 ) -> None:
     """Draw whole events from a model; the same seed gives the same events.
@@ -112,7 +114,8 @@ def simulate(
     source: Inputs,
     output: Output,
     oversample: Annotated[
-        int, typer.Option("--oversample", metavar="K", min=1, help="Simulate each event K times.")
+        int,
+        typer.Option("--oversample", metavar="K", min=1, help="Simulate each event K times."),
     ] = 1,
     weight: Annotated[
         str | None,
@@ -175,7 +178,10 @@ def score(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="OUT.root, .parquet, .h5, .npz or .csv[.gz].",
         ),
     ] = None,
     against: Annotated[
@@ -194,7 +200,8 @@ def score(
         ),
     ] = None,
     roc: Annotated[
-        Path | None, typer.Option("--roc", metavar="PNG", help="With --label: the ROC curves.")
+        Path | None,
+        typer.Option("--roc", metavar="PNG", help="With --label: the ROC curves."),
     ] = None,
     tree: Tree = None,
     dask: OnDask = None,

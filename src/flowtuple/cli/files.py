@@ -109,7 +109,11 @@ def _verify_each(
         )
     else:
         run_each(
-            jobs.Examine(), plan([str(folder / "**" / "*.ftup")], folder, ""), folder, dask, as_json
+            jobs.Examine(),
+            plan([str(folder / "**" / "*.ftup")], folder, ""),
+            folder,
+            dask,
+            as_json,
         )
 
 
@@ -175,7 +179,8 @@ def report(
     original: Originals,
     path: Compressed,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html."),
     ],
     names: Names = "",
     model: ModelFile = None,
@@ -203,7 +208,9 @@ def report(
 def merge(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="A.ftup B.ftup...", help="Files of one schema and model, in order."),
+        typer.Argument(
+            metavar="A.ftup B.ftup...", help="Files of one schema and model, in order."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")
@@ -251,7 +258,8 @@ def recover(
     columns: Columns = [],  # noqa: B006
     given: GivenFile = [],  # noqa: B006
     model: Annotated[
-        Path | None, typer.Option("--model", metavar="M.flow", help="In place of a damaged model.")
+        Path | None,
+        typer.Option("--model", metavar="M.flow", help="In place of a damaged model."),
     ] = None,
     drop: Drop = False,
     as_json: Json = False,
@@ -278,7 +286,12 @@ def recover(
         missing = [vars(d) for d in saved.missing]
         left_out = [part.to_json() for part in saved.left_out]
         print_json(
-            {"path": saved.path, "events": saved.events, "missing": missing, "left_out": left_out}
+            {
+                "path": saved.path,
+                "events": saved.events,
+                "missing": missing,
+                "left_out": left_out,
+            }
         )
     else:
         show_damage(path, saved.missing)

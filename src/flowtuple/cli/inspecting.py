@@ -30,7 +30,12 @@ from flowtuple.cli.options import (
     resources,
     split_names,
 )
-from flowtuple.cli.terminal import show_bench, show_demonstration, show_inspection, shown_progress
+from flowtuple.cli.terminal import (
+    show_bench,
+    show_demonstration,
+    show_inspection,
+    shown_progress,
+)
 
 
 @app.command()
@@ -58,7 +63,10 @@ def inspect(
     source: Inputs,
     names: Names = "",
     gain: Annotated[
-        bool, typer.Option("--gain", help="Predict sizes from a short training, before a long one.")
+        bool,
+        typer.Option(
+            "--gain", help="Predict sizes from a short training, before a long one."
+        ),
     ] = False,
     tolerance: Tolerances = [],  # noqa: B006
     bounds: BoundsFile = None,
@@ -101,19 +109,25 @@ def bench(
     names: Names = "",
     drop: Drop = False,
     codecs: Annotated[
-        str | None, typer.Option("--codecs", metavar="A,B,...", help="Default: all with a promise.")
+        str | None,
+        typer.Option("--codecs", metavar="A,B,...", help="Default: all with a promise."),
     ] = None,
     effort: EffortOption = "default",
     workers: Annotated[
         int,
-        typer.Option("--workers", min=1, help="Threads of each codec.", rich_help_panel=RESOURCES),
+        typer.Option(
+            "--workers", min=1, help="Threads of each codec.", rich_help_panel=RESOURCES
+        ),
     ] = 1,
     unit: Annotated[
-        str, typer.Option("--unit", help="Unit of energies for reference methods: GeV or MeV.")
+        str,
+        typer.Option("--unit", help="Unit of energies for reference methods: GeV or MeV."),
     ] = "GeV",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder for the tables and a plot."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for the tables and a plot."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -47,7 +47,9 @@ def goes_with_dask(context: typer.Context, *names: str) -> None:
             raise InvalidArgument(f"{option} does not go with --dask; leave out one of them")
 
 
-def run_each(job: Job, tasks: list[Task], folder: Path, dask: str, as_json: bool = False) -> None:
+def run_each(
+    job: Job, tasks: list[Task], folder: Path, dask: str, as_json: bool = False
+) -> None:
     """Do a job for each task and show what failed; exit code 1 if something did."""
     with shown_progress() as progress:
         summary = run(job, tasks, folder, dask, progress)
@@ -75,7 +77,9 @@ def folder_and_suffix(output: Path, usual: str) -> tuple[Path, str]:
         >>> folder_and_suffix(Path("out/*.parquet"), ".root")
         (PosixPath('out'), '.parquet')
     """
-    return (output.parent, output.name[1:]) if output.name.startswith("*.") else (output, usual)
+    return (
+        (output.parent, output.name[1:]) if output.name.startswith("*.") else (output, usual)
+    )
 
 
 def show_differences(differences: list[Difference]) -> None:
@@ -92,7 +96,9 @@ def show_differences(differences: list[Difference]) -> None:
         for d in sorted(differences, key=lambda d: d.p_value)
     ]
     show_table(
-        "Histograms", ["column", "mean", "other", "std", "other", "W1/std", "chi2/ndf", "p"], rows
+        "Histograms",
+        ["column", "mean", "other", "std", "other", "W1/std", "chi2/ndf", "p"],
+        rows,
     )
 
 
@@ -107,6 +113,8 @@ def _show(summary: Summary, folder: Path) -> None:
         sys.stderr.write(f"flowtuple: failed: {name}: {reason}\n")
     before = f", {summary.skipped} of them before" if summary.skipped else ""
     failed = (
-        f"; {len(summary.failed)} failed, run again to do these alone" if summary.failed else ""
+        f"; {len(summary.failed)} failed, run again to do these alone"
+        if summary.failed
+        else ""
     )
     sys.stdout.write(f"{folder}: {summary.done} files done{before}{failed}\n")

@@ -19,7 +19,9 @@ INPUT, TRAINING, RESOURCES = "Input", "Training", "Resources"  # panels of --hel
 
 Inputs = Annotated[
     list[str],
-    typer.Argument(metavar="FILE[:TREE]...", help="Inputs; several, or a glob, are one data set."),
+    typer.Argument(
+        metavar="FILE[:TREE]...", help="Inputs; several, or a glob, are one data set."
+    ),
 ]
 Tolerances = Annotated[
     list[str],
@@ -32,7 +34,9 @@ Tolerances = Annotated[
 ]
 BoundsFile = Annotated[
     Path | None,
-    typer.Option("--bounds", metavar="TOML", help="Bounds by glob, in a table named tolerance."),
+    typer.Option(
+        "--bounds", metavar="TOML", help="Bounds by glob, in a table named tolerance."
+    ),
 ]
 Columns = Annotated[
     list[str],
@@ -96,7 +100,9 @@ GivenColumns = Annotated[
 ]
 GivenFile = Annotated[
     list[str],
-    typer.Option("--given", metavar="FILE", help="Events with the external columns of the file."),
+    typer.Option(
+        "--given", metavar="FILE", help="Events with the external columns of the file."
+    ),
 ]
 ModelFile = Annotated[
     Path | None,
@@ -113,9 +119,12 @@ CheckpointFolder = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Same input, options and seed: same file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Compressed = Annotated[str, typer.Argument(metavar="IN.ftup", help="A flowtuple file or URL.")]
+Compressed = Annotated[
+    str, typer.Argument(metavar="IN.ftup", help="A flowtuple file or URL.")
+]
 Originals = Annotated[
-    list[str], typer.Argument(metavar="ORIGINAL...", help="The input or inputs it was made from.")
+    list[str],
+    typer.Argument(metavar="ORIGINAL...", help="The input or inputs it was made from."),
 ]
 Memory = Annotated[
     str,
@@ -275,7 +284,9 @@ def _read_bounds(path: Path) -> dict[str, Bound]:
             for pattern, bound in table.items()
         }
     except FileNotFoundError:
-        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        names = (
+            [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        )
         raise InvalidArgument(f"{path}: no such file; {nearest(path.name, names)}") from None
     except OSError as error:
         raise InvalidArgument(f"{path}: cannot be read ({error.strerror})") from None

@@ -76,18 +76,22 @@ def encode(
         str, typer.Option("--unit", help="Of energies and masses: GeV or MeV.")
     ] = "GeV",
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Default 30 (latent), 100 (autoencoder).")
+        int | None,
+        typer.Option("--epochs", min=1, help="Default 30 (latent), 100 (autoencoder)."),
     ] = None,
     bits: Annotated[
         int, typer.Option("--bits", help="N, 1 to 31.", rich_help_panel=_OF_LATENT)
     ] = _LATENT.bits,
     model: Annotated[
-        int, typer.Option("--model", help="1 (6 x 64) or 2 (4 x 32).", rich_help_panel=_OF_LATENT)
+        int,
+        typer.Option("--model", help="1 (6 x 64) or 2 (4 x 32).", rich_help_panel=_OF_LATENT),
     ] = 1,
     truncate: Annotated[
         bool,
         typer.Option(
-            "--truncate", help="Cut codes off instead of rounding.", rich_help_panel=_OF_LATENT
+            "--truncate",
+            help="Cut codes off instead of rounding.",
+            rich_help_panel=_OF_LATENT,
         ),
     ] = False,
     scale: Annotated[
@@ -104,13 +108,17 @@ def encode(
     network: Annotated[
         str,
         typer.Option(
-            "--network", help="tanh, leaky-relu-bn or elu-bn.", rich_help_panel=_OF_AUTOENCODER
+            "--network",
+            help="tanh, leaky-relu-bn or elu-bn.",
+            rich_help_panel=_OF_AUTOENCODER,
         ),
     ] = _AUTOENCODER.network,
     normalisation: Annotated[
         str,
         typer.Option(
-            "--normalisation", help="none, standard or custom.", rich_help_panel=_OF_AUTOENCODER
+            "--normalisation",
+            help="none, standard or custom.",
+            rich_help_panel=_OF_AUTOENCODER,
         ),
     ] = _AUTOENCODER.normalisation,
     hidden: Annotated[
@@ -160,7 +168,9 @@ def encode(
 
     widths = read_sizes(hidden, "--hidden") if hidden else ()
     methods: dict[str, Latent | Autoencoder] = {
-        "latent": Latent(bits, model=model, truncate=truncate, unit=unit, then=then, scale=scale),
+        "latent": Latent(
+            bits, model=model, truncate=truncate, unit=unit, then=then, scale=scale
+        ),
         "autoencoder": Autoencoder(
             latent,
             network=network,

@@ -17,7 +17,8 @@ from flowtuple.cli.terminal import show_table
 @reference.command()
 def presets(
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="jets4, cms24 or atlas27; without one a list.")
+        str,
+        typer.Argument(metavar="[NAME]", help="jets4, cms24 or atlas27; without one a list."),
     ] = "",
     as_json: Json = False,
 ) -> None:

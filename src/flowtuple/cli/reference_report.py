@@ -27,7 +27,8 @@ def report(
     path: Annotated[str, typer.Argument(metavar="IN.ref", help="From reference encode.")],
     original: Originals,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html."),
     ],
     names: Names = "",
     as_json: Json = False,
@@ -59,7 +60,8 @@ def report(
             "(after - before) / before",
         )
         mean, width, largest = (
-            format_number(v) for v in (report.dijet.mean, report.dijet.width, report.dijet.largest)
+            format_number(v)
+            for v in (report.dijet.mean, report.dijet.width, report.dijet.largest)
         )
         sys.stdout.write(f"{mass}, {shift}: mean {mean}, width {width}, largest {largest}\n")
         if report.dijet.left_out:

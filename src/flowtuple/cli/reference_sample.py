@@ -18,7 +18,9 @@ def sample(
     path: Annotated[
         str, typer.Argument(metavar="IN.ref", help="From reference encode --codec latent.")
     ],
-    number: Annotated[int, typer.Option("--number", "-n", min=0, help="Rows: objects, or events.")],
+    number: Annotated[
+        int, typer.Option("--number", "-n", min=0, help="Rows: objects, or events.")
+    ],
     output: Output,
     seed: Seed = 0,
 ) -> None:

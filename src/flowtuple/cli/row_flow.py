@@ -43,7 +43,10 @@ Hidden = Annotated[
 Blocks = Annotated[
     int,
     typer.Option(
-        "--blocks", min=1, help="Blocks of residual networks (flashsim).", rich_help_panel=_PANEL
+        "--blocks",
+        min=1,
+        help="Blocks of residual networks (flashsim).",
+        rich_help_panel=_PANEL,
     ),
 ]
 Bins = Annotated[
@@ -71,7 +74,9 @@ Schedule = Annotated[
 ]
 Clip = Annotated[
     float,
-    typer.Option("--clip", help="Largest norm of a gradient; 0: any.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--clip", help="Largest norm of a gradient; 0: any.", rich_help_panel=_PANEL
+    ),
 ]
 Patience = Annotated[
     int,
@@ -84,12 +89,16 @@ Patience = Annotated[
 ]
 Log = Annotated[
     Path | None,
-    typer.Option("--log", metavar="DIR", help="Folder for TensorBoard.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--log", metavar="DIR", help="Folder for TensorBoard.", rich_help_panel=_PANEL
+    ),
 ]
 Device = Annotated[
     str,
     typer.Option(
-        "--device", help="cpu, cuda, or auto: a GPU where there is one.", rich_help_panel=_PANEL
+        "--device",
+        help="cpu, cuda, or auto: a GPU where there is one.",
+        rich_help_panel=_PANEL,
     ),
 ]
 

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
-_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_ENDING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 _ESCAPED = "flowtuple.escaped"
 _BASE = 128  # what a shell adds to the number of a signal
 

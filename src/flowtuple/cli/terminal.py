@@ -104,7 +104,9 @@ def show_table(
             table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    wide = _Output(file=sys.stdout, markup=False, emoji=False)  # names hold brackets: Jet_pt [nJet]
+    wide = _Output(
+        file=sys.stdout, markup=False, emoji=False
+    )  # names hold brackets: Jet_pt [nJet]
     if not wide.is_terminal:
         wide.width = 160
     wide.print(table)
@@ -142,7 +144,12 @@ def show_demonstration(
             row["method"],
             *(
                 format_number(row[key])
-                for key in ("max_over_std", "bits_per_value", "ratio_raw", "ratio_quantise+pcodec")
+                for key in (
+                    "max_over_std",
+                    "bits_per_value",
+                    "ratio_raw",
+                    "ratio_quantise+pcodec",
+                )
             ),
         ]
         for row in rows
@@ -162,7 +169,8 @@ def show_demonstration(
             "values": f"{total['values']}, {total['violations']} outside their bound",
             "input file": format_bytes(total["input"]),
             "raw columns": format_bytes(total["raw"]),
-            "quantise+pcodec": f"{format_bytes(total['quantise+pcodec'])} (no container, no header)",
+            "quantise+pcodec": f"{format_bytes(total['quantise+pcodec'])} "
+            "(no container, no header)",
             "flowtuple": f"{format_bytes(total['bytes'])}, "
             f"model ({format_bytes(total['model_bytes'])}) and index included",
             "raw / flowtuple": format_number(total["ratio_raw"]),
@@ -211,7 +219,9 @@ def show_inspection(content: Mapping[str, Any]) -> None:
             for column in table["columns"]
         ]
         headings = ["column", "type", "role", "lattice", "special", "min", "max"]
-        show_table(f"{table['name']}: {table['events']} events", headings, rows, text_columns=5)
+        show_table(
+            f"{table['name']}: {table['events']} events", headings, rows, text_columns=5
+        )
         for column in table["columns"]:
             if "warning" in column:
                 warn(f"column {column['name']!r}: {column['warning']}")
@@ -253,7 +263,9 @@ def show_damage(path: str, damage: Sequence[Damage]) -> None:
         ]
         for d in damage
     ]
-    show_table(f"{path} is damaged", ["table", "events", "columns", "what"], rows, text_columns=4)
+    show_table(
+        f"{path} is damaged", ["table", "events", "columns", "what"], rows, text_columns=4
+    )
 
 
 def show_fidelity(title: str, content: Sequence[ColumnFidelity]) -> None:
@@ -306,7 +318,10 @@ def show_info(content: Mapping[str, Any]) -> None:
         headings = ["column", "type", "bound", "lattice", "method", "bytes", "model"]
         chunks = f"{table['chunks']} chunk{'' if table['chunks'] == 1 else 's'}"
         show_table(
-            f"{table['name']}: {table['events']} events in {chunks}", headings, rows, text_columns=5
+            f"{table['name']}: {table['events']} events in {chunks}",
+            headings,
+            rows,
+            text_columns=5,
         )
         for change in table["root_changes"]:
             sys.stdout.write(f"ROOT output: {change}\n")
@@ -321,7 +336,8 @@ def show_info(content: Mapping[str, Any]) -> None:
         | {"file": f"{content['bytes']} bytes"}
     )
     show_facts(
-        {"format": content["format"]} | {k: json.dumps(v) for k, v in content["provenance"].items()}
+        {"format": content["format"]}
+        | {k: json.dumps(v) for k, v in content["provenance"].items()}
     )
 
 
@@ -339,10 +355,14 @@ def show_reference(content: Mapping[str, Any]) -> None:
         | {name: str(value) for name, value in content["settings"].items()}
     )
     if content["filter"]:
-        show_facts({name: _in_words(value) for name, value in content["filter"].items() if value})
+        show_facts(
+            {name: _in_words(value) for name, value in content["filter"].items() if value}
+        )
     ratio = f", raw / file {format_number(content['ratio'])}" if "ratio" in content else ""
     sizes = {name: f"{size} bytes" for name, size in content["sections"].items()}
-    show_facts(sizes | {"file": f"{content['bytes']} bytes{ratio}", "format": content["format"]})
+    show_facts(
+        sizes | {"file": f"{content['bytes']} bytes{ratio}", "format": content["format"]}
+    )
 
 
 def _in_words(value: str | Sequence[str]) -> str:
@@ -362,7 +382,9 @@ def _shape(column: dict[str, Any]) -> str:
 
 def _special_in_words(column: dict[str, Any]) -> str:
     specials = [f"{value} x{count}" for value, count in column.get("special", {}).items()]
-    return ", ".join([*specials, *(f"{value:g} repeated" for value in column.get("repeated", []))])
+    return ", ".join(
+        [*specials, *(f"{value:g} repeated" for value in column.get("repeated", []))]
+    )
 
 
 def _range_end(value: Any) -> str:
@@ -384,10 +406,15 @@ def show_comparison(content: Comparison) -> None:
     show_table(title, headings, rows, text_columns=2)
     for sample in (content.reference, content.other):
         if sample.dropped:
-            warn(f"{sample.source}: {sample.dropped} rows with NaN or infinite values dropped")
+            warn(
+                f"{sample.source}: {sample.dropped} rows with NaN or infinite values dropped"
+            )
     if content.constant:
         warn(f"one value throughout, not tested: {', '.join(content.constant)}")
-    for note in (*(f"{o.test}: {o.note}" for o in content.outcomes if o.note), *content.notes):
+    for note in (
+        *(f"{o.test}: {o.note}" for o in content.outcomes if o.note),
+        *content.notes,
+    ):
         warn(note)
     if content.copies is not None:
         c = content.copies
@@ -425,7 +452,9 @@ def show_closure(content: Closure) -> None:
             rows,
             text_columns=2,
         )
-        areas = [str(a.area) if a.area else "not tried" for a in (objects.other, objects.real)]
+        areas = [
+            str(a.area) if a.area else "not tried" for a in (objects.other, objects.real)
+        ]
         sys.stdout.write(
             f"AUC of {objects.objects} with {objects.partners}: {areas[0]}; real {areas[1]}\n"
         )
@@ -463,7 +492,9 @@ def _show_cut(cut: Cut) -> None:
     purity = "".join(
         f", {name} {value:.5f}" for name, value in numbers.items() if value is not None
     )
-    sys.stdout.write(f"{cut.expression}: passed by {passed} (reference, other){rows}{purity}\n")
+    sys.stdout.write(
+        f"{cut.expression}: passed by {passed} (reference, other){rows}{purity}\n"
+    )
 
 
 def _show_ratio(ratio: Ratio) -> None:

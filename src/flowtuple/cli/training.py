@@ -226,7 +226,9 @@ def train_simulation(
     ],
     given: Annotated[
         list[str],
-        typer.Option("--given", metavar="GLOB", help="Generated columns to simulate them from."),
+        typer.Option(
+            "--given", metavar="GLOB", help="Generated columns to simulate them from."
+        ),
     ] = [],  # noqa: B006
     match: Annotated[
         list[str],

@@ -129,7 +129,13 @@ def decode_chunk(
         )
     body = data[directory.head :]
     return decode_columns(
-        directory, lambda spans: slices(body, 0, spans), name, num_entries, coding, wanted, external
+        directory,
+        lambda spans: slices(body, 0, spans),
+        name,
+        num_entries,
+        coding,
+        wanted,
+        external,
     )
 
 
@@ -166,13 +172,17 @@ def decode_columns(
         TooLarge: The gate has less memory.
     """
     if num_entries > MAX_ENTRIES:
-        raise Corrupt(f"a chunk of {num_entries} events is larger than any that the format allows")
+        raise Corrupt(
+            f"a chunk of {num_entries} events is larger than any that the format allows"
+        )
     columns = coding.columns if wanted is None else with_counters(coding.columns, wanted)
     needed = coding.needed(columns)
     stored = directory.take([c.name for c in coding.columns if c.name in needed], fetch)
     with nullcontext() if gate is None else gate.share() as take:
         reserve = (
-            None if take is None or gate is None else _Reserve(coding, needed, stored, gate, take)
+            None
+            if take is None or gate is None
+            else _Reserve(coding, needed, stored, gate, take)
         )
         contents = _decode_numbers(stored, needed, num_entries, coding, external, reserve)
         for column in columns:
@@ -218,7 +228,9 @@ class _Reserve:
         self._take(self._opaque + self._bytes(self._columns, context))
 
     def _bytes(self, columns: Sequence[Column], context: Context) -> int:
-        sizes = [(len(context.rows(collection_of(c))), np.dtype(c.dtype).itemsize) for c in columns]
+        sizes = [
+            (len(context.rows(collection_of(c))), np.dtype(c.dtype).itemsize) for c in columns
+        ]
         return sum(rows * size for rows, size in sizes) + _WORK * max(
             (rows for rows, _ in sizes), default=0
         )

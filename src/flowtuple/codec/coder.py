@@ -190,7 +190,9 @@ class Decoder:
             self._used[0] = -1  # no encoder ends in these states: `end` refuses the stream
         self._rows = 0
 
-    def take(self, logits: Array, starts: Array, spans: Array, rows: int | None = None) -> Array:
+    def take(
+        self, logits: Array, starts: Array, spans: Array, rows: int | None = None
+    ) -> Array:
         """Return the next rows: int64 indices, shape (n,).
 
         Args:
@@ -237,6 +239,8 @@ def code_length(
         weight: Weight of each row, shape (n,); `None` for 1.
     """
     bits = (
-        16 - np.log2(frequency.astype(np.float64)) + np.log2(spans.astype(np.float64) + 1)[symbols]
+        16
+        - np.log2(frequency.astype(np.float64))
+        + np.log2(spans.astype(np.float64) + 1)[symbols]
     )
     return float(bits.sum() if weight is None else weight @ bits)

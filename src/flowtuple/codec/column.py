@@ -219,7 +219,9 @@ def _decode_parts(stored: StoredColumn, state: ColumnState, escapes: Array) -> A
 def _check_escapes(state: ColumnState, q: Array, escapes: Array) -> None:
     count = int(np.count_nonzero(q == ESCAPE))
     if len(escapes) != count:
-        raise Corrupt(f"column {state.name!r}: {len(escapes)} exact values for {count} escapes")
+        raise Corrupt(
+            f"column {state.name!r}: {len(escapes)} exact values for {count} escapes"
+        )
 
 
 def _unpack_indices(stored: StoredColumn, count: int) -> Array:

@@ -52,7 +52,9 @@ class Entry:
     @property
     def stop(self) -> int:
         """First byte in the body after the column."""
-        return self.begin + self.escapes + (0 if self.method is Method.GROUP else self.payload)
+        return (
+            self.begin + self.escapes + (0 if self.method is Method.GROUP else self.payload)
+        )
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,9 @@ def read_directory(data: bytes, columns: Sequence[Column]) -> Directory:
     """
     reader = Reader(data)
     directory_length, frame_length = reader.unsigned(), reader.unsigned()
-    numbers = Reader(packing.unzstd(reader.take(directory_length), most=3 * _NUMBER * len(columns)))
+    numbers = Reader(
+        packing.unzstd(reader.take(directory_length), most=3 * _NUMBER * len(columns))
+    )
     frame = reader.take(frame_length)
     entries, begin = {}, 0
     for column in columns:
@@ -192,7 +196,9 @@ def _entry(numbers: Reader, column: Column, begin: int) -> Entry:
             f"column {column.name!r} is stored by the method {method.name} and has escapes"
         )
     if method is Method.GROUP and payload > SMALL:
-        raise Corrupt(f"column {column.name!r} shares a frame and takes {payload} bytes of it")
+        raise Corrupt(
+            f"column {column.name!r} shares a frame and takes {payload} bytes of it"
+        )
     return Entry(method, residual, begin, payload, escapes)
 
 

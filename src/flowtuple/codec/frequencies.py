@@ -28,7 +28,9 @@ def _exp2_table() -> Array:
     def root16(n: int) -> int:
         return math.isqrt(math.isqrt(math.isqrt(math.isqrt(n))))
 
-    return np.array([root16(2 ** (320 - d)) if d <= 320 else 0 for d in range(512)], dtype=np.int32)
+    return np.array(
+        [root16(2 ** (320 - d)) if d <= 320 else 0 for d in range(512)], dtype=np.int32
+    )
 
 
 EXP2 = _exp2_table()

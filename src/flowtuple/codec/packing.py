@@ -224,7 +224,9 @@ def _unpco(data: bytes, rows: int, dtypes: Sequence[str]) -> Array:
 def pack_raw(q: Array) -> bytes:
     """Pack indices for a frame shared with others: width, then bytes of equal rank."""
     narrow = _narrow(q)
-    planes = narrow.astype(f"<i{narrow.itemsize}").view(np.uint8).reshape(-1, narrow.itemsize).T
+    planes = (
+        narrow.astype(f"<i{narrow.itemsize}").view(np.uint8).reshape(-1, narrow.itemsize).T
+    )
     return bytes([narrow.itemsize]) + planes.tobytes()
 
 
@@ -251,8 +253,14 @@ def opaque_bytes(array: ak.Array) -> bytes:
     form, length, buffers = ak.to_buffers(ak.to_packed(array))
     parts = {name: np.ascontiguousarray(b) for name, b in buffers.items()}
     described = [[name, part.dtype.str, part.size] for name, part in parts.items()]
-    head = json.dumps({"form": form.to_dict(), "length": length, "buffers": described}).encode()
-    return len(head).to_bytes(4, "little") + head + b"".join(_plain(n, p) for n, p in parts.items())
+    head = json.dumps(
+        {"form": form.to_dict(), "length": length, "buffers": described}
+    ).encode()
+    return (
+        len(head).to_bytes(4, "little")
+        + head
+        + b"".join(_plain(n, p) for n, p in parts.items())
+    )
 
 
 def _plain(name: str, part: Array) -> bytes:
@@ -268,7 +276,9 @@ def _buffer(name: str, dtype: np.dtype[Any], data: bytes) -> Array:
     if not _is_offsets(name, dtype):
         return np.frombuffer(data, dtype)
     planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
-    offsets: Array = np.cumsum(np.ascontiguousarray(planes.T).view(dtype).reshape(-1), dtype=dtype)
+    offsets: Array = np.cumsum(
+        np.ascontiguousarray(planes.T).view(dtype).reshape(-1), dtype=dtype
+    )
     return offsets
 
 
@@ -312,7 +322,9 @@ def unpack_opaque(data: bytes, rows: int) -> ak.Array:
             )
         }
         reader.end("an opaque column", "its buffers")
-        array = ak.from_buffers(ak.forms.from_dict(dict(head["form"])), head["length"], buffers)
+        array = ak.from_buffers(
+            ak.forms.from_dict(dict(head["form"])), head["length"], buffers
+        )
         sound = ak.is_valid(array)
     except _OPAQUE_ERRORS as error:
         raise Corrupt(

@@ -72,7 +72,9 @@ class Reader:
             Corrupt: There are some.
         """
         if self.position != len(self.data):
-            raise Corrupt(f"{what} has {len(self.data) - self.position} bytes more than {than}")
+            raise Corrupt(
+                f"{what} has {len(self.data) - self.position} bytes more than {than}"
+            )
 
     def take(self, length: int) -> bytes:
         """Return the next `length` bytes.

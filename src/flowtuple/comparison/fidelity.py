@@ -157,7 +157,9 @@ class ColumnFidelity:
             "std": _or_none(self.original.std),
             "max_over_std": _or_none(self.max_over_std),
             "mean_over_std": _or_none(self.mean_over_std),
-            "response_mean": _or_none(self.response.mean if self.response.count else math.nan),
+            "response_mean": _or_none(
+                self.response.mean if self.response.count else math.nan
+            ),
             "response_rms": _or_none(self.response.rms),
         }
 
@@ -266,7 +268,11 @@ def compare_tables(
             )
     return [
         column_fidelity(
-            original.name, name, bounds.get(name, Bound()), original.data[name], decoded.data[name]
+            original.name,
+            name,
+            bounds.get(name, Bound()),
+            original.data[name],
+            decoded.data[name],
         )
         for name in left
     ]
@@ -340,7 +346,9 @@ def dijet_masses(table: Table) -> tuple[str, Array] | None:
         Name of the collection and float64 masses of shape (number of such events,); `None` without
         such a collection.
     """
-    counted = {c.name.lower(): c for c in table.columns if c.counter is not None and c.is_float}
+    counted = {
+        c.name.lower(): c for c in table.columns if c.counter is not None and c.is_float
+    }
     prefixes = [match["prefix"] for match in map(_PT.match, counted) if match]
     for prefix in sorted(prefixes, key=lambda prefix: "jet" not in prefix):
         columns = _kinematics(prefix, counted)

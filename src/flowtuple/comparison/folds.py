@@ -109,7 +109,9 @@ def fold_histogram(
     counts, total = parts.sum(axis=0), of_event.sum()
     variances = (parts**2).sum(axis=0)
     if not total:
-        return FoldHistogram(np.asarray(edges), counts, variances, np.zeros(bins), np.zeros(bins))
+        return FoldHistogram(
+            np.asarray(edges), counts, variances, np.zeros(bins), np.zeros(bins)
+        )
     shares = counts / total
     departures = parts - shares * of_event[:, None]  # w (p - <p>)
     share_variances = (departures**2).sum(axis=0) / total**2

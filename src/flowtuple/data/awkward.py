@@ -26,7 +26,9 @@ def leaves(
     """
     values = values if fields else without_idle_options(values)
     layout = values.layout
-    record = layout.content if layout.is_list and layout.parameter("__array__") is None else layout
+    record = (
+        layout.content if layout.is_list and layout.parameter("__array__") is None else layout
+    )
     if record.is_record and record.fields:
         for inner in record.fields:
             yield from leaves(f"{name}_{inner}", values[inner], (*fields, inner))
@@ -46,7 +48,11 @@ def without_idle_options(values: ak.Array) -> ak.Array:
         if not layout.is_option:
             return None
         inner = continuation()
-        return inner if np.asarray(layout.mask_as_bool(valid_when=False)).any() else inner.project()
+        return (
+            inner
+            if np.asarray(layout.mask_as_bool(valid_when=False)).any()
+            else inner.project()
+        )
 
     return ak.transform(project, ak.to_packed(ak.Array(values, behavior={})))
 
@@ -89,7 +95,9 @@ def from_block(block: Array) -> ak.Array:
     """
     layout = ak.contents.NumpyArray(np.ascontiguousarray(block).reshape(-1))
     for axis in range(block.ndim - 1, 0, -1):
-        layout = ak.contents.RegularArray(layout, block.shape[axis], math.prod(block.shape[:axis]))
+        layout = ak.contents.RegularArray(
+            layout, block.shape[axis], math.prod(block.shape[:axis])
+        )
     return ak.Array(layout)
 
 

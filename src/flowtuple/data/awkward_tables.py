@@ -84,9 +84,13 @@ class _Builder:
             role = "counter"
         elif dtype != OPAQUE:
             role = infer_role(name, dtype)
-        self.columns.append(Column(name, dtype, role, self._titles.get(name, ""), counter, shape))
+        self.columns.append(
+            Column(name, dtype, role, self._titles.get(name, ""), counter, shape)
+        )
         flat = ak.flatten(values) if is_counted else values
-        self.data[name] = values if dtype == OPAQUE else np.ascontiguousarray(ak.to_numpy(flat))
+        self.data[name] = (
+            values if dtype == OPAQUE else np.ascontiguousarray(ak.to_numpy(flat))
+        )
 
     def check_counters(self) -> None:
         for name, lengths in self._lengths.items():

@@ -55,7 +55,11 @@ def find_binning(values: Array, integer: bool = False) -> Binning:
         flat, sentinels = _drop_sentinels(flat)
     clipped = np.clip(flat, -_LARGEST_DRAWN, _LARGEST_DRAWN)
     low, high = (float(v) for v in np.percentile(clipped, [0.1, 99.9], method="nearest"))
-    edges = _integer_edges(low, high) if integer else _float_edges(low, high, bin_count(flat.size))
+    edges = (
+        _integer_edges(low, high)
+        if integer
+        else _float_edges(low, high, bin_count(flat.size))
+    )
     return Binning(edges, sentinels)
 
 

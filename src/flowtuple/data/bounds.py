@@ -163,10 +163,14 @@ class Bound:
             return relative
         if self.kind == "bits":
             rounded = np.isfinite(x) & (x != 0)
-            exponent = np.frexp(np.where(rounded, x, 1.0))[1]  # x = m 2^exponent, 1/2 <= |m| < 1
+            exponent = np.frexp(np.where(rounded, x, 1.0))[
+                1
+            ]  # x = m 2^exponent, 1/2 <= |m| < 1
             half_unit: Array = np.ldexp(1.0, exponent - 2 - int(self.amount))
             return np.where(rounded, half_unit, 0.0)
-        raise InvalidArgument(f"a {self} bound is no unit for a difference: give abs, rel or bits")
+        raise InvalidArgument(
+            f"a {self} bound is no unit for a difference: give abs, rel or bits"
+        )
 
 
 def _check_amount(kind: str, amount: float, text: str) -> None:
@@ -181,7 +185,9 @@ def _check_amount(kind: str, amount: float, text: str) -> None:
             f"bound {text!r} allows every value to become zero: write a number below 1"
         )
     if kind == "bits" and (amount != int(amount) or amount > 52):
-        raise InvalidArgument(f"bound {text!r} must be a whole number of mantissa bits, 0 to 52")
+        raise InvalidArgument(
+            f"bound {text!r} must be a whole number of mantissa bits, 0 to 52"
+        )
 
 
 def requested_bounds(

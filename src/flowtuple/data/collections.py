@@ -67,7 +67,9 @@ def find_collections(columns: Iterable[Column]) -> list[Collection]:
                 f"column {names[0]!r} begins like those of another collection, "
                 "which another column counts; rename one kind"
             )
-        out.append(Collection(stem, counter, tuple(names), axes if set(axes) <= set(names) else ()))
+        out.append(
+            Collection(stem, counter, tuple(names), axes if set(axes) <= set(names) else ())
+        )
     return out
 
 

@@ -56,7 +56,9 @@ class Weighting:
             table = self.source.read([self.column], start, stop)
             weights = np.array(table[self.column], np.float64)
         if self.lengths:
-            number = np.searchsorted(np.cumsum(self.lengths), np.arange(start, stop), side="right")
+            number = np.searchsorted(
+                np.cumsum(self.lengths), np.arange(start, stop), side="right"
+            )
             weights = weights * np.array(self.factors)[number]
         undefined = np.count_nonzero(~np.isfinite(weights))
         if undefined:

@@ -127,7 +127,9 @@ def cut_columns(expression: str) -> set[str]:
         tree = ast.parse(expression.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - set(_FUNCTIONS)
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - set(
+        _FUNCTIONS
+    )
 
 
 def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array:
@@ -206,7 +208,9 @@ class _Evaluator(ast.NodeVisitor):
 
     def visit_Compare(self, node: ast.Compare) -> Any:
         sides = [self._number(part) for part in (node.left, *node.comparators)]
-        comparisons = [_COMPARISONS.get(type(op)) or self.generic_visit(node) for op in node.ops]
+        comparisons = [
+            _COMPARISONS.get(type(op)) or self.generic_visit(node) for op in node.ops
+        ]
         pairs = zip(comparisons, sides[:-1], sides[1:], strict=True)
         return functools.reduce(np.logical_and, [np.asarray(c(a, b)) for c, a, b in pairs])
 

@@ -31,7 +31,9 @@ def fits_name(pattern: str, name: str) -> bool:
         False
     """
     names = (name, name.rpartition("/")[2])
-    return pattern in names or any(fnmatch.fnmatchcase(candidate, pattern) for candidate in names)
+    return pattern in names or any(
+        fnmatch.fnmatchcase(candidate, pattern) for candidate in names
+    )
 
 
 def matches(pattern: str, tables: Mapping[str, Iterable[Column]]) -> list[tuple[str, Column]]:
@@ -57,7 +59,9 @@ def matches(pattern: str, tables: Mapping[str, Iterable[Column]]) -> list[tuple[
     return [hit for hit in hits if names_in_full(pattern, *hit)] or hits
 
 
-def columns_by_name(tables: Mapping[str, Iterable[Column]]) -> dict[str, list[tuple[str, Column]]]:
+def columns_by_name(
+    tables: Mapping[str, Iterable[Column]],
+) -> dict[str, list[tuple[str, Column]]]:
     """Return the columns of each full name, so that many names need no search each."""
     named: dict[str, list[tuple[str, Column]]] = {}
     for table, columns in tables.items():
@@ -68,7 +72,9 @@ def columns_by_name(tables: Mapping[str, Iterable[Column]]) -> dict[str, list[tu
 
 
 def select_columns(
-    tables: Mapping[str, Iterable[Column]], include: Iterable[str] = (), exclude: Iterable[str] = ()
+    tables: Mapping[str, Iterable[Column]],
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
 ) -> dict[str, tuple[Column, ...]]:
     """Return the columns that the globs select, with their counters, in the order of the table.
 
@@ -101,7 +107,9 @@ def select_columns(
         if names or not columns:
             selected[table] = tuple(c for c in columns if c.name in names)
     if not selected:
-        raise InvalidArgument("no column is left after `columns=` and `exclude=`: widen the globs")
+        raise InvalidArgument(
+            "no column is left after `columns=` and `exclude=`: widen the globs"
+        )
     return selected
 
 

@@ -26,7 +26,9 @@ LARGEST_CHUNK = 2**27  # bytes of its events: a chunk of the format has at most 
 _PROBED = 512
 
 
-def entries_within(source: TableSource, columns: Sequence[str], nbytes: int, most: int) -> int:
+def entries_within(
+    source: TableSource, columns: Sequence[str], nbytes: int, most: int
+) -> int:
     """Return the number of events, from 1 to `most`, of which some columns take about `nbytes`.
 
     The schema and the counters tell it for small tables. Of others, some events at the beginning

@@ -55,7 +55,9 @@ def choose_columns(
 
 def escaped(names: Sequence[str]) -> list[str]:
     """Return patterns that match columns of these names only; places of an array are one column."""
-    return [glob.escape(name) for name in dict.fromkeys(name.partition("[")[0] for name in names)]
+    return [
+        glob.escape(name) for name in dict.fromkeys(name.partition("[")[0] for name in names)
+    ]
 
 
 def conditioning_columns(
@@ -72,7 +74,9 @@ def conditioning_columns(
     return tuple({column.name: column for column in hits}.values())
 
 
-def check_conditioning(columns: Sequence[Column], counter: str | None, description: str) -> None:
+def check_conditioning(
+    columns: Sequence[Column], counter: str | None, description: str
+) -> None:
     """Raise if a conditioning column belongs neither to the rows' own collection nor to events.
 
     Raises:
@@ -134,7 +138,9 @@ def _one_collection(columns: list[Column], description: str) -> tuple[Column, ..
     return tuple(columns)
 
 
-def weight_column(source: TableSource, name: str, counter: str | None, description: str) -> Column:
+def weight_column(
+    source: TableSource, name: str, counter: str | None, description: str
+) -> Column:
     """Return the column of weights of rows: one number for each of them, or for each event.
 
     Raises:

@@ -86,7 +86,9 @@ class RowSource:
             weights=_of_rows(table, self.weight, event)[:, 0] if self.weight else None,
             dtypes=self.dtypes,
             counter=self.counter,
-            conditions=_conditions(table, self.conditions, event) if self.conditions else None,
+            conditions=_conditions(table, self.conditions, event)
+            if self.conditions
+            else None,
         )
         if keep_undefined:
             return rows
@@ -146,7 +148,9 @@ def row_source(
     Raises:
         InvalidArgument: A name or glob matches nothing, or several tables or collections are left.
     """
-    table, chosen, conditioning = choose_columns(dataset, columns, weights, exactly, conditions)
+    table, chosen, conditioning = choose_columns(
+        dataset, columns, weights, exactly, conditions
+    )
     weight = None
     if weights is not None:
         weight = weight_column(table, weights, chosen[0].counter, dataset.description)

@@ -97,4 +97,6 @@ class Rows:
         """Return the same rows with some of their columns."""
         places = [self.columns.index(name) for name in columns]
         dtypes = tuple(self.dtypes[k] for k in places) if self.dtypes else ()
-        return replace(self, columns=tuple(columns), values=self.values[:, places], dtypes=dtypes)
+        return replace(
+            self, columns=tuple(columns), values=self.values[:, places], dtypes=dtypes
+        )

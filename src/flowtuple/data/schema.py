@@ -120,8 +120,12 @@ class Column:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Column:
         """Return the column of a JSON object that `to_json` made."""
-        optional = {key: data[key] for key in ("role", "title", "counter", "hidden") if key in data}
-        return cls(data["name"], data["dtype"], shape=tuple(data.get("shape", ())), **optional)
+        optional = {
+            key: data[key] for key in ("role", "title", "counter", "hidden") if key in data
+        }
+        return cls(
+            data["name"], data["dtype"], shape=tuple(data.get("shape", ())), **optional
+        )
 
 
 def bit_patterns(values: Array) -> Array:

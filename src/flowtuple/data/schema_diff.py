@@ -77,7 +77,9 @@ def _kind(column: Column, implicit: Container[str], counters: bool, roles: bool)
     return words
 
 
-def check_same_columns(expected: Iterable[Column], actual: Iterable[Column], where: str) -> None:
+def check_same_columns(
+    expected: Iterable[Column], actual: Iterable[Column], where: str
+) -> None:
     """Raise if a column is missing or is of another type; the message begins with `where`.
 
     Raises:
@@ -98,7 +100,9 @@ def counted_columns(columns: Iterable[Column]) -> dict[str, str]:
     return counted
 
 
-def read_like(source: TableSource, columns: tuple[Column, ...], start: int, stop: int) -> Table:
+def read_like(
+    source: TableSource, columns: tuple[Column, ...], start: int, stop: int
+) -> Table:
     """Read events under another schema of the same columns, with its names of hidden counters.
 
     Args:

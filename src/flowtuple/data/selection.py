@@ -43,7 +43,10 @@ class SelectedTable:
         table = self._source.read(columns, self._start + max(0, start), self._start + stop)
         shown = {c.name: c for c in self.columns}
         return Table(
-            table.name, tuple(shown[c.name] for c in table.columns), table.num_entries, table.data
+            table.name,
+            tuple(shown[c.name] for c in table.columns),
+            table.num_entries,
+            table.data,
         )
 
 
@@ -127,7 +130,9 @@ def table_with(dataset: Dataset, patterns: Iterable[str], what: str) -> TableSou
     """
     patterns = tuple(patterns)
     tables = list(dataset.tables.values())
-    matching = [table for table in tables if any(_has(table, pattern) for pattern in patterns)]
+    matching = [
+        table for table in tables if any(_has(table, pattern) for pattern in patterns)
+    ]
     if len(matching) > 1:
         raise InvalidArgument(
             f"{dataset.description}: several trees hold {what}; "
@@ -154,7 +159,9 @@ def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
     for pattern, role in roles.items():
         if role not in ROLES or role == "counter":
             choices = ", ".join(r for r in ROLES if r != "counter")
-            raise InvalidArgument(f"the role {role!r} for {pattern!r} is not one of {choices}")
+            raise InvalidArgument(
+                f"the role {role!r} for {pattern!r} is not one of {choices}"
+            )
         with prefix_errors(dataset.description):
             matching = matches(pattern, columns)
         if not is_glob(pattern) and any(column.role == "counter" for _, column in matching):
@@ -164,7 +171,9 @@ def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
         hits = {(table, column.name) for table, column in matching}
         for table, members in columns.items():
             columns[table] = [
-                replace(c, role=role) if (table, c.name) in hits and c.role != "counter" else c
+                replace(c, role=role)
+                if (table, c.name) in hits and c.role != "counter"
+                else c
                 for c in members
             ]
     return replace(

@@ -143,7 +143,8 @@ class Table:
 def column_bytes(table: Table, columns: Iterable[Column]) -> int:
     """Return the bytes of some of a table's contents at their own types."""
     contents = (
-        ak.to_packed(table.data[c.name]) if c.is_opaque else table.data[c.name] for c in columns
+        ak.to_packed(table.data[c.name]) if c.is_opaque else table.data[c.name]
+        for c in columns
     )
     return sum(int(content.nbytes) for content in contents)
 
@@ -246,7 +247,9 @@ class Dataset:
             if part.startswith((f"{name}/", "/"))
         }
         left_out = tuple(
-            part for part in self.left_out if part.name.startswith((f"{name}/", f"{name};", "/"))
+            part
+            for part in self.left_out
+            if part.name.startswith((f"{name}/", f"{name};", "/"))
         )
         return replace(
             self,
@@ -299,7 +302,9 @@ def concatenate(tables: Sequence[Table]) -> Table:
     data: dict[str, Content] = {}
     for column in first.columns:
         parts = [t.data[column.name] for t in tables]
-        data[column.name] = ak.concatenate(parts) if column.is_opaque else np.concatenate(parts)
+        data[column.name] = (
+            ak.concatenate(parts) if column.is_opaque else np.concatenate(parts)
+        )
     return Table(first.name, first.columns, sum(t.num_entries for t in tables), data)
 
 

@@ -51,7 +51,9 @@ class Columns(Mapping[str, ak.Array]):
         columns = with_counters(self._table.columns, [name])
         if any(c.is_opaque for c in columns):  # only its values tell its type
             return self._read(name)
-        form, _, keys = ak.to_buffers(table_to_awkward(no_events(self._table.name, columns))[name])
+        form, _, keys = ak.to_buffers(
+            table_to_awkward(no_events(self._table.name, columns))[name]
+        )
         buffers = cache(lambda: ak.to_buffers(self._read(name))[2])
         virtual = {key: partial(lambda k: buffers()[k], key) for key in keys}
         return ak.from_buffers(form, self._table.num_entries, virtual)

@@ -12,7 +12,12 @@ from flowtuple.data.memory import MEMORY
 from flowtuple.data.table import Dataset, TableSource
 from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.file import layout
-from flowtuple.file.description import DescribedTable, parse_table, read_left_out, read_storage
+from flowtuple.file.description import (
+    DescribedTable,
+    parse_table,
+    read_left_out,
+    read_storage,
+)
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.scan import scan
@@ -132,7 +137,9 @@ class DamagedFile:
             if section.first < end or after > total or (chunks and not section.entries):
                 continue  # a second copy, or a chunk of another file
             if section.first > end:
-                self.damage.append(Damage(described.name, (end, section.first), (), "missing"))
+                self.damage.append(
+                    Damage(described.name, (end, section.first), (), "missing")
+                )
             chunks.append(section)
             end = after
         if end < total:
@@ -150,13 +157,17 @@ class DamagedFile:
             reason = f"its model is {'damaged' if section else 'missing'}"
             self.damage.append(Damage(table.name, None, (), reason))
 
-    def _check_chunks(self, table: StoredTable, progress: Progress) -> Iterator[frozenset[str]]:
+    def _check_chunks(
+        self, table: StoredTable, progress: Progress
+    ) -> Iterator[frozenset[str]]:
         """Yield the columns with damaged bytes, chunk by chunk."""
         for chunk in table.chunks:
             damaged = self._check_chunk(table, chunk)
             if damaged:
                 named = () if len(damaged) == len(table.columns) else tuple(damaged)
-                self.damage.append(Damage(table.name, (chunk.begin, chunk.stop), named, "damaged"))
+                self.damage.append(
+                    Damage(table.name, (chunk.begin, chunk.stop), named, "damaged")
+                )
             progress(f"check {table.name}", chunk.stop / max(1, table.num_entries), "")
             yield frozenset(damaged)
 
@@ -182,7 +193,9 @@ class DamagedFile:
             except DAMAGE:
                 lost.append((names[section.owner], "damaged"))
         there = {section.owner for section in sections}
-        lost += [(name, "missing") for number, name in enumerate(names) if number not in there]
+        lost += [
+            (name, "missing") for number, name in enumerate(names) if number not in there
+        ]
         for name, kind in lost:
             self.damage.append(Damage("", None, (name,), f"a carried object is {kind}"))
 
@@ -242,7 +255,9 @@ def _header_is_damaged(storage: Storage) -> bool:
         begin = max(0, storage.size - layout.TRAILER_SIZE)
         tail = storage.read(begin, storage.size - begin)
         offset, length, expected = layout.unpack_trailer(tail, storage.size, storage.path)
-        return layout.checksum(layout.pack_header() + storage.read(offset, length)) == expected
+        return (
+            layout.checksum(layout.pack_header() + storage.read(offset, length)) == expected
+        )
     except DAMAGE:
         return False
 

@@ -58,7 +58,9 @@ class DescribedTable:
 
 def pack_description(meta: Mapping[str, Any]) -> bytes:
     """Return the description as bytes; equal descriptions give equal bytes."""
-    return zstd(json.dumps(meta, separators=(",", ":"), sort_keys=True, allow_nan=False).encode())
+    return zstd(
+        json.dumps(meta, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+    )
 
 
 def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[str, Any]:
@@ -87,7 +89,11 @@ def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[
         raise Corrupt(f"{name}: its description is no JSON object")
     names = meta.get("carried")
     tables = meta.get("tables")
-    if not isinstance(tables, list) or not isinstance(names, list) or not all(map(_is_text, names)):
+    if (
+        not isinstance(tables, list)
+        or not isinstance(names, list)
+        or not all(map(_is_text, names))
+    ):
         raise Corrupt(f"{name}: its description lists neither tables nor carried objects")
     if len(set(names)) != len(names) or not isinstance(meta.get("model", False), bool):
         raise Corrupt(
@@ -110,8 +116,14 @@ def read_storage(meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def read_left_out(meta: Mapping[str, Any]) -> tuple[LeftOut, ...]:
     """Return the parts of the input that the file does not contain, by its description."""
     listed = meta.get("left_out")
-    parts = [part for part in listed if isinstance(part, dict)] if isinstance(listed, list) else []
-    return tuple(LeftOut(str(part.get("name", "")), str(part.get("reason", ""))) for part in parts)
+    parts = (
+        [part for part in listed if isinstance(part, dict)]
+        if isinstance(listed, list)
+        else []
+    )
+    return tuple(
+        LeftOut(str(part.get("name", "")), str(part.get("reason", ""))) for part in parts
+    )
 
 
 def _no_number(text: str) -> Any:
@@ -136,11 +148,15 @@ def parse_table(description: Any) -> DescribedTable:
         entries = description["entries"]
         described = description["columns"]
         columns = tuple(Column.from_json(c) for c in described)
-        lattices = {c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c}
+        lattices = {
+            c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c
+        }
         requested = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
         external = frozenset(c["name"] for c in described if _flag(c, "given"))
         model = description.get("model", "")
-        parts = tuple(_part(p, lattices) for p in description.get("parts", ({"entries": entries},)))
+        parts = tuple(
+            _part(p, lattices) for p in description.get("parts", ({"entries": entries},))
+        )
     except KeyError as error:
         raise Corrupt(f"lacks {error}") from None
     except (TypeError, AttributeError, InvalidArgument) as error:
@@ -201,9 +217,13 @@ def _check_external(
     for column in columns:
         if column.name in external:
             if column.is_opaque or lattices[column.name].bound.kind != "lossless":
-                raise Corrupt(f"has the given column {column.name!r}, which is opaque or bounded")
+                raise Corrupt(
+                    f"has the given column {column.name!r}, which is opaque or bounded"
+                )
             if column.counter is not None and column.counter not in external:
-                raise Corrupt(f"has the given column {column.name!r}, whose counter is not given")
+                raise Corrupt(
+                    f"has the given column {column.name!r}, whose counter is not given"
+                )
 
 
 def _is_text(value: Any) -> bool:

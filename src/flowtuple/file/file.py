@@ -94,7 +94,9 @@ class File(Shown):
             try:
                 table = parse_table(described)
             except Corrupt as error:
-                raise Corrupt(f"{self.path}: the description of table {number} {error}") from None
+                raise Corrupt(
+                    f"{self.path}: the description of table {number} {error}"
+                ) from None
             tables.append(
                 StoredTable(
                     self._reader,
@@ -171,7 +173,13 @@ class File(Shown):
     def dataset(self) -> Dataset:
         """Return the whole file as a data set, which can be written in any format."""
         return Dataset(
-            self.path, dict(self.tables), self.carried, {}, self.size, self.storage, self.left_out
+            self.path,
+            dict(self.tables),
+            self.carried,
+            {},
+            self.size,
+            self.storage,
+            self.left_out,
         )
 
     def raw(self, section: Section) -> bytes:
@@ -201,7 +209,9 @@ class File(Shown):
                 f"choose one by tree=, or as {self.path}:{next(iter(self.tables))}"
             )
         if tree not in self.tables:
-            raise InvalidArgument(f"{self.path}: no tree {tree!r}; {nearest(tree, self.tables)}")
+            raise InvalidArgument(
+                f"{self.path}: no tree {tree!r}; {nearest(tree, self.tables)}"
+            )
         return self.tables[tree]
 
     def keys(self, tree: str | None = None) -> list[str]:
@@ -223,7 +233,9 @@ class File(Shown):
             return self[name, number : number + 1][0]
         names = self.keys(table.name)
         if column not in names:
-            raise InvalidArgument(f"{self.path}: no column {column!r}; {nearest(column, names)}")
+            raise InvalidArgument(
+                f"{self.path}: no column {column!r}; {nearest(column, names)}"
+            )
         start, stop, step = part.indices(table.num_entries)
         if step != 1:
             raise InvalidArgument(
@@ -237,7 +249,9 @@ class File(Shown):
         part: object = slice(None)
         if isinstance(key, tuple) and len(key) == 2:
             name, part = key
-        if not isinstance(name, str) or not (isinstance(part, slice) or hasattr(part, "__index__")):
+        if not isinstance(name, str) or not (
+            isinstance(part, slice) or hasattr(part, "__index__")
+        ):
             raise InvalidArgument(
                 f"{self.path}: {key!r} names no column; write f['Jet_pt'] or f['Jet_pt', 0:1000]"
             )
@@ -272,7 +286,9 @@ class File(Shown):
         patterns = [columns] if isinstance(columns, str) else columns
         visible = {table.name: [c for c in table.columns if not c.hidden]}
         with prefix_errors(self.path):
-            return list(dict.fromkeys(c.name for p in patterns for _, c in matches(p, visible)))
+            return list(
+                dict.fromkeys(c.name for p in patterns for _, c in matches(p, visible))
+            )
 
     def iterate(
         self,
@@ -289,7 +305,9 @@ class File(Shown):
                 f"{self.path}: steps of {step_size} events lead nowhere; take 1 or more"
             )
         chunks = [(c.begin, c.stop) for c in table.chunks]
-        for start, stop in chunks if step_size is None else ranges(table.num_entries, step_size):
+        for start, stop in (
+            chunks if step_size is None else ranges(table.num_entries, step_size)
+        ):
             yield _arrays(table, names, start, stop)
 
     def mapping(

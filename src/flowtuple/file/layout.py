@@ -128,7 +128,9 @@ def check_header(data: bytes, name: str) -> None:
 def pack_frame(section: Section) -> bytes:
     """Return the frame before a section: enough to find and check it without the index."""
     s = section
-    fixed = _FRAME.pack(MARKER, s.kind, s.owner, s.entries, s.head, s.body, s.checksum, s.first)
+    fixed = _FRAME.pack(
+        MARKER, s.kind, s.owner, s.entries, s.head, s.body, s.checksum, s.first
+    )
     return fixed + _CHECKSUM.pack(checksum(fixed))
 
 
@@ -154,7 +156,9 @@ def pack_index(sections: Sequence[Section]) -> bytes:
     )
     index = zstd(content)
     offset = HEADER_SIZE + sum(s.length for s in sections)
-    return index + _TRAILER.pack(offset, len(index), checksum(pack_header() + index), END_MAGIC)
+    return index + _TRAILER.pack(
+        offset, len(index), checksum(pack_header() + index), END_MAGIC
+    )
 
 
 def unpack_trailer(data: bytes, size: int, name: str) -> tuple[int, int, int]:
@@ -191,7 +195,9 @@ def unpack_index(data: bytes, offset: int, name: str) -> list[Section]:
     for kind, owner, entries, head, body in rows:
         if kind not in tuple(SectionKind):
             raise Corrupt(f"{name}: has a section of unknown kind {kind}")
-        if max(owner, entries) > _LARGEST or (kind != SectionKind.CHUNK and (body or entries)):
+        if max(owner, entries) > _LARGEST or (
+            kind != SectionKind.CHUNK and (body or entries)
+        ):
             named = SectionKind(kind).name.lower()
             raise Corrupt(f"{name}: has a {named} section of numbers that none can have")
         digest = _CHECKSUM.unpack(reader.take(_CHECKSUM.size))[0]

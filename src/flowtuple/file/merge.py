@@ -57,7 +57,9 @@ def merge(
     """
     check_stored_name(output)
     if len(paths) < 2:
-        raise InvalidArgument(f"{output}: is to be merged of {len(paths)} files; name two or more")
+        raise InvalidArgument(
+            f"{output}: is to be merged of {len(paths)} files; name two or more"
+        )
     with ExitStack() as stack, create(output) as writer:
         files = [stack.enter_context(File(path)) for path in paths]
         first = files[0]
@@ -66,7 +68,12 @@ def merge(
         carried = _carried(files, drop)
         tables = [with_parts(d, _parts(files, d["name"])) for d in first.meta["tables"]]
         origin = {"merged": [file.meta.get("provenance", {}) for file in files]}
-        meta = {**first.meta, "tables": tables, "carried": list(carried), "provenance": origin}
+        meta = {
+            **first.meta,
+            "tables": tables,
+            "carried": list(carried),
+            "provenance": origin,
+        }
         if left_out := _left_out(files, carried):
             meta["left_out"] = [part.to_json() for part in left_out]
         writer.describe(meta)
@@ -121,10 +128,14 @@ def _check_tables(table: StoredTable, other: StoredTable, where: str) -> None:
     for name, words in schema_diff(
         table.columns, other.columns, counters=True, hidden=True, roles=True, additional=True
     ):
-        raise InvalidArgument(f"{where}: column {name!r} {words}; compress both from one schema")
+        raise InvalidArgument(
+            f"{where}: column {name!r} {words}; compress both from one schema"
+        )
     names = [c.name for c in table.columns]
     if names != [c.name for c in other.columns]:
-        raise InvalidArgument(f"{where}: has its columns in another order; write them in one order")
+        raise InvalidArgument(
+            f"{where}: has its columns in another order; write them in one order"
+        )
     for name in names:
         if _fixed(table, name) != _fixed(other, name):
             raise InvalidArgument(

@@ -207,7 +207,9 @@ def _unpack_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
     )
 
 
-def _unpack_prediction(reader: Reader, columns: Sequence[Column]) -> tuple[Prediction | None, bool]:
+def _unpack_prediction(
+    reader: Reader, columns: Sequence[Column]
+) -> tuple[Prediction | None, bool]:
     count = reader.unsigned()
     if not count:
         return None, False
@@ -255,14 +257,17 @@ def _unpack_layer(reader: Reader) -> Layer:
             f"a network layer of shape {(outputs, inputs)} is outside the limits of the format"
         )
     shifts = np.frombuffer(reader.take(outputs), np.uint8)
-    weights: Array = np.frombuffer(reader.take(outputs * inputs), np.int8).reshape(inputs, outputs)
+    weights: Array = np.frombuffer(reader.take(outputs * inputs), np.int8).reshape(
+        inputs, outputs
+    )
     return Layer(np.ascontiguousarray(weights.T), shifts)
 
 
 def _network(layers: tuple[Layer, ...], bins: Bins, parents: tuple[Parent, ...]) -> Network:
     widths = [len(parents)] + [len(layer.shifts) for layer in layers]
     fits = all(
-        layer.weights.shape[1] == inputs + 1 for layer, inputs in zip(layers, widths, strict=False)
+        layer.weights.shape[1] == inputs + 1
+        for layer, inputs in zip(layers, widths, strict=False)
     )
     if not fits or widths[-1] != bins.symbols or widths[-1] < 2:
         raise Corrupt("the layers of a network do not fit one another")

@@ -71,7 +71,9 @@ class SectionReader:
         layout.check_header(self._prefix, self.path)
         size = self.storage.size
         begin = max(0, size - SUFFIX)
-        suffix = self._prefix[begin:] if size <= PREFIX else self.storage.read(begin, size - begin)
+        suffix = (
+            self._prefix[begin:] if size <= PREFIX else self.storage.read(begin, size - begin)
+        )
         offset, length, expected = layout.unpack_trailer(suffix, size, self.path)
         index = (
             suffix[offset - begin :][:length]
@@ -88,7 +90,9 @@ class SectionReader:
     def _read_description(self) -> dict[str, Any]:
         if not self.sections or self.sections[0].kind is not SectionKind.DESCRIPTION:
             raise Corrupt(f"{self.path}: does not begin with its description")
-        return unpack_description(self.read(self.sections[0]), self.path, self.memory // DESCRIBED)
+        return unpack_description(
+            self.read(self.sections[0]), self.path, self.memory // DESCRIBED
+        )
 
     def _check_owners(self, *, complete: bool) -> None:
         tables = len(self.meta["tables"])
@@ -103,7 +107,9 @@ class SectionReader:
             raise Corrupt(
                 f"{self.path}: has a section of a table or object that its description lacks"
             )
-        owners = {kind: [s.owner for s in self.sections if s.kind is kind] for kind in SectionKind}
+        owners = {
+            kind: [s.owner for s in self.sections if s.kind is kind] for kind in SectionKind
+        }
         chunks = owners.pop(SectionKind.CHUNK)
         objects = owners[SectionKind.CARRIED]
         if self.meta.get("model", False) and (chunks or objects):
@@ -132,7 +138,9 @@ class SectionReader:
         Raises:
             Corrupt: The bytes are not those that were written.
         """
-        return self.checked(section, self._bytes(section.offset, layout.FRAME_SIZE + section.head))
+        return self.checked(
+            section, self._bytes(section.offset, layout.FRAME_SIZE + section.head)
+        )
 
     def unpacked(self, section: Section, most: int) -> bytes:
         """Read the contents of a section that is one compressed frame.

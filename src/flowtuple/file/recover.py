@@ -9,7 +9,14 @@ from pathlib import Path
 
 from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select
-from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
+from flowtuple.data.table import (
+    Dataset,
+    LeftOut,
+    Table,
+    TableSource,
+    concatenate,
+    with_counters,
+)
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.damage import Damage, DamagedFile, coded_by_flow
 from flowtuple.file.description import Part, with_parts
@@ -135,18 +142,24 @@ def _whole_chunk(damage: Damage) -> Damage:
         return damage
     more = len(damage.columns) - 1
     named = f"{damage.columns[0]!r}" + (f" and {more} more are" if more else " is")
-    reason = f"left out, for {named} damaged; OUT.root in place of OUT.ftup would keep the others"
+    reason = (
+        f"left out, for {named} damaged; OUT.root in place of OUT.ftup would keep the others"
+    )
     return replace(damage, columns=(), reason=reason)
 
 
-def _take_models(damaged: DamagedFile, path: str | os.PathLike[str] | None) -> dict[str, bytes]:
+def _take_models(
+    damaged: DamagedFile, path: str | os.PathLike[str] | None
+) -> dict[str, bytes]:
     """Give tables without an undamaged model the flow of another file.
 
     Returns:
         The bytes of the models by table.
     """
     wanting = [
-        t for t in damaged.tables.values() if t.model_reference or t.name in damaged.lost_models
+        t
+        for t in damaged.tables.values()
+        if t.model_reference or t.name in damaged.lost_models
     ]
     if path is None:
         for table in wanting:
@@ -201,7 +214,9 @@ class _RecoveredTable:
 
     def __init__(self, table: StoredTable, names: frozenset[str], lost: Lost) -> None:
         self._table = table
-        self._chunks = [c for c, gone in zip(table.chunks, lost, strict=True) if not names & gone]
+        self._chunks = [
+            c for c, gone in zip(table.chunks, lost, strict=True) if not names & gone
+        ]
         self.name = table.name
         self.columns = tuple(c for c in table.columns if c.name in names)
         self.num_entries = sum(c.section.entries for c in self._chunks)
@@ -213,7 +228,9 @@ class _RecoveredTable:
         for chunk in self._chunks:
             first, last = max(start - begin, 0), min(stop - begin, chunk.section.entries)
             if first < last:
-                pieces.append(self._table.read(columns, chunk.begin + first, chunk.begin + last))
+                pieces.append(
+                    self._table.read(columns, chunk.begin + first, chunk.begin + last)
+                )
             begin += chunk.section.entries
         if pieces:
             return concatenate(pieces)
@@ -222,7 +239,9 @@ class _RecoveredTable:
         return no_events(self.name, with_counters(self.columns, columns))
 
 
-def _salvage(damaged: DamagedFile, lost: Mapping[str, Lost], columns: Iterable[str]) -> Dataset:
+def _salvage(
+    damaged: DamagedFile, lost: Mapping[str, Lost], columns: Iterable[str]
+) -> Dataset:
     """Return the events of which all the requested columns can be decoded.
 
     Without a request these are all columns that are not lost everywhere.
@@ -241,7 +260,9 @@ def _salvage(damaged: DamagedFile, lost: Mapping[str, Lost], columns: Iterable[s
     return replace(dataset, tables=tables)
 
 
-def _copy(damaged: DamagedFile, models: Mapping[str, bytes], writer: Writer) -> dict[str, int]:
+def _copy(
+    damaged: DamagedFile, models: Mapping[str, bytes], writer: Writer
+) -> dict[str, int]:
     """Copy the undamaged chunks bit by bit.
 
     Returns:
@@ -269,7 +290,9 @@ def _copy(damaged: DamagedFile, models: Mapping[str, bytes], writer: Writer) -> 
     for number, (name, table) in enumerate(damaged.tables.items()):
         section = table.model_section
         if section is not None:
-            writer.add(SectionKind.MODEL, number, models.get(name) or damaged.reader.read(section))
+            writer.add(
+                SectionKind.MODEL, number, models.get(name) or damaged.reader.read(section)
+            )
     for number, (name, chunks) in enumerate(whole.items()):
         for chunk in chunks:
             copy_chunk(writer, number, damaged.tables[name], chunk)

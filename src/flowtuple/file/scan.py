@@ -29,7 +29,9 @@ def _next_frame(storage: Storage, position: int) -> Section | None:
         data = storage.read(position, min(window, storage.size - position))
         begin = data.find(layout.MARKER)
         while begin >= 0:
-            section = layout.unpack_frame(data[begin : begin + layout.FRAME_SIZE], position + begin)
+            section = layout.unpack_frame(
+                data[begin : begin + layout.FRAME_SIZE], position + begin
+            )
             if section is not None:
                 return section
             begin = data.find(layout.MARKER, begin + 1)

@@ -56,12 +56,20 @@ class Storage:
             )
             return int(system.size(name))
         except FileNotFoundError as error:
-            cause = error.__cause__  # fsspec says so of every server that answers with an error
+            cause = (
+                error.__cause__
+            )  # fsspec says so of every server that answers with an error
             if cause is not None and getattr(cause, "status", None) != HTTPStatus.NOT_FOUND:
-                raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(cause)})") from None
+                raise InvalidArgument(
+                    f"{self.path}: cannot be read ({_in_words(cause)})"
+                ) from None
             raise InvalidArgument(f"{self.path}: no such file") from None
-        except Exception as error:  # file systems raise errors of any kind; an unknown size is None
-            raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(error)})") from None
+        except (
+            Exception
+        ) as error:  # file systems raise errors of any kind; an unknown size is None
+            raise InvalidArgument(
+                f"{self.path}: cannot be read ({_in_words(error)})"
+            ) from None
 
     def read(self, offset: int, length: int) -> bytes:
         """Read `length` bytes from `offset` on.
@@ -75,7 +83,9 @@ class Storage:
         try:
             data = self._pread(offset, length) if length else b""
         except Exception as error:
-            raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(error)})") from None
+            raise InvalidArgument(
+                f"{self.path}: cannot be read ({_in_words(error)})"
+            ) from None
         if len(data) > length:
             raise InvalidArgument(
                 f"{self.path}: cannot be read by ranges, the server sends all of it; "

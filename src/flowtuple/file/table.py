@@ -100,7 +100,9 @@ class StoredTable:
         self.model_reference = described.model
         self.parts = described.parts
         if self.model_reference and self.model_section is not None:
-            raise Corrupt(f"{reader.path}: table {self.name!r} has a model and refers to another")
+            raise Corrupt(
+                f"{reader.path}: table {self.name!r} has a model and refers to another"
+            )
         self.chunks = self._place(described.parts, partial)
 
     def _place(self, parts: Sequence[Part], partial: bool) -> list[StoredChunk]:
@@ -118,7 +120,9 @@ class StoredTable:
         for section in sections:
             number = min(int(np.searchsorted(ends, section.first, "right")), len(parts) - 1)
             if section.first + section.entries > ends[number]:
-                raise Corrupt(f"{path}: table {self.name!r} has a chunk that lies in two parts")
+                raise Corrupt(
+                    f"{path}: table {self.name!r} has a chunk that lies in two parts"
+                )
             chunks.append(StoredChunk(section, section.first, parts[number]))
         return chunks
 
@@ -154,7 +158,9 @@ class StoredTable:
             raise self._named(error) from None
 
     def _named(self, error: Corrupt) -> Corrupt:
-        return error if str(error).startswith(self._path) else Corrupt(f"{self._path}: {error}")
+        return (
+            error if str(error).startswith(self._path) else Corrupt(f"{self._path}: {error}")
+        )
 
     def _check_schema(self, other: StoredTable) -> None:
         """Raise if the model of another table was made for other columns."""
@@ -253,10 +259,16 @@ class StoredTable:
         table = self._decode_chunk(chunk, coding, names)
         if (start, stop) == (0, chunk.section.entries):
             return table
-        self._last = chunk, columns, table  # a reader of single events needs the same chunk again
+        self._last = (
+            chunk,
+            columns,
+            table,
+        )  # a reader of single events needs the same chunk again
         return table.read(names, start, stop)
 
-    def _decode_chunk(self, chunk: StoredChunk, coding: TableCoding, names: Sequence[str]) -> Table:
+    def _decode_chunk(
+        self, chunk: StoredChunk, coding: TableCoding, names: Sequence[str]
+    ) -> Table:
         coding = replace(coding, lattices=chunk.part.lattices)
         events = f"events {chunk.begin} to {chunk.stop}"
         try:
@@ -348,6 +360,7 @@ def _event_bytes(column: Column) -> int:
 def no_events(name: str, columns: tuple[Column, ...]) -> Table:
     """Return a table of no events for a table without chunks."""
     contents = {
-        c.name: ak.Array([]) if c.is_opaque else np.empty((0, *c.shape), c.dtype) for c in columns
+        c.name: ak.Array([]) if c.is_opaque else np.empty((0, *c.shape), c.dtype)
+        for c in columns
     }
     return Table(name, columns, 0, contents)

@@ -50,7 +50,9 @@ class Writer:
     ) -> None:
         """Write one section."""
         first = self._events.get(owner, 0) if kind is SectionKind.CHUNK else 0
-        section = Section(kind, owner, entries, len(head), len(body), layout.checksum(head), first)
+        section = Section(
+            kind, owner, entries, len(head), len(body), layout.checksum(head), first
+        )
         self._write(layout.pack_frame(section) + head + body)
         self._sections.append(section)
         if kind is SectionKind.CHUNK:

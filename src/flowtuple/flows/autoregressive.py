@@ -85,4 +85,7 @@ def coupling(features: int, context: int, shape: Shape) -> Autoregressive:
 
 
 def _settings(shape: Shape) -> dict[str, Any]:
-    return {"transforms": shape.transforms_or(_DEFAULT_STEPS), "hidden_features": shape.hidden}
+    return {
+        "transforms": shape.transforms_or(_DEFAULT_STEPS),
+        "hidden_features": shape.hidden,
+    }

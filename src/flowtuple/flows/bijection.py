@@ -13,7 +13,9 @@ class Trainable(torch.nn.Module, ABC):
     """A module with a loss per row, which `flowtuple.flows.fit` can train."""
 
     @abstractmethod
-    def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
+    def loss(
+        self, x: Tensor, generator: torch.Generator, context: Tensor | None = None
+    ) -> Tensor:
         """Return the loss of each row, shape (n,), which training minimises."""
 
 
@@ -40,7 +42,9 @@ class Bijection(Trainable):
 class LikelihoodFlow(Bijection):
     """A flow of cheap likelihood, trained to maximise it."""
 
-    def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
+    def loss(
+        self, x: Tensor, generator: torch.Generator, context: Tensor | None = None
+    ) -> Tensor:
         """Return the negative log-likelihood of each row in nats."""
         z, ladj = self(x, context)
         loss: Tensor = (0.5 * z.square() + 0.5 * math.log(2 * math.pi) - ladj).sum(dim=1)

@@ -130,7 +130,10 @@ class Shuffled:
                 ends.append(ends[-1] + share.stop - share.start)
                 counts.append(stop - start)
             piece = self._take(rows, positions, np.concatenate(own))
-            yield [piece.part(slice(ends[k], ends[k + 1]), count) for k, count in enumerate(counts)]
+            yield [
+                piece.part(slice(ends[k], ends[k + 1]), count)
+                for k, count in enumerate(counts)
+            ]
 
     def _take(self, rows: Array, positions: Array, own: Array) -> Batch:
         """Return this process's rows of a piece, read in ascending order and then reordered."""
@@ -158,5 +161,9 @@ class Shuffled:
         blocks = draw(self._seed, RngStream.BLOCKS, epoch).permutation(len(self._blocks))
         for number, (first, last) in enumerate(ranges(len(blocks), GROUP)):
             bounds = [self._blocks[k] for k in blocks[first:last]]
-            rows = [start + np.flatnonzero(self._training[start:stop]) for start, stop in bounds]
-            yield draw(self._seed, RngStream.ROWS, epoch, number).permutation(np.concatenate(rows))
+            rows = [
+                start + np.flatnonzero(self._training[start:stop]) for start, stop in bounds
+            ]
+            yield draw(self._seed, RngStream.ROWS, epoch, number).permutation(
+                np.concatenate(rows)
+            )

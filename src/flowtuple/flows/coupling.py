@@ -38,17 +38,23 @@ class CouplingStep(torch.nn.Module):
         self.register_buffer("moved", moved.clone())
         self.register_buffer("kept", kept.clone())
         outputs = len(moved) * (3 * shape.bins - 1)
-        self.network = ResidualNetwork(len(kept), context, outputs, shape.hidden[0], shape.blocks)
+        self.network = ResidualNetwork(
+            len(kept), context, outputs, shape.hidden[0], shape.blocks
+        )
 
     def splines(self, x: Tensor, context: Tensor | None) -> MonotonicRQSTransform:
         """Return one spline of `bins` pieces for each moved column of each row."""
         knots = self.network(x[:, self.kept], context).unflatten(-1, (len(self.moved), -1))
-        return MonotonicRQSTransform(*knots.split([self.bins, self.bins, self.bins - 1], dim=-1))
+        return MonotonicRQSTransform(
+            *knots.split([self.bins, self.bins, self.bins - 1], dim=-1)
+        )
 
     def forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return rows and the share of each column in ln|det|."""
         y, ladj = self.splines(x, context).call_and_ladj(x[:, self.moved])
-        return x.index_copy(1, self.moved, y), torch.zeros_like(x).index_copy(1, self.moved, ladj)
+        return x.index_copy(1, self.moved, y), torch.zeros_like(x).index_copy(
+            1, self.moved, ladj
+        )
 
     def inverse(self, y: Tensor, context: Tensor | None) -> Tensor:
         """Return the rows that `forward` maps to these."""

@@ -30,7 +30,9 @@ from flowtuple.flows.train_state import TrainState
 from flowtuple.flows.validation_loss import ValidationLoss
 from flowtuple.runtime.torch_threads import torch_threads
 
-THREADS = 2  # of PyTorch on any machine: the order of a sum decides the last bits of the weights
+THREADS = (
+    2  # of PyTorch on any machine: the order of a sum decides the last bits of the weights
+)
 WATCHES = 10  # times in a training that rows are drawn and compared
 _FEWEST_EVENTS = 20
 
@@ -103,7 +105,9 @@ def fit(
         try:
             with joined(process, place) as group:
                 training = _Training(flow.to(place), sample, options, seed, group, checkpoint)
-                return training.run(report, log, None if watch is None else partial(watch, flow))
+                return training.run(
+                    report, log, None if watch is None else partial(watch, flow)
+                )
         finally:
             flow.to("cpu")
 
@@ -155,7 +159,9 @@ class _Training:
         fingerprint = train_state.fingerprint(flow, sample, options, seed)
         self.state, self.best = TrainState(fingerprint), train_state.weights_of(flow)
         if checkpoint is not None:
-            stored = train_state.load(checkpoint, fingerprint, flow, self.optimiser, self.scheduler)
+            stored = train_state.load(
+                checkpoint, fingerprint, flow, self.optimiser, self.scheduler
+            )
             if stored is not None:
                 self.state, self.best = stored
         group.check_agreement(self.state.epoch)
@@ -195,7 +201,9 @@ class _Training:
     def _epoch(self, batches: Iterator[Batch]) -> float:
         """Make all steps of an epoch and return the mean loss."""
         device, rank = self.group.device, self.group.process.rank
-        generator = torch_generator(device, self.seed, RngStream.NOISE, self.state.epoch, rank)
+        generator = torch_generator(
+            device, self.seed, RngStream.NOISE, self.state.epoch, rank
+        )
         total = torch.zeros((), dtype=torch.float64, device=device)
         with mixed_precision(self.flow, device):
             for _ in range(self.rows.steps):
@@ -237,7 +245,12 @@ class _Training:
     def _save(self) -> None:
         if self.checkpoint is not None:
             train_state.save(
-                self.checkpoint, self.state, self.flow, self.best, self.optimiser, self.scheduler
+                self.checkpoint,
+                self.state,
+                self.flow,
+                self.best,
+                self.optimiser,
+                self.scheduler,
             )
 
     def _numbers(self) -> dict[str, float]:

@@ -48,7 +48,9 @@ class GeneratedRows:
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Return a range of the rows."""
         stop = min(stop, self.num_entries)
-        parts = [self._make(start + a, start + b) for a, b in ranges(max(0, stop - start), BLOCK)]
+        parts = [
+            self._make(start + a, start + b) for a, b in ranges(max(0, stop - start), BLOCK)
+        ]
         values = np.concatenate(parts) if parts else np.empty((0, len(self._drawn)))
         data = {c.name: values[:, k].astype(c.dtype) for k, c in enumerate(self._drawn)}
         data |= {name: x[start:][: len(values)] for name, x in self._context.items()}

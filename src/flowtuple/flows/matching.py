@@ -33,11 +33,15 @@ class FlowMatching(Bijection):
 
     frequency: Tensor
 
-    def __init__(self, features: int, context: int, hidden: tuple[int, ...], steps: int) -> None:
+    def __init__(
+        self, features: int, context: int, hidden: tuple[int, ...], steps: int
+    ) -> None:
         super().__init__()
         self.steps = steps
         read = features + context + 2 * _FREQUENCIES
-        self.network = zuko.nn.MLP(read, features, hidden_features=hidden, activation=torch.nn.SiLU)
+        self.network = zuko.nn.MLP(
+            read, features, hidden_features=hidden, activation=torch.nn.SiLU
+        )
         self.register_buffer(
             "frequency", math.pi * torch.arange(1, _FREQUENCIES + 1), persistent=False
         )
@@ -51,7 +55,9 @@ class FlowMatching(Bijection):
         )
         return v
 
-    def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
+    def loss(
+        self, x: Tensor, generator: torch.Generator, context: Tensor | None = None
+    ) -> Tensor:
         """Return the squared error of the velocity at a random time on a random path to x."""
         z = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
         t = torch.rand((len(x), 1), generator=generator, dtype=x.dtype, device=x.device)
@@ -92,7 +98,11 @@ class FlowMatching(Bijection):
         return self.velocity(x, t, context), torch.stack(slopes, dim=1)
 
     def _integrate(
-        self, slope: Callable[[Tensor, Tensor], Tensor], state: Tensor, start: float, stop: float
+        self,
+        slope: Callable[[Tensor, Tensor], Tensor],
+        state: Tensor,
+        start: float,
+        stop: float,
     ) -> Tensor:
         """Integrate by Runge-Kutta the slope of a state at a time."""
         step = (stop - start) / self.steps

@@ -18,7 +18,9 @@ from flowtuple.flows.options import Shape
 from flowtuple.transforms import Chain
 
 BLOCK = 4096  # rows at a time, to limit memory
-EXACT_BLOCK = 256  # rows at a time where the last bit matters: it depends on the number of rows
+EXACT_BLOCK = (
+    256  # rows at a time where the last bit matters: it depends on the number of rows
+)
 POSITIONS = 4  # in a cell, over which the density of a value that stands for one is averaged
 
 
@@ -121,7 +123,9 @@ class RowModel:
         return self._restored(y)
 
     def _restored(self, y: Array) -> Array:
-        columns = [typed(c.inverse(y[:, k]), self.dtypes[k]) for k, c in enumerate(self.chains)]
+        columns = [
+            typed(c.inverse(y[:, k]), self.dtypes[k]) for k, c in enumerate(self.chains)
+        ]
         return np.stack(columns, axis=1)
 
     def _read(self, context: Array | None) -> torch.Tensor | None:

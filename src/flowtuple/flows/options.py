@@ -51,7 +51,9 @@ class Shape:
         for name, (least, most) in _RANGES.items():
             value = self.transforms_or(1) if name == "transforms" else getattr(self, name)
             sizes: tuple[int, ...] = value if isinstance(value, tuple) else (value,)
-            if not (1 <= len(sizes) <= _MOST_LAYERS and all(least <= n <= most for n in sizes)):
+            if not (
+                1 <= len(sizes) <= _MOST_LAYERS and all(least <= n <= most for n in sizes)
+            ):
                 raise InvalidArgument(
                     f"{name} {getattr(self, name)} is out of range; the most is {most}"
                 )

@@ -61,7 +61,9 @@ class FlowPreset:
     @property
     def flow(self) -> RowFlow:
         """The flow as an option of `flowtuple.train`."""
-        return RowFlow("flashsim", self.shape, self.training, {**self.targets, **self.conditions})
+        return RowFlow(
+            "flashsim", self.shape, self.training, {**self.targets, **self.conditions}
+        )
 
 
 _JET = {
@@ -128,7 +130,9 @@ _GIVEN_MUON = {
 _LONG = Training(epochs=600, batch=2048, learning_rate=1e-5, schedule="cosine", patience=0)
 
 FLOW_PRESETS: dict[str, FlowPreset] = {
-    "flashsim-jets": FlowPreset(_JET, _GIVEN_JET, Shape(hidden=(298,), bins=128, blocks=10), _LONG),
+    "flashsim-jets": FlowPreset(
+        _JET, _GIVEN_JET, Shape(hidden=(298,), bins=128, blocks=10), _LONG
+    ),
     "flashsim-muons": FlowPreset(
         _MUON, _GIVEN_MUON, Shape(hidden=(256,), bins=128, blocks=10), _LONG
     ),

@@ -34,7 +34,9 @@ class Objective(torch.nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return the share of these rows in the weighted mean over all rows of the step."""
-        total: Tensor = (batch.weight * losses(self.flow, batch, generator)).sum() / batch.total
+        total: Tensor = (
+            batch.weight * losses(self.flow, batch, generator)
+        ).sum() / batch.total
         return total
 
 
@@ -82,7 +84,9 @@ class ProcessGroup:
         Raises:
             InvalidArgument: They begin after different epochs.
         """
-        if float(self.total(torch.tensor(float(number)))) != float(number * self.process.size):
+        if float(self.total(torch.tensor(float(number)))) != float(
+            number * self.process.size
+        ):
             raise InvalidArgument(
                 "the processes find different checkpoints; name a folder that all machines see"
             )

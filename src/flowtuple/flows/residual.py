@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, ReLU, Sequential
 
-_SMALL = 1e-3  # initial weights of last layers, so that blocks and splines start as the identity
+_SMALL = (
+    1e-3  # initial weights of last layers, so that blocks and splines start as the identity
+)
 
 
 class Block(torch.nn.Module):
@@ -39,7 +41,9 @@ class Block(torch.nn.Module):
     def forward(self, h: Tensor, embedded: Tensor | None) -> Tensor:
         """Return hidden rows of shape (n, width)."""
         change: Tensor = self.layers(h)
-        return h + (change if self.gate is None else change * torch.sigmoid(self.gate(embedded)))
+        return h + (
+            change if self.gate is None else change * torch.sigmoid(self.gate(embedded))
+        )
 
 
 class ResidualNetwork(torch.nn.Module):
@@ -53,7 +57,9 @@ class ResidualNetwork(torch.nn.Module):
         blocks: Number of blocks of two layers.
     """
 
-    def __init__(self, columns: int, context: int, outputs: int, width: int, blocks: int) -> None:
+    def __init__(
+        self, columns: int, context: int, outputs: int, width: int, blocks: int
+    ) -> None:
         super().__init__()
         self.reads = columns + context > 0
         self.first = Linear(columns + context or 1, width)

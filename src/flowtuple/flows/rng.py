@@ -21,7 +21,9 @@ class RngStream(IntEnum):
     VALIDATION_SAMPLE = 7
 
 
-def draw(seed: int, stream: RngStream, epoch: int = 0, number: int = 0) -> np.random.Generator:
+def draw(
+    seed: int, stream: RngStream, epoch: int = 0, number: int = 0
+) -> np.random.Generator:
     """Return the generator of one purpose in one epoch and one block or process of it.
 
     Example:

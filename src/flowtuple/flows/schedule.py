@@ -31,7 +31,9 @@ def _cosine(optimiser: torch.optim.Optimizer, options: Training, steps: int) -> 
     ), "step"
 
 
-def _warm_restarts(optimiser: torch.optim.Optimizer, options: Training, steps: int) -> Schedule:
+def _warm_restarts(
+    optimiser: torch.optim.Optimizer, options: Training, steps: int
+) -> Schedule:
     first = steps * min(_WARM_RESTARTS, options.epochs)
     return torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
         optimiser, T_0=first, T_mult=2

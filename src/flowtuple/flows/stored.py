@@ -120,7 +120,9 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
     flow = build(kind, len(columns), shape, seed=0, context=len(context.columns))
     flow.load_state_dict(dict(tensors))
     counter, about = content["counter"], content["about"]
-    return RowModel(columns, dtypes, counter, chains, kind, shape, flow.double(), about, context)
+    return RowModel(
+        columns, dtypes, counter, chains, kind, shape, flow.double(), about, context
+    )
 
 
 def _columns(

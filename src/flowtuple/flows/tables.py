@@ -39,7 +39,11 @@ class RowsModel:
         return (*self.model.columns, *self.model.context.columns)
 
     def drawn(
-        self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None
+        self,
+        n: int | None,
+        seed: int,
+        given: Dataset | None = None,
+        workers: int | None = None,
     ) -> TableSource:
         """Return drawn rows with their conditions, as a table that is made while it is read.
 
@@ -61,7 +65,9 @@ class RowsModel:
                 "ones; train one with `given=`"
             )
         if n is None or n < 0:
-            raise InvalidArgument(f"{self.path}: how many rows are to be drawn? say it with `n=`")
+            raise InvalidArgument(
+                f"{self.path}: how many rows are to be drawn? say it with `n=`"
+            )
         return self._table(n, lambda start, stop: self.model.draw(seed, start, stop))
 
     def _drawn_under(self, n: int | None, seed: int, given: Dataset | None) -> TableSource:
@@ -92,7 +98,10 @@ class RowsModel:
         """
         names = self.model.context.columns
         rows = read_rows(
-            dataset, keep_undefined=True, exactly=self.model.columns, conditions=escaped(names)
+            dataset,
+            keep_undefined=True,
+            exactly=self.model.columns,
+            conditions=escaped(names),
         )
         conditions = None if rows.conditions is None else rows.conditions.only(names)
         return replace(rows.only(self.model.columns), conditions=conditions)
@@ -138,7 +147,9 @@ class RowsModel:
             if set(against.names) != set(self.names) or set(against.model.columns) != set(
                 self.model.columns
             ):
-                raise InvalidArgument(f"{against.path} against {self.path}: has other columns")
+                raise InvalidArgument(
+                    f"{against.path} against {self.path}: has other columns"
+                )
             others = against.rows(dataset)
             other = against.model.bits(others.values, _context(others)).sum(axis=1)
             data["log_ratio"] = np.log(2.0) * (other - total)
@@ -194,7 +205,9 @@ class RowsModel:
         """Return conditions as columns in their types."""
         if context is None:
             return {}
-        return {c.name: context[:, k].astype(c.dtype) for k, c in enumerate(self._context_columns)}
+        return {
+            c.name: context[:, k].astype(c.dtype) for k, c in enumerate(self._context_columns)
+        }
 
     def _table(
         self, n: int, make: Callable[[int, int], Array], context: Array | None = None

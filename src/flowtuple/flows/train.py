@@ -27,7 +27,9 @@ from flowtuple.transforms.discrete import FEW
 
 MANY = "dequantise,gauss-rank"  # for whole numbers of many values
 REAL = "gauss-rank"
-CONDITION = "gauss-rank,clip:-5:5"  # a condition far outside of the training reads as its edge
+CONDITION = (
+    "gauss-rank,clip:-5:5"  # a condition far outside of the training reads as its edge
+)
 
 
 def train_rows(
@@ -149,7 +151,9 @@ def _validation(
 
     def drawn(flow: Bijection) -> Array:
         # A copy in float64 on the processor leaves the flow in training as it is.
-        copy = build(model.kind, len(model.columns), model.shape, seed, len(model.context.columns))
+        copy = build(
+            model.kind, len(model.columns), model.shape, seed, len(model.context.columns)
+        )
         copy.load_state_dict(flow.state_dict())
         return replace(model, flow=copy.double()).draw(seed, 0, len(chosen), context)
 
@@ -174,7 +178,9 @@ def _like(rows: Rows, model: RowModel, options: RowFlow) -> Rows:
         raise InvalidArgument(
             f"{rows.source}: the model of `like=` is given {wanted}; name the same with `given=`"
         )
-    conditions = None if rows.conditions is None else rows.conditions.only(model.context.columns)
+    conditions = (
+        None if rows.conditions is None else rows.conditions.only(model.context.columns)
+    )
     same = rows.columns == model.columns
     return replace(rows if same else rows.only(model.columns), conditions=conditions)
 
@@ -185,7 +191,9 @@ def _preprocessing(
     """Fit the preprocessing of columns and conditions; the last matching glob wins."""
     conditions = rows.conditions or Conditions((), np.empty((len(rows), 0)), ())
     names = (*rows.columns, *conditions.columns)
-    recipes = [MANY if _has_many_integers(rows, k) else REAL for k in range(len(rows.columns))]
+    recipes = [
+        MANY if _has_many_integers(rows, k) else REAL for k in range(len(rows.columns))
+    ]
     recipes += [CONDITION] * len(conditions.columns)
     for pattern, recipe in transforms.items():
         matching = [k for k, name in enumerate(names) if fnmatchcase(name, pattern)]
@@ -196,7 +204,8 @@ def _preprocessing(
         for k in matching:
             recipes[k] = recipe
     chains = tuple(
-        _chain(rows.source, *column) for column in zip(names, _values(rows), recipes, strict=True)
+        _chain(rows.source, *column)
+        for column in zip(names, _values(rows), recipes, strict=True)
     )
     count = len(rows.columns)
     context = ContextColumns(conditions.columns, conditions.dtypes, chains[count:])

@@ -56,7 +56,9 @@ class TrainState:
     watched: list[tuple[int, dict[str, float]]] = field(default_factory=list)
 
 
-def fingerprint(flow: torch.nn.Module, sample: SampledRows, options: Training, seed: int) -> str:
+def fingerprint(
+    flow: torch.nn.Module, sample: SampledRows, options: Training, seed: int
+) -> str:
     """Return a hash of all that the weights depend on but the processes and the device."""
     settings = (asdict(options), seed, sample.shape, sample.identity, str(flow))
     digest = xxhash.xxh3_64(repr(settings).encode())

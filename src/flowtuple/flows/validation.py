@@ -16,7 +16,9 @@ from flowtuple.flows.bijection import Bijection
 ROWS = 4096  # validation rows at most
 CONDITIONS = 2  # the first columns of the context
 BINS = 4  # of each condition, with equal numbers of rows
-_FARTHEST = 100  # standard deviations beyond the validation rows, where drawn values are cut off
+_FARTHEST = (
+    100  # standard deviations beyond the validation rows, where drawn values are cut off
+)
 _QUANTILES = (0.16, 0.5, 0.84)  # of a column: the median, and the ends of 68 %
 
 
@@ -49,7 +51,10 @@ class Validation:
         for k, name in enumerate(self.columns):
             true = self.true[:, k]
             unit = float(np.std(true)) or 1.0
-            low, high = float(true.min()) - _FARTHEST * unit, float(true.max()) + _FARTHEST * unit
+            low, high = (
+                float(true.min()) - _FARTHEST * unit,
+                float(true.max()) + _FARTHEST * unit,
+            )
             column = np.clip(np.nan_to_num(drawn[:, k], nan=high), low, high)
             weight = np.ones(len(column)) if self.context is None else self.weight
             distance = wasserstein(column, true, weight, self.weight)

@@ -47,7 +47,11 @@ class ValidationLoss:
         # The sum of each part is computed by one process, so that their number changes no bit.
         sums = torch.zeros(self._count, dtype=torch.float64)
         for number, part in self._own.items():
-            generator = torch_generator(device, self._seed, RngStream.VALIDATION_NOISE, 0, number)
+            generator = torch_generator(
+                device, self._seed, RngStream.VALIDATION_NOISE, 0, number
+            )
             batch = part.to(device)
-            sums[number] = (batch.weight * losses(flow, batch, generator)).double().sum().cpu()
+            sums[number] = (
+                (batch.weight * losses(flow, batch, generator)).double().sum().cpu()
+            )
         return float(self._group.total(sums).sum()) / self._rows

@@ -14,7 +14,14 @@ import uproot
 
 from flowtuple.data.schema import Column
 from flowtuple.data.schema_diff import schema_diff
-from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
+from flowtuple.data.table import (
+    Dataset,
+    LeftOut,
+    Table,
+    TableSource,
+    concatenate,
+    with_counters,
+)
 from flowtuple.errors import InvalidArgument
 
 
@@ -50,7 +57,9 @@ class Chain:
         hidden = [{c.name for c in part.columns if c.hidden} for part in self._parts]
         first = self._parts[0].columns
         for part, description in zip(self._parts[1:], self._descriptions[1:], strict=True):
-            for name, words in schema_diff(first, part.columns, counters=True, additional=True):
+            for name, words in schema_diff(
+                first, part.columns, counters=True, additional=True
+            ):
                 raise InvalidArgument(
                     f"{description}: table {part.name!r}: unlike in the first file, "
                     f"column {name!r} {words}; read these files one by one"
@@ -136,7 +145,9 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
                 part_name = f"{name}/({key})"
                 left_out[part_name] = LeftOut(part_name, "the files differ in it")
     carried, differing = _shared_objects(parts)
-    refused = {name: reason for part in reversed(parts) for name, reason in part.refused.items()}
+    refused = {
+        name: reason for part in reversed(parts) for name, reason in part.refused.items()
+    }
     return Dataset(
         f"{len(parts)} files from {descriptions[0]} to {descriptions[-1]}",
         tables,
@@ -181,7 +192,9 @@ def _check_same_paths(first: Dataset, part: Dataset) -> None:
             if paths.get(column) != others.get(column):
                 where = f"{part.description}: table {name!r}: column {column!r}"
                 advice = "write the columns of all files in one order"
-                raise InvalidArgument(f"{where} is another member than in the first file; {advice}")
+                raise InvalidArgument(
+                    f"{where} is another member than in the first file; {advice}"
+                )
 
 
 def _same_object(name: str, left: bytes | None, right: bytes | None) -> bool:

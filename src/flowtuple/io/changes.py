@@ -79,7 +79,9 @@ def changes_of(
     sentences = _column_changes(columns, format_)
     lengths = [c.name for c in columns if c.hidden]
     if format_.counters and storage and lengths:
-        sentences.append(f"{listed(lengths)}: lengths of lists, written as columns of their own")
+        sentences.append(
+            f"{listed(lengths)}: lengths of lists, written as columns of their own"
+        )
     title = storage.get("title") or table
     if title != table:
         sentences.append(f"its title {title!r} is not written")
@@ -113,7 +115,9 @@ def _column_changes(columns: Sequence[Column], format_: Capabilities) -> list[st
     sentences = []
     titled = [c.name for c in columns if c.title]
     if titled and not format_.titles:
-        sentences.append(f"titles of {listed(titled)} are not written: {format_.name} has none")
+        sentences.append(
+            f"titles of {listed(titled)} are not written: {format_.name} has none"
+        )
     others: dict[str, list[str]] = {}
     for column in columns:
         if format_.types and column.dtype not in format_.types:

@@ -115,7 +115,9 @@ def _values(cells: Sequence[str]) -> Any:
     if any("_" in word for word in words):  # float() reads 1_000
         return ak.from_iter(cells)
     try:
-        values = np.array([float(word) if word else np.nan for word in words], dtype=np.float64)
+        values = np.array(
+            [float(word) if word else np.nan for word in words], dtype=np.float64
+        )
     except ValueError:
         return ak.from_iter(cells)
     for i in np.flatnonzero(np.isinf(values) | (np.abs(values) >= _INEXACT) | (values == 0)):

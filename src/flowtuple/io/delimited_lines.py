@@ -107,11 +107,15 @@ def _splits_numbers(text: str) -> bool:
 
 def _widths(text: str, delimiter: str | None) -> list[int]:
     try:
-        lines = [line for line in islice(lines_of("", text, delimiter), 4 * _SAMPLE) if line.fields]
+        lines = [
+            line for line in islice(lines_of("", text, delimiter), 4 * _SAMPLE) if line.fields
+        ]
     except InvalidArgument:
         return []
     widths = [len(line.fields) for line in lines if not line.comment]
-    return widths[:_SAMPLE] or [len(comment_words(line.comment, delimiter)) for line in lines[-1:]]
+    return widths[:_SAMPLE] or [
+        len(comment_words(line.comment, delimiter)) for line in lines[-1:]
+    ]
 
 
 def lines_of(path: str, text: str, delimiter: str | None) -> Iterator[Line]:
@@ -121,7 +125,9 @@ def lines_of(path: str, text: str, delimiter: str | None) -> Iterator[Line]:
         InvalidArgument: A quoted field is not closed.
     """
     source = _Source(text)
-    reader = None if delimiter is None else csv.reader(source, delimiter=delimiter, strict=True)
+    reader = (
+        None if delimiter is None else csv.reader(source, delimiter=delimiter, strict=True)
+    )
     while source.advance():
         if source.next.startswith("#"):
             line = next(source)
@@ -168,7 +174,10 @@ class _Source:
 def split_line(line: str, delimiter: str | None) -> list[str]:
     """Split one line into fields."""
     if delimiter is None:
-        return [bare or quoted.replace('""', '"') for quoted, bare in _QUOTED_OR_BARE.findall(line)]
+        return [
+            bare or quoted.replace('""', '"')
+            for quoted, bare in _QUOTED_OR_BARE.findall(line)
+        ]
     return next(csv.reader([line], delimiter=delimiter), [])
 
 
@@ -235,9 +244,13 @@ def _has_numbers_below(first: Sequence[str], rest: Sequence[Line]) -> bool:
     if any(is_value(cell) and cell.strip() for cell in first):
         return False
     columns = [
-        i for i, cell in enumerate(first) if cell.strip() and cell.strip().lower() not in _NO_VALUES
+        i
+        for i, cell in enumerate(first)
+        if cell.strip() and cell.strip().lower() not in _NO_VALUES
     ]
-    rows = [line.fields for line in rest if not line.comment and len(line.fields) == len(first)]
+    rows = [
+        line.fields for line in rest if not line.comment and len(line.fields) == len(first)
+    ]
     return any(
         all(is_value(row[i]) for row in rows) and any(row[i].strip() for row in rows)
         for i in columns
@@ -250,7 +263,9 @@ def _below(
     """Return the contents of a file whose header is one of the comments."""
     words = comment_words(above[chosen], delimiter)
     events, comments = _split_comments(rest, len(words), True, True)
-    around = [(-1, text) for text in above[:chosen]] + [(0, text) for text in above[chosen + 1 :]]
+    around = [(-1, text) for text in above[:chosen]] + [
+        (0, text) for text in above[chosen + 1 :]
+    ]
     sign = above[chosen][: len(above[chosen]) - len(above[chosen].lstrip("#").lstrip(" "))]
     return Contents(words, events, around + comments, sign)
 

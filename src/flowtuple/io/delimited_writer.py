@@ -100,7 +100,10 @@ def _obstacle(column: Column, opaque: Table, spaced: bool) -> str:
         return "it has lists"
     if column.shape:
         return f"it has {list(column.shape)} values per event"
-    if column.is_opaque and ak.to_layout(opaque[column.name]).parameter("__array__") != "string":
+    if (
+        column.is_opaque
+        and ak.to_layout(opaque[column.name]).parameter("__array__") != "string"
+    ):
         return f"its type is {ak.type(opaque[column.name]).content}"
     words = [column.name, *(opaque[column.name].tolist() if column.is_opaque else ())]
     if spaced and any(word.split() != [word] for word in words):
@@ -141,13 +144,22 @@ class _Layout:
             for row, cells in enumerate(rows, start):
                 comments = _write_comments(stream, comments, row) if comments else comments
                 stream.write(self._line(cells))
-        _write_comments(stream, comments, max(source.num_entries, *(row for row, _ in comments), 0))
+        _write_comments(
+            stream, comments, max(source.num_entries, *(row for row, _ in comments), 0)
+        )
 
-    def _header(self, names: Sequence[str], source: TableSource, is_whole: bool) -> str | None:
+    def _header(
+        self, names: Sequence[str], source: TableSource, is_whole: bool
+    ) -> str | None:
         """Return the sign before the names: nothing, or that of a comment; `None` for no header."""
         if is_whole and self._sign == "" and self._goes_without(names, source):
             return None
-        if is_whole and self._sign and set(self._sign) <= {"#", " "} and self._sign.startswith("#"):
+        if (
+            is_whole
+            and self._sign
+            and set(self._sign) <= {"#", " "}
+            and self._sign.startswith("#")
+        ):
             return str(self._sign)
         # a line of numbers would be taken for an event
         return "#" if all(map(is_value, names)) else ""
@@ -161,7 +173,11 @@ class _Layout:
     def _line(self, words: Sequence[str]) -> str:
         if list(words) == [""]:
             return '""\n'  # a blank line could be taken for the end
-        if len(words) == 1 and len(words[0].split()) > 1 and all(map(is_value, words[0].split())):
+        if (
+            len(words) == 1
+            and len(words[0].split()) > 1
+            and all(map(is_value, words[0].split()))
+        ):
             return f'"{words[0]}"\n'  # white space could be taken for a delimiter
         return self.delimiter.join(map(_quoted, words)) + "\n"
 

@@ -111,7 +111,9 @@ class Format:
             MissingExtra: The package that it needs is not installed.
         """
         if self.reader is None:
-            raise InvalidArgument(f"{path}: files of this format are only written; convert it")
+            raise InvalidArgument(
+                f"{path}: files of this format are only written; convert it"
+            )
         dataset: Dataset = self._function(self.reader, f"reading {path}")(path, options)
         return dataset
 
@@ -151,7 +153,9 @@ class Format:
             raise InvalidArgument(f"{what}; update or uninstall its package") from None
 
 
-def _built_in(reader: str, writer: str, *suffixes: str, magic: tuple[bytes, ...] = ()) -> Format:
+def _built_in(
+    reader: str, writer: str, *suffixes: str, magic: tuple[bytes, ...] = ()
+) -> Format:
     reader = f"flowtuple.io.{reader}:open_dataset"
     return Format(suffixes, reader, f"flowtuple.io.{writer}:write_dataset", magic)
 
@@ -208,7 +212,9 @@ def format_of(suffix: str, path: str = "") -> Format:
     points = _plugins()[suffix]
     if len(points) > 1:
         packages = " and ".join(map(_package, points))
-        raise InvalidArgument(f"{path}: the packages {packages} both add {suffix}; uninstall one")
+        raise InvalidArgument(
+            f"{path}: the packages {packages} both add {suffix}; uninstall one"
+        )
     where = f"{path}: the package {_package(points[0])}, which adds {suffix},"
     advice = "update or uninstall it"
     try:
@@ -235,7 +241,9 @@ def suffix_by_content(path: str) -> str:
     for known in _BUILT_IN:
         if known.matches(head):
             return known.suffixes[0]
-    return next((suffix for suffix in _plugins() if format_of(suffix, path).matches(head)), "")
+    return next(
+        (suffix for suffix in _plugins() if format_of(suffix, path).matches(head)), ""
+    )
 
 
 def _plugins() -> dict[str, list[EntryPoint]]:

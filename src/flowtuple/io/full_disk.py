@@ -35,7 +35,9 @@ class DeferredErrorFile:
         done = 0
         try:
             while done < len(content) and self._failure is None:
-                done += os.pwrite(self._stream.fileno(), content[done:], self._position + done)
+                done += os.pwrite(
+                    self._stream.fileno(), content[done:], self._position + done
+                )
         except OSError as error:
             self._failure = error
         if done < len(content):
@@ -65,7 +67,9 @@ class DeferredErrorFile:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end()}[whence]
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end()}[
+            whence
+        ]
         self._position = start + offset
         return self._position
 

@@ -30,7 +30,9 @@ from flowtuple.io.memory import TABLE_NAME
 class HDF5Table:
     """A table of an HDF5 file, read by ranges; it is a `TableSource`."""
 
-    def __init__(self, path: str, name: str, leaves: Sequence[Leaf], num_entries: int) -> None:
+    def __init__(
+        self, path: str, name: str, leaves: Sequence[Leaf], num_entries: int
+    ) -> None:
         self.name = name
         self.num_entries = num_entries
         self.columns = tuple(leaf.column for leaf in leaves)
@@ -146,7 +148,9 @@ class _Contents:
     def add(self, name: str, group: Any) -> None:
         """Add the datasets of a group."""
         members, unreachable = _members(group)
-        datasets = {key: value for key, value in members.items() if isinstance(value, h5py.Dataset)}
+        datasets = {
+            key: value for key, value in members.items() if isinstance(value, h5py.Dataset)
+        }
         if VERSION_ATTRIBUTE in group.attrs:
             self._add_written(name, group, datasets)
         else:
@@ -157,7 +161,9 @@ class _Contents:
             self._add_attributes(name, group, datasets, plans)
             if name and not members and not unreachable:
                 self._without_table.setdefault(name, {})
-        self.refused.update({self._part(name, key): reason for key, reason in unreachable.items()})
+        self.refused.update(
+            {self._part(name, key): reason for key, reason in unreachable.items()}
+        )
 
     def finish(self) -> None:
         """Name refused datasets of the root; give groups without datasets to the first table."""
@@ -199,7 +205,9 @@ class _Contents:
         for column, reason in plan.refused.items():
             self.refused[f"{plan.name}/{column}"] = reason
         if plan.leaves:
-            self.tables[plan.name] = HDF5Table(self._path, plan.name, plan.leaves, plan.length)
+            self.tables[plan.name] = HDF5Table(
+                self._path, plan.name, plan.leaves, plan.length
+            )
             self.storage[plan.name] = plan.storage
 
     def _add_attributes(
@@ -286,7 +294,9 @@ def _why_unreachable(group: Any, key: str, error: BaseException) -> str:
     except (*UNREADABLE, TypeError):
         return f"a link of a kind that h5py does not follow ({error})"
     if isinstance(link, h5py.ExternalLink):
-        return f"a link to {link.filename}:{link.path}, which is not there; fetch that file too"
+        return (
+            f"a link to {link.filename}:{link.path}, which is not there; fetch that file too"
+        )
     if isinstance(link, h5py.SoftLink):
         return f"a link to {group.file.filename}:{link.path}, which is not there; remove it"
     return f"it is damaged ({error})"

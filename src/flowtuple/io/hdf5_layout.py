@@ -130,7 +130,9 @@ def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
             columns[member] = column
     padded = _padding(values, columns)
     if padded is None:
-        plan.leaves += [ArrayLeaf(column, values, member) for member, column in columns.items()]
+        plan.leaves += [
+            ArrayLeaf(column, values, member) for member, column in columns.items()
+        ]
     else:
         _add_ragged(plan, values, columns, padded)
         members = replace(members, fills=padded)
@@ -140,7 +142,9 @@ def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
 
 def _padding(values: Any, columns: dict[str, Column]) -> dict[str, Any] | None:
     """Return the padding values of records whose member `valid` marks the objects."""
-    of_objects = [m for m, c in columns.items() if c.shape == values.shape[1:] and not c.is_opaque]
+    of_objects = [
+        m for m, c in columns.items() if c.shape == values.shape[1:] and not c.is_opaque
+    ]
     if values.ndim != 2 or "valid" not in of_objects or columns["valid"].dtype != "bool":
         return None
     of_objects.remove("valid")
@@ -181,7 +185,9 @@ def _array_plans(
             single.refused[key] = reason
         else:
             within[key] = values
-    matrix = None if single.refused else _matrix_plan(path, table, name, group, within, options)
+    matrix = (
+        None if single.refused else _matrix_plan(path, table, name, group, within, options)
+    )
     if matrix is not None:
         yield matrix
         return
@@ -189,7 +195,9 @@ def _array_plans(
     largest = max(lengths, key=lambda length: len(lengths[length]), default=0)
     for length, columns in sorted(lengths.items(), key=lambda item: item[0] != largest):
         first = columns[0][0].name
-        plan = Plan(table if length == largest else f"{name}/{first}".strip("/"), name, length)
+        plan = Plan(
+            table if length == largest else f"{name}/{first}".strip("/"), name, length
+        )
         for column, is_list in columns:
             add = _add_lists if is_list else _add_array
             add(plan, column, within[column.name])
@@ -243,7 +251,9 @@ def _add_lists(plan: Plan, column: Column, values: Any) -> None:
 def _lengths_digest(values: Any) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for start, stop in ranges(len(values), SCAN_STEP):
-        digest.update(np.array([len(row) for row in values[start:stop]], dtype=np.int64).tobytes())
+        digest.update(
+            np.array([len(row) for row in values[start:stop]], dtype=np.int64).tobytes()
+        )
     return digest.hexdigest()
 
 
@@ -266,7 +276,11 @@ def _matrix_plan(
     column = column_of(keys[0], values.dtype, ())[0]
     if column is None or column.is_opaque or column.shape:
         return None
-    stored: dict[str, Any] = {"name": keys[0], "kind": "matrix", "type": type_token(values.dtype)}
+    stored: dict[str, Any] = {
+        "name": keys[0],
+        "kind": "matrix",
+        "type": type_token(values.dtype),
+    }
     names: Sequence[str] | None = options.names
     if labels:
         if len(datasets[labels]) != width:

@@ -67,7 +67,9 @@ class ArrayLeaf:
             # an empty text beyond the end, so that no texts have the type of text, too
             return ak.from_iter([*texts, "" if self._is_utf8 else b""])[:-1]
         index = (
-            (slice(start, stop), self.part) if isinstance(self.part, int) else slice(start, stop)
+            (slice(start, stop), self.part)
+            if isinstance(self.part, int)
+            else slice(start, stop)
         )
         return np.ascontiguousarray(self._rows[index], dtype=np.dtype(self.column.dtype))
 
@@ -135,7 +137,10 @@ def column_of(name: str, dtype: Any, shape: tuple[int, ...]) -> tuple[Column | N
     if is_text(dtype):
         if not shape:
             return Column(name, OPAQUE), ""
-        return None, f"text of shape {list(shape)} per event is no column; store one text per event"
+        return (
+            None,
+            f"text of shape {list(shape)} per event is no column; store one text per event",
+        )
     if dtype.kind in "biuf" and dtype.itemsize <= 8:
         native = dtype.newbyteorder("=").name
         return Column(name, native, infer_role(name, native), shape=tuple(shape)), ""
@@ -181,12 +186,14 @@ def obstacle(dataset: Any) -> str:
         return f"its description cannot be read ({error})"
     if missing:
         code, name = missing[0]
-        label = _FILTERS.get(code) or name.decode("utf-8", "replace").strip("\0 ") or "unknown"
-        return (
-            f"its filter {code} ({label}) is not at hand; install it with: pip install hdf5plugin"
+        label = (
+            _FILTERS.get(code) or name.decode("utf-8", "replace").strip("\0 ") or "unknown"
         )
+        return f"its filter {code} ({label}) is not at hand; install it with: pip install hdf5plugin"
     gone = _missing_sources(dataset)
-    return f"its values lie in {gone!r}, which is not there; fetch that file too" if gone else ""
+    return (
+        f"its values lie in {gone!r}, which is not there; fetch that file too" if gone else ""
+    )
 
 
 def _has_filter(code: int) -> bool:
@@ -200,7 +207,11 @@ def _has_filter(code: int) -> bool:
 
 def _missing_sources(dataset: Any) -> str:
     """Return the first missing file of a virtual dataset, for which HDF5 would give zeros."""
-    names = [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
+    names = (
+        [source.file_name for source in dataset.virtual_sources()]
+        if dataset.is_virtual
+        else []
+    )
     names += [name for name, _, _ in dataset.external or ()]
     folder = Path(str(dataset.file.filename)).parent
     return next((name for name in names if name != "." and not (folder / name).exists()), "")

@@ -68,7 +68,9 @@ def write_original(
         raise Unsupported(f"{description}: {what}; write .npz or .root") from None
 
 
-def _datasets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator[OutputDataset]:
+def _datasets(
+    columns: Sequence[Column], storage: Mapping[str, Any]
+) -> Iterator[OutputDataset]:
     shown = {c.name: c for c in columns if not c.hidden}
     for stored in storage.get("sets", ()):
         if stored["kind"] == "records":
@@ -226,7 +228,9 @@ class CompoundDataset(OutputDataset):
             if column.counter is None:
                 rows[name] = _values(table[column.name], dtype[name])
                 continue
-            rows[name] = np.frombuffer(bytes.fromhex(self.stored["fills"][name]), dtype[name])[0]
+            rows[name] = np.frombuffer(
+                bytes.fromhex(self.stored["fills"][name]), dtype[name]
+            )[0]
             rows[name][valid] = table[column.name]
         return rows
 
@@ -236,7 +240,9 @@ class CompoundDataset(OutputDataset):
             return None
         counts = table[self._counter]
         if len(counts) and int(counts.max()) > self._shape[0]:
-            raise ValueError(f"{int(counts.max())} objects in an event, {self._shape[0]} places")
+            raise ValueError(
+                f"{int(counts.max())} objects in an event, {self._shape[0]} places"
+            )
         places: Array = np.arange(self._shape[0]) < np.asarray(counts)[:, None]
         return places
 

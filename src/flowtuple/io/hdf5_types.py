@@ -74,7 +74,9 @@ class Members:
         stored: dict[str, Any] = {
             "name": self.name,
             "kind": "records",
-            "members": [member if token is None else [member, token] for member, token in tokens],
+            "members": [
+                member if token is None else [member, token] for member, token in tokens
+            ],
         }
         if self.prefix:
             stored["prefix"] = self.prefix

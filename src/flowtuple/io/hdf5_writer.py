@@ -54,7 +54,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
             columns = [c for c in source.columns if c.name not in obstacles[name]]
             storage = dataset.storage.get(name, {})
             if is_original(storage):
-                write_original(file, dataset.description, source, columns, storage, options.step)
+                write_original(
+                    file, dataset.description, source, columns, storage, options.step
+                )
             else:
                 described[name] = columns
                 _write_table(file, source, columns, options.step, stream.check)
@@ -65,7 +67,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
 
 def _obstacles(dataset: Dataset, source: TableSource) -> dict[str, str]:
     """Return the columns, with the counter's columns, that HDF5 cannot hold, and the reasons."""
-    allows_bytes = is_original(dataset.storage.get(source.name, {}))  # their HDF5 type is known
+    allows_bytes = is_original(
+        dataset.storage.get(source.name, {})
+    )  # their HDF5 type is known
     opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
     reasons: dict[str, str] = {}
     for column in source.columns:
@@ -88,7 +92,11 @@ def _is_storable_text(values: ak.Array, allows_bytes: bool) -> bool:
 
 
 def _write_table(
-    file: Any, source: TableSource, columns: list[Column], step: int, check: Callable[[], None]
+    file: Any,
+    source: TableSource,
+    columns: list[Column],
+    step: int,
+    check: Callable[[], None],
 ) -> None:
     group = file.create_group(source.name, track_order=True)
     group.attrs[VERSION_ATTRIBUTE] = VERSION
@@ -97,7 +105,9 @@ def _write_table(
     for column in columns:
         dtype = h5py.string_dtype() if column.is_opaque else np.dtype(column.dtype)
         if 0 in column.shape:
-            made = group.create_dataset(column.name, (source.num_entries, *column.shape), dtype)
+            made = group.create_dataset(
+                column.name, (source.num_entries, *column.shape), dtype
+            )
         else:
             made = growing[column.name] = group.create_dataset(
                 column.name,

@@ -112,7 +112,9 @@ def format_suffix(path: str, suffixes: Iterable[str]) -> str:
         if bare.lower().endswith(tuple(valid)):
             return suffix_of(bare, valid)
         where, _, what = str(error).partition(": ")
-        raise InvalidArgument(f"{where}: {what}; its first bytes are of none of them") from None
+        raise InvalidArgument(
+            f"{where}: {what}; its first bytes are of none of them"
+        ) from None
 
 
 def expand(pattern: str) -> list[str]:
@@ -169,7 +171,9 @@ def check_readable(path: str) -> None:
 
 def _pickle_error(path: str) -> InvalidArgument:
     target = re.sub(r"\.(pkl|pickle)$", "", Path(path).name, flags=re.IGNORECASE) + ".npz"
-    line = f"import numpy, pandas; numpy.savez({target!r}, **dict(pandas.read_pickle({path!r})))"
+    line = (
+        f"import numpy, pandas; numpy.savez({target!r}, **dict(pandas.read_pickle({path!r})))"
+    )
     what = "a pickle can run any program, so none is opened"
     return InvalidArgument(f'{path}: {what}; if you trust it: python -c "{line}"')
 
@@ -201,7 +205,9 @@ def translate_fsspec_errors(path: str) -> Iterator[None]:
         if status in _GONE:
             raise InvalidArgument(f"{path}: no such file; check the address") from None
         first = first_line(cause)
-        what = first if status is None else f"{status} {getattr(cause, 'message', '')}".strip()
+        what = (
+            first if status is None else f"{status} {getattr(cause, 'message', '')}".strip()
+        )
         advice = "check the address and your access, try again, or copy the file here"
         raise InvalidArgument(f"{path}: cannot be read ({what}); {advice}") from None
 

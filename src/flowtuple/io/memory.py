@@ -52,7 +52,9 @@ def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Data
         table = table_from_arrays(TABLE_NAME, source)
     else:
         table = table_from_arrays(TABLE_NAME, _series_of(source))
-    return Dataset(f"{type(source).__name__} in memory", {TABLE_NAME: table}, nbytes=table.nbytes)
+    return Dataset(
+        f"{type(source).__name__} in memory", {TABLE_NAME: table}, nbytes=table.nbytes
+    )
 
 
 def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
@@ -93,7 +95,9 @@ def check_lengths(where: str, lengths: Mapping[str, int]) -> None:
         first, expected = next(iter(lengths.items()))
         if length != expected:
             what = f"{key!r} has {length} values and {first!r} has {expected}"
-            raise InvalidArgument(f"{where}: {what}; columns of one table need the same length")
+            raise InvalidArgument(
+                f"{where}: {what}; columns of one table need the same length"
+            )
 
 
 def numbered(count: int, names: Sequence[str] | None, where: str) -> list[str]:
@@ -167,7 +171,9 @@ def _columns_of(array: Array, names: Sequence[str] | None) -> dict[str, Any]:
         what = f"a NumPy array of shape {array.shape} is no table"
         raise InvalidArgument(f"{what}: give (events, columns), or a dict of arrays")
     matrix = array[:, None] if array.ndim == 1 else array
-    return {name: matrix[:, i] for i, name in enumerate(numbered(matrix.shape[1], names, "array"))}
+    return {
+        name: matrix[:, i] for i, name in enumerate(numbered(matrix.shape[1], names, "array"))
+    }
 
 
 def _series_of(frame: Any) -> dict[str, Any]:
@@ -197,7 +203,8 @@ def _values_of(series: Any) -> Any:
         return np.array([], "U1")
     if inner is None or inner.kind not in "biuf":
         return [
-            None if gone else value for gone, value in zip(missing, series.to_list(), strict=True)
+            None if gone else value
+            for gone, value in zip(missing, series.to_list(), strict=True)
         ]
     values = series.fillna(inner.type(0).item()).to_numpy(dtype=inner)
     return ak.mask(ak.from_numpy(values), ~missing) if missing.any() else values

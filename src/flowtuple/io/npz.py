@@ -30,7 +30,12 @@ from flowtuple.io.changes import Capabilities, write_result
 from flowtuple.io.formats import ReadOptions, WriteOptions, WriteResult
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
-from flowtuple.io.npz_original import original_arrays, stored_arrays, stored_matrix, stored_records
+from flowtuple.io.npz_original import (
+    original_arrays,
+    stored_arrays,
+    stored_matrix,
+    stored_records,
+)
 
 _VERSION = 1
 _DESCRIPTION = "__flowtuple__"
@@ -69,7 +74,9 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     content = read_bytes(path)
     arrays, doubled = _load(path, content)
     storage: dict[str, dict[str, Any]] = {}
-    obstacles = doubled | {key: why for key, values in arrays.items() if (why := _obstacle(values))}
+    obstacles = doubled | {
+        key: why for key, values in arrays.items() if (why := _obstacle(values))
+    }
     if _DESCRIPTION in arrays:
         tables = _described_tables(path, arrays)
     else:
@@ -153,7 +160,9 @@ def _claimed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
             version = np.lib.format.read_magic(stream)
             is_first = version == (1, 0)
             formats = np.lib.format
-            read = formats.read_array_header_1_0 if is_first else formats.read_array_header_2_0
+            read = (
+                formats.read_array_header_1_0 if is_first else formats.read_array_header_2_0
+            )
             shape, _, dtype = read(stream)
     except ValueError:
         return 0
@@ -178,7 +187,10 @@ def _member(path: str, file: Mapping[str, Any], key: str) -> Array:
 
 
 def _plain_tables(
-    path: str, arrays: Mapping[str, Array], options: ReadOptions, storage: dict[str, dict[str, Any]]
+    path: str,
+    arrays: Mapping[str, Array],
+    options: ReadOptions,
+    storage: dict[str, dict[str, Any]],
 ) -> dict[str, TableSource]:
     groups: dict[str, dict[str, Array]] = {}
     for key, values in arrays.items():
@@ -226,8 +238,12 @@ def _plain_table(
         if width >= 0 and (labels is None or len(group[labels]) == width):
             texts = None if labels is None else group[labels]
             names = options.names if texts is None else [_text(text) for text in texts]
-            matrix = {label: only[:, i] for i, label in enumerate(numbered(width, names, path))}
-            return table_from_arrays(name, matrix), stored_matrix(prefix, data[0], labels, texts)
+            matrix = {
+                label: only[:, i] for i, label in enumerate(numbered(width, names, path))
+            }
+            return table_from_arrays(name, matrix), stored_matrix(
+                prefix, data[0], labels, texts
+            )
     check_lengths(path, {key: len(values) for key, values in group.items()})
     has_records = any(values.dtype.names is not None for values in group.values())
     columns, renamed = _flat(group)
@@ -249,7 +265,9 @@ def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]
     return flat, {"renamed": renamed} if renamed else {}
 
 
-def _record_leaves(path: tuple[str, ...], values: Array) -> Iterator[tuple[tuple[str, ...], Array]]:
+def _record_leaves(
+    path: tuple[str, ...], values: Array
+) -> Iterator[tuple[tuple[str, ...], Array]]:
     if values.dtype.names is None or values.ndim > 1:
         yield path, values
         return
@@ -285,10 +303,14 @@ def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]
         form = description["forms"].get(column.name)
         if form is not None:
             start = f"{_OPAQUE}{key}/"
-            buffers = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+            buffers = {
+                k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)
+            }
             data[column.name] = ak.from_buffers(ak.forms.from_dict(form), length, buffers)
         else:
-            data[column.name] = ak.from_numpy(arrays[key]) if column.is_opaque else arrays[key]
+            data[column.name] = (
+                ak.from_numpy(arrays[key]) if column.is_opaque else arrays[key]
+            )
     return Table(description["name"], columns, length, data)
 
 
@@ -362,7 +384,9 @@ def _members(
         return
     if ak.to_layout(values).parameter("__array__") == "string":
         text = ak.to_numpy(values)
-        if ak.array_equal(ak.from_numpy(text), values):  # NumPy drops null characters at the end
+        if ak.array_equal(
+            ak.from_numpy(text), values
+        ):  # NumPy drops null characters at the end
             yield key, text
             return
     form, _, buffers = ak.to_buffers(ak.to_packed(values))
@@ -372,7 +396,9 @@ def _members(
 
 
 def _write_member(file: zipfile.ZipFile, key: str, values: Array) -> None:
-    member = zipfile.ZipInfo(f"{key}.npy")  # its date is 1980, so that equal data makes equal files
+    member = zipfile.ZipInfo(
+        f"{key}.npy"
+    )  # its date is 1980, so that equal data makes equal files
     member.compress_type = zipfile.ZIP_DEFLATED
     with file.open(member, "w", force_zip64=True) as stream:
         np.lib.format.write_array(stream, np.ascontiguousarray(values), allow_pickle=False)

@@ -17,7 +17,9 @@ _MISMATCH = (ValueError, TypeError, KeyError)  # raised where notes and columns 
 
 def stored_arrays(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Any]:
     """Return notes on named arrays, as JSON: the types of texts, which the columns do not have."""
-    types = {name: values.dtype.str for name, values in arrays.items() if values.dtype.kind in "US"}
+    types = {
+        name: values.dtype.str for name, values in arrays.items() if values.dtype.kind in "US"
+    }
     notes = {"format": FORMAT, "prefix": prefix}
     return {**notes, "types": types} if types else notes
 
@@ -86,7 +88,9 @@ def _members(table: Table, stored: Mapping[str, Any]) -> Iterator[tuple[str, Arr
             yield prefix + name, values if kind is None else values.astype(np.dtype(kind))
 
 
-def _matrix(table: Table, prefix: str, stored: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
+def _matrix(
+    table: Table, prefix: str, stored: Mapping[str, Any]
+) -> Iterator[tuple[str, Array]]:
     names = [c.name for c in table.columns]
     if any(c.shape for c in table.columns) or len({c.dtype for c in table.columns}) != 1:
         raise ValueError("columns of more than one type are no matrix")

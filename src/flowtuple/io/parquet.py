@@ -68,7 +68,9 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     except MemoryError:  # one of Arrow's exceptions is one
         raise
     except (pa.ArrowException, OSError) as error:
-        reason = f"is not a Parquet file, or is cut short ({first_line(error)}); fetch it again"
+        reason = (
+            f"is not a Parquet file, or is cut short ({first_line(error)}); fetch it again"
+        )
         if "encrypt" in str(error):
             reason = "is encrypted; write it again without encryption"
         raise InvalidArgument(f"{path}: {reason}") from None
@@ -82,7 +84,9 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         tables if table.columns or not table.refused else {},
         refused={f"{table.name}/{name}": reason for name, reason in table.refused.items()},
         nbytes=size_of(path),
-        storage={table.name: storage_of(table.readable(schema), table.columns, table.renamed)},
+        storage={
+            table.name: storage_of(table.readable(schema), table.columns, table.renamed)
+        },
         left_out=left_out_of(table.name, schema),
     )
 
@@ -183,7 +187,9 @@ class ParquetTable:
                 continue
             if leaf.lengths not in counters:
                 counters[leaf.lengths] = unused(f"n({leaf.column.name})", self._leaves)
-                columns.append(Column(counters[leaf.lengths], "int64", "counter", hidden=True))
+                columns.append(
+                    Column(counters[leaf.lengths], "int64", "counter", hidden=True)
+                )
             columns.append(replace(leaf.column, counter=counters[leaf.lengths]))
         return tuple(columns)
 
@@ -220,7 +226,9 @@ class ParquetTable:
             kinds = {name: self._schema.field(name).type for name in fields}
             return {name: from_arrow(no_values(kind)) for name, kind in kinds.items()}
         try:
-            table = self._file.read_row_groups(groups, columns=list(fields), use_threads=False)
+            table = self._file.read_row_groups(
+                groups, columns=list(fields), use_threads=False
+            )
         except MemoryError:  # one of Arrow's exceptions is one
             raise
         except (pa.ArrowException, OSError):
@@ -258,7 +266,9 @@ class ParquetTable:
     def _written_leaves(self) -> dict[str, _Leaf]:
         options = set(self._written["options"]) if self._written else set()
         return {
-            c.name: _Leaf(c, c.name, (), c.name in options) for c in self.columns if not c.hidden
+            c.name: _Leaf(c, c.name, (), c.name in options)
+            for c in self.columns
+            if not c.hidden
         }
 
     def _scanned_leaves(self) -> dict[str, _Leaf]:
@@ -300,7 +310,9 @@ class ParquetTable:
             return
         try:
             for i in range(len(self._groups)):
-                self._ahead.append(self._file.read_row_group(i, columns=names, use_threads=False))
+                self._ahead.append(
+                    self._file.read_row_group(i, columns=names, use_threads=False)
+                )
         except ARROW_FAILURES:
             self._ahead = []
 
@@ -343,7 +355,9 @@ class ParquetTable:
                 name = unused(usual, scan, numbered=True)
                 scan[name] = _Scan(fields, kind, has_options(values), lengths)
             scans.append(scan)
-        if any(scan.keys() != scans[0].keys() for scan in scans):  # a record is missing in one
+        if any(
+            scan.keys() != scans[0].keys() for scan in scans
+        ):  # a record is missing in one
             return {field: _Leaf(Column(field, OPAQUE), field, (), True)}
         columns: dict[str, _Leaf] = {}
         for name, first in scans[0].items():
@@ -365,7 +379,9 @@ class ParquetTable:
             yield from_arrow(no_values(arrow.type))
             return
         if self._ahead and arrow.name in self._ahead[0].column_names:
-            yield from (from_arrow(to_plain(group.column(arrow.name))) for group in self._ahead)
+            yield from (
+                from_arrow(to_plain(group.column(arrow.name))) for group in self._ahead
+            )
             return
         for end, rows in zip(self._ends, self._groups, strict=True):
             yield self._fetch([arrow.name], end - rows, end)[arrow.name]

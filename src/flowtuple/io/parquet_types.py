@@ -22,7 +22,9 @@ from flowtuple.data.table import LeftOut
 
 FORMAT = "parquet"
 METADATA_KEY = b"flowtuple"
-LARGEST_METADATA = 1 << 16  # bytes; a file that carries more in its metadata comes back without
+LARGEST_METADATA = (
+    1 << 16
+)  # bytes; a file that carries more in its metadata comes back without
 _LARGEST_SCHEMA = 1 << 24
 _AWKWARD = "awkward"
 # Arrow's own exceptions are among these; NotImplementedError is a RuntimeError.
@@ -127,7 +129,9 @@ def _is_view(kind: Any) -> bool:
 def _without_views(array: Any) -> Any:
     """Return list views as lists; Arrow's own cast of them is broken."""
     counts = np.asarray(array.value_lengths().fill_null(0))
-    return _list_array(counts, to_plain(array.flatten()), plain_type(array.type), _missing(array))
+    return _list_array(
+        counts, to_plain(array.flatten()), plain_type(array.type), _missing(array)
+    )
 
 
 def _list_kind(kind: Any) -> tuple[Any, Any]:
@@ -229,7 +233,9 @@ def assembled(
     if column in arrays:
         return restored(arrays[column], kind)
     if pa.types.is_struct(kind):
-        members = [assembled((*path, field.name), field.type, arrays, names) for field in kind]
+        members = [
+            assembled((*path, field.name), field.type, arrays, names) for field in kind
+        ]
         if _lacks_one(members):
             return None
         return pa.StructArray.from_arrays(members, fields=list(kind))

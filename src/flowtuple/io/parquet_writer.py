@@ -81,7 +81,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     else:
         none = _arrow_arrays(columns, source.read(_plain_names(columns), 0, 0), opaque, 0, 0)
         form = _original_form(schema, FieldNames.of(schema, storage), none)
-    repeating = [c.name for c in columns if not (c.hidden or c.is_float or c.counter or c.shape)]
+    repeating = [
+        c.name for c in columns if not (c.hidden or c.is_float or c.counter or c.shape)
+    ]
     with parquet.ParquetWriter(
         path, form.schema, compression="zstd", use_dictionary=repeating
     ) as writer:
@@ -142,7 +144,9 @@ def _described_form(
 ) -> _Form:
     """Return the columns as fields, with the schema in the metadata."""
     optional = [
-        name for name, (values, _) in opaque.items() if has_options(without_idle_options(values))
+        name
+        for name, (values, _) in opaque.items()
+        if has_options(without_idle_options(values))
     ]
     description = {
         "version": VERSION,
@@ -177,7 +181,9 @@ def _original_form(schema: Any, names: FieldNames, columns: Mapping[str, Any]) -
         else:
             fields.append(field)
             typed.append(field.name)
-    fields += [pa.field(name, array.type) for name, array in columns.items() if name not in used]
+    fields += [
+        pa.field(name, array.type) for name, array in columns.items() if name not in used
+    ]
     return _Form(pa.schema(fields, metadata=schema.metadata or None), frozenset(typed), names)
 
 

@@ -90,7 +90,9 @@ def _open_file(path: str) -> Any:
     except IsADirectoryError:
         raise InvalidArgument(f"{path}: is a folder; name a ROOT file inside it") from None
     except PermissionError:
-        raise InvalidArgument(f"{path}: may not be read; ask its owner for permission") from None
+        raise InvalidArgument(
+            f"{path}: may not be read; ask its owner for permission"
+        ) from None
     except ImportError as error:
         raise InvalidArgument(
             f"{path}: {first_line(error)}; install that package or copy the file here first"
@@ -136,7 +138,9 @@ def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
             name, _, cycle = key.rpartition(";")
             keys.setdefault(name, []).append((int(cycle), key, classname))
     except DAMAGE:
-        raise InvalidArgument(f"{path}: its list of contents is damaged; fetch it again") from None
+        raise InvalidArgument(
+            f"{path}: its list of contents is damaged; fetch it again"
+        ) from None
     return keys
 
 
@@ -166,4 +170,6 @@ def _empty_folders(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> tuple[
 
 def _size(path: str, directory: Any) -> int:
     local = Path(path)
-    return local.stat().st_size if local.is_file() else int(directory.file.source.num_bytes or 0)
+    return (
+        local.stat().st_size if local.is_file() else int(directory.file.source.num_bytes or 0)
+    )

@@ -85,7 +85,12 @@ def _baskets(branch: Any, start: int, stop: int) -> Iterator[tuple[int, int, int
     """Yield first event, the range counted from there, and basket, for baskets of a range."""
     for number, (first, last) in enumerate(pairwise(branch.entry_offsets)):
         if first < stop and start < last:
-            yield first, max(start, first) - first, min(stop, last) - first, branch.basket(number)
+            yield (
+                first,
+                max(start, first) - first,
+                min(stop, last) - first,
+                branch.basket(number),
+            )
 
 
 def _counts(branch: Any, start: int, stop: int) -> Array:

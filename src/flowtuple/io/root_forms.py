@@ -28,7 +28,9 @@ def opaque_forms(source: TableSource, columns: Iterable[str] | None = None) -> d
         source: The table; types that differ between its parts are joined.
         columns: Names of some of its opaque columns; `None` for all.
     """
-    names = [c.name for c in source.columns if c.is_opaque] if columns is None else list(columns)
+    names = (
+        [c.name for c in source.columns if c.is_opaque] if columns is None else list(columns)
+    )
     if not names:
         return {}
     joined: dict[str, ak.Array] = {}

@@ -105,7 +105,9 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
         position += len(part)
     array = _BRANCHES_HEAD + struct.pack(">ii", len(parts), 0) + b"".join(parts)
     begin += numbytes_version(len(array), 3) + array
-    references = np.array([datum["tleaf_reference_number"] for datum in branches], ">u4").tobytes()
+    references = np.array(
+        [datum["tleaf_reference_number"] for datum in branches], ">u4"
+    ).tobytes()
     head = _ARRAY_HEAD + struct.pack(">ii", len(parts), 0)
     begin += numbytes_version(len(head) + len(references), 3) + head + references
     # then fIndexValues, fIndex, fTreeIndex, fFriends, fUserInfo and fBranchRef, all empty
@@ -116,7 +118,9 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
 def _named(name: str, title: str, bits: int) -> bytes:
     """Return a TNamed."""
     content: bytes = (
-        struct.pack(">HII", 1, 0, bits | _IS_ON_HEAP | _NOT_DELETED) + string(name) + string(title)
+        struct.pack(">HII", 1, 0, bits | _IS_ON_HEAP | _NOT_DELETED)
+        + string(name)
+        + string(title)
     )
     return bytes(numbytes_version(len(content), 1)) + content
 
@@ -133,7 +137,8 @@ def _alias_list(aliases: Mapping[str, str]) -> bytes:
     if not aliases:
         return bytes(4)
     items = b"".join(
-        _any("TNamed", _named(name, formula, 0)) + b"\x00" for name, formula in aliases.items()
+        _any("TNamed", _named(name, formula, 0)) + b"\x00"
+        for name, formula in aliases.items()
     )
     head = (
         struct.pack(">HII", 1, 0, _IS_ON_HEAP | _NOT_DELETED)
@@ -144,7 +149,11 @@ def _alias_list(aliases: Mapping[str, str]) -> bytes:
 
 
 def _branch(
-    cascade: Any, datum: dict[str, Any], leaves: Mapping[str, str], position: int, key_length: int
+    cascade: Any,
+    datum: dict[str, Any],
+    leaves: Mapping[str, str],
+    position: int,
+    key_length: int,
 ) -> bytes:
     """Return a TBranch with its leaf, `position` bytes after the tree's key."""
     inside = position + _ANY + len(b"TBranch\x00") + _FRAME
@@ -159,7 +168,12 @@ def _branch(
         cascade._num_entries,
     )
     begin += private(TBranch, "_tbranch13_format1").pack(*baskets) + _FEATURES
-    sizes = (datum["fOffset"], cascade._basket_capacity, datum["fSplitLevel"], cascade._num_entries)
+    sizes = (
+        datum["fOffset"],
+        cascade._basket_capacity,
+        datum["fSplitLevel"],
+        cascade._num_entries,
+    )
     begin += private(TBranch, "_tbranch13_format2").pack(
         *sizes, datum["fFirstEntry"], datum["fTotBytes"], datum["fZipBytes"]
     )
@@ -182,7 +196,9 @@ def _leaf(datum: dict[str, Any], leaves: Mapping[str, str]) -> bytes:
     values = datum["tleaf_special_struct"] = private(TLeaf, _LEAF_VALUES[letter.upper()])
     counter = datum["counter"]
     title = leaves[datum["fName"]]
-    axes = ([] if counter is None else [leaves[counter["fName"]]]) + list(map(str, datum["shape"]))
+    axes = ([] if counter is None else [leaves[counter["fName"]]]) + list(
+        map(str, datum["shape"])
+    )
     length = int(np.prod(datum["shape"], dtype=np.int64))
     is_range = datum["kind"] == "counter"
     is_unsigned = letter != letter.upper()
@@ -191,7 +207,9 @@ def _leaf(datum: dict[str, Any], leaves: Mapping[str, str]) -> bytes:
     )
     count = struct.pack(">I", 0 if counter is None else counter["tleaf_reference_number"])
     content = (
-        _named(datum["fName"], title + "".join(f"[{axis}]" for axis in axes), 0) + numbers + count
+        _named(datum["fName"], title + "".join(f"[{axis}]" for axis in axes), 0)
+        + numbers
+        + count
     )
     content = bytes(numbytes_version(len(content), 2)) + content + values.pack(0, 0)
     return _any(f"TLeaf{letter.upper()}", bytes(numbytes_version(len(content), 1)) + content)

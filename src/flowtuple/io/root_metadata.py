@@ -38,7 +38,9 @@ def _aliases(tree: Any) -> dict[str, str]:
 
 
 def _user_info(tree: Any) -> list[str]:
-    return [_in_words(thing) for thing in tree.member("fUserInfo", none_if_missing=True) or []]
+    return [
+        _in_words(thing) for thing in tree.member("fUserInfo", none_if_missing=True) or []
+    ]
 
 
 def _friends(tree: Any) -> list[str]:
@@ -51,7 +53,9 @@ def _index(tree: Any) -> str:
     """Return the formulas of an index, as `run, event`, or else its number of events."""
     index = tree.member("fTreeIndex", none_if_missing=True)
     if index is not None:
-        names = (index.member(key, none_if_missing=True) for key in ("fMajorName", "fMinorName"))
+        names = (
+            index.member(key, none_if_missing=True) for key in ("fMajorName", "fMinorName")
+        )
         return ", ".join(map(str, filter(None, names))) or index.classname
     events = tree.member("fIndex", none_if_missing=True)
     return "" if events is None or not len(events) else f"of {len(events)} events"

@@ -123,7 +123,9 @@ class NTupleAccess:
             return ak.Array(form.length_zero_array(highlevel=False))
         return parts[0] if len(parts) == 1 else ak.concatenate(parts)
 
-    def _content(self, form: Any, cluster: int, start: int, stop: int, total: int | None) -> Any:
+    def _content(
+        self, form: Any, cluster: int, start: int, stop: int, total: int | None
+    ) -> Any:
         """Return elements of a form in a cluster, which has `total` of them outside of lists."""
         if form.is_record:
             events = (cluster, start, stop, total)
@@ -134,9 +136,15 @@ class NTupleAccess:
             size = form.size
             every = None if total is None else total * size
             inner = self._content(form.content, cluster, start * size, stop * size, every)
-            return ak.contents.RegularArray(inner, size, stop - start, parameters=form.parameters)
+            return ak.contents.RegularArray(
+                inner, size, stop - start, parameters=form.parameters
+            )
         column = _column(form)
-        if form.is_numpy and column is not None and not form.form_key.endswith("-cardinality"):
+        if (
+            form.is_numpy
+            and column is not None
+            and not form.form_key.endswith("-cardinality")
+        ):
             values = self._pages.elements(cluster, column, start, stop, total)
             return ak.contents.NumpyArray(values, parameters=form.parameters)
         offsets = self._offsets(cluster, column, start, stop, total)

@@ -40,7 +40,12 @@ DAMAGE: tuple[type[Exception], ...] = (
     ArithmeticError,
     AssertionError,  # uproot states so that a checksum differs
 )
-_REFUSALS: tuple[type[Exception], ...] = (*DAMAGE, NotImplementedError, TypeError, AttributeError)
+_REFUSALS: tuple[type[Exception], ...] = (
+    *DAMAGE,
+    NotImplementedError,
+    TypeError,
+    AttributeError,
+)
 FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
 _LARGEST = 1 << 30  # bytes that ROOT's own buffer takes
 _CLOCK = threading.Lock()  # over uproot's `datetime`, which all threads share
@@ -71,11 +76,15 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
     try:
         if points_elsewhere(record.fClassName, content, streamers):
             return b"", f"{classname}: it points to other parts of its file"
-        described = [s for s in needed(record.fClassName, content, streamers) if not is_built_in(s)]
+        described = [
+            s for s in needed(record.fClassName, content, streamers) if not is_built_in(s)
+        ]
         small, length = _small_file(name, record, content, described)
     except _REFUSALS:
         return b"", f"{classname}: the descriptions of its classes cannot be used"
-    if length != record.fKeylen:  # references within an object count from the beginning of its key
+    if (
+        length != record.fKeylen
+    ):  # references within an object count from the beginning of its key
         return b"", f"{classname}: its key is not laid out as ROOT does it"
     return small, ""
 
@@ -87,11 +96,16 @@ def _small_file(
     buffer = io.BytesIO()
     with (
         _no_time(),
-        uproot.recreate(buffer, compression=None, uuid_function=lambda: uuid.UUID(int=0)) as file,
+        uproot.recreate(
+            buffer, compression=None, uuid_function=lambda: uuid.UUID(int=0)
+        ) as file,
     ):
         file.file.update_streamers(described)
         length = _add(file, name, record, content)
-        return buffer.getvalue(), length  # here, because uproot closes the buffer when it leaves
+        return (
+            buffer.getvalue(),
+            length,
+        )  # here, because uproot closes the buffer when it leaves
 
 
 def _content(record: Any) -> bytes:

@@ -35,7 +35,9 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
         with translate_fsspec_errors(path):
             tree, in_part = _tree(directory, key)
             is_ttree = isinstance(tree, uproot.TTree)
-            access = TreeAccess(tree, path, in_part=in_part) if is_ttree else NTupleAccess(tree)
+            access = (
+                TreeAccess(tree, path, in_part=in_part) if is_ttree else NTupleAccess(tree)
+            )
             table = RootTable(path, name, access)
     except (InvalidArgument, Unsupported, MemoryError):
         raise

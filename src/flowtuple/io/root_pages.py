@@ -63,7 +63,9 @@ class Pages:
             begin = ends[page - 1] if page else 0
             if begin >= stop:
                 break
-            pieces.append(self._page(cluster, stored, page)[max(0, start - begin) : stop - begin])
+            pieces.append(
+                self._page(cluster, stored, page)[max(0, start - begin) : stop - begin]
+            )
         return np.concatenate(pieces)
 
     def _is_deferred(self, column: int) -> bool:

@@ -13,7 +13,13 @@ import numpy as np
 from flowtuple.data.awkward import from_block
 from flowtuple.data.schema import Array, Column, unused
 from flowtuple.data.table import Table, TableSource, ranges
-from flowtuple.io.root_forms import field_reason, kind_in_words, mark_of, plain_reason, widened
+from flowtuple.io.root_forms import (
+    field_reason,
+    kind_in_words,
+    mark_of,
+    plain_reason,
+    widened,
+)
 from flowtuple.io.root_private import private, require
 from flowtuple.io.root_types import set_types
 
@@ -95,7 +101,9 @@ def record_shapes(names: Iterable[str], records: Mapping[str, Any]) -> dict[str,
     """
     names = list(names)
     there = set(names)
-    pruned = {name: _pruned(shape, there) for name, shape in records.items() if name not in there}
+    pruned = {
+        name: _pruned(shape, there) for name, shape in records.items() if name not in there
+    }
     owner = {
         column: name
         for name, shape in pruned.items()
@@ -111,7 +119,10 @@ def columns_of_shape(shape: Any) -> list[str]:
     if isinstance(shape, str):
         return [shape]
     return [
-        name for fields in shape.values() for _, inner in fields for name in columns_of_shape(inner)
+        name
+        for fields in shape.values()
+        for _, inner in fields
+        for name in columns_of_shape(inner)
     ]
 
 
@@ -145,14 +156,17 @@ def plan_fields(
     reasons = {name: reason for name, reason in reasons.items() if reason}
     good = [c for c in columns if c.name not in reasons]
     planned = {
-        c.name: _field_form(forms[c.name]) if c.is_opaque else _plain_form(widened(c)) for c in good
+        c.name: _field_form(forms[c.name]) if c.is_opaque else _plain_form(widened(c))
+        for c in good
     }
     changed = [
         c
         for c in good
         if c.is_opaque and (mark_of(forms[c.name]) or _has_record_arrays(forms[c.name]))
     ]
-    loosened = {c.name: f"{kind_in_words(c, forms)} -> {planned[c.name].type}" for c in changed}
+    loosened = {
+        c.name: f"{kind_in_words(c, forms)} -> {planned[c.name].type}" for c in changed
+    }
     loosened |= {c.name: "float16 -> float32" for c in good if c.dtype == "float16"}
     unknown = [c.name for c in good if c.is_opaque and "unknown" in str(forms[c.name].type)]
     loosened |= dict.fromkeys(unknown, "no value tells its type -> float64")
@@ -200,7 +214,9 @@ def _holds_records(form: Any) -> bool:
 
 
 def _has_record_arrays(form: Any) -> bool:
-    return (form.is_regular and _holds_records(form)) or any(map(_has_record_arrays, _inner(form)))
+    return (form.is_regular and _holds_records(form)) or any(
+        map(_has_record_arrays, _inner(form))
+    )
 
 
 def _numbers_form(form: Any) -> Any:
@@ -281,7 +297,9 @@ def _nested(fields: Mapping[str, Any], length: int) -> Any:
     return ak.contents.RecordArray(contents, list(fields), length)
 
 
-def _shaped(shape: Any, contents: Mapping[str, Any], length: int, in_list: bool = False) -> Any:
+def _shaped(
+    shape: Any, contents: Mapping[str, Any], length: int, in_list: bool = False
+) -> Any:
     """Return the layout of a column or of a record of columns; within a list, of elements."""
     if isinstance(shape, str):
         layout = contents[shape]
@@ -326,7 +344,9 @@ def conform(layout: Any, form: Any) -> Any:
 def _options(layout: Any, form: Any) -> Any:
     if layout.is_option:
         layout = layout.to_IndexedOptionArray64()
-        return ak.contents.IndexedOptionArray(layout.index, conform(layout.content, form.content))
+        return ak.contents.IndexedOptionArray(
+            layout.index, conform(layout.content, form.content)
+        )
     every = ak.index.Index64(np.arange(layout.length))
     return ak.contents.IndexedOptionArray(every, conform(layout, form.content))
 

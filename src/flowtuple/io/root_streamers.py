@@ -80,7 +80,9 @@ def needed(classname: str, content: bytes, streamers: Streamers) -> list[Any]:
                 for part in _named_in(word, streamers)
             ]
     return [
-        streamers[name][version] for name in sorted(known) for version in sorted(streamers[name])
+        streamers[name][version]
+        for name in sorted(known)
+        for version in sorted(streamers[name])
     ]
 
 

@@ -47,7 +47,9 @@ class RootTable:
         self._records: dict[str, Any] = {}
         self._leaves = self._find_leaves()
         noted = {"renamed": self._renamed, "records": self._records}
-        self.storage = access.description() | {key: value for key, value in noted.items() if value}
+        self.storage = access.description() | {
+            key: value for key, value in noted.items() if value
+        }
         self._sharing: dict[str, list[Leaf]] = {}
 
     @property
@@ -70,7 +72,9 @@ class RootTable:
                 columns.append(Column(hidden, "int64", "counter", hidden=True))
             if hidden is not None:
                 self._sharing.setdefault(hidden, []).append(leaf)
-            columns.append(leaf.column if hidden is None else replace(leaf.column, counter=hidden))
+            columns.append(
+                leaf.column if hidden is None else replace(leaf.column, counter=hidden)
+            )
         return tuple(columns)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
@@ -134,7 +138,9 @@ class RootTable:
         if any(self._access.is_damaged(branch, start, stop) for branch in failing):
             what = f"column {names[0]!r}{more} is damaged"
             return Corrupt(f"{where}: {what}; fetch the file again, or {advice}")
-        return Unsupported(f"{where}: uproot cannot decode column {names[0]!r}{more}; {advice}")
+        return Unsupported(
+            f"{where}: uproot cannot decode column {names[0]!r}{more}; {advice}"
+        )
 
     def _counting_leaf(self, hidden: str, names: Container[str]) -> Leaf:
         """Return a leaf with a hidden counter's lengths, one that is read anyway if possible."""
@@ -147,7 +153,9 @@ class RootTable:
         if column.is_opaque:
             self._check_valid(column, values)
             return ak.to_packed(with_whole_bools(values))
-        content = ak.to_numpy(_lists(values).content if column.counter is not None else values)
+        content = ak.to_numpy(
+            _lists(values).content if column.counter is not None else values
+        )
         content = np.ascontiguousarray(content, dtype=np.dtype(column.dtype))
         return whole_bools(content) if column.dtype == "bool" else content
 
@@ -208,13 +216,17 @@ class RootTable:
         branches = list(dict.fromkeys(leaf.branch for leaf in leaves))
         unread: set[str] = set()
         for start, stop in ranges(self.num_entries if leaves else 0, _SCAN_STEP):
-            arrays, failing = self._readable([b for b in branches if b not in unread], start, stop)
+            arrays, failing = self._readable(
+                [b for b in branches if b not in unread], start, stop
+            )
             unread.update(failing)
             for leaf in leaves:
                 if leaf.branch not in unread:
                     digests[leaf.column.name].update(_counts(leaf.pick(arrays)).tobytes())
         for leaf in leaves:
-            if leaf.branch in unread:  # a counter of its own: without it the others can be read
+            if (
+                leaf.branch in unread
+            ):  # a counter of its own: without it the others can be read
                 digests[leaf.column.name].update(leaf.column.name.encode())
         first: dict[bytes, str] = {}
         counters: dict[str, str] = {}

@@ -65,10 +65,14 @@ class TreeAccess:
         for path, branch in self._branches.items():
             counter = self._counters.get(path)
             form, reason = self._form(path, branch)
-            leaf_list = "" if counter is None else str(branch.member("fLeaves")[0].member("fTitle"))
+            leaf_list = (
+                "" if counter is None else str(branch.member("fLeaves")[0].member("fTitle"))
+            )
             title = documentation(branch)
             is_repeated = path in self._repeated
-            yield Branch(path, branch.name, title, form, counter, reason, leaf_list, is_repeated)
+            yield Branch(
+                path, branch.name, title, form, counter, reason, leaf_list, is_repeated
+            )
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
         read = self._branches[branch]
@@ -181,7 +185,9 @@ def _walk(parent: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 def _holds_values(branch: Any) -> bool:
     """Return whether a branch above others has own values, as sizes of a split collection."""
-    return branch.num_baskets > 0 and not isinstance(interpretation_of(branch), uproot.AsGrouped)
+    return branch.num_baskets > 0 and not isinstance(
+        interpretation_of(branch), uproot.AsGrouped
+    )
 
 
 def _look_up(tree: Any, path: str) -> Any:

@@ -68,7 +68,9 @@ def type_changes(columns: Sequence[Column]) -> list[str]:
     """
     names = _branch_names(columns)
     narrow = _narrow_counters(columns)
-    changes = [f"{c.name}: hidden -> branch {names[c.name]}, int32" for c in columns if c.hidden]
+    changes = [
+        f"{c.name}: hidden -> branch {names[c.name]}, int32" for c in columns if c.hidden
+    ]
     changes += [f"{c.name}: {c.dtype} -> int32" for c in columns if c.name in narrow]
     changes += [f"{c.name}: float16 -> float32" for c in columns if c.dtype == "float16"]
     renamed = [c.name for c in columns if not c.hidden and names[c.name] != c.name]
@@ -140,7 +142,9 @@ def plan_branches(
     for column in columns:
         if column.is_opaque:
             made = _opaque_branches(column, forms[column.name], names, taken)
-            reason = "" if made else f"no branch of a tree holds {kind_in_words(column, forms)}"
+            reason = (
+                "" if made else f"no branch of a tree holds {kind_in_words(column, forms)}"
+            )
         else:
             reason = plain_reason(widened(column))
             made = [] if reason else [_plain_branch(column, names, narrow)]
@@ -161,10 +165,16 @@ def _ordered(branches: Mapping[str, Branch]) -> list[Branch]:
 
 def _plain_branch(column: Column, names: Mapping[str, str], narrow: set[str]) -> Branch:
     """Return the branch of a column of numbers."""
-    dtype = np.dtype("int32" if column.hidden or column.name in narrow else widened(column).dtype)
+    dtype = np.dtype(
+        "int32" if column.hidden or column.name in narrow else widened(column).dtype
+    )
     counter = None if column.counter is None else names[column.counter]
     return Branch(
-        names[column.name], column.name, np.dtype((dtype, column.shape)), column.title, counter
+        names[column.name],
+        column.name,
+        np.dtype((dtype, column.shape)),
+        column.title,
+        counter,
     )
 
 
@@ -175,7 +185,9 @@ def _opaque_branches(
     if form.parameter("__array__") == "string":
         return [Branch(column.name, column.name, "string", column.title)]
     block = (
-        number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
+        number_block(form.content)
+        if form.is_list and form.parameter("__array__") is None
+        else None
     )
     if block is None or block[0] not in NUMBERS or 0 in block[1]:
         return []
@@ -282,8 +294,12 @@ def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:
     """Make uproot write lists of fixed arrays in shape: it flattens them otherwise."""
     write = cascade.write_jagged_basket
 
-    def write_in_shape(sink: Any, name: str, compression: Any, content: Any, offsets: Any) -> Any:
-        return write(sink, name, compression, content.reshape(-1, *data[name]["shape"]), offsets)
+    def write_in_shape(
+        sink: Any, name: str, compression: Any, content: Any, offsets: Any
+    ) -> Any:
+        return write(
+            sink, name, compression, content.reshape(-1, *data[name]["shape"]), offsets
+        )
 
     cascade.write_jagged_basket = write_in_shape
 

@@ -38,11 +38,15 @@ def plain_type(name: str) -> str:
         ('std::vector<std::tuple<std::uint8_t,std::vector<float>>>', '')
     """
     outer, arguments = _split(name)
-    inner = [argument if argument.isdecimal() else plain_type(argument) for argument in arguments]
+    inner = [
+        argument if argument.isdecimal() else plain_type(argument) for argument in arguments
+    ]
     if outer in _MAPS:
         outer = "std::vector"
         inner = [f"std::tuple<{','.join(inner)}>" if all(inner) else ""]
-    plain = "std::uint8_t" if outer in _BYTES else "std::tuple" if outer == "std::pair" else outer
+    plain = (
+        "std::uint8_t" if outer in _BYTES else "std::tuple" if outer == "std::pair" else outer
+    )
     plain = "std::vector" if outer in _LISTS else plain
     if plain not in _WRITTEN or not all(inner):
         return ""
@@ -68,7 +72,9 @@ def _by_path(records: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     paths: list[str] = []
     for number, field in enumerate(records):
         above = field.parent_field_id
-        paths.append(field.field_name if above == number else f"{paths[above]}.{field.field_name}")
+        paths.append(
+            field.field_name if above == number else f"{paths[above]}.{field.field_name}"
+        )
         yield paths[-1], field
 
 
@@ -100,7 +106,11 @@ def set_types(ntuple: Any, form: Any, types: Mapping[str, str]) -> None:
         return
     cascade = private(ntuple, "_cascading")
     require(
-        cascade, "_footer._header_checksum", "write", "_header._name", "_header._ntuple_description"
+        cascade,
+        "_footer._header_checksum",
+        "write",
+        "_header._name",
+        "_header._ntuple_description",
     )
     header = _TypedHeader(cascade._header, form, types)
     cascade._header = header

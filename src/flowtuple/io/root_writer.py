@@ -115,7 +115,9 @@ def _check_folders(dataset: Dataset) -> None:
     """
     names = [*dataset.tables, *dataset.carried]
     folders = {
-        "/".join(name.split("/")[:k]): name for name in names for k in range(1, name.count("/") + 1)
+        "/".join(name.split("/")[:k]): name
+        for name in names
+        for k in range(1, name.count("/") + 1)
     }
     for name in names:
         if name in folders:
@@ -171,14 +173,14 @@ def _planned_from_first(source: TableSource, storage: Mapping[str, Any]) -> _Pla
     plan = _plan(source, forms, storage, None)
     open_types = [name for name in plan.why if name in forms and "?" in str(forms[name].type)]
     unsure = [name for name in plan.lost if name in forms] + open_types
-    return _plan(source, forms | opaque_forms(source, unsure), storage, None) if unsure else plan
+    return (
+        _plan(source, forms | opaque_forms(source, unsure), storage, None) if unsure else plan
+    )
 
 
 def _why(kinds: Mapping[str, str]) -> str:
     """Return words on the columns for which a table becomes an RNTuple."""
-    return (
-        f"no branch of a TTree holds {listed([f'{name} ({kind})' for name, kind in kinds.items()])}"
-    )
+    return f"no branch of a TTree holds {listed([f'{name} ({kind})' for name, kind in kinds.items()])}"
 
 
 def _back(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, str]:
@@ -206,7 +208,9 @@ def _plan(
     back = {} if kind else _back(source.columns, storage)
     is_better = container is None and len(fields.reasons) < len(no_branch)
     if kind != "rntuple" and not back and not is_better:
-        return _Plan(source, "ttree", tuple(branches), FieldPlan({}, {}), no_branch, {}, storage)
+        return _Plan(
+            source, "ttree", tuple(branches), FieldPlan({}, {}), no_branch, {}, storage
+        )
     types: dict[str, str] = {}
     for column in source.columns:
         if not kind and column.name in no_branch and column.name in fields.forms:
@@ -271,7 +275,9 @@ def _metadata_changes(storage: Mapping[str, Any], is_tree: bool) -> list[str]:
     changes = []
     aliases = list(storage.get("aliases", {}))
     if aliases and not is_tree:
-        changes.append(f"{_counted('alias', 'aliases', aliases)} not written: an RNTuple has none")
+        changes.append(
+            f"{_counted('alias', 'aliases', aliases)} not written: an RNTuple has none"
+        )
     if storage.get("user_info"):
         changes.append(f"user information {listed(storage['user_info'])} is not written")
     if storage.get("friends"):
@@ -280,7 +286,9 @@ def _metadata_changes(storage: Mapping[str, Any], is_tree: bool) -> list[str]:
     if storage.get("index"):
         changes.append(f"the index ({storage['index']}) is not written")
     if "weight" in storage and not is_tree:
-        changes.append(f"the weight {storage['weight']:g} is not written: an RNTuple has none")
+        changes.append(
+            f"the weight {storage['weight']:g} is not written: an RNTuple has none"
+        )
     for words in storage.get("unreadable", ()):
         changes.append(f"{words}: cannot be read and not written")
     return changes
@@ -327,22 +335,32 @@ def _flat_records(columns: Sequence[Column], records: Mapping[str, Any]) -> list
     """Return the records whose members become branches of their own."""
     units = record_shapes([c.name for c in columns], records)
     shapes = {
-        name: columns_of_shape(shape) for name, shape in units.items() if not isinstance(shape, str)
+        name: columns_of_shape(shape)
+        for name, shape in units.items()
+        if not isinstance(shape, str)
     }
-    return [f"{name}: a record -> branches {listed(members)}" for name, members in shapes.items()]
+    return [
+        f"{name}: a record -> branches {listed(members)}" for name, members in shapes.items()
+    ]
 
 
 def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:
     units = record_shapes([c.name for c in columns if not c.hidden], records)
     paths = field_paths(list(units))
-    return [f"{name} -> field {path[0]}" for name, path in paths.items() if ".".join(path) != name]
+    return [
+        f"{name} -> field {path[0]}" for name, path in paths.items() if ".".join(path) != name
+    ]
 
 
-def _other_types(columns: Sequence[Column], storage: Mapping[str, Any], is_tree: bool) -> list[str]:
+def _other_types(
+    columns: Sequence[Column], storage: Mapping[str, Any], is_tree: bool
+) -> list[str]:
     """Return words on fields of an RNTuple that are written with other types."""
     units = record_shapes([c.name for c in columns], storage.get("records", {}))
     types = {name: kind for name, kind in storage.get("types", {}).items() if name in units}
-    others = [f"{name} ({kind})" for name, kind in types.items() if is_tree or not plain_type(kind)]
+    others = [
+        f"{name} ({kind})" for name, kind in types.items() if is_tree or not plain_type(kind)
+    ]
     return [f"types of C++ written otherwise: {listed(others)}"] if others else []
 
 

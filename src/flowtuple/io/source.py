@@ -179,7 +179,9 @@ def single_table(
     names = list(dataset.tables)
     if len(names) > 1:
         where = f"{dataset.description}: {format_name} holds one table and there are"
-        raise Unsupported(f"{where} {', '.join(names)}; choose one: FILE:{names[0]}, or write .npz")
+        raise Unsupported(
+            f"{where} {', '.join(names)}; choose one: FILE:{names[0]}, or write .npz"
+        )
     reasons = dict.fromkeys(dataset.carried, f"{format_name} holds tables only")
     left_out = leave_out(dataset, reasons, f"as {format_name}", options)
     return dataset.tables[names[0]], left_out

@@ -94,7 +94,9 @@ class Bins:
     def _levels(self) -> Array:
         """Level of each 256th of each symbol: uint8, shape (256 (K + 1),)."""
         position = np.arange(self.symbols * LEVELS)
-        levels: Array = (position * (LEVELS - 1) // (self.symbols * LEVELS - 1)).astype(np.uint8)
+        levels: Array = (position * (LEVELS - 1) // (self.symbols * LEVELS - 1)).astype(
+            np.uint8
+        )
         return levels
 
     def symbol(self, q: Array) -> Array:
@@ -139,8 +141,12 @@ def fit_bins(q: Array, bins: int, binade: int = 0, tail_share: float = 0.4) -> B
             0.
     """
     special = np.unique(q[q >= ATOM])
-    parts = [_fit_ordinary(part, share, binade, tail_share) for part, share in _shares(q, bins)]
-    first, last = (np.concatenate(ends) for ends in zip(*parts, (special, special), strict=True))
+    parts = [
+        _fit_ordinary(part, share, binade, tail_share) for part, share in _shares(q, bins)
+    ]
+    first, last = (
+        np.concatenate(ends) for ends in zip(*parts, (special, special), strict=True)
+    )
     return Bins(first, last)
 
 

@@ -142,7 +142,9 @@ def collection_of(column: Column) -> str:
     return f"[{int(np.prod(column.shape))}]" if column.shape else ""
 
 
-def collection_counts(column: Column, counters: Mapping[str, Array], num_entries: int) -> Array:
+def collection_counts(
+    column: Column, counters: Mapping[str, Array], num_entries: int
+) -> Array:
     """Return the rows per event of a column's collection: int64, shape (n,)."""
     if column.counter is not None:
         return counters[column.counter].astype(np.int64)
@@ -256,7 +258,9 @@ class Context:
             return rows.find(event, rows.number[part] - 1)
         if parent.relation == "leading":
             own = source == reader
-            return self.rows(source).find(event, np.where(own & (rows.number[part] == 0), -1, 0))
+            return self.rows(source).find(
+                event, np.where(own & (rows.number[part] == 0), -1, 0)
+            )
         if parent.relation == "same":
             return self.rows(source).find(event, rows.number[part])
         return self.rows(source).find(event, _references(self.values[parent.through][part]))
@@ -272,7 +276,11 @@ class Context:
         return values[np.maximum(at, 0)], at >= 0
 
     def gather(
-        self, parents: Sequence[Parent], reader: str, part: slice, predicted: Array | None = None
+        self,
+        parents: Sequence[Parent],
+        reader: str,
+        part: slice,
+        predicted: Array | None = None,
     ) -> Array:
         """Return a conditioner's input: uint8, shape (parents, rows); 0 for what is missing.
 

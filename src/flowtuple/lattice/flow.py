@@ -109,6 +109,9 @@ class LatticeFlow:
                 ancestors.add(name)
                 if name in self.columns:
                     waiting.extend(
-                        c for p in self.columns[name].inputs for c in (p.column, p.through) if c
+                        c
+                        for p in self.columns[name].inputs
+                        for c in (p.column, p.through)
+                        if c
                     )
         return ancestors

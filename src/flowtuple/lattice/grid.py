@@ -130,7 +130,9 @@ class Integers(_Grid):
                 else q.astype(self.dtype)
             )
         limits = np.iinfo(self.dtype)
-        inside = np.clip(q.astype(self._wide) * self._wide.type(self.width), limits.min, limits.max)
+        inside = np.clip(
+            q.astype(self._wide) * self._wide.type(self.width), limits.min, limits.max
+        )
         values: Array = inside.astype(self.dtype)
         return values
 
@@ -177,7 +179,9 @@ def _whole(t: Array, dtype: str) -> Array:
     """Round to int64; `ESCAPE` where the result would not be a safe index."""
     limit = 2.0**52 if dtype == "float64" else 2.0**31
     inside = np.abs(t) < limit
-    whole: Array = np.where(inside, np.rint(np.where(inside, t, 0.0)).astype(np.int64), ESCAPE)
+    whole: Array = np.where(
+        inside, np.rint(np.where(inside, t, 0.0)).astype(np.int64), ESCAPE
+    )
     return whole
 
 
@@ -301,7 +305,9 @@ class _Runs:
             end = (begin + centre) * below // (below - above)
             width = min(end, 2 * top) - begin  # nothing lies beyond the binade
             if width < 1:
-                raise ValueError(f"a relative bound of {relative} is finer than 2^-{unit_bits}")
+                raise ValueError(
+                    f"a relative bound of {relative} is finer than 2^-{unit_bits}"
+                )
             rows.append((begin - top, width, centre, cell))
             count = min(length, -((begin - 2 * top) // width))
             begin += count * width

@@ -89,9 +89,9 @@ class Lattice:
                 (rank == len(self.atoms)) != (q[special] == ESCAPE)
             ).any():
                 raise Corrupt(f"an index stands for none of {len(self.atoms)} atoms")
-            atoms = np.array([*sorted(self.atoms), 0], dtype=f"u{values.dtype.itemsize}").view(
-                self.dtype
-            )
+            atoms = np.array(
+                [*sorted(self.atoms), 0], dtype=f"u{values.dtype.itemsize}"
+            ).view(self.dtype)
             values[special] = atoms[rank]
             if escapes is not None:
                 values[q == ESCAPE] = escapes
@@ -129,7 +129,9 @@ class Lattice:
         try:
             low, high = _range(self.dtype, low, high)
         except (TypeError, ValueError, ArithmeticError) as error:
-            raise Corrupt(f"the file describes a range that does not exist ({error})") from None
+            raise Corrupt(
+                f"the file describes a range that does not exist ({error})"
+            ) from None
         if self.bound.kind == "lossless":
             raise Corrupt("the file gives a range to a lossless column")
         return replace(self, low=low, high=high)
@@ -172,7 +174,9 @@ class Lattice:
             or not _BOUND.fullmatch(data["bound"])
             or (bound.kind == "lossless") == ("range" in data)
         ):
-            raise Corrupt(f"the file describes a lattice that does not exist: {str(data)[:200]}")
+            raise Corrupt(
+                f"the file describes a lattice that does not exist: {str(data)[:200]}"
+            )
         return cls(dtype, bound, grid, atoms, low, high)
 
 
@@ -226,7 +230,9 @@ def resolve_std(bound: Bound, statistics: Statistics) -> Bound:
     if bound.kind != "std":
         return bound
     half_width = bound.amount * statistics.std
-    return Bound("abs", half_width) if math.isfinite(half_width) and half_width > 0 else Bound()
+    return (
+        Bound("abs", half_width) if math.isfinite(half_width) and half_width > 0 else Bound()
+    )
 
 
 def _bounded_grid(dtype: str, bound: Bound) -> Grid:

@@ -39,8 +39,14 @@ class Layer:
     shifts: Array
 
     def __post_init__(self) -> None:
-        shifts_fit = self.shifts.min(initial=1) >= 1 and self.shifts.max(initial=1) <= MAX_SHIFT
-        if self.weights.shape[1] > MAX_INPUTS + 1 or not shifts_fit or (self.weights == -128).any():
+        shifts_fit = (
+            self.shifts.min(initial=1) >= 1 and self.shifts.max(initial=1) <= MAX_SHIFT
+        )
+        if (
+            self.weights.shape[1] > MAX_INPUTS + 1
+            or not shifts_fit
+            or (self.weights == -128).any()
+        ):
             raise Corrupt(
                 f"a network layer of shape {self.weights.shape} is outside the limits of the format"
             )
@@ -73,7 +79,10 @@ def _add_products(weights: Any, x: Any, rows: Any, y: Any) -> None:
 @compiled()
 def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any) -> None:
     """Compute all layers, tile by tile; weights lie output by output, layer after layer."""
-    x, y = np.empty((widths.max(), _TILE), np.float32), np.empty((widths.max(), _TILE), np.float32)
+    x, y = (
+        np.empty((widths.max(), _TILE), np.float32),
+        np.empty((widths.max(), _TILE), np.float32),
+    )
     for start in range(0, len(out), _TILE):
         rows = min(_TILE, len(out) - start)
         for k in range(widths[0]):
@@ -118,7 +127,10 @@ class Network:
     def _flat(self) -> tuple[Array, Array, Array]:
         """Widths, weights and offsets of all layers, as arguments of `_propagate`."""
         widths = np.array(
-            [self.layers[0].weights.shape[1] - 1, *(len(layer.shifts) for layer in self.layers)]
+            [
+                self.layers[0].weights.shape[1] - 1,
+                *(len(layer.shifts) for layer in self.layers),
+            ]
         )
         weights, offsets = zip(*(layer.scaled for layer in self.layers), strict=True)
         return widths, np.concatenate([w.ravel() for w in weights]), np.concatenate(offsets)

@@ -54,7 +54,9 @@ def _pseudorapidity(pt: Array, z: Array) -> Array:
     return np.where(z < 0, -eta, eta)
 
 
-def _pair_mass(pt1: Array, eta1: Array, phi1: Array, pt2: Array, eta2: Array, phi2: Array) -> Array:
+def _pair_mass(
+    pt1: Array, eta1: Array, phi1: Array, pt2: Array, eta2: Array, phi2: Array
+) -> Array:
     """Return the invariant mass of two massless objects.
 
     sqrt(2 pt1 pt2 (cosh(eta1 - eta2) - cos(phi1 - phi2)))
@@ -114,7 +116,9 @@ class Prediction:
         """All parents of all terms."""
         return tuple(parent for term in self.terms for parent in term.inputs)
 
-    def index(self, fetch: Callable[[Parent], tuple[Array, Array]], lattice: Lattice) -> Array:
+    def index(
+        self, fetch: Callable[[Parent], tuple[Array, Array]], lattice: Lattice
+    ) -> Array:
         """Return the predicted index of each row: int64, shape (n,), `ESCAPE` where there is none.
 
         Args:
@@ -132,7 +136,11 @@ class Prediction:
     @property
     def is_copy(self) -> bool:
         """True if the prediction is the value of another column of the same rows."""
-        return self._is_plain and self.period is None and self.terms[0].inputs[0].relation == "row"
+        return (
+            self._is_plain
+            and self.period is None
+            and self.terms[0].inputs[0].relation == "row"
+        )
 
     @property
     def _is_plain(self) -> bool:
@@ -150,7 +158,9 @@ class Prediction:
         with np.errstate(all="ignore"):
             for term in self.terms:
                 fetched = [fetch(parent) for parent in term.inputs]
-                value = FUNCTIONS[term.function][1](*(v.astype(np.float64) for v, _ in fetched))
+                value = FUNCTIONS[term.function][1](
+                    *(v.astype(np.float64) for v, _ in fetched)
+                )
                 total = total + value * term.coefficient
                 for _, exists in fetched:
                     present = present & exists

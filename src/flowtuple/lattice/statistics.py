@@ -94,10 +94,14 @@ class Statistics:
 
     def _refine_exact_grid(self, values: Array) -> None:
         bits = MANTISSA_BITS[self.dtype]
-        mantissas = bit_patterns(values) & np.array(2**bits - 1, dtype=f"u{values.dtype.itemsize}")
+        mantissas = bit_patterns(values) & np.array(
+            2**bits - 1, dtype=f"u{values.dtype.itemsize}"
+        )
         self._mantissa_bits |= int(np.bitwise_or.reduce(mantissas))
         for head in (values[:256], values):
-            self.digits = tuple(d for d in self.digits if _is_exact(Decimal(self.dtype, d), head))
+            self.digits = tuple(
+                d for d in self.digits if _is_exact(Decimal(self.dtype, d), head)
+            )
 
     @property
     def std(self) -> float:
@@ -166,7 +170,9 @@ class Statistics:
 
 def _is_exact(grid: Grid, values: Array) -> bool:
     indices = grid.index(values)
-    return bool((np.abs(indices) < 2**52).all() and np.array_equal(grid.value(indices), values))
+    return bool(
+        (np.abs(indices) < 2**52).all() and np.array_equal(grid.value(indices), values)
+    )
 
 
 def log_spacing(grid: Grid, sample: Array) -> float:

@@ -51,7 +51,9 @@ class TableCoding:
     def needed(self, columns: Iterable[Column]) -> set[str]:
         """Return all columns that decoding some takes: ancestors, and their counters."""
         needed = self.flow.ancestors(c.name for c in columns)
-        needed |= {c.counter for c in self.columns if c.name in needed and c.counter is not None}
+        needed |= {
+            c.counter for c in self.columns if c.name in needed and c.counter is not None
+        }
         return self.flow.ancestors(needed)
 
 
@@ -213,7 +215,9 @@ class ColumnState:
 
     def without_flow(self) -> Corrupt:
         """Return the error of a column whose flow the file lacks."""
-        return Corrupt(f"column {self.name!r} is stored by a flow that the file does not hold")
+        return Corrupt(
+            f"column {self.name!r} is stored by a flow that the file does not hold"
+        )
 
 
 def _blocks(part: slice) -> Iterator[slice]:

@@ -109,7 +109,9 @@ def _allowed(
 
 
 @compiled()
-def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any, q: Any) -> None:
+def _locate(
+    logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any, q: Any
+) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
     reciprocal = np.uint64(0)

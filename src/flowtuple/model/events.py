@@ -69,7 +69,9 @@ class SampledTable:
             if c.name in supplied or (c.name in coding.external and c.hidden)
         }
         self._targets = {
-            c.name: target for c in self.columns if repair and (target := _target(c, self.columns))
+            c.name: target
+            for c in self.columns
+            if repair and (target := _target(c, self.columns))
         }
         missing = [c.name for c in self.columns if not self._has_density(c)]
         if missing:
@@ -92,11 +94,15 @@ class SampledTable:
         counting = {self._targets[name] for name in needed if name in self._targets}
         needed |= self._coding.needed([c for c in self.columns if c.name in counting])
         length = max(0, stop - start)
-        blocks = [(a + start, b + start) for a, b in ranges(length, BLOCK)] or [(start, start)]
+        blocks = [(a + start, b + start) for a, b in ranges(length, BLOCK)] or [
+            (start, start)
+        ]
         pieces = ordered_map(lambda block: self._block(needed, *block), blocks, self._workers)
         return concatenate(
             [
-                Table(self.name, chosen, t.num_entries, {c.name: t.data[c.name] for c in chosen})
+                Table(
+                    self.name, chosen, t.num_entries, {c.name: t.data[c.name] for c in chosen}
+                )
                 for t in pieces
             ]
         )

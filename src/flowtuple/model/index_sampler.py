@@ -25,9 +25,13 @@ def at_random(seed: int, table: str) -> IndexSampler:
         table: Name of the table; another name gives other events.
     """
 
-    def sample(state: ColumnState, part: slice, distribution: Distribution, first: int) -> Array:
+    def sample(
+        state: ColumnState, part: slice, distribution: Distribution, first: int
+    ) -> Array:
         key = column_key(seed, table, state.name)
-        return draw(distribution, key, state.rows.event[part] + first, state.rows.number[part])
+        return draw(
+            distribution, key, state.rows.event[part] + first, state.rows.number[part]
+        )
 
     return sample
 
@@ -42,7 +46,9 @@ def from_latent(latent: TableSource) -> IndexSampler:
         InvalidArgument: A number is not from 0 to 1; raised when it is read.
     """
 
-    def sample(state: ColumnState, part: slice, distribution: Distribution, first: int) -> Array:
+    def sample(
+        state: ColumnState, part: slice, distribution: Distribution, first: int
+    ) -> Array:
         name, rows = state.name, state.rows
         events = latent.read([name], first, first + len(rows.counts))
         u = rows.sort(np.asarray(events.data[name], np.float64).reshape(-1))[part]

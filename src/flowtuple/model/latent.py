@@ -61,7 +61,9 @@ def to_latent(events: Table, coding: TableCoding) -> Table:
         for c in coding.columns
         if c.name in data
     )
-    return Table(events.name, columns, events.num_entries, {c.name: data[c.name] for c in columns})
+    return Table(
+        events.name, columns, events.num_entries, {c.name: data[c.name] for c in columns}
+    )
 
 
 def _measure(stored: Array, state: ColumnState) -> Array:

@@ -41,7 +41,11 @@ class EventModel:
         return [c.name for c in self.coding.columns]
 
     def drawn(
-        self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None
+        self,
+        n: int | None,
+        seed: int,
+        given: Dataset | None = None,
+        workers: int | None = None,
     ) -> TableSource:
         """Return events drawn from the model, as a table that is made while it is read.
 
@@ -67,7 +71,12 @@ class EventModel:
             raise InvalidArgument(f"{self.path}: cannot draw {count} events{few}")
         try:
             return SampledTable(
-                self.name, self.coding, count, at_random(seed, self.name), supplied, workers=workers
+                self.name,
+                self.coding,
+                count,
+                at_random(seed, self.name),
+                supplied,
+                workers=workers,
             )
         except Unsupported as error:
             raise Unsupported(f"{self.path}: {error}") from None
@@ -79,7 +88,9 @@ class EventModel:
         shared = [c for c in source.columns if c.name in known and not c.hidden]
         if not shared:
             close = nearest(self.coding.columns[0].name, [c.name for c in source.columns])
-            raise InvalidArgument(f"{dataset.description}: has no column of {self.path}; {close}")
+            raise InvalidArgument(
+                f"{dataset.description}: has no column of {self.path}; {close}"
+            )
         own = [c for c in self.coding.columns if c.name in {s.name for s in shared}]
         check_same_columns(own, source.columns, dataset.description)
         return SelectedTable(source, shared)
@@ -110,7 +121,9 @@ class EventModel:
         """
         source = self._table(dataset)
         names = [
-            c.name for c in source.columns if c.counter is None and not c.is_opaque and not c.shape
+            c.name
+            for c in source.columns
+            if c.counter is None and not c.is_opaque and not c.shape
         ]
         if name not in names:
             raise InvalidArgument(
@@ -147,7 +160,9 @@ class EventModel:
     def log_det(self, dataset: Dataset) -> Table:
         """Return ln|det| of the map from lattice points to u, by event and column: ln p."""
         source = self.events(dataset)
-        scores = score(read_like(source, self.coding.columns, 0, source.num_entries), self.coding)
+        scores = score(
+            read_like(source, self.coding.columns, 0, source.num_entries), self.coding
+        )
         columns = tuple(Column(name, "float64") for name in scores.columns)
         return Table(
             "log_det",
@@ -160,7 +175,9 @@ class EventModel:
         """Return the latent table, with all events in memory; see `latent.to_latent`."""
         check_resolved(self.coding, self.path)
         source = self.events(dataset)
-        return to_latent(read_like(source, self.coding.columns, 0, source.num_entries), self.coding)
+        return to_latent(
+            read_like(source, self.coding.columns, 0, source.num_entries), self.coding
+        )
 
     def from_latent(self, dataset: Dataset, workers: int | None = None) -> TableSource:
         """Return the events of a latent table, as a table that is made while it is read.
@@ -195,7 +212,11 @@ class _Scored:
     """Scores of events, a `TableSource` that scores what is read."""
 
     def __init__(
-        self, events: TableSource, model: EventModel, other: EventModel | None, by_column: bool
+        self,
+        events: TableSource,
+        model: EventModel,
+        other: EventModel | None,
+        by_column: bool,
     ) -> None:
         self._events = events
         self._coding = model.coding
@@ -204,7 +225,9 @@ class _Scored:
         self._name = model.name
         self.name = "scores"
         self.num_entries = events.num_entries
-        self.columns = tuple(Column(name, "float64") for name in self._score(0, 0, surprise=False))
+        self.columns = tuple(
+            Column(name, "float64") for name in self._score(0, 0, surprise=False)
+        )
 
     @cached_property
     def _expected(self) -> Expectation:
@@ -218,7 +241,9 @@ class _Scored:
         if self._other is not None:
             out["log_ratio"] = scores.log_prob - score(events, self._other).log_prob
         if self._by_column:
-            out |= {f"bits_{name}": scores.bits[:, k] for k, name in enumerate(scores.columns)}
+            out |= {
+                f"bits_{name}": scores.bits[:, k] for k, name in enumerate(scores.columns)
+            }
         return out
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
@@ -226,7 +251,8 @@ class _Scored:
         steps = list(ranges(max(0, min(stop, self.num_entries) - start), BLOCK)) or [(0, 0)]
         chosen = tuple(c for c in self.columns if c.name in columns)
         pieces = [
-            self._score(start + a, start + b, surprise="surprise" in columns) for a, b in steps
+            self._score(start + a, start + b, surprise="surprise" in columns)
+            for a, b in steps
         ]
         data = {c.name: np.concatenate([piece[c.name] for piece in pieces]) for c in chosen}
         return Table(self.name, chosen, steps[-1][1], data)

@@ -39,7 +39,9 @@ def _collection(objects: Mapping[str, Any]) -> dict[str, Any]:
     pairs = [(d, distances.get(d["column"])) for d in (*other["columns"], *other["derived"])]
     return {
         "about": objects,
-        "verdicts": [(v, verdicts.get((v["quantity"], v["grid"]))) for v in other["verdicts"]],
+        "verdicts": [
+            (v, verdicts.get((v["quantity"], v["grid"]))) for v in other["verdicts"]
+        ],
         "distances": sorted(pairs, key=lambda pair: -_excess(*pair)),
         "cuts": list(zip(other["cuts"], real["cuts"], strict=True)),
         "images": [*_figures(other["curves"]), *map(_spectrum, other["spectra"])],
@@ -58,7 +60,9 @@ def _figures(curves: list[dict[str, Any]]) -> list[dict[str, str]]:
             grids.setdefault((curve["quantity"], curve["grid"]), []).append(curve)
     images = []
     for (quantity, grid), parts in grids.items():
-        words = f"{quantity.capitalize()} against {grid} in both samples, with their ratio below."
+        words = (
+            f"{quantity.capitalize()} against {grid} in both samples, with their ratio below."
+        )
         images.append(image(curves_png(parts), words))
     return images
 

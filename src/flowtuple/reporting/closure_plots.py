@@ -88,7 +88,9 @@ def curves_png(curves: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _draw_part(top: Any, bottom: Any, part: _Drawn, color: str, alone: bool) -> None:
     label = "reference" if alone else part.part
-    top.stairs(part.before, part.edges, baseline=None, color=color, linewidth=1.2, label=label)
+    top.stairs(
+        part.before, part.edges, baseline=None, color=color, linewidth=1.2, label=label
+    )
     plots.band(top, part.edges, part.before, part.before_error, color, 0.25)
     color = plots.RED if alone else color
     other = "other" if alone else None
@@ -104,7 +106,10 @@ def _draw_part(top: Any, bottom: Any, part: _Drawn, color: str, alone: bool) -> 
 
 def _scale(top: Any, bottom: Any, drawn: Sequence[_Drawn]) -> None:
     """Limit the axes to filled bins, with room for the legend."""
-    edges, there = drawn[0].edges, np.any([np.isfinite(part.before) for part in drawn], axis=0)
+    edges, there = (
+        drawn[0].edges,
+        np.any([np.isfinite(part.before) for part in drawn], axis=0),
+    )
     if drawn[0].is_log:
         bottom.set_xscale("log")
     if there.any():

@@ -43,7 +43,11 @@ _NEXT = "compare with the file that was compressed"
 def inspect_dataset(dataset: Dataset, progress: Progress = silent) -> dict[str, Any]:
     """Return columns, types, roles, ranges, special values and exact grids of an input's tables."""
     tables = [
-        {"name": name, "events": source.num_entries, "columns": _inspect_table(source, progress)}
+        {
+            "name": name,
+            "events": source.num_entries,
+            "columns": _inspect_table(source, progress),
+        }
         for name, source in dataset.tables.items()
     ]
     refused = dict(dataset.refused)
@@ -64,9 +68,13 @@ def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, 
     out = column.to_json() | {"role": column.role}
     if statistics is None:
         return out | {"lattice": "carried as it is"}
-    patterns = np.array(sorted({*statistics.specials}), dtype=f"u{np.dtype(column.dtype).itemsize}")
+    patterns = np.array(
+        sorted({*statistics.specials}), dtype=f"u{np.dtype(column.dtype).itemsize}"
+    )
     specials: Counter[str] = Counter()
-    for pattern, value in zip(patterns.tolist(), patterns.view(column.dtype).tolist(), strict=True):
+    for pattern, value in zip(
+        patterns.tolist(), patterns.view(column.dtype).tolist(), strict=True
+    ):
         specials[str(value)] += statistics.specials[pattern]
     sentinels = (
         np.array(statistics.sentinels(), dtype=patterns.dtype).view(column.dtype).tolist()
@@ -171,7 +179,9 @@ def info(
         }
 
 
-def _table_info(table: StoredTable, storage: Mapping[str, Any], *, known: bool) -> dict[str, Any]:
+def _table_info(
+    table: StoredTable, storage: Mapping[str, Any], *, known: bool
+) -> dict[str, Any]:
     stored = _stored(table)
     flow = table.flow if known or not table.model_reference else LatticeFlow()
     model = column_model_bytes(table, flow)
@@ -184,7 +194,9 @@ def _table_info(table: StoredTable, storage: Mapping[str, Any], *, known: bool) 
         "root_changes": root_changes(table.columns, storage),
         "root_renamed": root_renamed(table.name, table.columns, storage),
         "columns": [
-            _column_info(table, column, stored[column.name], model, flow.columns.get(column.name))
+            _column_info(
+                table, column, stored[column.name], model, flow.columns.get(column.name)
+            )
             for column in table.columns
         ],
     }
@@ -207,7 +219,9 @@ def _column_info(
         "model_bytes": model.get(column.name, 0),
         "methods": dict(stored.methods),
         "parents": [_parent_in_words(p) for p in flow.parents] if flow else [],
-        "prediction": prediction_in_words(flow.prediction) if flow and flow.prediction else "",
+        "prediction": prediction_in_words(flow.prediction)
+        if flow and flow.prediction
+        else "",
         "parameters": flow.network.parameters if flow and flow.network else 0,
     }
 
@@ -258,7 +272,9 @@ def prediction_in_words(prediction: Prediction) -> str:
         value = inputs if term.function == "x" else f"{term.function}({inputs})"
         size = f"{abs(term.coefficient):g} " if abs(term.coefficient) != 1 else ""
         sign = "-" if term.coefficient < 0 else "+"
-        words += f" {sign} {size}{value}" if words else ("-" if sign == "-" else "") + size + value
+        words += (
+            f" {sign} {size}{value}" if words else ("-" if sign == "-" else "") + size + value
+        )
     return words
 
 
@@ -285,7 +301,9 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         check_comparable(*whole, files)
         pairs.append((_without_given(whole[0], stored), _without_given(whole[1], stored)))
         sizes += [
-            size for size in _column_sizes(stored, decoded) if size.column not in stored.external
+            size
+            for size in _column_sizes(stored, decoded)
+            if size.column not in stored.external
         ]
     return ReportInput(
         title=title,
@@ -297,11 +315,14 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         index_bytes=file.index_size,
         tables=pairs,
         bounds={
-            name: {c: bound for c, bound in promises(file, name).items() if c not in t.external}
+            name: {
+                c: bound for c, bound in promises(file, name).items() if c not in t.external
+            }
             for name, t in file.tables.items()
         },
         requested_bounds={
-            table.name: _requested_bounds(table, file.tables[table.name]) for table, _ in pairs
+            table.name: _requested_bounds(table, file.tables[table.name])
+            for table, _ in pairs
         },
         sizes=sizes,
     )
@@ -376,9 +397,13 @@ def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:
     for column in stored.columns:
         method, nbytes = ", ".join(found[column.name].methods), found[column.name].nbytes
         values = (
-            int(np.size(decoded.data[column.name])) if not column.is_opaque else decoded.num_entries
+            int(np.size(decoded.data[column.name]))
+            if not column.is_opaque
+            else decoded.num_entries
         )
         sizes.append(
-            ColumnSize(stored.name, column.name, method, nbytes, model.get(column.name, 0), values)
+            ColumnSize(
+                stored.name, column.name, method, nbytes, model.get(column.name, 0), values
+            )
         )
     return sizes

@@ -178,7 +178,9 @@ def _count_label(edges: Array) -> str:
 
 def _left_out(values: Array, binning: Binning) -> str:
     """Return values that the axis does not show, one line each."""
-    lines = [f"not drawn: {np.count_nonzero(values == s):,} at {s:g}" for s in binning.sentinels]
+    lines = [
+        f"not drawn: {np.count_nonzero(values == s):,} at {s:g}" for s in binning.sentinels
+    ]
     flat = np.ravel(values)
     finite = flat[np.isfinite(flat)]
     outside = np.count_nonzero((finite < binning.edges[0]) | (finite >= binning.edges[-1]))
@@ -212,7 +214,9 @@ def _ratio(axes: Any, before: Array, after: Array, edges: Array) -> None:
     axes.plot(centres, ratio, "o", color=_INK, markersize=3)
     # Thin bins swing freely; the axis follows those with enough values to mean something.
     settled = size >= 0.01 * size.max()
-    reach = max(0.01, 1.6 * float(np.abs(ratio[settled] - 1).max()), 2.5 * float(np.median(error)))
+    reach = max(
+        0.01, 1.6 * float(np.abs(ratio[settled] - 1).max()), 2.5 * float(np.median(error))
+    )
     reach = min(1.0, reach)
     axes.set_ylim(1 - reach, 1 + reach)
     axes.set_xlim(edges[0], edges[-1])
@@ -220,7 +224,9 @@ def _ratio(axes: Any, before: Array, after: Array, edges: Array) -> None:
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
-def difference_svg(bound: Bound | Promise, original: Array, decoded: Array, label: str) -> str:
+def difference_svg(
+    bound: Bound | Promise, original: Array, decoded: Array, label: str
+) -> str:
     """Draw original - decompressed in units of the bound; outside -1 to 1 the bound is broken.
 
     Args:
@@ -259,7 +265,12 @@ def difference_svg(bound: Bound | Promise, original: Array, decoded: Array, labe
 
 
 def band(
-    axes: Any, edges: Array, middle: Array, reach: Array, color: str = GREY, alpha: float = 0.35
+    axes: Any,
+    edges: Array,
+    middle: Array,
+    reach: Array,
+    color: str = GREY,
+    alpha: float = 0.35,
 ) -> None:
     """Draw a band of `reach` above and below the middle of each bin."""
     style = {"fill": True, "color": color, "alpha": alpha, "linewidth": 0}
@@ -333,7 +344,11 @@ def bits_svg(columns: Sequence[str], bits: Mapping[str, Sequence[float]]) -> str
         for place, (method, widths) in enumerate(bits.items()):
             offset = (place - (len(bits) - 1) / 2) * thickness
             bars = axes.barh(
-                rows + offset, widths, thickness, color=colors[place % len(colors)], label=method
+                rows + offset,
+                widths,
+                thickness,
+                color=colors[place % len(colors)],
+                label=method,
             )
             axes.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=8)
         axes.set_yticks(rows, [_shorten(c) for c in columns])
@@ -359,6 +374,8 @@ def dijet_image(collection: str, original: Array, decoded: Array) -> dict[str, s
         The drawing with its description, as from `page.image`.
     """
     label = f"Mass of the two leading {_shorten(collection, 20)} (unit of its pt)"
-    description = f"Invariant mass of the two leading {collection}, original against decompressed"
+    description = (
+        f"Invariant mass of the two leading {collection}, original against decompressed"
+    )
     drawing = overlay_svg(original, decoded, label)
     return image(drawing, f"{description}, with their ratio below.")

@@ -44,7 +44,9 @@ def rate_distortion_png(bounds: Sequence[str], curves: Curves, title: str = "") 
         MissingExtra: The extra 'plots' is not installed.
     """
     drawn = {name: bits for name, bits in curves.items() if any(b is not None for b in bits)}
-    drawn = dict(sorted(drawn.items(), key=lambda item: -max(b for b in item[1] if b is not None)))
+    drawn = dict(
+        sorted(drawn.items(), key=lambda item: -max(b for b in item[1] if b is not None))
+    )
     if len(bounds) == 1:
         height = 1.4 + 0.36 * max(1, len(drawn))
         return plots.png(lambda figure: _bars(figure, bounds[0], drawn, title), 7.2, height)
@@ -76,7 +78,11 @@ def _lines(figure: Any, bounds: Sequence[str], drawn: Curves, title: str) -> Non
         defined = [k for k in order if bits[k] is not None]
         x, y = [places[k] for k in defined], [bits[k] for k in defined]
         color = _EMPHASISED.get(name, _COLORS[place % len(_COLORS)])
-        style = {"marker": _MARKS[place % len(_MARKS)], "markersize": size, "zorder": 2 + width}
+        style = {
+            "marker": _MARKS[place % len(_MARKS)],
+            "markersize": size,
+            "zorder": 2 + width,
+        }
         axes.plot(x, y, color=color, label=name, linewidth=width, **style)
     axes.set_ylim(bottom=0)
     axes.set(xlabel=label, ylabel="Bits per value")

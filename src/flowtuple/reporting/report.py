@@ -114,7 +114,9 @@ def summary_rows(report_input: ReportInput) -> list[dict[str, Any]]:
         InvalidArgument: Original and decoded tables differ in schema or length, or a size names an
             unknown column.
     """
-    parts: dict[tuple[str, str], list[ColumnSize]] = {key: [] for key in report_input.fidelity}
+    parts: dict[tuple[str, str], list[ColumnSize]] = {
+        key: [] for key in report_input.fidelity
+    }
     for size in report_input.sizes:
         if (size.table, size.column) not in parts:
             raise InvalidArgument(

@@ -28,7 +28,9 @@ def roc_png(scores: Mapping[str, Array], wanted: Array, areas: Mapping[str, floa
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for (name, values), colour in zip(scores.items(), _COLOURS, strict=False):
-            axes.plot(*curve(values, wanted), color=colour, label=f"{name}: {areas[name]:.3f}")
+            axes.plot(
+                *curve(values, wanted), color=colour, label=f"{name}: {areas[name]:.3f}"
+            )
         axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
@@ -48,5 +50,7 @@ def curve(scores: Array, wanted: Array) -> tuple[Array, Array]:
     """
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # ties pass together
-    others, efficiency = (np.cumsum(kind[order])[last] / kind.sum() for kind in (~wanted, wanted))
+    others, efficiency = (
+        np.cumsum(kind[order])[last] / kind.sum() for kind in (~wanted, wanted)
+    )
     return np.append(0.0, others), np.append(0.0, efficiency)

@@ -14,7 +14,12 @@ from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
 from flowtuple.reporting import plots
 from flowtuple.reporting.page import image, write_page
-from flowtuple.reporting.row_plots import corner_png, correlations, correlations_png, difference_png
+from flowtuple.reporting.row_plots import (
+    corner_png,
+    correlations,
+    correlations_png,
+    difference_png,
+)
 from flowtuple.runtime.progress import Progress
 
 CORNER_COLUMNS = 6
@@ -114,14 +119,18 @@ def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
     by_error = sorted(rows.accuracy, key=lambda figures: -figures["relative_mean"])
     largest = [figures["column"] for figures in by_error]
     corner = [name for name in names if name in largest[:CORNER_COLUMNS]]
-    shown = [figures for figures in rows.accuracy if figures["column"] in largest[:PLOTTED_COLUMNS]]
+    shown = [
+        figures for figures in rows.accuracy if figures["column"] in largest[:PLOTTED_COLUMNS]
+    ]
     masses, pairs = _masses(rows), f"Residuals of {', '.join(corner)} against each other."
     matrix = correlations_png(correlations(rows.residuals(names)), names)
     content = {
         "rows": rows,
         "corner": image(corner_png(rows.residuals(corner), corner), pairs),
         "cornered": corner,
-        "correlation": image(matrix, "Rank correlation of the residuals of each pair of columns."),
+        "correlation": image(
+            matrix, "Rank correlation of the residuals of each pair of columns."
+        ),
         "dijet": masses and {"figures": dijet(rows), "image": plots.dijet_image(*masses)},
         "cards": _cards(rows, shown, progress),
         "columns": names,

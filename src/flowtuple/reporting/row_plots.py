@@ -97,7 +97,9 @@ def _draw_pair(
     axes: Any, values: tuple[Array, Array], edges: tuple[Array, Array], rho: float
 ) -> None:
     hist = importlib.import_module("hist")
-    filled = hist.Hist(hist.axis.Variable(edges[0]), hist.axis.Variable(edges[1])).fill(*values)
+    filled = hist.Hist(hist.axis.Variable(edges[0]), hist.axis.Variable(edges[1])).fill(
+        *values
+    )
     counts = filled.values().T
     if counts.any():  # a logarithmic scale of nothing is none
         style = {"norm": "log", "cmap": "Blues", "vmin": 0.5, "rasterized": True}
@@ -144,7 +146,9 @@ def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
         for (i, j), value in np.ndenumerate(rho):
             if count <= 12 and np.isfinite(value):
                 color = "white" if abs(value) > 0.6 else "black"
-                axes.text(j, i, _short(value), ha="center", va="center", fontsize=8, color=color)
+                axes.text(
+                    j, i, _short(value), ha="center", va="center", fontsize=8, color=color
+                )
 
     size = 2.6 + max(1.8, 0.34 * count)
     return plots.png(draw, size + 0.8, size)

@@ -73,7 +73,8 @@ def _curve(trained: Trained) -> dict[str, str] | None:
 
 
 def loss_png(
-    history: Sequence[Sequence[float]], watched: Sequence[tuple[int, Mapping[str, float]]] = ()
+    history: Sequence[Sequence[float]],
+    watched: Sequence[tuple[int, Mapping[str, float]]] = (),
 ) -> bytes:
     """Draw losses of each epoch and, below, the largest distances of rows and the learning rate."""
     rate, training, test = np.array(history).T

@@ -103,7 +103,12 @@ def _shares(sample: tuple[Array, Array], edges: Array) -> tuple[Array, Array]:
 
 
 def _ratio(
-    axes: Any, edges: Array, before: Array, before_error: Array, after: Array, after_error: Array
+    axes: Any,
+    edges: Array,
+    before: Array,
+    before_error: Array,
+    after: Array,
+    after_error: Array,
 ) -> None:
     filled = (before > 0) & (after > 0)
     size = before[filled]

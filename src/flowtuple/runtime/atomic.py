@@ -66,7 +66,9 @@ def _checked(final: str | os.PathLike[str]) -> Path:
         mode = stat.S_IFREG
     except OSError as error:  # such as a name that is too long
         advice = "choose another folder or a shorter name"
-        raise InvalidArgument(f"{target}: cannot be written ({error.strerror}); {advice}") from None
+        raise InvalidArgument(
+            f"{target}: cannot be written ({error.strerror}); {advice}"
+        ) from None
     if stat.S_ISDIR(mode):
         raise InvalidArgument(f"{target}: is a folder; name a file inside it")
     if not stat.S_ISREG(mode):
@@ -87,7 +89,11 @@ def _temporary_name(target: Path) -> tuple[str, str]:
     if len(os.fsencode(suffix)) > _SUFFIX:
         suffix = ""
     tail = f".part{suffix}"
-    room = max(len(os.fsencode(target.name)), _SHORT) - len(os.fsencode(tail)) - len("..01234567")
+    room = (
+        max(len(os.fsencode(target.name)), _SHORT)
+        - len(os.fsencode(tail))
+        - len("..01234567")
+    )
     if len(os.fsencode(stem)) > room:
         stem = os.fsencode(stem)[:room].decode("utf-8", "ignore")
     return f".{stem}.", tail

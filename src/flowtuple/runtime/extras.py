@@ -27,7 +27,7 @@ def require(module: str, extra: str, purpose: str) -> Any:
     Example:
         >>> require("no_such_package", "plots", "drawing a report")
         Traceback (most recent call last):
-        flowtuple.errors.MissingExtra: drawing a report needs the extra 'plots': pip install 'flowtuple[plots]'
+        flowtuple.errors.MissingExtra: drawing a report needs the extra 'plots': pip install ...
     """
     try:
         return importlib.import_module(module)

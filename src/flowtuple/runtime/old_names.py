@@ -1,4 +1,4 @@
-"""Arguments under the names of the last release: they work once more, with a note of the new name."""
+"""Old names of arguments, accepted for one release with a note of the new name."""
 
 from __future__ import annotations
 
@@ -72,13 +72,14 @@ def names_tree(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         note("tree=", "PATH:TREE")
         chosen: Callable[..., R] = function
-        return chosen(f"{os.fspath(args[0])}:{tree}", *args[1:], **kwargs)  # type: ignore[call-overload]
+        path = os.fspath(args[0])  # type: ignore[call-overload]
+        return chosen(f"{path}:{tree}", *args[1:], **kwargs)
 
     return call
 
 
 def moved(**functions: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function pass calls with a keyword of the last release on to the function that took it over.
+    """Let a function pass calls with an old keyword on to the function that replaces it.
 
     Args:
         functions: The function that took over, by keyword.

@@ -14,7 +14,11 @@ Result = TypeVar("Result")
 
 def default_workers() -> int:
     """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
 
 
 def ordered_map(
@@ -33,7 +37,9 @@ def ordered_map(
     """
     count = default_workers() if workers is None else workers
     if count <= 1:
-        for item in items:  # not map, which a StopIteration of the function would end in silence
+        for (
+            item
+        ) in items:  # not map, which a StopIteration of the function would end in silence
             yield function(item)
         return
     pool = ThreadPoolExecutor(count)

@@ -29,8 +29,12 @@ class Block:
     @classmethod
     def of(cls, table: Table, collections: Iterable[Collection]) -> Block:
         """Return the events of a table with the objects of some of its collections."""
-        counts = {c.name: np.asarray(table.data[c.counter]).astype(np.int64) for c in collections}
-        return cls(table.num_entries, counts, {c.name: table.data[c.name] for c in table.columns})
+        counts = {
+            c.name: np.asarray(table.data[c.counter]).astype(np.int64) for c in collections
+        }
+        return cls(
+            table.num_entries, counts, {c.name: table.data[c.name] for c in table.columns}
+        )
 
     def begin(self, collection: str) -> Array:
         """Return the position of each event's first object, shape (events,)."""
@@ -54,7 +58,9 @@ class Block:
             objects: Collection that the column belongs to.
             collection: Collection that the numbers point to.
         """
-        return positions_of(self.values[references], self.event(objects), self.counts[collection])
+        return positions_of(
+            self.values[references], self.event(objects), self.counts[collection]
+        )
 
     def numbers_at(self, collection: str, position: Array) -> Array:
         """Return the numbers within their events of objects at some positions, -1 for -1."""
@@ -94,4 +100,6 @@ def spans(begin: Array, counts: Array) -> Array:
         >>> spans(np.array([5, 0]), np.array([2, 3])).tolist()
         [5, 6, 0, 1, 2]
     """
-    return np.repeat(begin - np.cumsum(counts) + counts, counts) + np.arange(int(counts.sum()))
+    return np.repeat(begin - np.cumsum(counts) + counts, counts) + np.arange(
+        int(counts.sum())
+    )

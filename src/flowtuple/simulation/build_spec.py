@@ -12,7 +12,12 @@ from flowtuple.simulation.response import Response
 from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
 
 NONE = "none"  # a column that is learned as it is
-NO_CONDITION = ("id", "weight", "counter", "angle")  # roles of columns that densities do not read
+NO_CONDITION = (
+    "id",
+    "weight",
+    "counter",
+    "angle",
+)  # roles of columns that densities do not read
 
 
 def build_spec(
@@ -50,7 +55,8 @@ def build_spec(
     collections = [*simulated, *partners]
     links = find_links(match, simulated, partners)
     targets = [
-        _target(c, *links.get(c.name, ("", "")), collections, columns, derived) for c in simulated
+        _target(c, *links.get(c.name, ("", "")), collections, columns, derived)
+        for c in simulated
     ]
     _check_derived(derived, targets)
     numbers = [c for c in plain if c.counter is None]
@@ -61,7 +67,9 @@ def build_spec(
             f"table {table!r}: `given=` names nothing that could be read of an event; widen it"
         )
     if not targets and not event:
-        raise InvalidArgument(f"table {table!r}: `target=` names no column that could be simulated")
+        raise InvalidArgument(
+            f"table {table!r}: `target=` names no column that could be simulated"
+        )
     recoils = _recoils(numbers, wanted, known)
     vectors = {name for r in recoils for name in (r.pt, r.phi)}
     used = known.union(event, *((c.counter, *c.columns) for c in collections))
@@ -84,7 +92,11 @@ def _left_out(columns: Sequence[Column], names: set[str]) -> tuple[str, ...]:
 
 
 def _matched(patterns: Iterable[str], table: str, columns: Sequence[Column]) -> set[str]:
-    return {column.name for pattern in patterns for _, column in matches(pattern, {table: columns})}
+    return {
+        column.name
+        for pattern in patterns
+        for _, column in matches(pattern, {table: columns})
+    }
 
 
 def _check_separate(columns: Sequence[Column], wanted: set[str], known: set[str]) -> None:
@@ -112,7 +124,9 @@ def _target(
     columns: Sequence[Column],
     derived: Mapping[str, str],
 ) -> Target:
-    others = {c.name.lower(): c.name for c in collections if c.axes and c.name != objects.name}
+    others = {
+        c.name.lower(): c.name for c in collections if c.axes and c.name != objects.name
+    }
     references = {
         c.name: others[reference_target(c.name)]
         for c in columns
@@ -161,7 +175,9 @@ def _check_derived(derived: Mapping[str, str], targets: Sequence[Target]) -> Non
             )
 
 
-def _recoils(numbers: Sequence[Column], wanted: set[str], known: set[str]) -> tuple[Recoil, ...]:
+def _recoils(
+    numbers: Sequence[Column], wanted: set[str], known: set[str]
+) -> tuple[Recoil, ...]:
     """Return the simulated transverse vectors of the event, each with the generated one."""
     floats = [c.name for c in numbers if c.is_float]
     recoils = []

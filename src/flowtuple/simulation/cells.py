@@ -50,7 +50,9 @@ class Cells:
     def leaf(self, values: Mapping[str, Array]) -> Array:
         """Return the leaf of each row, shape (n,), from columns of that shape."""
         rows = _rows(values[name] for name in self.columns)
-        column, edge, left, right = map(np.array, (self.column, self.edge, self.left, self.right))
+        column, edge, left, right = map(
+            np.array, (self.column, self.edge, self.left, self.right)
+        )
         node = np.zeros(rows.shape[1], np.int64)
         while True:
             # All rows go down one level at a time, until each stands in a leaf.
@@ -141,7 +143,9 @@ def find_cells(values: Mapping[str, Array], target: Array) -> Cells | None:
     if len(target) < 2 * least:
         return None
     trees = require("sklearn.tree", "train", "learning to simulate")
-    tree = trees.DecisionTreeRegressor(min_samples_leaf=least, max_leaf_nodes=MOST, random_state=0)
+    tree = trees.DecisionTreeRegressor(
+        min_samples_leaf=least, max_leaf_nodes=MOST, random_state=0
+    )
     nodes = tree.fit(_rows(values.values()).T, target).tree_
     return Cells(
         tuple(values),

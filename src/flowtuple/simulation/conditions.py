@@ -37,7 +37,9 @@ def event_conditions(
             out |= _first(block, collection, collection.axes[:1])
     for target in simulated:
         out |= _totals(block, target.objects)
-        names = [n for n in target.objects.columns if n in block.values and n != target.through]
+        names = [
+            n for n in target.objects.columns if n in block.values and n != target.through
+        ]
         out |= _first(block, target.objects, names)
     return out
 

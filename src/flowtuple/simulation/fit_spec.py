@@ -14,7 +14,13 @@ from flowtuple.simulation.conditions import partner_columns
 from flowtuple.simulation.out_of_range import seen_values
 from flowtuple.simulation.recoil import fit_coefficients
 from flowtuple.simulation.response import Response, partner_name
-from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums
+from flowtuple.simulation.shares import (
+    energy,
+    find_hypots,
+    find_scales,
+    find_shares,
+    find_sums,
+)
 from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
 
 WIDE = 0.05  # half-width of a ratio from which on a threshold would be smeared
@@ -31,7 +37,9 @@ def fit_spec(spec: SimulationSpec, block: Block) -> SimulationSpec:
     spec = replace(spec, targets=tuple(_with_relations(spec, t, block) for t in targets))
     vectors = [r for r in spec.recoils if _is_vector(block, r)]
     others = [name for r in spec.recoils if r not in vectors for name in (r.pt, r.phi)]
-    recoils = tuple(replace(r, coefficients=fit_coefficients(block, spec, r)) for r in vectors)
+    recoils = tuple(
+        replace(r, coefficients=fit_coefficients(block, spec, r)) for r in vectors
+    )
     names = [c.name for c in spec.generated_columns if c.role not in NO_CONDITION]
     seen = {name: seen_values(block.values[name]) for name in names}
     return replace(spec, event=(*spec.event, *others), recoils=recoils, seen=seen)

@@ -46,7 +46,9 @@ class Neighbours:
         chosen = self.other == other[self.object]
         limit[self.object[chosen]] = self.distance[chosen]
         nearer = self.distance < limit[self.object]
-        return np.where(other >= 0, np.bincount(self.object[nearer], minlength=self.objects), -1)
+        return np.where(
+            other >= 0, np.bincount(self.object[nearer], minlength=self.objects), -1
+        )
 
     def at_rank(self, rank: Array) -> tuple[Array, Array]:
         """Return the position and distance of the other with `rank` nearer ones, -1 for none."""
@@ -62,7 +64,12 @@ class Neighbours:
 
 
 def find_neighbours(
-    block: Block, event: Array, eta: Array, phi: Array, others: Collection, own: Array | None = None
+    block: Block,
+    event: Array,
+    eta: Array,
+    phi: Array,
+    others: Collection,
+    own: Array | None = None,
 ) -> Neighbours:
     """Pair some objects with those of a collection, event by event.
 
@@ -77,7 +84,9 @@ def find_neighbours(
     counts = block.counts[others.name][event]
     first = np.repeat(np.arange(len(event)), counts)
     second = spans(block.begin(others.name)[event], counts)
-    other_eta, other_phi = (block.values[n][second].astype(np.float64) for n in others.axes[1:])
+    other_eta, other_phi = (
+        block.values[n][second].astype(np.float64) for n in others.axes[1:]
+    )
     d_eta = other_eta - eta.astype(np.float64)[first]
     d_phi = wrap_angle(other_phi - phi.astype(np.float64)[first])
     distance = np.sqrt(d_eta * d_eta + d_phi * d_phi)
@@ -92,7 +101,9 @@ def nearest_columns(
     """Return distance and p_T of each object's nearest other as columns; -1 and 0 for none."""
     other, distance = pairs.nearest()
     pt = block.values[others.axes[0]]
-    near = np.where(other >= 0, pt[np.maximum(other, 0)], 0) if len(pt) else np.zeros(len(other))
+    near = (
+        np.where(other >= 0, pt[np.maximum(other, 0)], 0) if len(pt) else np.zeros(len(other))
+    )
     return {
         f"{prefix}_dR": distance.astype(np.float32),
         f"{prefix}_nearPt": near.astype(np.float32),

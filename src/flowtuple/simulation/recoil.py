@@ -20,14 +20,18 @@ from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
 def residual(block: Block, spec: SimulationSpec, recoil: Recoil) -> dict[str, Array]:
     """Return the vector less its sum: float32 of shape (events,) by the names that are learned."""
     rest = _measured(block, recoil) - _expected(block, spec, recoil)
-    return {name: part.astype(np.float32) for name, part in zip(recoil.learned, rest, strict=True)}
+    return {
+        name: part.astype(np.float32) for name, part in zip(recoil.learned, rest, strict=True)
+    }
 
 
 def restore(
     block: Block, spec: SimulationSpec, recoil: Recoil, learned: Mapping[str, Array]
 ) -> tuple[Array, Array]:
     """Return magnitude and direction of the vector: the inverse of `residual`."""
-    x, y = _expected(block, spec, recoil) + np.stack([learned[name] for name in recoil.learned])
+    x, y = _expected(block, spec, recoil) + np.stack(
+        [learned[name] for name in recoil.learned]
+    )
     return np.sqrt(x * x + y * y), as_angle(arctangent(y, x))
 
 
@@ -47,14 +51,18 @@ def _measured(block: Block, recoil: Recoil) -> Array:
 
 def _expected(block: Block, spec: SimulationSpec, recoil: Recoil) -> Array:
     total = np.zeros((2, block.events))
-    for coefficient, term in zip(recoil.coefficients, _terms(block, spec, recoil), strict=True):
+    for coefficient, term in zip(
+        recoil.coefficients, _terms(block, spec, recoil), strict=True
+    ):
         total = total + coefficient * term
     return total
 
 
 def _terms(block: Block, spec: SimulationSpec, recoil: Recoil) -> Array:
     """Return the terms of the sum in the order of the coefficients: shape (terms, 2, events)."""
-    terms = [_vector(*(block.values[n] for n in recoil.generated))] if recoil.generated else []
+    terms = (
+        [_vector(*(block.values[n] for n in recoil.generated))] if recoil.generated else []
+    )
     for target in spec.targets:
         if target.objects.axes:
             terms += _object_terms(block, spec, target)

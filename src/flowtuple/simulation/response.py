@@ -79,7 +79,9 @@ class Response:
         gen, reco = self._generated(partners), reco.astype(np.float64)
         if self.cells is None:
             return self._plain(reco - self.floor, gen)
-        return _in_widths(self._plain(reco, gen), *self._core(self.cells.figure(partners), gen))
+        return _in_widths(
+            self._plain(reco, gen), *self._core(self.cells.figure(partners), gen)
+        )
 
     def inverse(self, learned: Array, partners: Mapping[str, Array]) -> Array:
         """Return the reconstructed quantity: float64 of shape (n,); angles in [-pi, pi]."""

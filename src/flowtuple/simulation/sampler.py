@@ -121,10 +121,16 @@ class Sampler:
         number = step.number.astype(np.uint64) + _FOLD * self._fold[step.event]
         return self._event[step.event], number
 
-    def _from_rows(self, flow: Conditional, step: Step, columns: Sequence[str]) -> dict[str, Array]:
+    def _from_rows(
+        self, flow: Conditional, step: Step, columns: Sequence[str]
+    ) -> dict[str, Array]:
         numbers = self._numbers(step)
         keys = [column_key(self._seed, step.name, name) for name in flow.columns]
         u = np.stack([uniform(key, *numbers) for key in keys], axis=1)
-        values = flow.from_uniform(u, as_matrix(step.conditions, flow.context.columns, len(u)))
+        values = flow.from_uniform(
+            u, as_matrix(step.conditions, flow.context.columns, len(u))
+        )
         place = {name: k for k, name in enumerate(flow.columns)}
-        return {name: values[:, place[name]].astype(flow.dtypes[place[name]]) for name in columns}
+        return {
+            name: values[:, place[name]].astype(flow.dtypes[place[name]]) for name in columns
+        }

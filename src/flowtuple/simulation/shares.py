@@ -132,7 +132,9 @@ def _summands(
 def find_hypots(columns: Mapping[str, Array]) -> dict[str, tuple[str, ...]]:
     """Return the columns that are roots of sums of squares of others: ip3d of dxy and dz."""
     sums = find_sums({n: v.astype(np.float64) ** 2 for n, v in columns.items()})
-    return {n: parts for n, parts in sums.items() if len(parts) > 1 and np.all(columns[n] >= 0)}
+    return {
+        n: parts for n, parts in sums.items() if len(parts) > 1 and np.all(columns[n] >= 0)
+    }
 
 
 def find_scales(columns: Mapping[str, Array], scales: Mapping[str, Array]) -> dict[str, str]:

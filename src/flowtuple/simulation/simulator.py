@@ -72,8 +72,15 @@ class SimulatedTable:
                 "simulate the generated ones"
             )
         _check_weight(weight, generated.columns, spec)
-        check_same_columns(spec.generated_columns, generated.columns, f"table {generated.name!r}")
-        self._spec, self._codings, self._flows, self._generated = spec, codings, flows, generated
+        check_same_columns(
+            spec.generated_columns, generated.columns, f"table {generated.name!r}"
+        )
+        self._spec, self._codings, self._flows, self._generated = (
+            spec,
+            codings,
+            flows,
+            generated,
+        )
         self._seed, self._times, self._weight, self._workers = seed, times, weight, workers
         self.name, self.num_entries = generated.name, generated.num_entries * times
         self._copied = _copied(spec, generated.columns)
@@ -93,7 +100,9 @@ class SimulatedTable:
         chosen = tuple(c for c in self.columns if c.name in wanted)
         blocks = [(a + start, b + start) for a, b in ranges(max(0, stop - start), BLOCK)]
         pieces = ordered_map(
-            lambda block: self._block(chosen, *block), blocks or [(start, start)], self._workers
+            lambda block: self._block(chosen, *block),
+            blocks or [(start, start)],
+            self._workers,
         )
         return concatenate(list(pieces))
 
@@ -126,7 +135,9 @@ class SimulatedTable:
         if simulated:
             data |= self._simulate(table, index)
         if self._weight in data and self._times > 1:
-            data[self._weight] = (data[self._weight] / self._times).astype(data[self._weight].dtype)
+            data[self._weight] = (data[self._weight] / self._times).astype(
+                data[self._weight].dtype
+            )
         data[FOLD] = (index % self._times).astype(np.int32)
         return Table(self.name, chosen, stop - start, {c.name: data[c.name] for c in chosen})
 

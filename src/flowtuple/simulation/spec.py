@@ -57,7 +57,9 @@ class Target:
     def extra_properties(self) -> tuple[str, ...]:
         """Learned columns of objects without a partner."""
         derived = (self.through, *self.references, *self.sums, *self.hypots)
-        return tuple(self.learned(name) for name in self.objects.columns if name not in derived)
+        return tuple(
+            self.learned(name) for name in self.objects.columns if name not in derived
+        )
 
     def learned(self, column: str) -> str:
         """Return what is learned for a column: its share, its multiple, or the column itself."""
@@ -127,7 +129,9 @@ class SimulationSpec:
     @property
     def simulated(self) -> tuple[str, ...]:
         """Names of the simulated columns."""
-        ragged = [name for t in self.targets for name in (t.objects.counter, *t.objects.columns)]
+        ragged = [
+            name for t in self.targets for name in (t.objects.counter, *t.objects.columns)
+        ]
         return (*ragged, *self.event, *(name for r in self.recoils for name in (r.pt, r.phi)))
 
     @property
@@ -193,7 +197,9 @@ class SimulationSpec:
 
 
 def _collection(data: Mapping[str, Any]) -> Collection:
-    return Collection(data["name"], data["counter"], tuple(data["columns"]), tuple(data["axes"]))
+    return Collection(
+        data["name"], data["counter"], tuple(data["columns"]), tuple(data["axes"])
+    )
 
 
 def _recoil(data: Mapping[str, Any]) -> Recoil:

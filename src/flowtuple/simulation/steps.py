@@ -138,7 +138,9 @@ class _Program:
         step = Step(f"{name} extras", events, event, np.zeros_like(event))
         counts = self.source(step, (EXTRAS,))[EXTRAS].astype(np.int64)
         event, number = np.repeat(event, counts), spans(np.zeros_like(counts), counts)
-        seen = {n: v[event] for n, v in events.items()} | {EXTRAS: counts[event].astype(np.int16)}
+        seen = {n: v[event] for n, v in events.items()} | {
+            EXTRAS: counts[event].astype(np.int16)
+        }
         step = Step(f"{name} extra properties", seen, event, number)
         values = self.source(step, self.spec.counts_first(target.extra_properties))
         return _Objects(event, np.full(len(event), -1), complete(self.spec, target, values))
@@ -148,7 +150,9 @@ class _Program:
         objects, block = target.objects, self.block
         event = np.concatenate([p.event for p in parts])
         partner = np.concatenate([p.partner for p in parts])
-        values = {name: np.concatenate([p.values[name] for p in parts]) for name in parts[0].values}
+        values = {
+            name: np.concatenate([p.values[name] for p in parts]) for name in parts[0].values
+        }
         order = falling_order(event, values[objects.axes[0]] if objects.axes else None)
         block.counts[objects.name] = np.bincount(event, minlength=block.events)
         block.values |= {name: content[order] for name, content in values.items()}
@@ -166,7 +170,9 @@ class _Program:
             known = [n for n in objects.columns if n in block.values and n != target.through]
             seen = {n: block.values[n] for n in known}
             for k in range(_CANDIDATES):
-                seen[f"distance{k}"] = pairs.at_rank(np.full(len(event), k))[1].astype(np.float32)
+                seen[f"distance{k}"] = pairs.at_rank(np.full(len(event), k))[1].astype(
+                    np.float32
+                )
             step = Step(f"{objects.name} {column}", seen, event, number)
             rank = self.source(step, (column,))[column].astype(np.int64)
             numbers = block.numbers_at(other, pairs.at_rank(rank)[0])
@@ -186,7 +192,9 @@ class _Program:
         block.values |= self.source(Step("event", seen, event, number), self.spec.event)
 
 
-def complete(spec: SimulationSpec, target: Target, values: Mapping[str, Array]) -> dict[str, Array]:
+def complete(
+    spec: SimulationSpec, target: Target, values: Mapping[str, Array]
+) -> dict[str, Array]:
     """Return the columns of objects from what was learned: shares, multiples and sums resolved.
 
     Args:
@@ -198,7 +206,10 @@ def complete(spec: SimulationSpec, target: Target, values: Mapping[str, Array]) 
     if target.shares:
         total = energy([out[name] for name in (*target.objects.axes[:2], target.mass)])
         parts = from_shares([out[target.learned(name)] for name in target.shares], total)
-        out |= {n: part.astype(spec.dtype(n)) for n, part in zip(target.shares, parts, strict=True)}
+        out |= {
+            n: part.astype(spec.dtype(n))
+            for n, part in zip(target.shares, parts, strict=True)
+        }
     multiples = {name: (target.learned(name), scale) for name, scale in target.scales.items()}
     waiting: dict[str, tuple[str, ...]] = {**multiples, **target.sums, **target.hypots}
     while waiting:

@@ -18,7 +18,11 @@ class _Multiplied:
 
     def __init__(self, source: TableSource, factor: int) -> None:
         self._source, self._factor = source, factor
-        self.name, self.columns, self.num_entries = source.name, source.columns, source.num_entries
+        self.name, self.columns, self.num_entries = (
+            source.name,
+            source.columns,
+            source.num_entries,
+        )
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Return rows of the table."""

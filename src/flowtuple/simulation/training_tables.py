@@ -91,7 +91,8 @@ def _generated_part(true: Block, spec: SimulationSpec) -> Block:
 
 def _notes(spec: SimulationSpec, dangling: Counter[str]) -> list[str]:
     left_out = [
-        f"column {name!r} is none that can be simulated and is left out" for name in spec.left_out
+        f"column {name!r} is none that can be simulated and is left out"
+        for name in spec.left_out
     ]
     return left_out + [
         f"column {name!r}: {count} values point to no object of their event "

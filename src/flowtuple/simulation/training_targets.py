@@ -76,7 +76,9 @@ def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> Targets:
     extras = np.bincount(event[unmatched], minlength=block.events).astype(np.int16)
     out: Targets = {
         f"{name} extras": {EXTRAS: extras},
-        f"{name} extra properties": {n: learned[n][unmatched] for n in target.extra_properties},
+        f"{name} extra properties": {
+            n: learned[n][unmatched] for n in target.extra_properties
+        },
     }
     pt = block.values[target.objects.axes[0]] if target.objects.axes else None
     if target.through:
@@ -125,7 +127,9 @@ def _learned(block: Block, target: Target) -> dict[str, Array]:
         for name, share in zip(target.shares, shares, strict=True):
             out[target.learned(name)] = share.astype(np.float32)
     for name, scale in target.scales.items():
-        out[target.learned(name)] = (out[name].astype(np.float64) / out[scale]).astype(np.float32)
+        out[target.learned(name)] = (out[name].astype(np.float64) / out[scale]).astype(
+            np.float32
+        )
     return out
 
 

@@ -36,9 +36,19 @@ def fingerprint(task: ColumnTask, *settings: object) -> str:
     digest.update(b"" if task.weight is None else task.weight.tobytes())
     for candidate in task.candidates:
         bins = candidate.flow.bins
-        sizes = (len(bins.first), candidate.inputs, candidate.coded.shape, task.features.shape)
+        sizes = (
+            len(bins.first),
+            candidate.inputs,
+            candidate.coded.shape,
+            task.features.shape,
+        )
         digest.update(repr(sizes).encode())
-        for part in (candidate.coded, bins.first, bins.last, np.array(candidate.inputs, np.int64)):
+        for part in (
+            candidate.coded,
+            bins.first,
+            bins.last,
+            np.array(candidate.inputs, np.int64),
+        ):
             digest.update(np.ascontiguousarray(part).tobytes())
     digest.update(repr(settings).encode())
     return str(digest.hexdigest())
@@ -87,7 +97,9 @@ class Checkpoint:
             return None
         networks = _networks(data)
         if networks is None or not _fit(networks, task):
-            _log.warning("%s: is damaged and counts as none; this part is trained again", path)
+            _log.warning(
+                "%s: is damaged and counts as none; this part is trained again", path
+            )
             return None
         return networks
 

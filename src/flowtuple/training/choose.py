@@ -105,8 +105,12 @@ def _likeliest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow |
     """Return the flow of fewest bits on the rows of the choices, which are validation rows."""
     prediction = plan.predictions.get(name)
     if prediction is not None:
-        r = prediction.residual(plan.indices[name], plan.predicted[name], np.empty(0, np.int64))
-        if r is not None and not r.any():  # an exact prediction needs no network for a density
+        r = prediction.residual(
+            plan.indices[name], plan.predicted[name], np.empty(0, np.int64)
+        )
+        if (
+            r is not None and not r.any()
+        ):  # an exact prediction needs no network for a density
             return ColumnFlow(_NO_BINS, (), None, prediction)
     if not choices:
         return None

@@ -19,7 +19,9 @@ from flowtuple.training.plan import Candidate, ColumnTask
 
 UNIT = 128.0  # activation 1.0 is stored as 128
 LARGEST = 255 / UNIT
-LOGIT_UNITS = 16 / math.log(2) / UNIT  # sixteenths of a bit in one nat, per unit of activation
+LOGIT_UNITS = (
+    16 / math.log(2) / UNIT
+)  # sixteenths of a bit in one nat, per unit of activation
 VALIDATION_SHARE = 0.05  # of the events
 VALIDATION_ROWS = 8192  # at most, in each look at the loss
 LOOKS = 40  # at the validation loss during a training
@@ -104,7 +106,10 @@ class Conditioners(torch.nn.Module):
         self, task: ColumnTask, hidden: tuple[int, int], seed: int, *, wide: bool = False
     ) -> None:
         super().__init__()
-        columns, inputs = len(task.candidates), max(1, *(len(c.inputs) for c in task.candidates))
+        columns, inputs = (
+            len(task.candidates),
+            max(1, *(len(c.inputs) for c in task.candidates)),
+        )
         symbols = max(c.flow.bins.symbols for c in task.candidates)
         draw = torch.Generator().manual_seed(seed)
         shapes = linear_basis(symbols) if wide else torch.eye(symbols)
@@ -247,7 +252,9 @@ def train_conditioners(
         optimiser.zero_grad()
         loss = rows.loss(model, rows.training[drawn], limit).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0 * math.sqrt(len(task.candidates)))
+        torch.nn.utils.clip_grad_norm_(
+            model.parameters(), 10.0 * math.sqrt(len(task.candidates))
+        )
         optimiser.step()
         cycle.step()
         if (step + 1) % interval == 0:
@@ -279,7 +286,9 @@ def float_bits(model: Conditioners, task: ColumnTask, rows: slice) -> Array:
 
 def _symbols(task: ColumnTask, rows: slice) -> Tensor:
     """Return the symbol of each candidate in some rows, shape (D, n)."""
-    return torch.from_numpy(np.stack([c.flow.bins.symbol(c.coded[rows]) for c in task.candidates]))
+    return torch.from_numpy(
+        np.stack([c.flow.bins.symbol(c.coded[rows]) for c in task.candidates])
+    )
 
 
 def _bits_within_bins(task: ColumnTask, rows: slice) -> list[float]:

@@ -79,7 +79,9 @@ def with_flows(
             )
             resources.progress(stage, 1.0, "")
         else:
-            flow = choose(make_plan(events, coding.lattices, predictions, coding.external), {})
+            flow = choose(
+                make_plan(events, coding.lattices, predictions, coding.external), {}
+            )
         trained.append(replace(table, coding=replace(coding, flow=flow)))
     return trained
 
@@ -100,7 +102,9 @@ def _trainer() -> Any:
     return train_flow
 
 
-def _training_blocks(source: TableSource, names: list[str], nbytes: int) -> list[tuple[int, int]]:
+def _training_blocks(
+    source: TableSource, names: list[str], nbytes: int
+) -> list[tuple[int, int]]:
     """Return ranges of events: the whole table, or evenly spread blocks of about `nbytes`."""
     size = source.num_entries
     if size > SCAN_STEP:

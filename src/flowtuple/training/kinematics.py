@@ -87,7 +87,9 @@ def _pair_masses(
     """Propose the mass of objects 1 and 2 for every mass without a number."""
     inputs = ("pt", "eta", "phi")
     masses = [
-        family["m"] for (_, _, number), family in grouped.items() if not number and "m" in family
+        family["m"]
+        for (_, _, number), family in grouped.items()
+        if not number and "m" in family
     ]
     for (key, stem, number), first in grouped.items():
         second = grouped.get((key, stem, number.replace("1", "2")), {})

@@ -47,7 +47,9 @@ class ResolvedTable:
     event_bytes: float = 0.0
 
 
-def survey(source: TableSource, progress: Progress, memory: int = MEMORY) -> dict[str, Statistics]:
+def survey(
+    source: TableSource, progress: Progress, memory: int = MEMORY
+) -> dict[str, Statistics]:
     """Compute the statistics of every column of numbers in one pass over the table."""
     statistics = {c.name: Statistics(c.dtype) for c in source.columns if not c.is_opaque}
     names = list(statistics)
@@ -118,7 +120,9 @@ def _resolve(
     external: frozenset[str],
 ) -> ResolvedTable:
     """Resolve a table without a model."""
-    spreads = {c: resolve_std(b, statistics[c]) for c, b in requested.items() if b.kind == "std"}
+    spreads = {
+        c: resolve_std(b, statistics[c]) for c, b in requested.items() if b.kind == "std"
+    }
     shared = tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
     effective = {**requested, **shared}
     lattices = {
@@ -154,7 +158,9 @@ def _take_over(
     flow, external = LatticeFlow(), frozenset[str]()
     if known is not None:
         flow, external = known.flow, known.external
-        bounds |= {c: Bound.parse(text) for c, text in known.requested.items() if c in lattices}
+        bounds |= {
+            c: Bound.parse(text) for c, text in known.requested.items() if c in lattices
+        }
     coding = TableCoding(source.columns, lattices, flow, external)
     return ResolvedTable(source, coding, bounds, (), _event_bytes(statistics, source))
 
@@ -216,7 +222,9 @@ def dominant_sentinels(statistics: Statistics) -> tuple[float, str] | None:
     others = sample[~np.isin(bit_patterns(sample), sentinels)].astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         spread = float(others.std()) if len(others) else 0.0
-    if not (len(sentinels) and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2):
+    if not (
+        len(sentinels) and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2
+    ):
         return None
     values = ", ".join(f"{value:g}" for value in sentinels.view(sample.dtype).tolist())
     return spread, (

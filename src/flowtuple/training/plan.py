@@ -150,7 +150,9 @@ def make_plan(
         thorough: Let conditioners read columns that tell something only in combination.
     """
     order = decoding_order(table.columns, predictions, external)
-    planner = _Planner(table, order, lattices, dict(predictions), external, detail, least, thorough)
+    planner = _Planner(
+        table, order, lattices, dict(predictions), external, detail, least, thorough
+    )
     for column in order:
         planner.encode(column)
     drafts: dict[str, list[_Draft]] = {}
@@ -227,7 +229,9 @@ class _Planner:
         name, q = column.name, self._encoded.encode(column)
         if len(q) >= self._least and column.role != "id" and (q != q[0]).any():
             bins = self._detail * bin_count(len(q))
-            self.scales[name] = fit_bins(q, bins, binade_of(self._encoded.lattices[name].grid))
+            self.scales[name] = fit_bins(
+                q, bins, binade_of(self._encoded.lattices[name].grid)
+            )
             self._context.levels[name] = self.scales[name].level(q)
         if name in self.predictions:
             self.predicted[name] = self._encoded.predicted(self.predictions[name], column)
@@ -280,7 +284,11 @@ class _Planner:
         if readable:
             stride = _stride(coded)
             levels = np.stack([self._level(parent, name)[::stride] for parent in readable])
-            needs = [self._ancestry.needs(p) - {name} for p in readable] if self._is_wide else None
+            needs = (
+                [self._ancestry.needs(p) - {name} for p in readable]
+                if self._is_wide
+                else None
+            )
             chosen = select_parents(
                 bins.level(coded[::stride]),
                 np.ascontiguousarray(levels, np.uint8),
@@ -338,7 +346,9 @@ class _Planner:
         if parent.relation == "prediction":
             predicted = self.scales[name].level(self.predicted[name])
         part = slice(0, len(self.indices[name]))
-        levels = self._context.gather([parent], self._context.collection[name], part, predicted)
+        levels = self._context.gather(
+            [parent], self._context.collection[name], part, predicted
+        )
         level: Array = levels[0]
         return level
 
@@ -359,7 +369,9 @@ class _Planner:
     def _candidate(self, draft: _Draft, places: Mapping[_Feature, int]) -> Candidate:
         name, parents = draft.name, draft.parents
         reads_prediction = any(p.relation == "prediction" for p in parents)
-        prediction = self.predictions.get(name) if draft.residual or reads_prediction else None
+        prediction = (
+            self.predictions.get(name) if draft.residual or reads_prediction else None
+        )
         scale = self.scales[name] if draft.residual else None
         flow = ColumnFlow(draft.bins, parents, None, prediction, draft.residual, scale)
         inputs = tuple(places[_feature(parent, name)] for parent in parents)

@@ -96,7 +96,9 @@ def _matrix(
 
 
 def _evaluate(sample: RowSample, term: Term, reader: Column) -> Array:
-    total, present = Prediction((term,)).evaluate(lambda parent: sample.values(parent, reader))
+    total, present = Prediction((term,)).evaluate(
+        lambda parent: sample.values(parent, reader)
+    )
     return np.where(present, total, np.nan)
 
 
@@ -146,5 +148,7 @@ def _robust_fit(target: Array, matrix: Array) -> Array:
     floor = 1e-6 * float(np.abs(target).mean()) + 1e-30
     for _ in range(_ROUNDS):
         weight = 1.0 / np.sqrt(np.abs(target - matrix @ coefficients) + floor)
-        coefficients = np.linalg.lstsq(matrix * weight[:, None], target * weight, rcond=None)[0]
+        coefficients = np.linalg.lstsq(matrix * weight[:, None], target * weight, rcond=None)[
+            0
+        ]
     return coefficients

@@ -26,7 +26,9 @@ from flowtuple.training.sample import RowSample, as_floats
 from flowtuple.training.selection import information
 
 LEAST_GAIN = 0.3  # bits per value; a conditioner learns a relation of less gain as well
-LEAST_GAIN_OF_ANGLES = 0.03  # a rotated angle still tells a conditioner all that it did before
+LEAST_GAIN_OF_ANGLES = (
+    0.03  # a rotated angle still tells a conditioner all that it did before
+)
 LEAST_INFORMATION = 0.1  # bits that a sum has to tell beyond the best of its summands
 OWN_SYMBOL_SHARE = 0.02  # share of rows from which on a mispredicted index has its own symbol
 _TURN = 6.283185307179586
@@ -129,9 +131,13 @@ class References:
                 by_stem[column.name.partition("_")[0].lower()].append(column)
         for through in columns:
             key = collection_of(through)
-            if through.role == "reference" and key:  # event columns are decoded before any object
+            if (
+                through.role == "reference" and key
+            ):  # event columns are decoded before any object
                 targets = [
-                    c for c in by_stem[reference_target(through.name)] if collection_of(c) != key
+                    c
+                    for c in by_stem[reference_target(through.name)]
+                    if collection_of(c) != key
                 ]
                 if targets:
                     self._by_key[key].append((through, targets))
@@ -165,7 +171,9 @@ def _acyclic(relations: Iterable[tuple[str, Prediction]]) -> dict[str, Predictio
     """Take the first relation of each column that closes no circle."""
     taken: dict[str, Prediction] = {}
     ancestors: dict[str, set[str]] = {}
-    holders = defaultdict[str, list[set[str]]](list)  # the sets of `ancestors` that contain a name
+    holders = defaultdict[str, list[set[str]]](
+        list
+    )  # the sets of `ancestors` that contain a name
     for name, prediction in relations:
         inputs = {c for p in prediction.inputs for c in (p.column, p.through) if c} - {name}
         above = inputs.union(*(ancestors.get(i, set()) for i in inputs))
@@ -225,7 +233,9 @@ def _by_angle(sample: RowSample) -> Iterator[_Proposal]:
             yield column, (value_of(Parent(relation, other.name)),)
 
 
-def _find_sum(sample: RowSample, column: Column, others: Sequence[Column]) -> Prediction | None:
+def _find_sum(
+    sample: RowSample, column: Column, others: Sequence[Column]
+) -> Prediction | None:
     """Return a sum of other columns that saves bits, or one that tells more than its summands."""
     proposals = list(linear_terms(sample, column, others))
     best = _best(sample, column, proposals)
@@ -311,4 +321,6 @@ def marginal_bits(q: Array, bins: int = _BINS) -> float:
     fitted = fit_bins(q, bins)
     symbols = fitted.symbol(q)
     share = np.bincount(symbols, minlength=fitted.symbols)[symbols] / len(q)
-    return float((np.log2(fitted.spans.astype(np.float64) + 1)[symbols] - np.log2(share)).mean())
+    return float(
+        (np.log2(fitted.spans.astype(np.float64) + 1)[symbols] - np.log2(share)).mean()
+    )

@@ -121,7 +121,9 @@ def select_parents(
 
     def conditional(k: int) -> Array:
         """Return what every candidate tells in nats where the level of candidate k is known."""
-        nats: Array = _information(coarse_target, coarse, coarse[k], _COARSE, _COARSE, _COARSE)
+        nats: Array = _information(
+            coarse_target, coarse, coarse[k], _COARSE, _COARSE, _COARSE
+        )
         return nats
 
     brought = [above if needs is None else needs[k] for k in shortlist]

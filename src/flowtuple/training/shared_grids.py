@@ -33,7 +33,9 @@ def tie(source: TableSource, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
     for column in source.columns:
         if column.name in bounds and column.is_float:
             by_collection[collection_of(column)].append(column)
-    groups = [[c.name for c in columns] for columns in by_collection.values() if len(columns) > 1]
+    groups = [
+        [c.name for c in columns] for columns in by_collection.values() if len(columns) > 1
+    ]
     if not groups:
         return {}
     table = source.read([name for names in groups for name in names], 0, _EVENTS)

@@ -164,7 +164,12 @@ def _add_marginals(plan: Plan, choices: dict[str, list[Choice]], ids: Set[str]) 
 
 
 def _choice(
-    flow: ColumnFlow, coded: Array, features: Array, task: ColumnTask, seed: int, complete: bool
+    flow: ColumnFlow,
+    coded: Array,
+    features: Array,
+    task: ColumnTask,
+    seed: int,
+    complete: bool,
 ) -> Choice:
     """Return a choice on all rows, or on validation rows where its density decides."""
     rows = validation_rows(task.event, seed) if complete else slice(None)
@@ -204,7 +209,9 @@ class _Abandoned(Exception):
     """Ends a training whose result nobody waits for."""
 
 
-def _trained(jobs: list[_Job], report: Report, workers: int | None) -> Iterator[list[Network]]:
+def _trained(
+    jobs: list[_Job], report: Report, workers: int | None
+) -> Iterator[list[Network]]:
     """Return the networks of each job; an early end stops running trainings after their step."""
     ended = threading.Event()
     done = [0.0] * len(jobs)
@@ -287,7 +294,9 @@ def exported(
     """
     rows = slice(0, None, max(1, len(task.event) // EXPORT_ROWS))
     networks = []
-    for d, (c, bits) in enumerate(zip(task.candidates, float_bits(model, task, rows), strict=True)):
+    for d, (c, bits) in enumerate(
+        zip(task.candidates, float_bits(model, task, rows), strict=True)
+    ):
         coded, features = c.coded[rows], task.features[list(c.inputs), rows]
         for limit in limits:
             network = model.network(d, c, limit)

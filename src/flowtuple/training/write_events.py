@@ -117,14 +117,18 @@ class _EncodedChunk:
 
 def _encode(coding: TableCoding, chunk: Table) -> _EncodedChunk:
     stored = [c for c in chunk.columns if c.name not in coding.external]
-    values = sum(chunk.num_entries if c.is_opaque else chunk.data[c.name].size for c in stored)
+    values = sum(
+        chunk.num_entries if c.is_opaque else chunk.data[c.name].size for c in stored
+    )
     data = encode_chunk(chunk, coding)
     head = read_directory(data, coding.columns).head
     raw_bytes = column_bytes(chunk, stored)
     return _EncodedChunk(data[:head], data[head:], chunk.num_entries, raw_bytes, values)
 
 
-def chunks(source: TableSource, event_bytes: float = 0.0, memory: int = MEMORY) -> Iterator[Table]:
+def chunks(
+    source: TableSource, event_bytes: float = 0.0, memory: int = MEMORY
+) -> Iterator[Table]:
     """Read a table in equal chunks of 8k to 16k events, fewer where events are large.
 
     Smaller chunks would spend bytes on the tables of methods without a model. Larger ones would
@@ -149,7 +153,9 @@ def chunks(source: TableSource, event_bytes: float = 0.0, memory: int = MEMORY) 
     for start, stop in ranges(entries, -(-entries // count) or 1):
         yield source.read(names, start, stop)
     if not entries and any(c.is_opaque for c in source.columns):
-        yield source.read(names, 0, 0)  # an empty chunk still stores the type of opaque columns
+        yield source.read(
+            names, 0, 0
+        )  # an empty chunk still stores the type of opaque columns
 
 
 def description(

@@ -94,7 +94,9 @@ class Chain(Transform):
             y = fitted.forward(y)
             undefined = int((~np.isfinite(y)).sum())
             if undefined:
-                raise InvalidArgument(f"transform {word!r} is not defined for {undefined} values")
+                raise InvalidArgument(
+                    f"transform {word!r} is not defined for {undefined} values"
+                )
             chain.append(fitted)
         return cls(tuple(chain))
 
@@ -132,7 +134,9 @@ class Chain(Transform):
 
     def config(self) -> Mapping[str, Any]:
         names = {kind: name for name, kind in CLASSES.items()}
-        return {"transforms": [{"name": names[type(t)], **t.config()} for t in self.transforms]}
+        return {
+            "transforms": [{"name": names[type(t)], **t.config()} for t in self.transforms]
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -144,7 +148,9 @@ class Chain(Transform):
         try:
             return cls(tuple(_from_config(**entry) for entry in config["transforms"]))
         except (KeyError, TypeError, InvalidArgument) as error:
-            raise Corrupt(f"a model describes a transform that does not exist ({error})") from None
+            raise Corrupt(
+                f"a model describes a transform that does not exist ({error})"
+            ) from None
 
 
 def _from_config(name: str, **fields: Any) -> Transform:

@@ -42,7 +42,9 @@ class Dequantise(CellTransform):
     def fitted(cls, x: Array) -> Self:
         """Return the transform; the values must be whole."""
         if not (x == np.rint(x)).all():
-            raise InvalidArgument("dequantise is for whole numbers; leave it out, or round before")
+            raise InvalidArgument(
+                "dequantise is for whole numbers; leave it out, or round before"
+            )
         return cls()
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
@@ -114,7 +116,9 @@ class Ranks(Transform):
         chosen[[0, -1]] = True
         single, step = np.flatnonzero(chosen & ~repeated), np.flatnonzero(repeated)
         knots = np.concatenate([values[single], values[step], values[step]])
-        ranks = np.concatenate([below[single] + counts[single] / 2, below[step], below[step + 1]])
+        ranks = np.concatenate(
+            [below[single] + counts[single] / 2, below[step], below[step + 1]]
+        )
         order = np.lexsort((ranks, knots))
         return cls._of(knots[order], ranks[order], len(x))
 
@@ -150,7 +154,9 @@ class Ranks(Transform):
     def inverse(self, y: Array) -> Array:
         low, high = ndtri(np.array(self.share)[[0, -1]])
         x: Array = np.interp(ndtr(y), self.share, np.array(self.x))
-        first, last = (0.0 if slope == _STEEP else 1 / slope for slope in self._outer_slopes())
+        first, last = (
+            0.0 if slope == _STEEP else 1 / slope for slope in self._outer_slopes()
+        )
         x += np.minimum(y - low, 0) * first + np.maximum(y - high, 0) * last
         return x
 

@@ -12,7 +12,9 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.transforms.transform import CellTransform, Transform
 
-_MARGIN = 1e-6  # share of the noise cut off at both ends, so that rounding cannot leave the cell
+_MARGIN = (
+    1e-6  # share of the noise cut off at both ends, so that rounding cannot leave the cell
+)
 _REACH = -5.0  # lower end of a peak's noise, in widths
 
 
@@ -46,7 +48,9 @@ class Smear(CellTransform):
 
     def __post_init__(self) -> None:
         if not 0 < self.width < np.inf:
-            raise InvalidArgument(f"noise of width {self.width:g} smears nothing; 0.1 is usual")
+            raise InvalidArgument(
+                f"noise of width {self.width:g} smears nothing; 0.1 is usual"
+            )
 
     @classmethod
     def fitted(cls, x: Array, width: float = 0.1) -> Self:
@@ -112,7 +116,9 @@ class Peak(Transform):
             )
 
     @classmethod
-    def fitted(cls, x: Array, edge: float, place: float | None = None, width: float = 1.0) -> Self:
+    def fitted(
+        cls, x: Array, edge: float, place: float | None = None, width: float = 1.0
+    ) -> Self:
         """Take the most frequent value up to the edge as the peak; by default it is the place."""
         values, counts = np.unique(x[x <= edge], return_counts=True)
         if len(values):

@@ -11,7 +11,9 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.transforms.transform import Transform
 
-_ROUNDING = 64 * float(np.finfo(np.float64).eps)  # share of an offset below which a result is 0
+_ROUNDING = 64 * float(
+    np.finfo(np.float64).eps
+)  # share of an offset below which a result is 0
 _MARGIN = 1e-9  # share of an open range that an inverse leaves free at its edges
 
 
@@ -109,17 +111,23 @@ class Log(Transform):
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
         shifted = x.astype(np.float64) + self.offset
         inside = np.where(shifted > 0, shifted, np.nan)
-        y: Array = np.log10(inside) if self.base == 10.0 else np.log(inside) / np.log(self.base)
+        y: Array = (
+            np.log10(inside) if self.base == 10.0 else np.log(inside) / np.log(self.base)
+        )
         return y
 
     def inverse(self, y: Array) -> Array:
         with np.errstate(over="ignore"):
-            x: Array = np.minimum(np.power(self.base, y), np.finfo(np.float64).max) - self.offset
+            x: Array = (
+                np.minimum(np.power(self.base, y), np.finfo(np.float64).max) - self.offset
+            )
         return np.where(np.abs(x) <= _ROUNDING * abs(self.offset), 0.0, x)
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         shifted = x.astype(np.float64) + self.offset
-        ladj: Array = -np.log(np.where(shifted > 0, shifted, np.nan)) - np.log(np.log(self.base))
+        ladj: Array = -np.log(np.where(shifted > 0, shifted, np.nan)) - np.log(
+            np.log(self.base)
+        )
         return ladj
 
 
@@ -156,7 +164,9 @@ class Atan(Transform):
         return x
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        ladj: Array = np.log(self.scale) - np.log1p(np.square(self.scale * x.astype(np.float64)))
+        ladj: Array = np.log(self.scale) - np.log1p(
+            np.square(self.scale * x.astype(np.float64))
+        )
         return ladj
 
 
@@ -179,7 +189,9 @@ class Logit(Transform):
     beta: float = 1e-6
 
     def __post_init__(self) -> None:
-        if not (0 < self.beta < 0.5 and self.low < self.high and np.isfinite(self.high - self.low)):
+        if not (
+            0 < self.beta < 0.5 and self.low < self.high and np.isfinite(self.high - self.low)
+        ):
             raise InvalidArgument(
                 f"a logit from {self.low:g} to {self.high:g} with beta {self.beta:g} "
                 "cannot be undone"

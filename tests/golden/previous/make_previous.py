@@ -87,7 +87,9 @@ def simulation_files(folder: Path) -> dict[str, np.ndarray]:
 
 
 def row_files(folder: Path) -> dict[str, np.ndarray]:
-    """A flow over rows, the checkpoint of one that stopped after an epoch, and what the first gives."""
+    """A flow over rows, the checkpoint of one that stopped after an epoch, and what the first
+    gives.
+    """
     shape = ft.Shape(transforms=1, hidden=(8,), bins=4)
     flow = ft.RowFlow("nsf", shape, ft.Training(epochs=2), device="cpu")
     model = folder / "rows.flow"

@@ -1,7 +1,10 @@
-"""A second reader of `.ftup` files: slow, obvious, and written from the normative page docs/format.md alone.
+"""A second reader of `.ftup` files: slow, obvious, and written from the normative page
+docs/format.md alone.
 
-It shares no code with flowtuple. Where the two decode a file differently, one of them has a bug, or the page is unclear.
-Every function names the section of the page that it mirrors. The modules go from the small to the large: `base` (numbers and
+It shares no code with flowtuple. Where the two decode a file differently, one of them has a bug, or
+the page is unclear.
+Every function names the section of the page that it mirrors. The modules go from the small to the
+large: `base` (numbers and
 bytes), `container`, `lattice`, `description`, `flow`, `model`, `chunk`, `files`.
 """
 

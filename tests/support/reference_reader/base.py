@@ -1,6 +1,7 @@
 """Sections 1 and 12: numbers, bytes, frames, dtypes and limits.
 
-A value is held as its *pattern* throughout: its bits as an unsigned Python integer. So NaN payloads and signs of zero pass
+A value is held as its *pattern* throughout: its bits as an unsigned Python integer. So NaN payloads
+and signs of zero pass
 through untouched, and every conversion to a number is visible.
 """
 
@@ -27,7 +28,9 @@ T = TypeVar("T")
 
 
 class Invalid(Exception):
-    """The bytes are no file of this format, or what the file needs from outside is missing or different (Section 11)."""
+    """The bytes are no file of this format, or what the file needs from outside is missing or
+    different (Section 11).
+    """
 
 
 class Truncated(Invalid):
@@ -73,7 +76,8 @@ def xxh3(data: bytes) -> int:
 
 
 def zstd_content(frame: bytes, most: int = MAX_CONTENT) -> bytes:
-    """Sections 1 and 12: the content of one zstd frame that states its size, needs no dictionary and has nothing after it.
+    """Sections 1 and 12: the content of one zstd frame that states its size, needs no dictionary
+    and has nothing after it.
 
     It is at most `most` bytes long.
     """
@@ -97,7 +101,8 @@ def zstd_content(frame: bytes, most: int = MAX_CONTENT) -> bytes:
 
 
 def pcodec_numbers(stream: bytes, numpy_types: Sequence[str], count: int) -> Array:
-    """Section 1: the numbers of a pcodec stream of one of these types; a stream of no numbers is of any of them.
+    """Section 1: the numbers of a pcodec stream of one of these types; a stream of no numbers is of
+    any of them.
 
     Bytes after the stream are passed over, as Section 11 allows.
     """
@@ -164,9 +169,13 @@ def patterns_from_bytes(data: bytes, dtype: Dtype) -> list[int]:
     """Section 1: the patterns of little-endian values; a `bool` is 0 or 1."""
     require(len(data) % dtype.size == 0, "bytes that are no whole number of values")
     patterns = [
-        int.from_bytes(data[i : i + dtype.size], "little") for i in range(0, len(data), dtype.size)
+        int.from_bytes(data[i : i + dtype.size], "little")
+        for i in range(0, len(data), dtype.size)
     ]
-    require(dtype.kind != "bool" or all(p <= 1 for p in patterns), "a bool that is neither 0 nor 1")
+    require(
+        dtype.kind != "bool" or all(p <= 1 for p in patterns),
+        "a bool that is neither 0 nor 1",
+    )
     return patterns
 
 
@@ -176,7 +185,9 @@ def bytes_from_patterns(patterns: Sequence[int], dtype: Dtype) -> bytes:
 
 
 def number_of(pattern: int, dtype: Dtype) -> int | float:
-    """The number that a pattern is: a Python integer, for a float dtype a Python float (an `f64`, exactly)."""
+    """The number that a pattern is: a Python integer, for a float dtype a Python float (an `f64`,
+    exactly).
+    """
     if dtype.is_float:
         letter = {16: "<e", 32: "<f", 64: "<d"}[dtype.width]
         return float(struct.unpack(letter, pattern.to_bytes(dtype.size, "little"))[0])
@@ -197,7 +208,9 @@ def pattern_of_integer(n: int, dtype: Dtype) -> int:
 
 
 def pattern_of_float(x: float, dtype: Dtype) -> int:
-    """One rounding of an `f64` to a float dtype, to nearest, ties to even, beyond the largest number to infinity."""
+    """One rounding of an `f64` to a float dtype, to nearest, ties to even, beyond the largest
+    number to infinity.
+    """
     with np.errstate(all="ignore"):
         return int.from_bytes(np.array([x], "<f8").astype(dtype.numpy).tobytes(), "little")
 

@@ -57,10 +57,13 @@ class Stream:
 
     def __init__(self, payload: bytes) -> None:
         require(
-            len(payload) >= 16 and len(payload) % 4 == 0, "a stream of no whole number of words"
+            len(payload) >= 16 and len(payload) % 4 == 0,
+            "a stream of no whole number of words",
         )
         self.states: list[int] = list(struct.unpack("<QQ", payload[:16]))
-        require(all(2**31 <= x < 2**63 for x in self.states), "a state that no encoder leaves")
+        require(
+            all(2**31 <= x < 2**63 for x in self.states), "a state that no encoder leaves"
+        )
         self.words = [
             int.from_bytes(payload[i : i + 4], "little") for i in range(16, len(payload), 4)
         ]
@@ -93,7 +96,9 @@ class Stream:
         return place
 
     def pieces(self, lane: int, raw: int) -> int:
-        """Step 4: the low `raw` bits, in pieces of 16 bits from the highest; the first one may be shorter."""
+        """Step 4: the low `raw` bits, in pieces of 16 bits from the highest; the first one may be
+        shorter.
+        """
         value = 0
         while raw > 0:
             n = raw % 16 or 16
@@ -135,10 +140,13 @@ def check_stored(stored: Stored, column: Column, flow: Flow | None) -> None:
         require(stored.escapes == b"", f"{column.name}: escapes where there can be none")
     if stored.method == VALUES:
         require(
-            column.known()[1].lossless, f"{column.name}: VALUES of a column that is not lossless"
+            column.known()[1].lossless,
+            f"{column.name}: VALUES of a column that is not lossless",
         )
     if stored.method == FLOW:
-        require(flow is not None and flow.layers != [], f"{column.name}: FLOW without a network")
+        require(
+            flow is not None and flow.layers != [], f"{column.name}: FLOW without a network"
+        )
     if stored.residual:
         require(
             flow is not None and flow.prediction is not None,
@@ -192,8 +200,12 @@ def stored_values(payload: bytes, dtype: Dtype, count: int) -> list[int]:
     return values
 
 
-def given_values(payload: bytes, dtype: Dtype, count: int, supplied: Iterator[int]) -> list[int]:
-    """Section 8.2, GIVEN: as many values from elsewhere as the column has rows, refused where their xxh3 differs."""
+def given_values(
+    payload: bytes, dtype: Dtype, count: int, supplied: Iterator[int]
+) -> list[int]:
+    """Section 8.2, GIVEN: as many values from elsewhere as the column has rows, refused where their
+    xxh3 differs.
+    """
     require(len(payload) == 8, "GIVEN holds 8 bytes")
     values = list(islice(supplied, count))
     require(len(values) == count, "fewer given values than rows")
@@ -224,7 +236,9 @@ def rows_of(column: Column, chunk: Chunk, events: int) -> Rows:
 
 
 def decode_by_values(decoded: Decoded, values: list[int]) -> None:
-    """Section 8.4: of a column stored by VALUES or GIVEN the indices are the stored indices of its values."""
+    """Section 8.4: of a column stored by VALUES or GIVEN the indices are the stored indices of its
+    values.
+    """
     lattice = decoded.column.known()[1]
     decoded.values = values
     decoded.indices = [lattice.stored_index(x) for x in values]
@@ -238,11 +252,15 @@ NumberOfRow: TypeAlias = Callable[
 def numbers_by_flow(
     stored: Stored, reader: Decoded, chunk: Chunk, model: Model
 ) -> tuple[NumberOfRow, Stream]:
-    """Section 8.2, FLOW: each number comes from the stream, by what the network makes of the parents."""
+    """Section 8.2, FLOW: each number comes from the stream, by what the network makes of the
+    parents.
+    """
     flow, stream = model[reader.column.name], Stream(stored.payload)
 
     def number(i: int, row: Row, predicted: int) -> int:
-        activations = [activation(p, reader, row, predicted, chunk, model) for p in flow.parents]
+        activations = [
+            activation(p, reader, row, predicted, chunk, model) for p in flow.parents
+        ]
         return stream.number(i, frequencies(logits(flow.layers, activations)), flow.bins)
 
     return number, stream
@@ -255,7 +273,9 @@ def numbers_from_list(stored: Stored, count: int) -> NumberOfRow:
 
 
 def check_self_reading(decoded: Decoded, flow: Flow) -> None:
-    """Section 12: objects of an event of a column that reads itself and is stored by FLOW or residuals."""
+    """Section 12: objects of an event of a column that reads itself and is stored by FLOW or
+    residuals.
+    """
     reads_itself = any(p.column == decoded.column.name for p in flow.reads())
     require(
         not reads_itself or max(decoded.rows.counts, default=0) <= MAX_NUMBERED,
@@ -264,7 +284,9 @@ def check_self_reading(decoded: Decoded, flow: Flow) -> None:
 
 
 def decode_by_numbers(decoded: Decoded, stored: Stored, chunk: Chunk, model: Model) -> None:
-    """Section 8.4: row by row in row order, so that a column that reads itself finds the rows before it."""
+    """Section 8.4: row by row in row order, so that a column that reads itself finds the rows
+    before it.
+    """
     column, flow = decoded.column, model.get(decoded.column.name)
     dtype, lattice = column.known()
     stream = None
@@ -278,12 +300,16 @@ def decode_by_numbers(decoded: Decoded, stored: Stored, chunk: Chunk, model: Mod
         prediction, residual = flow.prediction, stored.residual or flow.codes_residuals
     escapes = iter(escaped_values(stored, dtype, len(decoded.rows)))
     for i, row in enumerate(decoded.rows.row_order()):
-        predicted = NONE if prediction is None else predicted_index(prediction, decoded, row, chunk)
+        predicted = (
+            NONE if prediction is None else predicted_index(prediction, decoded, row, chunk)
+        )
         q = number_of_row(i, row, predicted)
         if residual and prediction is not None:
             q = index_of_residual(q, predicted, prediction.period)
         decoded.indices[row.position] = q
-        decoded.values[row.position] = next_escape(escapes) if q == ESCAPE else lattice.value(q)
+        decoded.values[row.position] = (
+            next_escape(escapes) if q == ESCAPE else lattice.value(q)
+        )
     require(next(escapes, None) is None, f"{column.name}: more exact values than escapes")
     if stream is not None:
         stream.finish()
@@ -305,14 +331,17 @@ def decode_column(
     model: Model,
     supplied: Mapping[str, Iterator[int]],
 ) -> None:
-    """Section 8.4: one column that is not opaque; it is put into the chunk before it is decoded, as it may read itself."""
+    """Section 8.4: one column that is not opaque; it is put into the chunk before it is decoded, as
+    it may read itself.
+    """
     dtype = column.known()[0]
     decoded = chunk[column.name] = Decoded(column, rows_of(column, chunk, events))
     if stored.method == VALUES:
         decode_by_values(decoded, stored_values(stored.payload, dtype, len(decoded.rows)))
     elif stored.method == GIVEN:
         decode_by_values(
-            decoded, given_values(stored.payload, dtype, len(decoded.rows), supplied[column.name])
+            decoded,
+            given_values(stored.payload, dtype, len(decoded.rows), supplied[column.name]),
         )
     else:
         decode_by_numbers(decoded, stored, chunk, model)
@@ -329,7 +358,9 @@ def undo_differences(data: bytes, dtype: np.dtype[Any]) -> bytes:
     for i in range(count):
         total += int.from_bytes(data[i::count], "little" if little else "big")
         numbers.append(total % pow2(8 * dtype.itemsize))
-    return b"".join(n.to_bytes(dtype.itemsize, "little" if little else "big") for n in numbers)
+    return b"".join(
+        n.to_bytes(dtype.itemsize, "little" if little else "big") for n in numbers
+    )
 
 
 def opaque_buffer(reader: Reader, entry: object) -> tuple[str, Array]:

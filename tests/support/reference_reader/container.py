@@ -21,7 +21,9 @@ MAX_GROUPED = 4096
 
 @dataclass(frozen=True)
 class Section:
-    """Section 2.2: one row of the index, with the section's bytes; `checksum` is that of the head in the index."""
+    """Section 2.2: one row of the index, with the section's bytes; `checksum` is that of the head
+    in the index.
+    """
 
     kind: int
     owner: int
@@ -63,7 +65,9 @@ def index_bytes(data: bytes) -> bytes:
         "trailer and size of the file disagree",
     )
     index = data[offset : offset + length]
-    require(xxh3(data[:HEADER] + index) == checksum, "the checksum of header and index differs")
+    require(
+        xxh3(data[:HEADER] + index) == checksum, "the checksum of header and index differs"
+    )
     return index
 
 
@@ -86,10 +90,19 @@ def open_container(data: bytes) -> list[Section]:
             "a section with events or a body that is no chunk",
         )
         frame = content.take(FRAME)
-        first = sum(s.entries for s in sections if s.kind == kind == CHUNK and s.owner == owner)
+        first = sum(
+            s.entries for s in sections if s.kind == kind == CHUNK and s.owner == owner
+        )
         sections.append(
             Section(
-                kind, owner, entries, frame, content.take(head), content.take(body), checksum, first
+                kind,
+                owner,
+                entries,
+                frame,
+                content.take(head),
+                content.take(body),
+                checksum,
+                first,
             )
         )
     content.finish()
@@ -117,7 +130,8 @@ def check_frame(section: Section) -> None:
     ]
     s = section
     require(
-        numbers == [s.kind, s.owner, s.entries, len(s.head), len(s.body), s.checksum, s.first],
+        numbers
+        == [s.kind, s.owner, s.entries, len(s.head), len(s.body), s.checksum, s.first],
         "frame and index differ",
     )
     require(fields.u64() == xxh3(section.frame[:48]), "the checksum of a frame differs")
@@ -131,20 +145,25 @@ def head_of(section: Section) -> bytes:
 
 
 def split_chunk(section: Section, column_count: int) -> list[Stored]:
-    """Section 8.1: for each of these columns of the schema its method, payload and escapes, all blocks verified."""
+    """Section 8.1: for each of these columns of the schema its method, payload and escapes, all
+    blocks verified.
+    """
     head = Reader(head_of(section))
     directory_length, group_length = head.varint(), head.varint()
     directory = Reader(zstd_content(head.take(directory_length), 30 * column_count))
     group = Reader(zstd_content(head.take(group_length)) if group_length else b"")
     entries = [[directory.varint() for _ in range(3)] for _ in range(column_count)]
     lengths = [
-        escapes + (0 if split_method(n)[0] == GROUP else payload) for n, payload, escapes in entries
+        escapes + (0 if split_method(n)[0] == GROUP else payload)
+        for n, payload, escapes in entries
     ]
     check_blocks(head, section.body, lengths)
     body, stored = Reader(section.body), []
     for number, payload_length, escapes_length in entries:
         method, residual = split_method(number)
-        require(method != GROUP or payload_length <= MAX_GROUPED, "too long a payload of GROUP")
+        require(
+            method != GROUP or payload_length <= MAX_GROUPED, "too long a payload of GROUP"
+        )
         payload = (group if method == GROUP else body).take(payload_length)
         stored.append(Stored(method, residual, payload, body.take(escapes_length)))
     for part in (head, body, directory, group):
@@ -153,7 +172,9 @@ def split_chunk(section: Section, column_count: int) -> list[Stored]:
 
 
 def split_method(number: int) -> tuple[int, bool]:
-    """Sections 8.1 and 8.2: the method, and whether its numbers are residuals (8 more than the method)."""
+    """Sections 8.1 and 8.2: the method, and whether its numbers are residuals (8 more than the
+    method).
+    """
     residual = number - 8 in {CONSTANT, INDICES, GROUP}
     method = number - 8 if residual else number
     require(0 <= method <= GIVEN, "a reserved method")
@@ -173,7 +194,9 @@ def check_blocks(head: Reader, body: bytes, lengths: Iterable[int]) -> None:
 
 
 def block_lengths(lengths: Iterable[int]) -> Iterator[int]:
-    """Section 8.1: a block ends with the first column with which it holds 2^15 bytes, or with the last column."""
+    """Section 8.1: a block ends with the first column with which it holds 2^15 bytes, or with the
+    last column.
+    """
     block = 0
     for length in lengths:
         block += length

@@ -47,7 +47,9 @@ class Column:
 
     @property
     def collection(self) -> tuple[str, str | int]:
-        """Section 5: the columns with the same number of objects in every event have this in common."""
+        """Section 5: the columns with the same number of objects in every event have this in
+        common.
+        """
         if self.counter is not None:
             return "counter", self.counter
         return ("size", math.prod(self.shape)) if self.shape else ("event", 1)
@@ -105,7 +107,10 @@ def parse_description(data: bytes) -> Description:
     require(len({t.name for t in tables}) == len(tables), "two tables of one name")
     require(len(set(carried)) == len(carried), "two carried objects of one name")
     models_alone = member(parsed, "model", bool, False)
-    require(not models_alone or all(t.entries == 0 for t in tables), "a file of models with events")
+    require(
+        not models_alone or all(t.entries == 0 for t in tables),
+        "a file of models with events",
+    )
     return Description(tables, carried, models_alone)
 
 
@@ -185,7 +190,9 @@ def parse_column(parsed: Json) -> Column:
 
 
 def check_counter(column: Column, table: Table) -> None:
-    """Section 3: a counter is an event column of the same table, of an integer type, lossless; given if its column is."""
+    """Section 3: a counter is an event column of the same table, of an integer type, lossless;
+    given if its column is.
+    """
     if column.counter is None:
         return
     counter = table.columns.get(column.counter)

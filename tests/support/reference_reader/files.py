@@ -37,7 +37,9 @@ from reference_reader.model import check_model, parse_model
 
 @dataclass
 class File:
-    """Section 2.2: a file with its sections sorted by what they hold; models and chunks by the number of their table."""
+    """Section 2.2: a file with its sections sorted by what they hold; models and chunks by the
+    number of their table.
+    """
 
     description: Description
     models: dict[int, Section] = field(default_factory=dict)
@@ -52,18 +54,24 @@ def open_file(data: bytes) -> File:
     for section in sections:
         add_section(file, section)
     require(
-        len(file.carried) == len(file.description.carried), "a carried object without its section"
+        len(file.carried) == len(file.description.carried),
+        "a carried object without its section",
     )
     for number, table in enumerate(file.description.tables):
         entries = sum(s.entries for s in file.chunks.get(number, []))
-        require(entries == table.entries, f"{table.name}: its chunks hold another number of events")
+        require(
+            entries == table.entries,
+            f"{table.name}: its chunks hold another number of events",
+        )
         require(table.model is None or number not in file.models, f"{table.name}: two models")
     return file
 
 
 def add_section(file: File, section: Section) -> None:
     """Section 2.2: kinds of sections."""
-    owners = len(file.description.carried if section.kind == CARRIED else file.description.tables)
+    owners = len(
+        file.description.carried if section.kind == CARRIED else file.description.tables
+    )
     require(section.owner < owners, "a section of no table or name")
     require(
         section.kind == MODEL or not file.description.models_alone,
@@ -79,14 +87,17 @@ def add_section(file: File, section: Section) -> None:
 
 
 def model_of(file: File, number: int, other: bytes | None) -> Model:
-    """Section 3: the model of a table, of this file or of another one; no columns where there is none."""
+    """Section 3: the model of a table, of this file or of another one; no columns where there is
+    none.
+    """
     table = file.description.tables[number]
     model: Model = {}
     if number in file.models:
         model = parse_model(head_of(file.models[number]), list(table.columns.values()))
     elif table.model is not None:
         require(
-            other is not None, f"{table.name}: its model is in another file, which is not there"
+            other is not None,
+            f"{table.name}: its model is in another file, which is not there",
         )
         model = model_from_other(table, open_file(other or b""))
     check_model(model, table)
@@ -94,7 +105,9 @@ def model_of(file: File, number: int, other: bytes | None) -> Model:
 
 
 def model_from_other(table: Table, other: File) -> Model:
-    """Section 3: the model of the table of the same name in another file, where it has the checksum that `model` states."""
+    """Section 3: the model of the table of the same name in another file, where it has the checksum
+    that `model` states.
+    """
     names = [t.name for t in other.description.tables]
     require(
         table.name in names and names.index(table.name) in other.models,
@@ -135,17 +148,25 @@ def read_table(
     """Section 8: all columns of a table, chunk after chunk."""
     table = file.description.tables[number]
     supplied = supplied_patterns(table, given)
-    patterns: dict[str, list[int]] = {c.name: [] for c in table.columns.values() if not c.is_opaque}
-    entries: dict[str, list[Any]] = {c.name: [] for c in table.columns.values() if c.is_opaque}
+    patterns: dict[str, list[int]] = {
+        c.name: [] for c in table.columns.values() if not c.is_opaque
+    }
+    entries: dict[str, list[Any]] = {
+        c.name: [] for c in table.columns.values() if c.is_opaque
+    }
     begin = 0
     for section in file.chunks.get(number, []):
         part = table.part_of(begin, section.entries)
-        stored = dict(zip(table.columns, split_chunk(section, len(table.columns)), strict=True))
+        stored = dict(
+            zip(table.columns, split_chunk(section, len(table.columns)), strict=True)
+        )
         for column in table.columns.values():
             check_stored(stored[column.name], column, model.get(column.name))
         chunk: Chunk = {}
         for name in coding_order(table, model):
-            decode_column(part.columns[name], stored[name], chunk, section.entries, model, supplied)
+            decode_column(
+                part.columns[name], stored[name], chunk, section.entries, model, supplied
+            )
             patterns[name] += chunk[name].values
         for name in entries:
             entries[name] += opaque_entries(stored[name].payload, section.entries)
@@ -157,7 +178,9 @@ def read_table(
 
 
 def values_array(patterns: list[int], column: Column, table: Table) -> Array:
-    """Section 8.4: the values of a column, reshaped in stored order to its shape; flat for one with a counter."""
+    """Section 8.4: the values of a column, reshaped in stored order to its shape; flat for one with
+    a counter.
+    """
     dtype = column.known()[0]
     values = np.frombuffer(bytes_from_patterns(patterns, dtype), dtype.numpy).copy()
     return values.reshape((table.entries, *column.shape)) if column.shape else values
@@ -166,7 +189,8 @@ def values_array(patterns: list[int], column: Column, table: Table) -> Array:
 def read_file(
     data: bytes, model: bytes | None = None, given: Given | None = None
 ) -> dict[str, dict[str, Values]]:
-    """All tables of a file: table -> column -> values in stored order, a list of entries for an opaque column.
+    """All tables of a file: table -> column -> values in stored order, a list of entries for an
+    opaque column.
 
     Args:
         data: the file.
@@ -174,7 +198,8 @@ def read_file(
         given: the values of given columns: table -> column -> values in stored order.
 
     Raises:
-        Invalid: where anything is not as the page says, or model or given values are missing or different.
+        Invalid: where anything is not as the page says, or model or given values are missing or
+        different.
     """
     file = open_file(data)
     tables: dict[str, dict[str, Values]] = {}

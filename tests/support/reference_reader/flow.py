@@ -48,7 +48,9 @@ class Rows:
         return self.starts[-1]
 
     def position(self, event: int, number: int) -> int | None:
-        """The place in stored order of object `number` of `event`; None where there is no such object."""
+        """The place in stored order of object `number` of `event`; None where there is no such
+        object.
+        """
         return self.starts[event] + number if 0 <= number < self.counts[event] else None
 
     def row_order(self) -> Iterator[Row]:
@@ -60,16 +62,29 @@ class Rows:
 
 
 def coding_order(table: Table, model: Model) -> list[str]:
-    """Section 5: event columns, then all others; the model's columns take their places in the order of the model."""
+    """Section 5: event columns, then all others; the model's columns take their places in the order
+    of the model.
+    """
     order: list[str] = []
     for is_event in (True, False):
-        half = [c for c in table.columns.values() if not c.is_opaque and c.is_event == is_event]
+        half = [
+            c for c in table.columns.values() if not c.is_opaque and c.is_event == is_event
+        ]
         modelled = iter([n for n in model if table.columns[n].is_event == is_event])
         order += [next(modelled) if c.name in model else c.name for c in half]
     return order
 
 
-RELATIONS = ("row", "event", "index", "previous", "leading", "same", "reference", "prediction")
+RELATIONS = (
+    "row",
+    "event",
+    "index",
+    "previous",
+    "leading",
+    "same",
+    "reference",
+    "prediction",
+)
 WITHOUT_COLUMN = ("index", "prediction")
 
 
@@ -160,7 +175,9 @@ Model: TypeAlias = dict[str, Flow]  # by the names of the columns, in the order 
 
 
 class Decoded:
-    """Section 8.4: a column of a chunk, as far as it is decoded; indices and values (patterns) in stored order."""
+    """Section 8.4: a column of a chunk, as far as it is decoded; indices and values (patterns) in
+    stored order.
+    """
 
     def __init__(self, column: Column, rows: Rows) -> None:
         self.column, self.rows = column, rows
@@ -175,7 +192,9 @@ Chunk: TypeAlias = dict[str, Decoded]  # the columns of a chunk by name
 
 
 def object_number(value: int | float) -> int | None:
-    """Section 6.2: a reference is an object number where its value is a whole number from 0 up, -0.0 included."""
+    """Section 6.2: a reference is an object number where its value is a whole number from 0 up,
+    -0.0 included.
+    """
     if isinstance(value, float) and not value.is_integer():
         return None
     return int(value) if value >= 0 else None
@@ -196,7 +215,9 @@ def target_number(parent: Parent, reader: Decoded, row: Row, chunk: Chunk) -> in
 
 
 def parent_position(parent: Parent, reader: Decoded, row: Row, chunk: Chunk) -> int | None:
-    """Section 6.2: where the row that a relation leads to lies in stored order; None where there is no row."""
+    """Section 6.2: where the row that a relation leads to lies in stored order; None where there is
+    no row.
+    """
     number = target_number(parent, reader, row, chunk)
     return None if number is None else chunk[parent.column].rows.position(row.event, number)
 
@@ -250,7 +271,8 @@ def frequencies(z: list[int]) -> list[int]:
     return [*f, 2**16 - sum(f)]
 
 
-# Section 6.8: elementary functions. Python's + - * / and math.sqrt are those of IEEE 754, rounded once.
+# Section 6.8: elementary functions. Python's + - * / and math.sqrt are those of IEEE 754, rounded
+# once.
 
 S = [(-1) ** (k + 1) / math.factorial(2 * k + 3) for k in range(7)]
 C = [(-1) ** (k + 1) / math.factorial(2 * k + 2) for k in range(8)]
@@ -358,7 +380,9 @@ def pseudorapidity(pt: float, z: float) -> float:
     return -r if z < 0.0 else r
 
 
-def pair_mass(pt1: float, eta1: float, phi1: float, pt2: float, eta2: float, phi2: float) -> float:
+def pair_mass(
+    pt1: float, eta1: float, phi1: float, pt2: float, eta2: float, phi2: float
+) -> float:
     """Section 6.5, function 12."""
     d = cosh(eta1 - eta2) - cos(phi1 - phi2)
     return math.sqrt(abs((2.0 * (pt1 * pt2)) * d))
@@ -401,7 +425,11 @@ def copied_parent(prediction: Prediction, dtype: Dtype, chunk: Chunk) -> Parent 
     """Section 6.6: the parent of a plain copy; None where the prediction is no such."""
     term = prediction.terms[0]
     plain = len(prediction.terms) == 1 and term.function == 0 and term.coefficient == 1.0
-    return term.inputs[0] if plain and chunk[term.inputs[0].column].column.dtype == dtype else None
+    return (
+        term.inputs[0]
+        if plain and chunk[term.inputs[0].column].column.dtype == dtype
+        else None
+    )
 
 
 def pattern_of_total(total: float, dtype: Dtype) -> int:
@@ -420,7 +448,11 @@ def predicted_index(prediction: Prediction, reader: Decoded, row: Row, chunk: Ch
     parent = copied_parent(prediction, dtype, chunk)
     if parent is not None:
         position = parent_position(parent, reader, row, chunk)
-        return NONE if position is None else lattice.nearest(chunk[parent.column].values[position])
+        return (
+            NONE
+            if position is None
+            else lattice.nearest(chunk[parent.column].values[position])
+        )
     total = predicted_total(prediction, reader, row, chunk)
     return NONE if total is None else lattice.nearest(pattern_of_total(total, dtype))
 

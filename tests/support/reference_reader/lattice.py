@@ -81,7 +81,9 @@ class OrderedGrid:
     shift: int
 
     def value(self, q: int) -> int:
-        return float_pattern((q << self.shift) | ((q >> 63) & (pow2(self.shift) - 1)), self.dtype)
+        return float_pattern(
+            (q << self.shift) | ((q >> 63) & (pow2(self.shift) - 1)), self.dtype
+        )
 
     def index(self, x: int) -> int:
         return ordered(x, self.dtype) >> self.shift
@@ -98,7 +100,9 @@ class IntegersGrid:
         unsigned = self.dtype.name == "uint64"
         if self.width > 1:
             t = q * self.width % 2**64 if unsigned else wrap_i64(q * self.width)
-            return pattern_of_integer(min(max(t, self.dtype.least), self.dtype.largest), self.dtype)
+            return pattern_of_integer(
+                min(max(t, self.dtype.least), self.dtype.largest), self.dtype
+            )
         if self.dtype.kind == "bool":
             return int(q != 0)
         return pattern_of_integer(q + 2**63 if unsigned else q, self.dtype)
@@ -150,7 +154,9 @@ class MantissasGrid:
 
     def value(self, q: int) -> int:
         return with_sign_of(
-            q, float_pattern(abs(q) << (self.dtype.mantissa - self.bits), self.dtype), self.dtype
+            q,
+            float_pattern(abs(q) << (self.dtype.mantissa - self.bits), self.dtype),
+            self.dtype,
         )
 
     def index(self, x: int) -> int:
@@ -184,7 +190,9 @@ class BinadesGrid:
             return 0
         e, c = divmod(abs(q) - 1, self.cells)
         run = self.runs[bisect_right(self.runs, c, key=lambda r: r.first) - 1]
-        unit = min(run.begin + (c - run.first) * run.width + run.centre, pow2(self.unit_bits) - 1)
+        unit = min(
+            run.begin + (c - run.first) * run.width + run.centre, pow2(self.unit_bits) - 1
+        )
         m = self.dtype.mantissa
         return with_sign_of(
             q,
@@ -262,7 +270,9 @@ class Lattice:
 def pattern_of_number(n: int | float, dtype: Dtype) -> int:
     """The pattern of a number that the dtype holds exactly."""
     return (
-        pattern_of_float(float(n), dtype) if dtype.is_float else pattern_of_integer(int(n), dtype)
+        pattern_of_float(float(n), dtype)
+        if dtype.is_float
+        else pattern_of_integer(int(n), dtype)
     )
 
 
@@ -289,25 +299,37 @@ def is_lossless(bound: str) -> bool:
 def parse_lattice(parsed: Json, dtype: Dtype) -> Lattice:
     """Section 3: a lattice."""
     lossless = is_lossless(member(parsed, "bound", str))
-    atoms = [whole_number(a, 0, pow2(dtype.width) - 1) for a in member(parsed, "atoms", list, [])]
+    atoms = [
+        whole_number(a, 0, pow2(dtype.width) - 1) for a in member(parsed, "atoms", list, [])
+    ]
     require(
         len(atoms) <= MAX_ATOMS and len(set(atoms)) == len(atoms),
         "too many atoms, or two equal ones",
     )
     require(
-        dtype.kind != "bool" or (lossless and all(a <= 1 for a in atoms)), "a bad lattice of a bool"
+        dtype.kind != "bool" or (lossless and all(a <= 1 for a in atoms)),
+        "a bad lattice of a bool",
     )
     require(
         lossless != ("range" in parsed),
         "a range is there where the bound is not lossless, and only there",
     )
-    low, high = (None, None) if lossless else parse_range(member(parsed, "range", list), dtype)
+    low, high = (
+        (None, None) if lossless else parse_range(member(parsed, "range", list), dtype)
+    )
     return Lattice(
-        dtype, parse_grid(member(parsed, "grid", dict), dtype), sorted(atoms), lossless, low, high
+        dtype,
+        parse_grid(member(parsed, "grid", dict), dtype),
+        sorted(atoms),
+        lossless,
+        low,
+        high,
     )
 
 
-def parse_range(parsed: list[Any], dtype: Dtype) -> tuple[int | float | None, int | float | None]:
+def parse_range(
+    parsed: list[Any], dtype: Dtype
+) -> tuple[int | float | None, int | float | None]:
     """Section 3: two values of the dtype, or two nulls."""
     require(len(parsed) == 2, "a range that is no pair")
     if parsed == [None, None]:
@@ -323,7 +345,9 @@ def value_of_dtype(n: object, dtype: Dtype) -> int | float:
         return whole_number(n, dtype.least, dtype.largest)
     if not isinstance(n, (int, float)) or isinstance(n, bool) or abs(n) > 2**1024 - 2**970:
         raise Invalid("not a value of its dtype")
-    require(number_of(pattern_of_float(float(n), dtype), dtype) == n, "not a value of its dtype")
+    require(
+        number_of(pattern_of_float(float(n), dtype), dtype) == n, "not a value of its dtype"
+    )
     return float(n)
 
 

@@ -63,7 +63,9 @@ def parse_flow(reader: Reader, columns: Sequence[Column]) -> Flow:
     if term_count > 0:
         residual = parse_flag(reader)
         period = parse_period(reader)
-        prediction = Prediction([parse_term(reader, columns) for _ in range(term_count)], period)
+        prediction = Prediction(
+            [parse_term(reader, columns) for _ in range(term_count)], period
+        )
     layers = [parse_layer(reader) for _ in range(reader.varint())]
     check_layers(layers, len(parents), len(bins.first))
     return Flow(bins, scale, parents, prediction, residual, layers)
@@ -131,7 +133,9 @@ def parse_term(reader: Reader, columns: Sequence[Column]) -> Term:
 def parse_layer(reader: Reader) -> Layer:
     """Section 9: a layer; the weights come input by input."""
     outputs, inputs = reader.varint(), reader.varint()
-    require(1 <= outputs <= MAX_OUTPUTS and 1 <= inputs <= MAX_INPUTS, "a layer out of its limits")
+    require(
+        1 <= outputs <= MAX_OUTPUTS and 1 <= inputs <= MAX_INPUTS, "a layer out of its limits"
+    )
     shifts = list(reader.take(outputs))
     require(all(1 <= h <= 20 for h in shifts), "a shift out of its limits")
     flat = struct.unpack(f"{inputs * outputs}b", reader.take(inputs * outputs))
@@ -186,7 +190,8 @@ def check_parent(parent: Parent, reader: Column, table: Table, before: set[str])
         "reference": neither_event,
     }
     require(
-        fits[parent.relation], f"{reader.name}: {column.name} cannot be read by {parent.relation}"
+        fits[parent.relation],
+        f"{reader.name}: {column.name} cannot be read by {parent.relation}",
     )
     itself = parent.relation in {"previous", "leading"} and column is reader
     require(

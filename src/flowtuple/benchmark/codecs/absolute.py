@@ -51,7 +51,9 @@ def absolute_codec(
         signs, numbers, tolerance = b"", finite, bound.amount
         if bound.kind != "abs":
             signs = zstandard.compress(np.sign(finite).astype(np.int8).tobytes(), 19)
-            numbers = np.log(np.abs(finite), where=finite != 0, out=np.zeros(len(finite), work))
+            numbers = np.log(
+                np.abs(finite), where=finite != 0, out=np.zeros(len(finite), work)
+            )
             tolerance = math.log1p(relative_of(bound)) * _MARGIN
         packed = compress(numbers, tolerance) if numbers.size else b""
         decoded = _restore(numbers_of(packed, work, len(values)), signs, values.dtype)

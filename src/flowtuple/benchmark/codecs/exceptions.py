@@ -40,5 +40,7 @@ def with_exceptions(decoded: Array, data: bytes) -> Array:
     count = len(content) // (_GAP.itemsize + decoded.dtype.itemsize)
     places = np.cumsum(np.frombuffer(content, _GAP, count), dtype=np.int64)
     values = decoded.copy()
-    values[places] = np.frombuffer(content, decoded.dtype, count, offset=count * _GAP.itemsize)
+    values[places] = np.frombuffer(
+        content, decoded.dtype, count, offset=count * _GAP.itemsize
+    )
     return values

@@ -87,7 +87,9 @@ def _on_cells(values: Array, bound: Bound, cells: Binades) -> bytes:
 
 
 def _joined(grid: int, shift: int, exceptions: bytes, numbers: Array) -> bytes:
-    header = write_unsigned([grid]) + write_signed([shift]) + write_unsigned([len(exceptions)])
+    header = (
+        write_unsigned([grid]) + write_signed([shift]) + write_unsigned([len(exceptions)])
+    )
     return header + exceptions + pcodec_bytes(numbers)
 
 

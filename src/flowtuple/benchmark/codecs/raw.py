@@ -106,7 +106,9 @@ GZIP = _lossless(
     "gzip-9", lambda x: gzip.compress(x.tobytes(), compresslevel=9, mtime=0), gzip.decompress
 )
 LZMA = _lossless("lzma-9", lambda x: lzma_bytes(x.tobytes()), lzma.decompress)
-ZSTD = _lossless("zstd-19", lambda x: zstandard.compress(x.tobytes(), 19), zstandard.decompress)
+ZSTD = _lossless(
+    "zstd-19", lambda x: zstandard.compress(x.tobytes(), 19), zstandard.decompress
+)
 BLOSC = _lossless("shuffle+zstd", blosc_bytes, _unpack_blosc, ("blosc2", "bench"))
 PCODEC = ColumnCodec(
     "pcodec",

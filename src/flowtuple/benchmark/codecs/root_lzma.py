@@ -21,7 +21,9 @@ _BASKET = 2**20  # few large baskets, which favours it
 class RootLzma(TableCodec):
     """TTrees as uproot writes them with LZMA, level 9; lossless."""
 
-    def encode(self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path) -> None:
+    def encode(
+        self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path
+    ) -> None:
         """Write one TTree for each table."""
         dataset = Dataset("bench", {table.name: table for table in tables})
         write_dataset(dataset, path, WriteOptions(compression="LZMA:9", step=_BASKET))

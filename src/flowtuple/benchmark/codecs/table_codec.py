@@ -64,7 +64,9 @@ class TableCodec(ABC):
             importlib.import_module(self.requires[0])
 
     @abstractmethod
-    def encode(self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path) -> None:
+    def encode(
+        self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path
+    ) -> None:
         """Write tables without opaque columns as one file."""
 
     @abstractmethod
@@ -88,7 +90,9 @@ class ColumnCodec(TableCodec):
     compress: Callable[[Array, Bound], bytes]
     decompress: Callable[[bytes, np.dtype[np.generic], Bound], Array]
 
-    def encode(self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path) -> None:
+    def encode(
+        self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path
+    ) -> None:
         """Write one piece for each column."""
         pieces = [
             self.compress(flat(table, column), layout.bound(column))

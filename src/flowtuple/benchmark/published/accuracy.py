@@ -85,7 +85,8 @@ def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
         (0.25, 0.5, 0.25, 0.25, 1)
     """
     return tuple(
-        _of_column(name, rows.values[:, k], decoded[:, k]) for k, name in enumerate(rows.columns)
+        _of_column(name, rows.values[:, k], decoded[:, k])
+        for k, name in enumerate(rows.columns)
     )
 
 

@@ -21,7 +21,11 @@ from flowtuple.benchmark.published.networks import Pair, decoder
 from flowtuple.benchmark.published.normalisations import autoencoder_recipe, fit_chains
 from flowtuple.benchmark.published.options import NETWORKS, Autoencoder
 from flowtuple.benchmark.published.residuals import add_residuals, pack_residuals, resolve
-from flowtuple.benchmark.published.second_codec import pack_numbers, stored_second, unpack_numbers
+from flowtuple.benchmark.published.second_codec import (
+    pack_numbers,
+    stored_second,
+    unpack_numbers,
+)
 from flowtuple.benchmark.published.variational import VariationalPair
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
@@ -68,7 +72,12 @@ class AutoencoderCodec:
 
     @classmethod
     def fit(
-        cls, rows: Rows, options: Autoencoder, seed: int, report: Report, log: str | None = None
+        cls,
+        rows: Rows,
+        options: Autoencoder,
+        seed: int,
+        report: Report,
+        log: str | None = None,
     ) -> tuple[Self, Fitted]:
         """Train both networks on rows; arguments and errors as in `LatentCodec.fit`."""
         settings = options.normalisation, options.unit, options.formulas
@@ -168,7 +177,9 @@ class AutoencoderCodec:
         }
 
     def weights(self) -> bytes:
-        return save({name: value.contiguous() for name, value in self.decoder.state_dict().items()})
+        return save(
+            {name: value.contiguous() for name, value in self.decoder.state_dict().items()}
+        )
 
     def latent(self, values: Array) -> Array:
         """Return float32 numbers of shape (n, z) from rows of shape (n, d).
@@ -229,7 +240,9 @@ class AutoencoderCodec:
             Unsupported: The codec was read from a file.
         """
         latent = self.latent(values)
-        pieces = [pack_numbers(latent, self.then) if self.then else latent.astype(_FLOAT).tobytes()]
+        pieces = [
+            pack_numbers(latent, self.then) if self.then else latent.astype(_FLOAT).tobytes()
+        ]
         if self.bounds:
             base = self._plain(latent)
             columns = zip(values.T, base.T, self.bounds, self.dtypes, strict=True)
@@ -244,7 +257,9 @@ class AutoencoderCodec:
             Unsupported: There are residuals, and this machine's arithmetic is not the writer's.
         """
         if len(pieces) != 1 + len(self.bounds):
-            raise Corrupt(f"{len(pieces)} pieces are there where {1 + len(self.bounds)} are due")
+            raise Corrupt(
+                f"{len(pieces)} pieces are there where {1 + len(self.bounds)} are due"
+            )
         base = self._plain(self._unpack(pieces[0], rows))
         if not self.bounds:
             return base
@@ -263,7 +278,8 @@ class AutoencoderCodec:
         """Decode rows without residuals."""
         y = _through(self.decoder, latent).astype(np.float64)
         values = [
-            typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)
+            typed(chain.inverse(y[:, k]), self.dtypes[k])
+            for k, chain in enumerate(self.chains)
         ]
         return self.few.rounded(np.stack(values, axis=1))
 

@@ -23,7 +23,11 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 
-_MODEL, _RANGES, _LATENT = FILES = ("model.pt", "normalization_features.npy", "compressed.npz")
+_MODEL, _RANGES, _LATENT = FILES = (
+    "model.pt",
+    "normalization_features.npy",
+    "compressed.npz",
+)
 """Files of Baler; the first two are its model."""
 
 
@@ -106,7 +110,9 @@ def baler_unpack(pieces: Sequence[bytes]) -> Array:
             (folder / file).write_bytes(content)
         config = baler_config(Baler())
         try:
-            values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), config)[0]
+            values: Array = decompressor.run(
+                str(folder / _MODEL), str(folder / _LATENT), config
+            )[0]
         except Exception as error:  # of PyTorch, NumPy, zip or pickle, as the damage has it
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             raise Corrupt(

@@ -19,7 +19,9 @@ def pack_bits(numbers: Array, width: int) -> bytes:
         '2980'
     """
     shifts = np.arange(width - 1, -1, -1)
-    parts = (numbers[start:stop, None] >> shifts for start, stop in ranges(len(numbers), _BLOCK))
+    parts = (
+        numbers[start:stop, None] >> shifts for start, stop in ranges(len(numbers), _BLOCK)
+    )
     return b"".join(np.packbits((part & 1).astype(np.uint8)).tobytes() for part in parts)
 
 

@@ -11,7 +11,9 @@ from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 
 FEW = 256  # different values, at most
-_TIMES = 8  # rows a value, at least: else every value of a small sample would count as one of few
+_TIMES = (
+    8  # rows a value, at least: else every value of a small sample would count as one of few
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,4 +50,6 @@ def few_values(rows: Rows) -> FewValues:
     """
     most = min(FEW, len(rows) // _TIMES)
     values = {k: np.unique(column) for k, column in enumerate(rows.values.T)}
-    return FewValues({k: different for k, different in values.items() if len(different) <= most})
+    return FewValues(
+        {k: different for k, different in values.items() if len(different) <= most}
+    )

@@ -35,7 +35,9 @@ def cut_rows(
         >>> some.values.tolist(), left_out
         ([[2.0]], {'x > 1.5': 1, 'x < 5': 1})
     """
-    inputs = dict(zip(rows.columns, rows.values.T, strict=True)) if columns is None else columns
+    inputs = (
+        dict(zip(rows.columns, rows.values.T, strict=True)) if columns is None else columns
+    )
     left_out: dict[str, int] = {}
     keep = np.ones(len(rows), bool)
     for cut in cuts:

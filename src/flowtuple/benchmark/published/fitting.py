@@ -11,7 +11,11 @@ from flowtuple.flows.fit import Fitted, Report
 
 
 def fit_codec(
-    rows: Rows, options: Latent | Autoencoder, seed: int, report: Report, log: str | None = None
+    rows: Rows,
+    options: Latent | Autoencoder,
+    seed: int,
+    report: Report,
+    log: str | None = None,
 ) -> tuple[LatentCodec | AutoencoderCodec, Fitted]:
     """Fit the method of the options.
 

@@ -21,7 +21,11 @@ from flowtuple.benchmark.published.bits import pack_bits, unpack_bits
 from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_codes
 from flowtuple.benchmark.published.normalisations import latent_recipe
 from flowtuple.benchmark.published.options import MOST_BITS, SCALES, Latent
-from flowtuple.benchmark.published.second_codec import pack_numbers, stored_second, unpack_numbers
+from flowtuple.benchmark.published.second_codec import (
+    pack_numbers,
+    stored_second,
+    unpack_numbers,
+)
 from flowtuple.data.row_columns import columns_of_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -73,7 +77,9 @@ class LatentCodec:
         Raises:
             InvalidArgument: Too few rows, or values that have no logarithm.
         """
-        recipes = {glob.escape(name): latent_recipe(name, options.unit) for name in rows.columns}
+        recipes = {
+            glob.escape(name): latent_recipe(name, options.unit) for name in rows.columns
+        }
         flow = RowFlow("maf", options.shape, options.training, recipes, log)
         model, fitted = train_rows(rows, flow, seed, report)
         _clear_masked(model.flow)
@@ -96,7 +102,9 @@ class LatentCodec:
                 f"{where}: has latent numbers scaled by {scale!r}; restore it from a copy"
             )
         then = stored_second(settings)
-        return cls(unpack_model(weights, where), bits, bool(settings.get("truncate")), scale, then)
+        return cls(
+            unpack_model(weights, where), bits, bool(settings.get("truncate")), scale, then
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -74,9 +74,7 @@ class Parts:
             return np.empty(0, np.int64)
         counts = unpack_indices(self.pieces[2], int(self.content["events"]))
         if int(counts.sum()) != int(self.content["rows"]):
-            numbers = (
-                f"its events have {int(counts.sum())} rows, its columns {self.content['rows']}"
-            )
+            numbers = f"its events have {int(counts.sum())} rows, its columns {self.content['rows']}"
             raise Corrupt(f"{numbers}; restore it from a copy")
         return counts
 
@@ -128,7 +126,9 @@ def pack_parts(
     if rows.counter is not None:
         head = pack_indices(np.bincount(rows.event, minlength=rows.events))
     data = MAGIC + join([*model, head, *codes])
-    return data + checksum(data).to_bytes(_CHECKSUM, "little"), sum(len(piece) for piece in model)
+    return data + checksum(data).to_bytes(_CHECKSUM, "little"), sum(
+        len(piece) for piece in model
+    )
 
 
 def raw_bytes(rows: int, dtypes: Sequence[str], counter: str | None, events: int) -> int:
@@ -154,7 +154,9 @@ def read_parts(path: str | os.PathLike[str]) -> Parts:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise InvalidArgument(f"{os.fspath(path)}: cannot be read ({error.strerror})") from None
+        raise InvalidArgument(
+            f"{os.fspath(path)}: cannot be read ({error.strerror})"
+        ) from None
     return split_parts(data, os.fspath(path))
 
 
@@ -177,7 +179,9 @@ def split_parts(data: bytes, where: str) -> Parts:
         content = json.loads(unzstd(pieces[0]))
         if content["version"] > VERSION:
             newer = f"has version {content['version']} of the format of reference methods"
-            raise TooNew(f"{where}: {newer}, this flowtuple reads {VERSION}; update flowtuple")
+            raise TooNew(
+                f"{where}: {newer}, this flowtuple reads {VERSION}; update flowtuple"
+            )
         return Parts(content, tuple(pieces), len(data))
 
 
@@ -194,7 +198,9 @@ def failures_named(where: str) -> Iterator[None]:
         named = str(error) if str(error).startswith(where) else f"{where}: {error}"
         raise type(error)(named) from None
     except _MALFORMED as error:
-        raise Corrupt(f"{where}: describes no rows ({error}); restore it from a copy") from None
+        raise Corrupt(
+            f"{where}: describes no rows ({error}); restore it from a copy"
+        ) from None
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -202,7 +208,9 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     parts = read_parts(path)
     with failures_named(os.fspath(path)):
         content, settings = parts.content, parts.content["settings"]
-        names, dtypes = (content.get(key, settings.get(key, [])) for key in ("columns", "dtypes"))
+        names, dtypes = (
+            content.get(key, settings.get(key, [])) for key in ("columns", "dtypes")
+        )
         rows, counter = int(content["rows"]), content["counter"]
         description = {
             "path": os.fspath(path),
@@ -213,7 +221,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             "events": int(content["events"]),
             "counter": counter,
             "columns": [
-                {"name": name, "dtype": dtype} for name, dtype in zip(names, dtypes, strict=True)
+                {"name": name, "dtype": dtype}
+                for name, dtype in zip(names, dtypes, strict=True)
             ],
             "settings": {
                 name: value

@@ -15,7 +15,13 @@ import numpy as np
 
 from flowtuple.baseline.pieces import join, split
 from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
-from flowtuple.benchmark.codecs.table_codec import ON_DISK, TableCodec, TableLayout, flat, may_move
+from flowtuple.benchmark.codecs.table_codec import (
+    ON_DISK,
+    TableCodec,
+    TableLayout,
+    flat,
+    may_move,
+)
 from flowtuple.benchmark.published.methods import PublishedMethod
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_unsigned
@@ -39,7 +45,9 @@ class MethodCodec(TableCodec):
     def load(self) -> None:
         self.method.load()
 
-    def encode(self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path) -> None:
+    def encode(
+        self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path
+    ) -> None:
         """Write for each table a piece with a piece for each collection."""
         pieces = [
             join([self._encode(table, columns) for columns in collections(table.columns)])
@@ -49,11 +57,15 @@ class MethodCodec(TableCodec):
 
     def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
         pieces = split(path.read_bytes())
-        return [self._decode(layout, data) for layout, data in zip(layouts, pieces, strict=True)]
+        return [
+            self._decode(layout, data) for layout, data in zip(layouts, pieces, strict=True)
+        ]
 
     def overhead(self, path: Path) -> tuple[int, int]:
         """Return the bytes of all models; there is no index."""
-        sizes = (split(piece)[0] for table in split(path.read_bytes()) for piece in split(table))
+        sizes = (
+            split(piece)[0] for table in split(path.read_bytes()) for piece in split(table)
+        )
         return sum(Reader(size).unsigned() for size in sizes), 0
 
     def _encode(self, table: Table, columns: Sequence[Column]) -> bytes:

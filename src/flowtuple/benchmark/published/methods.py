@@ -63,7 +63,9 @@ class Stored:
     def load(self) -> None:
         for module in ("fitting", "stored"):
             importlib.import_module(f"flowtuple.benchmark.published.{module}")
-        importlib.import_module("torch._dynamo")  # which the first optimiser of a process imports
+        importlib.import_module(
+            "torch._dynamo"
+        )  # which the first optimiser of a process imports
 
     def pack(self, rows: Rows) -> tuple[bytes, int]:
         from flowtuple.benchmark.published.fitting import fit_codec

@@ -74,7 +74,9 @@ class Pair(Trainable):
             torch.manual_seed(seed)
             self.encoder, self.decoder = encoder(kind, widths), decoder(kind, widths)
 
-    def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
+    def loss(
+        self, x: Tensor, generator: torch.Generator, context: Tensor | None = None
+    ) -> Tensor:
         """Return the squared error of each row, a mean over its columns."""
         self._follow(x)
         error: Tensor = (self.decoder(self.encoder(x)) - x).square().mean(dim=1)

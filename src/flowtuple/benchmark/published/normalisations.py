@@ -15,7 +15,13 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.transforms import Chain
 
-_KINDS: Mapping[str, str] = {"pt": "pt", "m": "mass", "mass": "mass", "eta": "eta", "phi": "phi"}
+_KINDS: Mapping[str, str] = {
+    "pt": "pt",
+    "m": "mass",
+    "mass": "mass",
+    "eta": "eta",
+    "phi": "phi",
+}
 _ENERGIES = ("pt", "mass")
 _AREA = "activearea4vec"  # the area of a jet as a four-vector: its pt and m are no energies
 _CUSTOM: Mapping[str, str] = {
@@ -74,7 +80,11 @@ def autoencoder_recipe(
 
 
 def _in_gev(column: str, unit: str) -> str:
-    return f"divide:{UNITS[unit]:g}," if UNITS[unit] != 1 and kind_of(column) in _ENERGIES else ""
+    return (
+        f"divide:{UNITS[unit]:g},"
+        if UNITS[unit] != 1 and kind_of(column) in _ENERGIES
+        else ""
+    )
 
 
 def fit_chains(rows: Rows, recipes: Mapping[str, str]) -> tuple[Chain, ...]:

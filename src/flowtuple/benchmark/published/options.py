@@ -36,12 +36,16 @@ def check_unit(unit: str) -> None:
         InvalidArgument: It is none of `UNITS`.
     """
     if unit not in UNITS:
-        raise InvalidArgument(f"there is no unit {unit!r} of energies; {nearest(unit, UNITS)}")
+        raise InvalidArgument(
+            f"there is no unit {unit!r} of energies; {nearest(unit, UNITS)}"
+        )
 
 
 def _check_second(then: str) -> None:
     if then and then not in SECOND:
-        raise InvalidArgument(f"there is no codec {then!r} to go on with; {nearest(then, SECOND)}")
+        raise InvalidArgument(
+            f"there is no codec {then!r} to go on with; {nearest(then, SECOND)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,9 @@ class Autoencoder:
     )
 
     def __post_init__(self) -> None:
-        if not 1 <= self.latent <= 4096 or not all(1 <= width <= 4096 for width in self.hidden):
+        if not 1 <= self.latent <= 4096 or not all(
+            1 <= width <= 4096 for width in self.hidden
+        ):
             widths = f"widths {self.hidden} and {self.latent} of an autoencoder"
             raise InvalidArgument(f"{widths} are not all from 1 to 4096")
         if self.network not in NETWORKS:
@@ -154,7 +160,9 @@ class Autoencoder:
             )
         if self.normalisation not in NORMALISATIONS:
             close = nearest(self.normalisation, NORMALISATIONS)
-            raise InvalidArgument(f"there is no normalisation {self.normalisation!r}; {close}")
+            raise InvalidArgument(
+                f"there is no normalisation {self.normalisation!r}; {close}"
+            )
         check_unit(self.unit)
         if not 0 <= self.variational < math.inf:
             raise InvalidArgument(

@@ -69,10 +69,12 @@ _ATLAS_CUTS = (
     "abs(HECQuality) < 2.5",
 )
 
-_AOD_NAMES = """pt:pt_ eta:eta_ phi:phi_ mass:mass_ area:mJetArea chHadE:mChargedHadronEnergy neHadE:mNeutralHadronEnergy
+_AOD_NAMES = """pt:pt_ eta:eta_ phi:phi_ mass:mass_ area:mJetArea
+chHadE:mChargedHadronEnergy neHadE:mNeutralHadronEnergy
 phoE:mPhotonEnergy eleE:mElectronEnergy muE:mMuonEnergy hfHadE:mHFHadronEnergy hfEmE:mHFEMEnergy
-chHadN:mChargedHadronMultiplicity neHadN:mNeutralHadronMultiplicity phoN:mPhotonMultiplicity eleN:mElectronMultiplicity
-muN:mMuonMultiplicity hfHadN:mHFHadronMultiplicity hfEmN:mHFEMMultiplicity chEmE:mChargedEmEnergy chMuE:mChargedMuEnergy
+chHadN:mChargedHadronMultiplicity neHadN:mNeutralHadronMultiplicity phoN:mPhotonMultiplicity
+eleN:mElectronMultiplicity muN:mMuonMultiplicity hfHadN:mHFHadronMultiplicity
+hfEmN:mHFEMMultiplicity chEmE:mChargedEmEnergy chMuE:mChargedMuEnergy
 neEmE:mNeutralEmEnergy chN:mChargedMultiplicity neN:mNeutralMultiplicity"""
 
 
@@ -93,7 +95,11 @@ PRESETS: Mapping[str, Variables] = {
         tuple(map(_of_aod, _AOD_NAMES.split())),
     ),
     "atlas27": Variables(
-        "atlas27", "an ATLAS jet, offline or trigger-level", _WULFF, _ATLAS_VARIABLES, _ATLAS_CUTS
+        "atlas27",
+        "an ATLAS jet, offline or trigger-level",
+        _WULFF,
+        _ATLAS_VARIABLES,
+        _ATLAS_CUTS,
     ),
 }
 

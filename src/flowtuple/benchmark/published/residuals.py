@@ -41,7 +41,9 @@ def resolve(text: str, values: Array, dtype: str) -> Bound:
     if np.dtype(dtype).kind != "f":
         return _EXACT
     amount = (
-        options.amount * (float(values.std()) or 1.0) if options.kind == "std" else options.amount
+        options.amount * (float(values.std()) or 1.0)
+        if options.kind == "std"
+        else options.amount
     )
     return Bound("abs", amount)
 

@@ -52,7 +52,9 @@ def unpack_numbers(
     if then == "pcodec":
         pieces = split(data)
         if len(pieces) != columns:
-            raise Corrupt(f"{len(pieces)} columns of numbers are there where {columns} are due")
+            raise Corrupt(
+                f"{len(pieces)} columns of numbers are there where {columns} are due"
+            )
         return np.stack([_from_pcodec(piece, rows, dtype) for piece in pieces], axis=1)
     due = rows * columns * dtype.itemsize
     plain = unzstd(data, due) if then == "zstd" else _from_lzma(data, due)

@@ -99,7 +99,10 @@ class Decoded:
 
 
 def write(
-    codec: RowCodec, rows: Rows, path: str | os.PathLike[str], event_filter: EventFilter = EVERY_ROW
+    codec: RowCodec,
+    rows: Rows,
+    path: str | os.PathLike[str],
+    event_filter: EventFilter = EVERY_ROW,
 ) -> Encoded:
     """Write rows; the file appears whole or not at all.
 
@@ -127,10 +130,17 @@ def write(
     )
 
 
-def pack(codec: RowCodec, rows: Rows, event_filter: EventFilter = EVERY_ROW) -> tuple[bytes, int]:
+def pack(
+    codec: RowCodec, rows: Rows, event_filter: EventFilter = EVERY_ROW
+) -> tuple[bytes, int]:
     """Return the bytes of a file, and the number of them that are the model's."""
     return pack_parts(
-        codec.name, codec.settings(), codec.weights(), codec.encode(rows.values), rows, event_filter
+        codec.name,
+        codec.settings(),
+        codec.weights(),
+        codec.encode(rows.values),
+        rows,
+        event_filter,
     )
 
 

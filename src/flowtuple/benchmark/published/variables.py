@@ -71,11 +71,13 @@ class Variables:
         if len(whole) > 1:
             named = " and ".join(f"{name}*" for name in whole)
             raise InvalidArgument(
-                f"{where}: the {len(self.variables)} variables of {self.name} are there as {named}; "
+                f"{where}: holds the {len(self.variables)} variables of {self.name} as {named}; "
                 f"choose with `columns=` '{whole[0]}*'"
             )
         if not whole:
-            collection = max(by_collection, key=lambda name: len(by_collection[name]), default="")
+            collection = max(
+                by_collection, key=lambda name: len(by_collection[name]), default=""
+            )
             present = by_collection.get(collection, {})
             missing = next(v.name for v in self.variables if v.name not in present)
             close = nearest(f"{collection}{missing}", columns)
@@ -90,7 +92,9 @@ class Variables:
             for called in (variable.name, *variable.others):
                 for column in columns:
                     collection = column.removesuffix(called)
-                    if collection != column and (not collection or collection.endswith(_BEFORE)):
+                    if collection != column and (
+                        not collection or collection.endswith(_BEFORE)
+                    ):
                         yield variable.name, column, collection
 
     def formulas(self, columns: Mapping[str, str], unit: str) -> dict[str, str]:
@@ -106,7 +110,9 @@ class Variables:
             {'Jet_pt': 'divide:1000,log10'}
         """
         divide = "" if UNITS[unit] == 1 else f"divide:{UNITS[unit]:g},"
-        return {columns[v.name]: (divide if v.in_gev else "") + v.formula for v in self.variables}
+        return {
+            columns[v.name]: (divide if v.in_gev else "") + v.formula for v in self.variables
+        }
 
     def values(self, rows: Rows, columns: Mapping[str, str], unit: str) -> dict[str, Array]:
         """Return each variable for cuts, energies in GeV; arguments as in `formulas`."""

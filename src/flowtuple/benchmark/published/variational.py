@@ -52,13 +52,17 @@ class VariationalPair(Pair):
         hidden = self.encoder[:-1](x)
         return self.encoder[-1](hidden), self.log_variance(hidden)
 
-    def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
-        """Return the squared error of each row, a mean over columns, with random draws; plus beta KL."""
+    def loss(
+        self, x: Tensor, generator: torch.Generator, context: Tensor | None = None
+    ) -> Tensor:
+        """Return the squared error of each row plus beta KL, for one random draw a row."""
         self._follow(x)
         mean, log_variance = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         made = self.decoder(mean + noise * torch.exp(0.5 * log_variance))
-        total: Tensor = (made - x).square().mean(dim=1) + self.beta * divergence(mean, log_variance)
+        total: Tensor = (made - x).square().mean(dim=1) + self.beta * divergence(
+            mean, log_variance
+        )
         return total
 
 

@@ -105,7 +105,9 @@ def pt_axes(label: str, pt: Array) -> tuple[Axis, Axis]:
         (3000.0, 5000.0, 10000.0)
     """
     unit = _MEV if len(pt) and pt.min() > _MEV else 1.0
-    fine, coarse = (Axis(label, tuple(unit * edge for edge in edges)) for edges in (TURN_ON, PT))
+    fine, coarse = (
+        Axis(label, tuple(unit * edge for edge in edges)) for edges in (TURN_ON, PT)
+    )
     return fine, coarse
 
 
@@ -140,7 +142,9 @@ def kinds(flavour: Array) -> Array:
         [0, 1, 2, 3, 4]
     """
     size = np.abs(flavour.astype(np.int64))
-    return np.select([size == 5, size == 4, (size >= 1) & (size <= 3), size == 21], [0, 1, 2, 3], 4)
+    return np.select(
+        [size == 5, size == 4, (size >= 1) & (size <= 3), size == 21], [0, 1, 2, 3], 4
+    )
 
 
 def kind_axis(columns: Sequence[str], flavours: Sequence[Array]) -> tuple[str, Axis] | None:

@@ -46,7 +46,11 @@ class Binned:
         order = np.lexsort((self.values, self.cell))
         order = order[np.searchsorted(self.cell[order], 0) :]
         return Binned(
-            self.values[order], self.cell[order], self.cells, self.event[order], self.weight[order]
+            self.values[order],
+            self.cell[order],
+            self.cells,
+            self.event[order],
+            self.weight[order],
         )
 
 
@@ -103,7 +107,10 @@ def spreads(rows: Binned) -> Figures:
 
 
 def with_errors(
-    figures: Sequence[Figures], events: int, seed: int | Sequence[int], replicas: int = REPLICAS
+    figures: Sequence[Figures],
+    events: int,
+    seed: int | Sequence[int],
+    replicas: int = REPLICAS,
 ) -> list[tuple[Array, Array]]:
     """Return figures and their standard deviations over replicas of the sample.
 

@@ -21,7 +21,13 @@ from flowtuple.comparison.closure.axes import (
     kinds,
     pt_axes,
 )
-from flowtuple.comparison.closure.bootstrap import REPLICAS, Binned, shares, spreads, with_errors
+from flowtuple.comparison.closure.bootstrap import (
+    REPLICAS,
+    Binned,
+    shares,
+    spreads,
+    with_errors,
+)
 from flowtuple.comparison.closure.pairs import Level, Pairs
 from flowtuple.data.schema import Array
 
@@ -134,7 +140,11 @@ def find_grids(reference: Pairs, against: Sequence[str]) -> Grids:
     def kinematic(axes: Sequence[str]) -> tuple[list[AxisGrid], Axis]:
         fine, coarse = pt_axes(axes[0], unit_from)
         eta = f"|{axes[1]}|"
-        grids = [AxisGrid(fine), AxisGrid(Axis(eta, ABS_ETA)), AxisGrid(coarse, Axis(eta, REGIONS))]
+        grids = [
+            AxisGrid(fine),
+            AxisGrid(Axis(eta, ABS_ETA)),
+            AxisGrid(coarse, Axis(eta, REGIONS)),
+        ]
         return [*grids, *event_grids], coarse
 
     generated, coarse = kinematic(partners.axes)
@@ -191,7 +201,9 @@ def _views(pairs: Pairs) -> tuple[tuple[Array, Level], ...]:
     # A response needs a finite reconstructed p_T, and a generated one above 0.
     row = row[np.isfinite(reco[row]) & (gen[pairs.partner[row]] > 0)]
     partner = pairs.partner[row]
-    matched = replace(generated.some(partner), event=objects.event[row], weight=objects.weight[row])
+    matched = replace(
+        generated.some(partner), event=objects.event[row], weight=objects.weight[row]
+    )
     response = reco[row].astype(np.float64) / gen[partner]
     return (pairs.reconstructed, generated), (response, matched), (unmatched, objects)
 

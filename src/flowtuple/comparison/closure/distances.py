@@ -31,7 +31,9 @@ class Distance:
     ks: float
 
 
-def find_distances(reference: Rows, other: Rows, absent: float = np.nan) -> tuple[Distance, ...]:
+def find_distances(
+    reference: Rows, other: Rows, absent: float = np.nan
+) -> tuple[Distance, ...]:
     """Return the distances of every column with 20 values or more, and more than one value.
 
     Args:
@@ -50,7 +52,9 @@ def find_distances(reference: Rows, other: Rows, absent: float = np.nan) -> tupl
     """
     out = []
     for name in reference.columns:
-        before, after = (_present(sample.only((name,)), absent) for sample in (reference, other))
+        before, after = (
+            _present(sample.only((name,)), absent) for sample in (reference, other)
+        )
         if min(len(before), len(after)) < LEAST or not (deviation := _deviation(before)) > 0:
             continue
         pooled = pool(before, after, seed=0)

@@ -107,7 +107,9 @@ def find_layout(
     single = [c for c in plain if c.counter is None]
     numbers = [c for c in single if c.role not in _NO_NUMBER and c.name != FOLD]
     chosen = tuple(_event_column(name, numbers) for name in against)
-    whole = (c.name for c in numbers if c.name in known and c.is_integer and c.role == "value")
+    whole = (
+        c.name for c in numbers if c.name in known and c.is_integer and c.role == "value"
+    )
     event = [c.name for c in numbers if c.name in known and c.name not in chosen]
     return ClosureLayout(
         tuple(pairs),
@@ -135,10 +137,14 @@ def _pointing(
 
 def _no_link(columns: Sequence[Column], partners: Sequence[Collection]) -> str:
     if not partners:
-        return "`given=` names no collection of generated objects; name one, such as 'GenJet_*'"
+        return (
+            "`given=` names no collection of generated objects; name one, such as 'GenJet_*'"
+        )
     names = ", ".join(c.name for c in partners)
     wanted = f"{partners[0].name[:1].lower()}{partners[0].name[1:]}Idx"
-    close = nearest(wanted, [c.name for c in columns if c.counter is not None and c.is_integer])
+    close = nearest(
+        wanted, [c.name for c in columns if c.counter is not None and c.is_integer]
+    )
     return (
         f"no column of references points to {names}; {close}; "
         "name one in `match=`, as COL or COL=COLLECTION"
@@ -169,7 +175,9 @@ def _event_column(name: str, numbers: Sequence[Column]) -> str:
     return name
 
 
-def check_layout(table: TableSource, layout: ClosureLayout, described: str, like: str) -> None:
+def check_layout(
+    table: TableSource, layout: ClosureLayout, described: str, like: str
+) -> None:
     """Raise if a table does not have the columns of a layout.
 
     Args:

@@ -78,7 +78,9 @@ class Pairs:
             columns[name][matched] = self.generated.columns[name][self.partner[matched]]
         values = np.stack(list(columns.values()), axis=1)
         objects = self.objects
-        return Rows(self.source, tuple(columns), values, objects.event, self.events, objects.weight)
+        return Rows(
+            self.source, tuple(columns), values, objects.event, self.events, objects.weight
+        )
 
     def some(self, events: Array) -> Pairs:
         """Return the objects of some events, whose numbers stay.
@@ -112,12 +114,16 @@ def read_pairs(source: TableSource, layout: ClosureLayout, described: str) -> li
         InvalidArgument: A generated column holds NaN or infinite values, folds are not those of
             `simulate`, or weights are negative.
     """
-    folded = any(c.name == FOLD and c.counter is None and c.is_integer for c in source.columns)
+    folded = any(
+        c.name == FOLD and c.counter is None and c.is_integer for c in source.columns
+    )
     table = source.read([*layout.names, *([FOLD] if folded else [])], 0, source.num_entries)
     folds = count_folds(np.asarray(table.data[FOLD]), described) if folded else 1
     weight = _weights(table, layout.weights, folds, described)
     every = np.arange(table.num_entries)
-    event = Level({name: np.asarray(table.data[name]) for name in layout.event}, every, weight)
+    event = Level(
+        {name: np.asarray(table.data[name]) for name in layout.event}, every, weight
+    )
     _check_finite(event, layout.event, described)
     return [_pairs(table, link, event, folds, described) for link in layout.links]
 

@@ -131,7 +131,9 @@ class ObjectClosure:
     def excess(self) -> dict[str, float]:
         """Excess of Wasserstein-1 distances over those of real events; the largest first."""
         real = {d.column: d.w1 for d in self.real.columns}
-        excess = {d.column: d.w1 - real[d.column] for d in self.other.columns if d.column in real}
+        excess = {
+            d.column: d.w1 - real[d.column] for d in self.other.columns if d.column in real
+        }
         return dict(sorted(excess.items(), key=lambda item: -item[1]))
 
     @property
@@ -228,8 +230,12 @@ class Closure(Shown):
         for written, closure in zip(content["objects"], self.objects, strict=True):
             written |= {"excess": closure.excess, "failures": closure.failures}
             for name, agreement in (("other", closure.other), ("real", closure.real)):
-                written[name]["verdicts"] = [asdict(verdict) for verdict in agreement.verdicts]
-                for drawn, curve in zip(written[name]["curves"], agreement.curves, strict=True):
+                written[name]["verdicts"] = [
+                    asdict(verdict) for verdict in agreement.verdicts
+                ]
+                for drawn, curve in zip(
+                    written[name]["curves"], agreement.curves, strict=True
+                ):
                     drawn["beyond"] = curve.beyond.tolist()
         verdict = {"verdict": self.verdict, "rejected": self.rejected}
         return dict(plain(verdict | content))

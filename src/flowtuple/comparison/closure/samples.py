@@ -85,7 +85,9 @@ def read_sample(
     table = OwnCounters(table_with(dataset, tuple(generated), "given columns"))
     check_layout(table, layout, described, like)
     if not table.num_entries:
-        raise InvalidArgument(f"{described}: holds no events to look at; give a sample that does")
+        raise InvalidArgument(
+            f"{described}: holds no events to look at; give a sample that does"
+        )
     pairs = tuple(read_pairs(table, layout, described))
     single = Dataset(described, {table.name: table})
     derived = tuple(_derived(single, p, layout.weights) for p in pairs)

@@ -9,7 +9,13 @@ import numpy as np
 from flowtuple.comparison.closure.curves import Grids, find_curves, find_grids
 from flowtuple.comparison.closure.distances import find_distances
 from flowtuple.comparison.closure.layout import ClosureLayout
-from flowtuple.comparison.closure.result import Agreement, Closure, Counted, ObjectClosure, Spectrum
+from flowtuple.comparison.closure.result import (
+    Agreement,
+    Closure,
+    Counted,
+    ObjectClosure,
+    Spectrum,
+)
 from flowtuple.comparison.closure.samples import ClosureSample
 from flowtuple.comparison.folds import fold_histogram
 from flowtuple.comparison.two_sample.classifier import LEAST_ROWS
@@ -140,7 +146,9 @@ def _owner(expression: str, sample: ClosureSample) -> int:
     )
 
 
-def _cut(expression: str, objects: tuple[Rows, Rows], events: tuple[Rows, Rows] | None) -> Cut:
+def _cut(
+    expression: str, objects: tuple[Rows, Rows], events: tuple[Rows, Rows] | None
+) -> Cut:
     """Cut on events where all columns are quantities of events, else on objects."""
     if events is not None and cut_columns(expression) <= set(events[0].columns):
         return apply_cut(expression, *events, paired=False)

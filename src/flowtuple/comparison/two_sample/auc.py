@@ -59,7 +59,9 @@ def area_under_roc(
     return interval(np.where(signal, placement, 1 - placement), signal, weights, event)
 
 
-def gained_area(before: Array, after: Array, signal: Array, event: Array | None = None) -> Area:
+def gained_area(
+    before: Array, after: Array, signal: Array, event: Array | None = None
+) -> Area:
     """Return how much the area grows from one score of some rows to another.
 
     Both scores are of the same rows, so that most chance moves both areas alike: the interval is

@@ -52,7 +52,9 @@ Fit = Callable[[Array, Array, Array, int], Any]
 
 def fit_trees(rows: Array, other: Array, weight: Array, seed: int) -> Any:
     """Fit boosted trees to rows of shape (n, d), labels and weights of shape (n,)."""
-    trees = extra("sklearn.ensemble").HistGradientBoostingClassifier(**_TREES, random_state=seed)
+    trees = extra("sklearn.ensemble").HistGradientBoostingClassifier(
+        **_TREES, random_state=seed
+    )
     return trees.fit(rows, other, sample_weight=weight)
 
 
@@ -72,7 +74,12 @@ def threads(limit: int | None) -> Any:
 
 
 def prepare(
-    name: str, fit: Fit, settings: dict[str, Any], pooled: Pooled, names: Sequence[str], seed: int
+    name: str,
+    fit: Fit,
+    settings: dict[str, Any],
+    pooled: Pooled,
+    names: Sequence[str],
+    seed: int,
 ) -> PreparedTest:
     """Train on one half with both samples at equal weight, and score the other half.
 
@@ -88,7 +95,9 @@ def prepare(
         InvalidArgument: A half has no row of one of the samples.
     """
     other, in_test = pooled.other[pooled.event], pooled.test_half[pooled.event]
-    if any(not (part & kind).any() for part in (in_test, ~in_test) for kind in (other, ~other)):
+    if any(
+        not (part & kind).any() for part in (in_test, ~in_test) for kind in (other, ~other)
+    ):
         raise InvalidArgument(
             f"too few events with rows for {name}, which is trained on half of them; "
             "leave it out of `tests=`"
@@ -119,7 +128,9 @@ def prepare(
     )
 
 
-def _scores(fit: Fit, pooled: Pooled, other: Array, train: Array, test: Array, seed: int) -> Array:
+def _scores(
+    fit: Fit, pooled: Pooled, other: Array, train: Array, test: Array, seed: int
+) -> Array:
     """Train on some rows and return the scores of the test rows."""
     rows, weight = pooled.standardised, pooled.weight[train]
     # With the weights of each sample times the other's total both samples weigh alike.

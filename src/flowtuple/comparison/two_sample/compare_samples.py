@@ -13,7 +13,12 @@ from flowtuple.comparison.two_sample.p_values import (
     permutation_p_values,
     permutations_for,
 )
-from flowtuple.comparison.two_sample.permutations import Family, Permutations, PreparedTest, Test
+from flowtuple.comparison.two_sample.permutations import (
+    Family,
+    Permutations,
+    PreparedTest,
+    Test,
+)
 from flowtuple.comparison.two_sample.pooled import Pooled, pool
 from flowtuple.comparison.two_sample.result import Comparison, Outcome, SampleSize
 from flowtuple.data.rows import Rows
@@ -71,7 +76,9 @@ def compare_samples(
         (True, 200)
     """
     if permutations is not None and permutations < 1:
-        raise InvalidArgument(f"{permutations} permutations give no p-value; ask for 1 or more")
+        raise InvalidArgument(
+            f"{permutations} permutations give no p-value; ask for 1 or more"
+        )
     other = other.like(reference)
     negative = [_check_sample(sample) for sample in (reference, other)]
     wanted, refused = _choose(tests, any(negative), min(len(reference), len(other)))
@@ -85,7 +92,9 @@ def compare_samples(
     pooled = pool(reference.only(columns), other.only(columns), seed)
     prepared = _prepare(pooled, wanted, seed, progress)
     number = sum(len(family.keys) for family in prepared)
-    count = min(MOST, permutations_for(number, level)) if permutations is None else permutations
+    count = (
+        min(MOST, permutations_for(number, level)) if permutations is None else permutations
+    )
 
     def statistics(labels: Permutations) -> Array:
         return np.concatenate([family.statistics(labels) for family in prepared])
@@ -120,7 +129,10 @@ def _check_sample(sample: Rows) -> bool:
     if sample.weights is None:
         return False
     negative = bool((sample.weights < 0).any())
-    total, spread = float(sample.weights.sum()), float(np.sqrt(np.square(sample.weights).sum()))
+    total, spread = (
+        float(sample.weights.sum()),
+        float(np.sqrt(np.square(sample.weights).sum())),
+    )
     if total <= (_LEAST_WEIGHT * spread if negative else 0.0):
         raise InvalidArgument(
             f"{sample.source}: the weights sum to {total:g} +- {spread:g}, "
@@ -129,7 +141,9 @@ def _check_sample(sample: Rows) -> bool:
     return negative
 
 
-def _choose(names: Sequence[str], negative: bool, rows: int) -> tuple[list[str], list[Outcome]]:
+def _choose(
+    names: Sequence[str], negative: bool, rows: int
+) -> tuple[list[str], list[Outcome]]:
     """Return the tests that are possible, and a line for each one that is not."""
     for name in names:
         if name not in TESTS:
@@ -155,7 +169,9 @@ def _constant(reference: Rows, other: Rows) -> tuple[str, ...]:
     """Return the columns that hold the same single value in both samples."""
     low = np.minimum(reference.values.min(axis=0), other.values.min(axis=0))
     high = np.maximum(reference.values.max(axis=0), other.values.max(axis=0))
-    return tuple(name for name, same in zip(reference.columns, low == high, strict=True) if same)
+    return tuple(
+        name for name, same in zip(reference.columns, low == high, strict=True) if same
+    )
 
 
 def _prepare(
@@ -173,7 +189,9 @@ def _outcomes(
     prepared: Sequence[PreparedTest], statistics: Array, p: Array, level: float
 ) -> list[Outcome]:
     adjusted = holm(p)
-    keys = [(*key, family.details.get(key[0], {})) for family in prepared for key in family.keys]
+    keys = [
+        (*key, family.details.get(key[0], {})) for family in prepared for key in family.keys
+    ]
     return [
         Outcome(
             test,

@@ -68,14 +68,20 @@ def find_copies(train: Rows, unseen: Rows, sample: Rows, seed: int = 0) -> Copie
     mean, spread = both.values.mean(axis=0), both.values.std(axis=0)
     spread[spread == 0] = 1.0
     queries = sample.values[_one_of_each_event(sample.event, draw)[:_QUERIES]]
-    points, shaken = (_shake((values - mean) / spread, draw) for values in (both.values, queries))
+    points, shaken = (
+        _shake((values - mean) / spread, draw) for values in (both.values, queries)
+    )
     search = extra("sklearn.neighbors").NearestNeighbors(n_neighbors=1).fit(points)
     hits = search.kneighbors(shaken, return_distance=False)[:, 0]
     from_train = both.other[both.event]
     near, expected = int(from_train[hits].sum()), float(from_train.mean())
-    binomial = extra("scipy.stats").binomtest(near, len(queries), expected, alternative="greater")
+    binomial = extra("scipy.stats").binomtest(
+        near, len(queries), expected, alternative="greater"
+    )
 
-    events_hit = np.bincount(both.event[hits], minlength=len(both.other)).astype(float)[:, None]
+    events_hit = np.bincount(both.event[hits], minlength=len(both.other)).astype(float)[
+        :, None
+    ]
     rows = np.bincount(both.event, minlength=len(both.other)).astype(float)[:, None]
 
     def share(labels: Permutations) -> Array:

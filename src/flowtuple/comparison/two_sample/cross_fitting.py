@@ -21,7 +21,11 @@ LEAST_EVENTS = 50  # with rows, so that each of a few folds has some
 
 
 def joint_area(
-    reference: Rows, other: Rows, seed: int = 0, folds: int = FOLDS, progress: Progress = silent
+    reference: Rows,
+    other: Rows,
+    seed: int = 0,
+    folds: int = FOLDS,
+    progress: Progress = silent,
 ) -> Area:
     """Return how well boosted trees separate two samples by all columns together.
 
@@ -93,11 +97,17 @@ def fitted_folds(
         InvalidArgument: A fold is without rows of one of the samples.
     """
     signal = ~pooled.other[pooled.event]
-    fold = np.random.default_rng([seed, 5]).integers(0, folds, len(pooled.other))[pooled.event]
+    fold = np.random.default_rng([seed, 5]).integers(0, folds, len(pooled.other))[
+        pooled.event
+    ]
     totals = kind_totals(signal, pooled.weight)
     for k in range(folds):
         inside = fold == k
-        if any(not (part & kind).any() for part in (inside, ~inside) for kind in (signal, ~signal)):
+        if any(
+            not (part & kind).any()
+            for part in (inside, ~inside)
+            for kind in (signal, ~signal)
+        ):
             raise InvalidArgument(
                 f"too few events with rows for {folds} folds of them; "
                 "telling samples apart needs more"

@@ -70,7 +70,11 @@ def distances(
         weight up to the end of each bin, shape (bins, P).
     """
     width = labels.other.shape[1]
-    largest, area, filled = np.zeros(width), np.zeros(width), np.zeros((len(column.stops), width))
+    largest, area, filled = (
+        np.zeros(width),
+        np.zeros(width),
+        np.zeros((len(column.stops), width)),
+    )
     rest = 1 / (column.below[-1] - totals)
     scale = 1 / totals + rest
     rows = column.event, column.weight, column.below, column.gap, column.stops

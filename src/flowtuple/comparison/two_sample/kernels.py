@@ -21,7 +21,9 @@ _ROWS = 2000
 _DEGREE = 4
 
 
-def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
+def prepare(
+    pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
+) -> PreparedTest:
     """Compute kernels of at most 2,000 standardised rows, for squared mean discrepancies.
 
     These are V-statistics. Gretton et al., "A kernel two-sample test" (2012), with a Gaussian
@@ -48,7 +50,9 @@ def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress)
 
 
 def _gaussian(rows: Array) -> tuple[Array, dict[str, float]]:
-    width = float(np.median(extra("scipy.spatial.distance").pdist(rows, "sqeuclidean"))) or 1.0
+    width = (
+        float(np.median(extra("scipy.spatial.distance").pdist(rows, "sqeuclidean"))) or 1.0
+    )
     kernel = extra("sklearn.metrics.pairwise").rbf_kernel(rows, gamma=0.5 / width)
     return kernel, {"kernel_width": width**0.5}
 
@@ -78,7 +82,9 @@ FAMILY = Family(
     (
         Test("mmd", "squared maximum mean discrepancy, Gaussian kernel", negative=True),
         Test(
-            "kpd", "kernel physics distance: the same, polynomial kernel of degree 4", negative=True
+            "kpd",
+            "kernel physics distance: the same, polynomial kernel of degree 4",
+            negative=True,
         ),
     ),
     prepare,

@@ -17,11 +17,15 @@ from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
 
-_PRODUCTS = 4_000_000  # numbers in the matrix of products that every permutation is multiplied with
+_PRODUCTS = (
+    4_000_000  # numbers in the matrix of products that every permutation is multiplied with
+)
 _TINY = 1e-12
 
 
-def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
+def prepare(
+    pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
+) -> PreparedTest:
     """Sum products of columns over events, once; each permutation is then a product of matrices.
 
     The Frechet distance of two samples is that of two normal distributions with their moments,
@@ -35,7 +39,11 @@ def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress)
     place = np.searchsorted(events, pooled.event[inside])
     matrices = {}
     for name in names:
-        z = _ranks(pooled.values[inside]) if name == "correlation" else pooled.standardised[inside]
+        z = (
+            _ranks(pooled.values[inside])
+            if name == "correlation"
+            else pooled.standardised[inside]
+        )
         matrices[name] = _by_event(z, pooled.weight[inside], place, len(events))
 
     def statistics(labels: Permutations) -> Array:
@@ -48,7 +56,9 @@ def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress)
             values.append(distance(other, rest, d))
         return np.stack(values)
 
-    return PreparedTest.joint(statistics, {name: {"rows": int(inside.sum())} for name in names})
+    return PreparedTest.joint(
+        statistics, {name: {"rows": int(inside.sum())} for name in names}
+    )
 
 
 def _ranks(values: Array) -> Array:
@@ -113,7 +123,10 @@ def _square(covariance: Array, d: int) -> Array:
 FAMILY = Family(
     (
         Test("correlation", "largest difference of rank correlations"),
-        Test("fpd", "Frechet physics distance: of normal distributions with the samples' moments"),
+        Test(
+            "fpd",
+            "Frechet physics distance: of normal distributions with the samples' moments",
+        ),
     ),
     prepare,
 )

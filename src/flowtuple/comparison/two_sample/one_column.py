@@ -72,7 +72,9 @@ _HISTOGRAM: dict[str, Callable[[Array, Array, Array], Array]] = {
 }
 
 
-def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
+def prepare(
+    pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
+) -> PreparedTest:
     """Sort each column once.
 
     The statistics equal scipy's `ks_2samp`, `wasserstein_distance` and `chi2_contingency`.
@@ -84,11 +86,15 @@ def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress)
 
     def statistics(labels: Permutations) -> Array:
         totals = labels.sums(weight)[0]
-        parts = ordered_map(lambda column: _statistics(column, names, labels, totals), columns)
+        parts = ordered_map(
+            lambda column: _statistics(column, names, labels, totals), columns
+        )
         return np.concatenate(list(parts))
 
     keys = [(name, column) for column in pooled.columns for name in names]
-    return PreparedTest(keys, statistics, {n: {"bins": bins} for n in names if n in _HISTOGRAM})
+    return PreparedTest(
+        keys, statistics, {n: {"bins": bins} for n in names if n in _HISTOGRAM}
+    )
 
 
 def _statistics(
@@ -101,7 +107,10 @@ def _statistics(
     other = _per_bin(filled)
     values = {"ks": largest, "w1": area}
     return np.stack(
-        [values[n] if n in values else _HISTOGRAM[n](both - other, other, squares) for n in names]
+        [
+            values[n] if n in values else _HISTOGRAM[n](both - other, other, squares)
+            for n in names
+        ]
     )
 
 

@@ -47,7 +47,9 @@ class Pooled:
         """Return numbers of random whole events with at most `most` rows together, or one event."""
         order = np.random.default_rng(seed).permutation(len(self.other))
         rows = np.bincount(self.event, minlength=len(self.other))[order]
-        return np.sort(order[: max(1, int(np.searchsorted(np.cumsum(rows), most, side="right")))])
+        return np.sort(
+            order[: max(1, int(np.searchsorted(np.cumsum(rows), most, side="right")))]
+        )
 
 
 def pool(reference: Rows, other: Rows, seed: int) -> Pooled:
@@ -67,7 +69,8 @@ def pool(reference: Rows, other: Rows, seed: int) -> Pooled:
     samples = (reference, other)
     halves = [draw.permutation(sample.events) < sample.events // 2 for sample in samples]
     weights = [
-        np.ones(len(s)) if s.weights is None else s.weights / s.weights.mean() for s in samples
+        np.ones(len(s)) if s.weights is None else s.weights / s.weights.mean()
+        for s in samples
     ]
     return Pooled(
         reference.columns,

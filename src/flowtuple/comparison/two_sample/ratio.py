@@ -13,7 +13,11 @@ from typing import Any
 import numpy as np
 
 from flowtuple.comparison.two_sample.auc import Area, area_under_roc
-from flowtuple.comparison.two_sample.cross_fitting import FOLDS, fitted_folds, pool_for_classifier
+from flowtuple.comparison.two_sample.cross_fitting import (
+    FOLDS,
+    fitted_folds,
+    pool_for_classifier,
+)
 from flowtuple.comparison.two_sample.permutations import extra
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -76,7 +80,11 @@ class Ratio:
 
 
 def density_ratio(
-    reference: Rows, other: Rows, seed: int = 0, folds: int = FOLDS, progress: Progress = silent
+    reference: Rows,
+    other: Rows,
+    seed: int = 0,
+    folds: int = FOLDS,
+    progress: Progress = silent,
 ) -> Ratio:
     """Train boosted trees fold by fold and read the ratio off their scores.
 
@@ -109,7 +117,9 @@ def density_ratio(
     costs = [float(auc.value - area(scores).value) for scores in shuffled]
     weight = pooled.weight[~signal] * np.exp(logit[~signal])
     right = (logit > 0) == signal
-    shares = [np.average(right[kind], weights=pooled.weight[kind]) for kind in (signal, ~signal)]
+    shares = [
+        np.average(right[kind], weights=pooled.weight[kind]) for kind in (signal, ~signal)
+    ]
     return Ratio(
         folds,
         auc,

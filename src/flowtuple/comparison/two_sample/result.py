@@ -133,7 +133,9 @@ class Comparison(Shown):
             return "no test could be made"
         column = f" of {least.column}" if least.column else ""
         undecided = (
-            "undecided, for want of permutations," if self.notes else "no difference was found"
+            "undecided, for want of permutations,"
+            if self.notes
+            else "no difference was found"
         )
         return (
             f"{'the samples differ' if self.differ else undecided} at level {self.level:g}: "

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from flowtuple.comparison.two_sample.ecdf import distances, sort_column
-from flowtuple.comparison.two_sample.permutations import Family, Permutations, PreparedTest, Test
+from flowtuple.comparison.two_sample.permutations import (
+    Family,
+    Permutations,
+    PreparedTest,
+    Test,
+)
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
@@ -19,10 +24,14 @@ _DIRECTIONS = 32
 def directions(columns: int, seed: int) -> Array:
     """Return unit vectors along every column and 32 random ones: shape (columns, columns + 32)."""
     vectors = np.random.default_rng(seed).normal(size=(columns, _DIRECTIONS))
-    return np.concatenate([np.eye(columns), vectors / np.linalg.norm(vectors, axis=0)], axis=1)
+    return np.concatenate(
+        [np.eye(columns), vectors / np.linalg.norm(vectors, axis=0)], axis=1
+    )
 
 
-def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
+def prepare(
+    pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
+) -> PreparedTest:
     """Sort both samples along each direction, for distances as POT gives them for p=1.
 
     Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures" (2015). The maximum,
@@ -40,7 +49,9 @@ def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress)
         values = {"sliced-w1": areas.mean(axis=0), "max-sliced-w1": areas.max(axis=0)}
         return np.stack([values[name] for name in names])
 
-    return PreparedTest.joint(statistics, {name: {"directions": len(columns)} for name in names})
+    return PreparedTest.joint(
+        statistics, {name: {"directions": len(columns)} for name in names}
+    )
 
 
 FAMILY = Family(
