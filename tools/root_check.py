@@ -32,7 +32,8 @@ except ImportError:
     sys.exit("root_check: ROOT is not installed; in another environment: pip install root")
 
 BINS = 100
-Frames: TypeAlias = "Callable[[], Any]"  # makes a data frame; one that failed to compile a column is of no more use
+# Makes a data frame: one that failed to compile a column cannot be used again.
+Frames: TypeAlias = "Callable[[], Any]"
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
 _NUMBER = (
     r"(bool|char|signed char|unsigned char|short|unsigned short|int|unsigned int|unsigned"

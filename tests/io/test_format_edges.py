@@ -662,7 +662,7 @@ def test_a_filter_that_is_not_there_names_the_column_and_the_package(tmp_path):
     dataset = open_dataset(tmp_path / "x.h5")
     assert set(dataset.refused) == {"events/x", "jets/pt"}
     assert dataset.refused["events/x"].startswith(
-        "its filter 32015 (zstd) is not at hand; install it with: pip install hdf5plugin"
+        "its filter 32015 (zstd) is missing; install it: pip install hdf5plugin"
     )
     assert names_of(dataset) == {"events": ["y"]}
 

@@ -25,7 +25,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 class CommandLine(TyperGroup):
     """The group of all commands, which also takes the spellings of the last release."""
 
-    def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]  # noqa: ANN
+    def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]
         """Return the command of a command line; old spellings are replaced first."""
         return super().resolve_command(ctx, current_spelling(args))
 

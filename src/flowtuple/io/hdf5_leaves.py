@@ -189,7 +189,7 @@ def obstacle(dataset: Any) -> str:
         label = (
             _FILTERS.get(code) or name.decode("utf-8", "replace").strip("\0 ") or "unknown"
         )
-        return f"its filter {code} ({label}) is not at hand; install it with: pip install hdf5plugin"
+        return f"its filter {code} ({label}) is missing; install it: pip install hdf5plugin"
     gone = _missing_sources(dataset)
     return (
         f"its values lie in {gone!r}, which is not there; fetch that file too" if gone else ""

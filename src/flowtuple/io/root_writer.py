@@ -180,7 +180,8 @@ def _planned_from_first(source: TableSource, storage: Mapping[str, Any]) -> _Pla
 
 def _why(kinds: Mapping[str, str]) -> str:
     """Return words on the columns for which a table becomes an RNTuple."""
-    return f"no branch of a TTree holds {listed([f'{name} ({kind})' for name, kind in kinds.items()])}"
+    columns = listed([f"{name} ({kind})" for name, kind in kinds.items()])
+    return f"no branch of a TTree holds {columns}"
 
 
 def _back(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, str]:

@@ -74,8 +74,10 @@ class Parts:
             return np.empty(0, np.int64)
         counts = unpack_indices(self.pieces[2], int(self.content["events"]))
         if int(counts.sum()) != int(self.content["rows"]):
-            numbers = f"its events have {int(counts.sum())} rows, its columns {self.content['rows']}"
-            raise Corrupt(f"{numbers}; restore it from a copy")
+            raise Corrupt(
+                f"its events have {int(counts.sum())} rows, "
+                f"its columns {self.content['rows']}; restore it from a copy"
+            )
         return counts
 
     @property
