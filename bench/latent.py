@@ -48,7 +48,7 @@ from flowtuple.data.rows import Rows
 from flowtuple.flows.fit import Fitted
 from flowtuple.flows.options import Shape
 
-SOURCE = "github.com/igordt/CMEPDA, cmepda/originale_model1.ipynb, originale_model2.ipynb, last cells"
+SOURCE = "github.com/igordt/CMEPDA, cmepda/originale_model{1,2}.ipynb, last cell"
 ABOUT = "five test sets of 200,000 CMS jets (p_T, eta, phi, mass), N = 13"
 PUBLISHED = {  # ratio by number of the model and kind of file, mean and deviation over test sets
     1: {".txt": "2.682 +- 0.011", ".npz": "2.309 +- 0.0048"},
