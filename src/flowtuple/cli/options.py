@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowtuple.data.bounds import FORMS, Bound
+from flowtuple.data.bounds import FORMS, KINDS, Bound
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.nearby import nearest_file
@@ -274,7 +274,7 @@ def _bound_pair(text: str) -> tuple[str, str]:
 
 
 def _is_bound(text: str) -> bool:
-    return text == "lossless" or text.partition(":")[0] in ("abs", "rel", "std", "bits")
+    return text.partition(":")[0] in KINDS
 
 
 def _read_bounds(path: Path) -> dict[str, Bound]:
