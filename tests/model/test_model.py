@@ -252,7 +252,7 @@ def test_a_model_without_densities_is_refused_by_column(tmp_path: Path) -> None:
     write_model(table, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
     with pytest.raises(
         Unsupported,
-        match=r"column 'a' and 1 more of table 'events' has no density .*without `lean=`",
+        match=r"column 'a' and 1 more of table 'events' has no density; .* `train\(\)`",
     ):
         ft.sample(tmp_path / "m.flow", 10)
 

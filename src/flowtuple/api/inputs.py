@@ -12,6 +12,7 @@ from flowtuple.data.globs import fits_name
 from flowtuple.data.selection import select, with_roles
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument, Refused, name_parts
+from flowtuple.flows.options import RowFlow
 from flowtuple.io.source import ReadOptions, Source, check_stored_name, open_dataset
 
 Tolerance = Mapping[str, "str | Bound"] | str | Bound
@@ -187,6 +188,18 @@ def check_seed(seed: int) -> int:
     if not 0 <= seed < 2**63:
         raise InvalidArgument(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
     return seed
+
+
+def check_flow(flow: RowFlow) -> None:
+    """Raise if a flow is named by its kind alone.
+
+    Raises:
+        InvalidArgument: It is not a `RowFlow`.
+    """
+    if not isinstance(flow, RowFlow):
+        raise InvalidArgument(
+            f"`flow=` takes a RowFlow, such as RowFlow('maf'), not {flow!r}"
+        )
 
 
 def is_of_rows(path: str | os.PathLike[str]) -> bool:

@@ -31,8 +31,7 @@ def inspect(
 
     Returns:
         Plain numbers and text: `tables` with their `columns`, `carried` objects, `refused` parts
-            with the reason, and
-        `gain`, where wanted.
+            with the reason, and `gain`, where wanted.
 
     Raises:
         InvalidArgument: A name, bound or path is wrong, or bounds come without `gain`.
@@ -47,7 +46,7 @@ def inspect(
             "`tolerance=` says nothing to inspect without `gain=`; add `gain=` or leave it out"
         )
     dataset = open_dataset(source, ReadOptions(names=names))
-    content = inspect_dataset(dataset, resources.progress)
+    content = inspect_dataset(dataset, resources.progress, bounds)
     if gain:
         predicted = forecast(dataset, bounds, resources.progress)
         content["gain"] = [table.to_json() for table in predicted]

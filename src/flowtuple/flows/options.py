@@ -150,5 +150,5 @@ class RowFlow:
             )
         if self.kind not in KINDS:
             raise InvalidArgument(
-                f"there is no flow {self.kind!r}; {nearest(self.kind, ['lattice', *KINDS])}"
+                f"there is no flow {self.kind!r}; {nearest(self.kind, KINDS)}"
             )

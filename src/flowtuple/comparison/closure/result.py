@@ -172,12 +172,12 @@ class Counted:
 
 @dataclass(frozen=True, repr=False)
 class Closure(Shown):
-    """The verdict on reconstructed objects under the generated ones that they come from.
+    """Result of a closure test: simulated objects compared with real ones, with a verdict.
 
     Attributes:
-        reference: The true sample.
-        other: The simulated sample.
-        real: The comparison of real events with other real events, in words.
+        reference: The real events.
+        other: The simulated events.
+        real: Real events that are compared with other real events, in words.
         given: Names and globs of the generated columns.
         seed: Seed of all random choices.
         objects: Results collection by collection.
