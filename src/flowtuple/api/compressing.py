@@ -125,7 +125,7 @@ def compress(
         >>> import pathlib, tempfile
         >>> import flowtuple as ft
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
-        >>> result = compress({"x": [1.125, 2.75, -999.0]}, path, tolerance={"x": "abs:0.25"})
+        >>> result = ft.compress({"x": [1.125, 2.75, -999.0]}, path, tolerance={"x": "abs:0.25"})
         >>> ft.decompress(path)["x"].tolist()
         [1.0, 2.75, -999.0]
     """

@@ -32,7 +32,7 @@ class Selection:
 
     Example:
         >>> import flowtuple as ft
-        >>> ft.snap({"x": [1.0], "y": [2.0]}, selection=Selection(columns=("x",))).fields
+        >>> ft.snap({"x": [1.0], "y": [2.0]}, selection=ft.Selection(columns=("x",))).fields
         ['x']
     """
 
@@ -57,7 +57,8 @@ class Weighted:
         mix: A factor for the events of each path in `source`.
 
     Example:
-        >>> Weighted(["background.root", "signal.root"], mix=(1.0, 0.3)).weight is None
+        >>> import flowtuple as ft
+        >>> ft.Weighted(["background.root", "signal.root"], mix=(1.0, 0.3)).weight is None
         True
     """
 

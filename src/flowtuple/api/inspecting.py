@@ -37,7 +37,8 @@ def inspect(
         InvalidArgument: A name, bound or path is wrong, or bounds come without `gain`.
 
     Example:
-        >>> [column["high"] for column in inspect({"x": [0.5, 2.0]})["tables"][0]["columns"]]
+        >>> import flowtuple as ft
+        >>> [column["high"] for column in ft.inspect({"x": [0.5, 2.0]})["tables"][0]["columns"]]
         [2.0]
     """
     bounds = bounds_by_glob(tolerance)

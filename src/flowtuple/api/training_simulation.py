@@ -49,7 +49,8 @@ class SimulationOptions:
             and phi as differences.
 
     Example:
-        >>> SimulationOptions(derived={"Muon_dxy": "difference"}).match
+        >>> import flowtuple as ft
+        >>> ft.SimulationOptions(derived={"Muon_dxy": "difference"}).match
         ()
     """
 

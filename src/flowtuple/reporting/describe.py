@@ -168,7 +168,7 @@ def info(
         >>> import flowtuple as ft
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ftup"
         >>> done = ft.compress({"x": [1.0, 2.0]}, path)
-        >>> [table["name"] for table in info(path)["tables"]]
+        >>> [table["name"] for table in ft.info(path)["tables"]]
         ['events']
     """
     with File(path, model=model, resources=resources) as file:

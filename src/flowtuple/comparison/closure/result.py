@@ -184,8 +184,10 @@ class Closure(Shown):
         notes: Notes for the user.
 
     Example:
+        >>> import flowtuple as ft
+        >>> from flowtuple.comparison.closure.result import Counted
         >>> first, second = Counted("real.root", 100, 1), Counted("simulated.root", 100, 1)
-        >>> Closure(first, second, "halves", ("GenJet_*",), 0, ()).verdict
+        >>> ft.Closure(first, second, "halves", ("GenJet_*",), 0, ()).verdict
         'nothing lies beyond what is allowed'
     """
 
