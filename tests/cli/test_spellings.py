@@ -112,6 +112,7 @@ def test_without_a_command_the_help_is_shown(
     assert "train-simulation" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "panels"),
     [
