@@ -235,7 +235,8 @@ BAD_INPUTS = {
     "compressed already": (
         "nano.ftup",
         "nano.ftup: is a compressed file and no input",
-        "the original comes first",
+        "flowtuple info nano.ftup",
+        "flowtuple recompress",
     ),
     "pickle": (
         "frame.pkl",
@@ -451,7 +452,7 @@ BAD_FILES = {
     "folder": ("folder", "folder: cannot be read (Is a directory)"),
     "ROOT": ("nano.root", "nano.root: is not a flowtuple file"),
     "text": ("table.csv", "table.csv: is not a flowtuple file"),
-    "pickle": ("frame.pkl", "frame.pkl: is not a flowtuple file"),
+    "pickle": ("frame.pkl", "frame.pkl: is not a flowtuple file", "with flowtuple compress"),
     "empty": ("empty.ftup", "empty.ftup: "),
     "cut": (
         "cut.ftup",
@@ -463,7 +464,7 @@ BAD_FILES = {
         "flipped.ftup",
         "flipped.ftup: chunk section at bytes ",
         "is damaged",
-        "restore it from a copy",
+        "restore it from a copy, or save what is whole with flowtuple recover",
     ),
     "flipped description": (
         "flipped_description.ftup",
@@ -473,7 +474,7 @@ BAD_FILES = {
     "flipped index": (
         "flipped_index.ftup",
         "flipped_index.ftup: its index is damaged",
-        "restore it from a copy",
+        "restore it from a copy, or save what is whole with flowtuple recover",
     ),
     "newer": ("newer.ftup", "newer.ftup: has format version 65.0", "update flowtuple"),
 }
@@ -510,12 +511,50 @@ def test_damaged_column_is_refused_by_its_name(
     assert_refused(
         run(command, *arguments[command]),
         f"{path}: column '",
-        "is damaged; restore the file from a copy",
+        "is damaged; restore the file from a copy, or save the other columns with flowtuple recover",
     )
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["decompress", "nano.root", "-o", "x.root"], "with flowtuple compress"),
+        (["info", "nano.root"], "with flowtuple compress"),
+        (["verify", "nano.root", "nano_other.root"], "the last argument is the .ftup"),
+        (
+            ["report", "nano.root", "nano_other.root", "-o", "x"],
+            "the last argument is the .ftup",
+        ),
+    ],
+)
+def test_an_original_in_place_of_a_file_is_refused(
+    run: Callable[..., Ended], words: list[str], advice: str
+) -> None:
+    assert_refused(run(*words), ".root: is not a flowtuple file", advice)
+
+
+def test_verify_of_a_damaged_file_names_the_next_step(run: Callable[..., Ended]) -> None:
+    ended = run("verify", "flipped_body.ftup")
+    assert ended.code == 1
+    assert "flowtuple recover flipped_body.ftup -o SAVED.ftup\n" in ended.out
+    assert "flowtuple recover" not in run("verify", "nano.ftup").out
+
+
 BAD_DECOMPRESSIONS = {
+    "compression of another format": (
+        "nano.ftup",
+        "out.npz",
+        ["--compression", "LZMA:9"],
+        "out.npz: only ROOT files take a compression",
+        "leave out --compression",
+    ),
+    "kind of output": (
+        "nano.ftup",
+        "out.root",
+        ["--as", "rtuple"],
+        "Invalid value for '--as': 'rtuple' is not one of 'ttree', 'rntuple'",
+    ),
     "suffix": (
         "nano.ftup",
         "out.rooot",
@@ -674,10 +713,10 @@ WRONG_ORIGINALS = {
         "nano_float64.root against nano.ftup",
         "column 'MET_pt' is float64, not float32",
     ),
-    "no such table": (
+    "no common table": (
         "other_tree.root",
-        "other_tree.root: no tree 'Events'",
-        "nearest: events",
+        "other_tree.root: has no tree of nano.ftup (Events, Runs) but events",
+        "it seems to be another original",
     ),
     "one tree only": ("nano.root:Events", "nano.root: no tree 'Runs'", "there are: Events"),
 }
@@ -1010,7 +1049,10 @@ class TestCompress:
             "compress", "nano.root", "-o", tmp_path / "out.ftup", "-t", "Jet_*=rel:1e-3"
         )
         assert (ended.code, ended.err) == (0, "")
-        assert re.search(r"out\.ftup: .* for 62 events, .* bits per value", ended.out)
+        assert re.search(
+            r"out\.ftup: .* for 60 events of Events and 2 entries of other trees, .* bits per value",
+            ended.out,
+        )
         assert [p.name for p in tmp_path.iterdir()] == ["out.ftup"]
 
     @pytest.mark.slow

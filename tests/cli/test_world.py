@@ -850,7 +850,9 @@ class TestPromises:
         for text in ("lossless", "abs:0.5", "rel:0.25", "bits:3"):
             assert Promise.parse(text).bound == Bound.parse(text)
             assert Promise.parse(text).kind == text.partition(":")[0]
-        with pytest.raises(InvalidArgument, match="has an std bound"):
+        with pytest.raises(
+            InvalidArgument, match="std bound has no meaning before it is resolved"
+        ):
             Promise.parse("std:1, then abs:2")
 
 

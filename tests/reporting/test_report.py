@@ -326,7 +326,9 @@ def test_integer_cells_opaque_buffers_and_unresolved_bounds() -> None:
     words = baseline_bytes(events(), {})["tag"]
     assert words["raw"] >= 600
     assert words["quantise+pcodec"] < words["raw"]
-    with pytest.raises(InvalidArgument, match="std bound has to be resolved"):
+    with pytest.raises(
+        InvalidArgument, match="std bound has no meaning before it is resolved"
+    ):
         baseline_bytes(events(), {"MET_pt": Bound("std", 0.1)})
 
 
