@@ -4,21 +4,27 @@ import math
 import struct
 from fractions import Fraction
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import flowtuple
+import flowtuple as ft
+from flowtuple.api.inputs import EVERYTHING, read
 from flowtuple.baseline.quantise import quantise_shifted, restore
-from flowtuple.cli.options import Tolerances
-from flowtuple.data.bounds import FORMS, Bound, BoundKind, requested_bounds
+from flowtuple.benchmark.codecs.absolute import relative_of
+from flowtuple.benchmark.codecs.listing import CODECS
+from flowtuple.benchmark.codecs.table_codec import ColumnCodec
+from flowtuple.cli.options import Tolerances, read_tolerance
+from flowtuple.comparison.verification import Promise
+from flowtuple.data.bounds import FORMS, KINDS, Bound, BoundKind, requested_bounds
 from flowtuple.data.schema import Column
 from flowtuple.errors import InvalidArgument
-from flowtuple.lattice.lattice import Lattice, resolve, resolve_std
+from flowtuple.file.file import File
+from flowtuple.lattice.lattice import Lattice, resolve, resolve_statistics
 from flowtuple.lattice.statistics import Statistics
+from flowtuple.reporting.describe import report_input
 
 FLOATS = {"float16": ("<e", 2), "float32": ("<f", 4), "float64": ("<d", 8)}
 
@@ -107,6 +113,7 @@ BOUNDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("bound", BOUNDS, ids=str)
 @given(data=st.data())
@@ -135,6 +142,7 @@ def test_zero_has_no_mantissa_to_round():
     assert not Bound("bits", 10).holds(np.array([0.0]), np.array([4e-4])).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64"])
 @given(
     data=st.data(), amount=st.one_of(st.floats(0.5, 1e25), st.integers(1, 2**64).map(float))
@@ -228,8 +236,11 @@ def test_the_last_pattern_wins():
         ({"nJet": "abs:1"}, "is a counter and can only be lossless"),
         ({"good": "abs:1"}, "of type bool and can only be lossless"),
         ({"name": "abs:1"}, "of type opaque and can only be lossless"),
-        ({"run": "rel:0.1"}, "is uint32: bound it with abs:E"),
-        ({"Jet_nConstituents": "bits:3"}, "is uint8: bound it with abs:E"),
+        ({"run": "rel:0.1"}, "is uint32: bound it with lossless, abs:E or std:S, not"),
+        (
+            {"Jet_nConstituents": "bits:3"},
+            "is uint8: bound it with lossless, abs:E or std:S, not",
+        ),
         ({"Jet_pt": "near"}, "does not parse"),
     ],
 )
@@ -238,44 +249,128 @@ def test_patterns_and_bounds_that_do_not_fit_are_refused(tolerance, match):
         requested_bounds(TABLES, tolerance)
 
 
-KINDS = [kind for kind in get_args(BoundKind) if kind != "lossless"]
+LOSSY = [kind for kind in KINDS if kind != "lossless"]
+ROOT = Path(ft.__file__).parents[2]
+
+
+def drawn(rows=2000):
+    return np.random.default_rng(1).lognormal(3, 1, rows).astype(np.float32)
+
+
+def statistics_of(values):
+    statistics = Statistics(values.dtype.name)
+    statistics.update(values)
+    return statistics
 
 
 class TestEveryKind:
     """A new kind of bound is known in all places that CONTRIBUTING.md lists."""
 
-    X = np.random.default_rng(1).lognormal(3, 1, 2000).astype(np.float32)
-    COLUMN = Column("x", "float32")
+    X = drawn()
 
-    @pytest.fixture(params=KINDS)
+    @pytest.fixture(params=LOSSY)
     def bound(self, request):
-        return Bound.parse(f"{request.param}:{7 if request.param == 'bits' else 0.01}")
+        return Bound.parse(KINDS[request.param].example)
 
-    def statistics(self):
-        statistics = Statistics("float32")
-        statistics.update(self.X)
-        return statistics
+    @pytest.fixture
+    def resolved(self, bound):
+        return resolve_statistics(bound, statistics_of(self.X))
 
     def test_it_is_described(self, bound):
-        assert f"{bound.kind}:" in FORMS
+        assert KINDS[bound.kind].form.startswith(f"{bound.kind}:")
+        assert KINDS[bound.kind].form in FORMS
         assert FORMS in Tolerances.__metadata__[0].help
-        concepts = Path(flowtuple.__file__).parents[2] / "docs" / "concepts.md"
-        if concepts.is_file():
-            assert f"| `{bound.kind}:" in concepts.read_text(encoding="utf-8")
+        for page in (ROOT / "README.md", ROOT / "docs" / "concepts.md"):
+            if page.is_file():
+                assert f"| `{KINDS[bound.kind].form}` |" in page.read_text(encoding="utf-8")
 
-    def test_its_lattice_stays_within_it(self, bound):
-        lattice = resolve(self.COLUMN, bound, self.statistics())
-        resolved = resolve_std(bound, self.statistics())
+    def test_the_command_line_reads_it(self, bound):
+        assert read_tolerance([str(bound)], None) == {"*": bound}
+        assert read_tolerance([f"Jet_*={bound}"], None) == {"Jet_*": bound}
+
+    def test_integers_have_it_as_its_entry_says(self, bound):
+        tables = {"t": (Column("n", "int32"),)}
+        if KINDS[bound.kind].on_integers:
+            assert requested_bounds(tables, {"n": bound}) == {"t": {"n": bound}}
+            whole = resolve(Column("n", "int32"), bound, statistics_of(np.arange(1000)))
+            assert whole.bound.kind in ("abs", "lossless")
+        else:
+            with pytest.raises(InvalidArgument, match="'n' is int32: bound it with"):
+                requested_bounds(tables, {"n": bound})
+
+    def test_it_is_resolved_before_values_are_compared(self, bound, resolved):
+        assert not resolved.is_statistical
+        assert resolved.kind != "lossless"
+        assert bound.is_statistical or resolved == bound
+        assert (resolved.largest_difference(self.X) > 0).all()
+        if bound.is_statistical:
+            assert resolved.kind == "abs"
+            with pytest.raises(InvalidArgument, match="has no meaning before it is resolved"):
+                bound.holds(self.X, self.X)
+            with pytest.raises(InvalidArgument, match="has no meaning before it is resolved"):
+                quantise_shifted(self.X, bound)
+
+    def test_a_promise_has_it(self, bound, resolved):
+        words = f"{resolved}, then {resolved}"
+        assert Promise.parse(words).holds(self.X, self.X).all()
+        if bound.is_statistical:
+            with pytest.raises(InvalidArgument, match="has no meaning before it is resolved"):
+                Promise.parse(f"abs:1, then {bound}")
+
+    def test_its_lattice_stays_within_it(self, bound, resolved):
+        lattice = resolve(Column("x", "float32"), bound, statistics_of(self.X))
         decoded = lattice.snap(self.X)
         assert resolved.holds(self.X, decoded).all()
-        assert (
-            np.mean(decoded == self.X) < 0.5
-        )  # the bound is used, values are not kept exactly
+        # The bound is used: values are not all the same as before.
+        assert np.mean(decoded == self.X) < 0.5
         assert Lattice.from_json(lattice.to_json()) == lattice
 
-    def test_the_baseline_knows_it(self, bound):
-        resolved = resolve_std(bound, self.statistics())
+    def test_the_baseline_knows_it(self, resolved):
         numbers, shift = quantise_shifted(self.X, resolved)
         assert len(np.unique(numbers)) < len(np.unique(self.X))
         near = restore(numbers, resolved, self.X.dtype, shift)
         assert np.mean(resolved.holds(self.X, near)) > 0.99  # but for rounding at cell edges
+
+    @pytest.mark.parametrize(
+        "codec", [c for c in CODECS if isinstance(c, ColumnCodec)], ids=lambda c: c.name
+    )
+    def test_every_codec_knows_it(self, resolved, codec):
+        if codec.requires is not None:
+            pytest.importorskip(codec.requires[0])
+        packed = codec.compress(self.X, resolved)
+        near = codec.decompress(packed, self.X.dtype, resolved)
+        assert resolved.holds(self.X, near).all()
+        exact = np.array_equal(near, self.X)
+        assert exact == (codec.promise == "lossless")
+
+    def test_a_file_is_written_verified_and_described_with_it(self, bound, tmp_path):
+        source, path = {"x": drawn(300)}, tmp_path / "x.ftup"
+        ft.compress(source, path, tolerance={"x": bound}, effort="fast")
+        resolved = resolve_statistics(bound, statistics_of(source["x"]))
+        assert ft.verify(source, path).violations == 0
+        with File(path) as file:
+            stored = file.tables["events"]
+            assert stored.requested == {"x": str(bound)}
+            assert stored.lattices["x"].bound == resolved
+            report = report_input(read(source, EVERYTHING), file, "x")
+        assert report.requested_bounds["events"]["x"] == resolved
+        assert report.bounds["events"]["x"] == resolved
+
+
+def test_a_kind_without_arithmetic_is_refused_everywhere(monkeypatch):
+    """Without a grid, a difference or a statistic of its own, no kind passes for another."""
+    monkeypatch.setitem(KINDS, "near", BoundKind("near:N", "near:2"))
+    monkeypatch.setitem(KINDS, "mad", BoundKind("mad:M", "mad:2", is_statistical=True))
+    x, near, mad = drawn(), Bound("near", 2), Bound("mad", 2)
+    with pytest.raises(InvalidArgument, match="no unit for a difference"):
+        near.holds(x, x + 1)
+    with pytest.raises(InvalidArgument, match="there is no grid for near:2"):
+        resolve(Column("x", "float32"), near, statistics_of(x))
+    with pytest.raises(InvalidArgument, match="no grid for near:2"):
+        quantise_shifted(x, near)
+    with pytest.raises(InvalidArgument, match="no grid for near:2"):
+        restore(np.arange(3), near, x.dtype)
+    with pytest.raises(InvalidArgument, match="near:2 allows no relative error"):
+        relative_of(near)
+    with pytest.raises(InvalidArgument, match="no statistic of the column resolves mad:2"):
+        resolve_statistics(mad, statistics_of(x))

@@ -326,7 +326,9 @@ def test_integer_cells_opaque_buffers_and_unresolved_bounds() -> None:
     words = baseline_bytes(events(), {})["tag"]
     assert words["raw"] >= 600
     assert words["quantise+pcodec"] < words["raw"]
-    with pytest.raises(InvalidArgument, match="std bound has to be resolved"):
+    with pytest.raises(
+        InvalidArgument, match="std bound has no meaning before it is resolved"
+    ):
         baseline_bytes(events(), {"MET_pt": Bound("std", 0.1)})
 
 
@@ -364,6 +366,7 @@ def test_allowed_difference_is_where_the_bound_ends(text: str) -> None:
         Bound().largest_difference(x)
 
 
+@pytest.mark.slow
 def test_plots_are_the_same_text_every_time_and_say_what_they_leave_out() -> None:
     for module in ("matplotlib", "hist", "mplhep"):
         pytest.importorskip(module)
@@ -467,6 +470,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Table]:
     return path.read_text("utf-8"), table
 
 
+@pytest.mark.slow
 def test_the_report_stands_alone_and_names_every_column(page: tuple[str, Table]) -> None:
     html, table = page
     assert not re.search(r"https?://", html.replace("http://www.w3.org", ""))
@@ -478,6 +482,7 @@ def test_the_report_stands_alone_and_names_every_column(page: tuple[str, Table])
     assert "<b>&" not in html
 
 
+@pytest.mark.slow
 def test_the_report_is_accessible(page: tuple[str, Table]) -> None:
     parsed = _Page(page[0])
     assert parsed.tags.count("h1") == 1
@@ -489,6 +494,7 @@ def test_the_report_is_accessible(page: tuple[str, Table]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_report_says_where_bounds_are_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Dataset
 from flowtuple.file.model import pack_flow
-from flowtuple.lattice.lattice import resolve_std
+from flowtuple.lattice.lattice import resolve_statistics
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
@@ -103,10 +103,10 @@ def _forecast(table: ResolvedTable, progress: Progress) -> Forecast:
 
 
 def _absolute(bound: Bound, values: Array) -> Bound:
-    """Return a bound with `std` resolved to `abs`; the rival has no grids that columns share."""
+    """Return a bound resolved on the values; the rival has no grids that columns share."""
     statistics = Statistics(values.dtype.name)
     statistics.update(values.reshape(-1))
-    return resolve_std(bound, statistics)
+    return resolve_statistics(bound, statistics)
 
 
 def _events_of(table: ResolvedTable, values: int) -> int:

@@ -31,7 +31,7 @@ def quantise(values: Array, bound: Bound) -> Array:
         Integers, int32 where they fit, or floats of the input's dtype.
 
     Raises:
-        InvalidArgument: The bound is `std`.
+        InvalidArgument: The bound has to be resolved to `abs` first, or has no grid here.
 
     Example:
         >>> quantise(np.array([0.0, 0.19, -1.0]), Bound.parse("abs:0.1"))
@@ -42,10 +42,7 @@ def quantise(values: Array, bound: Bound) -> Array:
 
 def quantise_shifted(values: Array, bound: Bound) -> tuple[Array, int]:
     """Return the numbers of `quantise`, and the shift of logarithms under a `rel` bound."""
-    if bound.kind == "std":
-        raise InvalidArgument(
-            "a std bound has to be resolved to abs before codecs can be compared"
-        )
+    bound.check_resolved()
     if bound.kind == "lossless" or (values.dtype.kind != "f" and bound.kind != "abs"):
         return narrow(values) if values.dtype == np.int64 else values, 0
     if values.dtype.kind != "f":
@@ -55,8 +52,10 @@ def quantise_shifted(values: Array, bound: Bound) -> tuple[Array, int]:
     finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if bound.kind == "abs":
         return narrow(_absolute_grid(finite, bound.amount)), 0
-    indices, shift = _logarithmic_grid(finite, bound.amount)
-    return narrow(indices), shift
+    if bound.kind == "rel":
+        indices, shift = _logarithmic_grid(finite, bound.amount)
+        return narrow(indices), shift
+    raise _no_grid(bound)
 
 
 def restore(
@@ -86,6 +85,8 @@ def restore(
         if bound.kind == "abs":
             values: Array = (numbers * (2 * bound.amount)).astype(dtype)
             return values
+        if bound.kind != "rel":
+            raise _no_grid(bound)
         magnitudes = np.exp(
             (np.abs(numbers) + float(shift)) * _log_step(bound.amount)
         ) * math.sqrt(1 - bound.amount**2)
@@ -93,6 +94,10 @@ def restore(
             dtype
         )
         return signed
+
+
+def _no_grid(bound: Bound) -> InvalidArgument:
+    return InvalidArgument(f"quantise has no grid for {bound}: write abs, rel or bits")
 
 
 def _integer_centres(cells: Array, amount: float, dtype: np.dtype[np.generic]) -> Array:

@@ -14,7 +14,7 @@ from flowtuple.data.schema import Column
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, Table, read_all
 from flowtuple.errors import InvalidArgument
-from flowtuple.lattice.lattice import resolve_std
+from flowtuple.lattice.lattice import resolve_statistics
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.runtime.progress import Progress
 from flowtuple.training.lattices import survey
@@ -68,7 +68,7 @@ def layouts(
     for table in tables:
         bounds = {}
         for name, bound in requested[table.name].items():
-            resolved = resolve_std(bound, statistics[table.name][name])
+            resolved = resolve_statistics(bound, statistics[table.name][name])
             if resolved.kind != "lossless":
                 bounds[name] = resolved
         result.append(TableLayout(table.name, table.columns, table.num_entries, bounds))

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from flowtuple.data.bounds import FORMS, Bound
+from flowtuple.data.bounds import FORMS, KINDS, Bound
 from flowtuple.data.resources import Resources
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.nearby import nearest_file
 from flowtuple.runtime.progress import Progress
 
 INPUT, TRAINING, RESOURCES = "Input", "Training", "Resources"  # panels of --help
@@ -273,7 +274,7 @@ def _bound_pair(text: str) -> tuple[str, str]:
 
 
 def _is_bound(text: str) -> bool:
-    return text == "lossless" or text.partition(":")[0] in ("abs", "rel", "std", "bits")
+    return text.partition(":")[0] in KINDS
 
 
 def _read_bounds(path: Path) -> dict[str, Bound]:
@@ -284,10 +285,9 @@ def _read_bounds(path: Path) -> dict[str, Bound]:
             for pattern, bound in table.items()
         }
     except FileNotFoundError:
-        names = (
-            [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        )
-        raise InvalidArgument(f"{path}: no such file; {nearest(path.name, names)}") from None
+        raise InvalidArgument(
+            f"{path}: no such file; {nearest_file(path, ['.toml'])}"
+        ) from None
     except OSError as error:
         raise InvalidArgument(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -12,7 +13,6 @@ import numpy as np
 
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array, bit_patterns
-from flowtuple.errors import InvalidArgument
 
 _THEN, _OR = ", then ", " or "
 # Sums of float64 are too small by at most this share, several times over.
@@ -46,16 +46,14 @@ class Promise:
         In `A or B, then C` C follows on either; parentheses enclose a chain.
 
         Raises:
-            InvalidArgument: A part is no bound, or is an `std` bound, which says nothing without
-                its column.
+            InvalidArgument: A part is no bound, or has to be resolved to `abs` first, as `std` has.
         """
         stages = tuple(
             tuple(map(_alternative, _split(stage, _OR))) for stage in _split(text, _THEN)
         )
-        if any(bound.kind == "std" for stage in stages for bound in stage):
-            raise InvalidArgument(
-                f"the promise {text!r} has an std bound; resolve it to abs with the column's std"
-            )
+        for part in itertools.chain(*stages):
+            if isinstance(part, Bound):
+                part.check_resolved()
         return cls(stages, text)
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,38 @@ from flowtuple.data.globs import columns_by_name, matches, names_in_full
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.errors import InvalidArgument
 
-BoundKind = Literal["lossless", "abs", "rel", "std", "bits"]
-FORMS = "lossless, abs:E, rel:R, std:S or bits:B"
-_INTEGER_KINDS = ("abs", "std")  # kinds that a column of integers may have, beside lossless
+
+class BoundKind(NamedTuple):
+    """Properties of a kind of bound.
+
+    Attributes:
+        form: The bound as messages and `--help` write it.
+        example: A bound of this kind that fits values of many scales.
+        on_integers: A column of integers may have it.
+        is_statistical: A statistic of the column, taken before coding, resolves it to `abs`.
+    """
+
+    form: str
+    example: str
+    on_integers: bool = False
+    is_statistical: bool = False
+
+
+KINDS = {
+    "lossless": BoundKind("lossless", "lossless", on_integers=True),
+    "abs": BoundKind("abs:E", "abs:0.01", on_integers=True),
+    "rel": BoundKind("rel:R", "rel:0.01"),
+    "std": BoundKind("std:S", "std:0.01", on_integers=True, is_statistical=True),
+    "bits": BoundKind("bits:B", "bits:7"),
+}
+
+
+def _listed(forms: Iterable[str]) -> str:
+    *others, last = forms
+    return f"{', '.join(others)} or {last}"
+
+
+FORMS = _listed(kind.form for kind in KINDS.values())
 _ABS = re.compile(r"abs:[0-9]{1,40}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,2})?")
 
 
@@ -45,7 +74,7 @@ class Bound:
         ('bits:10', 'lossless')
     """
 
-    kind: BoundKind = "lossless"
+    kind: str = "lossless"
     amount: float = 0.0
 
     @classmethod
@@ -58,7 +87,7 @@ class Bound:
         kind, colon, number = text.strip().partition(":")
         if kind == "lossless" and not colon:
             return cls()
-        if kind not in get_args(BoundKind) or kind == "lossless":
+        if kind not in KINDS or kind == "lossless":
             raise InvalidArgument(f"bound {text!r} does not parse: write {FORMS}")
         try:
             amount = float(number)
@@ -67,7 +96,7 @@ class Bound:
                 f"bound {text!r} has no number after '{kind}:': write for example {kind}:1e-3"
             ) from None
         _check_amount(kind, amount, text)
-        return cls(kind, amount)  # type: ignore[arg-type]
+        return cls(kind, amount)
 
     def __post_init__(self) -> None:
         if self.kind != "lossless":
@@ -79,6 +108,23 @@ class Bound:
             return self.kind
         whole = self.amount == int(self.amount) and self.amount < 2**53
         return f"{self.kind}:{int(self.amount) if whole else self.amount!r}"
+
+    @property
+    def is_statistical(self) -> bool:
+        """True for a bound that a statistic of the column resolves to `abs` before coding."""
+        return KINDS[self.kind].is_statistical
+
+    def check_resolved(self) -> None:
+        """Raise for a bound that has to be resolved to `abs` first.
+
+        Raises:
+            InvalidArgument: The bound is in units of a statistic of its column, as `std` is.
+        """
+        if self.is_statistical:
+            raise InvalidArgument(
+                f"a {self.kind} bound has no meaning before it is resolved to abs "
+                "with the column's statistics"
+            )
 
     @property
     def short(self) -> str:
@@ -118,12 +164,9 @@ class Bound:
             case.
 
         Raises:
-            InvalidArgument: The bound is `std`, which has to be resolved to `abs` first.
+            InvalidArgument: The bound has to be resolved to `abs` first, as `std` has.
         """
-        if self.kind == "std":
-            raise InvalidArgument(
-                "a std bound has no meaning before it is resolved to abs with the column's std"
-            )
+        self.check_resolved()
         same: Array = bit_patterns(original) == bit_patterns(decoded)
         if self.kind == "lossless" or same.all():
             return same
@@ -145,8 +188,11 @@ class Bound:
     def largest_difference(self, original: Array) -> Array:
         """Return how far each value may move, in its unit: float64 of the original's shape.
 
+        Args:
+            original: Values of any shape and dtype; `holds` gives copies in float64.
+
         Raises:
-            InvalidArgument: The bound is `lossless` or `std`.
+            InvalidArgument: The bound is `lossless`, or has to be resolved to `abs` first.
 
         Example:
             >>> Bound.parse("rel:0.01").largest_difference(np.array([-2.0, 50.0]))
@@ -170,12 +216,12 @@ class Bound:
             half_unit: Array = np.ldexp(1.0, exponent - 2 - int(self.amount))
             return np.where(rounded, half_unit, 0.0)
         raise InvalidArgument(
-            f"a {self} bound is no unit for a difference: give abs, rel or bits"
+            f"a {self} bound is no unit for a difference: resolve it to abs, rel or bits"
         )
 
 
 def _check_amount(kind: str, amount: float, text: str) -> None:
-    if kind not in get_args(BoundKind):
+    if kind not in KINDS:
         raise InvalidArgument(f"bound {text!r} does not parse: write {FORMS}")
     if not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
         raise InvalidArgument(
@@ -235,8 +281,8 @@ def _check_applicable(bound: Bound, column: Column) -> None:
         raise InvalidArgument(
             f"column {column.name!r} is {kind} and can only be lossless, not {bound}"
         )
-    if column.is_integer and bound.kind not in _INTEGER_KINDS:
+    if column.is_integer and not KINDS[bound.kind].on_integers:
+        forms = _listed(kind.form for kind in KINDS.values() if kind.on_integers)
         raise InvalidArgument(
-            f"column {column.name!r} is {column.dtype}: "
-            f"bound it with abs:E, std:S or lossless, not {bound}"
+            f"column {column.name!r} is {column.dtype}: bound it with {forms}, not {bound}"
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array, Column, bit_patterns
-from flowtuple.errors import Corrupt
+from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.lattice.grid import (
     ATOM,
     ESCAPE,
@@ -201,11 +201,10 @@ def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float |
 def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
     """Return the lattice for a column of known statistics at a requested bound.
 
-    `std:S` becomes `abs` with S times the standard deviation, lossless where that is zero or
-    undefined. Where the data lie on an exact grid that is no finer than the bounded one, the exact
-    grid is taken: it costs no more.
+    `resolve_statistics` resolves the bound first. Where the data lie on an exact grid that is no
+    finer than the bounded one, the exact grid is taken: it costs no more.
     """
-    bound = resolve_std(bound, statistics)
+    bound = resolve_statistics(bound, statistics)
     exact = statistics.exact_grid()
     grid = (
         exact
@@ -225,14 +224,24 @@ def _atoms(grid: Grid, bound: Bound, statistics: Statistics) -> tuple[int, ...]:
     return tuple(sorted({*statistics.specials, *sentinels}))
 
 
-def resolve_std(bound: Bound, statistics: Statistics) -> Bound:
-    """Return `std:S` as an `abs` bound for this column; other bounds are unchanged."""
-    if bound.kind != "std":
+def resolve_statistics(bound: Bound, statistics: Statistics) -> Bound:
+    """Return a statistical bound as an `abs` bound for this column; others are unchanged.
+
+    It is lossless where the statistic is zero or undefined.
+    """
+    if not bound.is_statistical:
         return bound
-    half_width = bound.amount * statistics.std
+    half_width = bound.amount * _unit(bound, statistics)
     return (
         Bound("abs", half_width) if math.isfinite(half_width) and half_width > 0 else Bound()
     )
+
+
+def _unit(bound: Bound, statistics: Statistics) -> float:
+    """Return the statistic that a bound counts in."""
+    if bound.kind == "std":
+        return statistics.std
+    raise InvalidArgument(f"no statistic of the column resolves {bound} to abs")
 
 
 def _bounded_grid(dtype: str, bound: Bound) -> Grid:
@@ -242,11 +251,10 @@ def _bounded_grid(dtype: str, bound: Bound) -> Grid:
         return Uniform(dtype, bound.amount)
     if bound.kind == "rel":
         return relative_grid(dtype, bound.amount)
-    return (
-        Mantissas(dtype, int(bound.amount))
-        if bound.amount < MANTISSA_BITS[dtype]
-        else Ordered(dtype)
-    )
+    if bound.kind == "bits":
+        coarse = bound.amount < MANTISSA_BITS[dtype]
+        return Mantissas(dtype, int(bound.amount)) if coarse else Ordered(dtype)
+    raise InvalidArgument(f"there is no grid for {bound}")
 
 
 def _coarser(bounded: Grid, exact: Grid, sample: Array) -> Grid:

@@ -31,7 +31,7 @@ from flowtuple.io.root_writer import root_changes, root_renamed
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
-from flowtuple.lattice.lattice import resolve_std
+from flowtuple.lattice.lattice import resolve_statistics
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.reporting.report import ColumnSize, ReportInput
@@ -374,15 +374,15 @@ def _without_given(table: Table, stored: StoredTable) -> Table:
 
 
 def _requested_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:
-    """Return the requested bounds, `std` resolved on the original, without shared grids."""
+    """Return the requested bounds, resolved on the original, without shared grids."""
     bounds = {}
     for column in original.columns:
         if column.name in stored.lattices:
             bound = Bound.parse(stored.requested.get(column.name, "lossless"))
-            if bound.kind == "std":
+            if bound.is_statistical:
                 statistics = Statistics(column.dtype)
                 statistics.update(original.data[column.name].reshape(-1))
-                bound = resolve_std(bound, statistics)
+                bound = resolve_statistics(bound, statistics)
             bounds[column.name] = bound
     return bounds
 

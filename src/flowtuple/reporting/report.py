@@ -248,7 +248,7 @@ def _column_images(
     images = [image(plots.overlay_svg(original, decoded, name), overlay)]
     if np.array_equal(bit_patterns(original), bit_patterns(decoded)):
         return images
-    if bound.kind in ("abs", "rel", "bits", "chain"):
+    if bound.kind != "lossless":
         difference = f"Histogram of the difference of {name} in units of its bound {bound}."
         images.append(image(plots.difference_svg(bound, original, decoded, name), difference))
     if np.count_nonzero(finite):

@@ -11,7 +11,7 @@ import numpy as np
 from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.globs import matches
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
-from flowtuple.data.schema import bit_patterns
+from flowtuple.data.schema import Array, bit_patterns
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, TableSource, ranges
@@ -19,7 +19,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.table import StoredTable
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.lattice import resolve, resolve_std
+from flowtuple.lattice.lattice import resolve, resolve_statistics
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.progress import Progress
@@ -121,7 +121,9 @@ def _resolve(
 ) -> ResolvedTable:
     """Resolve a table without a model."""
     spreads = {
-        c: resolve_std(b, statistics[c]) for c, b in requested.items() if b.kind == "std"
+        c: resolve_statistics(b, statistics[c])
+        for c, b in requested.items()
+        if b.is_statistical
     }
     shared = tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
     effective = {**requested, **shared}
@@ -131,7 +133,7 @@ def _resolve(
         if not c.is_opaque
     }
     bounds = _lossy(requested)
-    warnings = [_std_warning(c, bound, statistics[c]) for c, bound in bounds.items()]
+    warnings = [_statistic_warning(c, bound, statistics[c]) for c, bound in bounds.items()]
     return ResolvedTable(
         source,
         TableCoding(source.columns, lattices, LatticeFlow(), external),
@@ -200,34 +202,39 @@ def _check_external_bounds(
             )
 
 
-def _std_warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
-    """Warn of an `std` bound whose standard deviation comes from sentinels."""
-    dominant = dominant_sentinels(statistics) if bound.kind == "std" else None
+def _statistic_warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
+    """Warn of a statistical bound that sentinels make wide."""
+    dominant = dominant_sentinels(statistics) if bound.is_statistical else None
     if dominant is None:
         return None
-    spread, description = dominant
-    advice = f"{bound} is wide, write abs:{bound.amount * spread:.3g} or rel:R"
+    others, description = dominant
+    rest = Statistics(statistics.dtype)
+    rest.update(others)
+    narrow = resolve_statistics(bound, rest)
+    if resolve_statistics(bound, statistics).amount <= math.sqrt(2) * narrow.amount:
+        return None
+    advice = f"{bound} is wide, write abs:{narrow.amount:.3g} or rel:R"
     return f"column {column!r}: {description}; {advice}"
 
 
-def dominant_sentinels(statistics: Statistics) -> tuple[float, str] | None:
+def dominant_sentinels(statistics: Statistics) -> tuple[Array, str] | None:
     """Describe repeated values that carry most of a column's variance.
 
     Returns:
-        The standard deviation without the repeated values, and half a sentence about them;
-        `None` if they carry less than half of the variance.
+        A sample without the repeated values, and half a sentence about them; `None` if they
+        carry less than half of the variance.
     """
     sample = statistics.sample
     sentinels = np.array(statistics.sentinels(), dtype=f"u{sample.dtype.itemsize}")
-    others = sample[~np.isin(bit_patterns(sample), sentinels)].astype(np.float64)
+    others = sample[~np.isin(bit_patterns(sample), sentinels)]
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = float(others.std()) if len(others) else 0.0
+        spread = float(others.astype(np.float64).std()) if len(others) else 0.0
     if not (
         len(sentinels) and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2
     ):
         return None
     values = ", ".join(f"{value:g}" for value in sentinels.view(sample.dtype).tolist())
-    return spread, (
+    return others, (
         f"the repeated value {values} carries most of the standard deviation "
         f"({statistics.std:.4g}, without it {spread:.4g})"
     )

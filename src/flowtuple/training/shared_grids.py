@@ -1,7 +1,7 @@
 """Shared grids for columns that often hold the same value: copies then leave no residuals.
 
-Only `std` bounds change, because only they depend on the data. A bound becomes tighter and never
-wider.
+Only statistical bounds, such as `std`, change, because only they depend on the data. A bound
+becomes tighter and never wider.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def tie(source: TableSource, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
 
     Args:
         source: The table; its first events are compared.
-        bounds: `abs` bounds computed from `std` bounds, by column name.
+        bounds: `abs` bounds resolved from statistical ones, by column name.
     """
     by_collection = defaultdict[str, list[Column]](list)
     for column in source.columns:

@@ -18,6 +18,7 @@ from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptio
 from flowtuple.benchmark.codecs.table_codec import ColumnCodec
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array
+from flowtuple.errors import InvalidArgument
 
 Compress = Callable[[Array, float], bytes]
 """Finite floats, float32 or float64, at least one, and the largest absolute error, to bytes."""
@@ -73,11 +74,18 @@ def absolute_codec(
 def relative_of(bound: Bound) -> float:
     """Return the relative error that a `rel` or `bits` bound allows for every value.
 
+    Raises:
+        InvalidArgument: The bound is of another kind.
+
     Example:
         >>> relative_of(Bound.parse("bits:1"))
         0.125
     """
-    return bound.amount if bound.kind == "rel" else 2.0 ** -(bound.amount + 2)
+    if bound.kind == "rel":
+        return bound.amount
+    if bound.kind == "bits":
+        return math.ldexp(1.0, -int(bound.amount) - 2)
+    raise InvalidArgument(f"{bound} allows no relative error: write rel or bits")
 
 
 def _restore(numbers: Array, signs: bytes, dtype: np.dtype[np.generic]) -> Array:
