@@ -1,4 +1,7 @@
-"""Links of the documentation: every page, picture and heading that one of them names is there."""
+"""Links of the documentation: every page, picture and heading that one of them names is there.
+
+So is every test that a page, CONTRIBUTING or the source cites.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FENCED = re.compile(r"^ {0,3}(```+|~~~+).*?^ {0,3}\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+CITED = re.compile(r"(?<![\w/])(?:tests/[\w/]*\w|test_\w+)\.py\b")
+CITING = [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "src").rglob("*.py"))]
 LINKS = (
     re.compile(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)"),  # [text](target "title"), pictures, too
     re.compile(r"^ {0,3}\[[^\]]+\]:\s*<?([^\s>]+)", re.MULTILINE),  # [name]: target
@@ -61,6 +66,30 @@ def broken(page: Path) -> list[str]:
         elif anchor and other.suffix == ".md" and anchor not in anchors(other):
             found.append(f"{target}: no heading is called so")
     return found
+
+
+def missing_tests(text: str) -> list[str]:
+    """Tests that a text cites, by path or by the name of the file alone, and that are not there."""
+    tests = ROOT / "tests"
+    return [
+        cited
+        for cited in CITED.findall(text)
+        if not ((ROOT / cited).is_file() or ("/" not in cited and any(tests.rglob(cited))))
+    ]
+
+
+@pytest.mark.parametrize("page", CITING, ids=[str(page.relative_to(ROOT)) for page in CITING])
+def test_cited_tests_exist(page: Path) -> None:
+    assert missing_tests(page.read_text("utf-8")) == []
+
+
+def test_a_test_that_is_cited_and_missing_is_named() -> None:
+    text = (
+        "(`test_docs.py`, `tests/test_docs.py`, tests/cli/test_docs.py, `test_no_such.py`)."
+    )
+    assert missing_tests(text) == ["tests/cli/test_docs.py", "test_no_such.py"]
+    cited = [name for page in CITING for name in CITED.findall(page.read_text("utf-8"))]
+    assert len(cited) > 100
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

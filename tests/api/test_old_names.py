@@ -38,6 +38,7 @@ def test_renamed_keyword(tmp_path: Path) -> None:
         ft.compress(EVENTS, tmp_path / "x.ftup", model=tmp_path / "m.flow", refer=False)
 
 
+@pytest.mark.slow
 def test_options_of_a_comparison() -> None:
     with pytest.warns(DeprecationWarning, match=r"write options=ComparisonOptions\(\.\.\.\)"):
         old = ft.compare(EVENTS, EVENTS, tests=["ks"], permutations=50)
@@ -65,6 +66,7 @@ def test_train_with_target_is_train_simulation(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_train_with_flow_is_train_flow(tmp_path: Path) -> None:
     flow = ft.RowFlow("maf", ft.Shape(1, (8,)), ft.Training(epochs=1))
     ft.train_flow(ft.Weighted(EVENTS, "w"), tmp_path / "new.flow", flow)
@@ -82,6 +84,7 @@ def test_train_with_flow_is_train_flow(tmp_path: Path) -> None:
     assert (tmp_path / "page" / "train.html").is_file()
 
 
+@pytest.mark.slow
 def test_tree_is_part_of_the_path(tmp_path: Path) -> None:
     ft.train(EVENTS, tmp_path / "m.flow", effort="fast")
     with pytest.warns(DeprecationWarning, match="^tree= is going away; write PATH:TREE$"):

@@ -49,6 +49,7 @@ def test_dir_lists_public_names_alone() -> None:
     assert "api" not in dir(ft)
 
 
+@pytest.mark.slow
 def test_results_are_one_line_and_one_table(tmp_path: Path) -> None:
     events = {"x": np.arange(100.0)}
     done = ft.compress(events, tmp_path / "x.ftup", tolerance="abs:0.25")

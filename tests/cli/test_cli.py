@@ -235,7 +235,8 @@ BAD_INPUTS = {
     "compressed already": (
         "nano.ftup",
         "nano.ftup: is a compressed file and no input",
-        "the original comes first",
+        "flowtuple info nano.ftup",
+        "flowtuple recompress",
     ),
     "pickle": (
         "frame.pkl",
@@ -249,6 +250,7 @@ BAD_INPUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["inspect", "compress", "train", "verify", "report"])
 @pytest.mark.parametrize("case", BAD_INPUTS)
 def test_bad_input_is_refused_by_every_command(
@@ -359,6 +361,7 @@ BAD_OPTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["compress", "train"])
 @pytest.mark.parametrize("case", BAD_OPTIONS)
 def test_bad_option_is_refused(
@@ -431,6 +434,7 @@ BAD_MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BAD_MODELS)
 def test_model_that_does_not_fit_is_refused(
     run: Callable[..., Ended], tmp_path: Path, case: str
@@ -448,7 +452,7 @@ BAD_FILES = {
     "folder": ("folder", "folder: cannot be read (Is a directory)"),
     "ROOT": ("nano.root", "nano.root: is not a flowtuple file"),
     "text": ("table.csv", "table.csv: is not a flowtuple file"),
-    "pickle": ("frame.pkl", "frame.pkl: is not a flowtuple file"),
+    "pickle": ("frame.pkl", "frame.pkl: is not a flowtuple file", "with flowtuple compress"),
     "empty": ("empty.ftup", "empty.ftup: "),
     "cut": (
         "cut.ftup",
@@ -460,7 +464,7 @@ BAD_FILES = {
         "flipped.ftup",
         "flipped.ftup: chunk section at bytes ",
         "is damaged",
-        "restore it from a copy",
+        "restore it from a copy, or save what is whole with flowtuple recover",
     ),
     "flipped description": (
         "flipped_description.ftup",
@@ -470,12 +474,13 @@ BAD_FILES = {
     "flipped index": (
         "flipped_index.ftup",
         "flipped_index.ftup: its index is damaged",
-        "restore it from a copy",
+        "restore it from a copy, or save what is whole with flowtuple recover",
     ),
     "newer": ("newer.ftup", "newer.ftup: has format version 65.0", "update flowtuple"),
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["decompress", "info", "verify", "report"])
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_bad_file_is_refused(
@@ -492,6 +497,7 @@ def test_bad_file_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["decompress", "verify", "report"])
 def test_damaged_column_is_refused_by_its_name(
     run: Callable[..., Ended], tmp_path: Path, command: str
@@ -505,12 +511,50 @@ def test_damaged_column_is_refused_by_its_name(
     assert_refused(
         run(command, *arguments[command]),
         f"{path}: column '",
-        "is damaged; restore the file from a copy",
+        "is damaged; restore the file from a copy, or save the other columns with flowtuple recover",
     )
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["decompress", "nano.root", "-o", "x.root"], "with flowtuple compress"),
+        (["info", "nano.root"], "with flowtuple compress"),
+        (["verify", "nano.root", "nano_other.root"], "the last argument is the .ftup"),
+        (
+            ["report", "nano.root", "nano_other.root", "-o", "x"],
+            "the last argument is the .ftup",
+        ),
+    ],
+)
+def test_an_original_in_place_of_a_file_is_refused(
+    run: Callable[..., Ended], words: list[str], advice: str
+) -> None:
+    assert_refused(run(*words), ".root: is not a flowtuple file", advice)
+
+
+def test_verify_of_a_damaged_file_names_the_next_step(run: Callable[..., Ended]) -> None:
+    ended = run("verify", "flipped_body.ftup")
+    assert ended.code == 1
+    assert "flowtuple recover flipped_body.ftup -o SAVED.ftup\n" in ended.out
+    assert "flowtuple recover" not in run("verify", "nano.ftup").out
+
+
 BAD_DECOMPRESSIONS = {
+    "compression of another format": (
+        "nano.ftup",
+        "out.npz",
+        ["--compression", "LZMA:9"],
+        "out.npz: only ROOT files take a compression",
+        "leave out --compression",
+    ),
+    "kind of output": (
+        "nano.ftup",
+        "out.root",
+        ["--as", "rtuple"],
+        "Invalid value for '--as': 'rtuple' is not one of 'ttree', 'rntuple'",
+    ),
     "suffix": (
         "nano.ftup",
         "out.rooot",
@@ -632,6 +676,7 @@ BAD_DECOMPRESSIONS = {
 }
 
 
+@pytest.mark.slow
 def test_weights_of_several_trees_are_refused(
     run: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -641,6 +686,7 @@ def test_weights_of_several_trees_are_refused(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BAD_DECOMPRESSIONS)
 def test_bad_decompression_is_refused(
     run: Callable[..., Ended], tmp_path: Path, case: str
@@ -667,15 +713,16 @@ WRONG_ORIGINALS = {
         "nano_float64.root against nano.ftup",
         "column 'MET_pt' is float64, not float32",
     ),
-    "no such table": (
+    "no common table": (
         "other_tree.root",
-        "other_tree.root: no tree 'Events'",
-        "nearest: events",
+        "other_tree.root: has no tree of nano.ftup (Events, Runs) but events",
+        "it seems to be another original",
     ),
     "one tree only": ("nano.root:Events", "nano.root: no tree 'Runs'", "there are: Events"),
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["verify", "report"])
 @pytest.mark.parametrize("case", WRONG_ORIGINALS)
 def test_wrong_original_is_refused(
@@ -687,6 +734,7 @@ def test_wrong_original_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_original_without_a_column_is_refused(
     run: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -706,6 +754,7 @@ BAD_OUTPUTS = {
 OUTPUT_NAMES = {"compress": "out.ftup", "train": "out.flow", "decompress": "out.root"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
@@ -728,6 +777,7 @@ def test_json_holds_the_error_and_its_kind(
 
 
 class TestOutputThatCannotBeWritten:
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_missing_folder(
         self, run: Callable[..., Ended], tmp_path: Path, command: str
@@ -740,6 +790,7 @@ class TestOutputThatCannotBeWritten:
         )
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
         folder = tmp_path / OUTPUT_NAMES[command]
@@ -751,6 +802,7 @@ class TestOutputThatCannotBeWritten:
         )
         assert not list(folder.iterdir())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_file_as_a_folder(
         self, run: Callable[..., Ended], tmp_path: Path, command: str
@@ -760,6 +812,7 @@ class TestOutputThatCannotBeWritten:
         assert_refused(ended, "is no folder); make it first")
         assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["compress", "train"])
     def test_suffix_of_another_format(
         self, run: Callable[..., Ended], tmp_path: Path, command: str
@@ -771,6 +824,7 @@ class TestOutputThatCannotBeWritten:
         assert_refused(ended, "nano.root: has the suffix of another format", ".ftup")
         assert tree_of(tmp_path) == before
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["compress", "train"])
     def test_nothing_is_trained_for_an_output_that_cannot_be(
         self,
@@ -785,6 +839,7 @@ class TestOutputThatCannotBeWritten:
             run(command, "nano.root", "-o", tmp_path / "nowhere" / "out"), "cannot be written"
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["demo", "report"])
     def test_folder_that_is_a_file(
         self, run: Callable[..., Ended], tmp_path: Path, command: str
@@ -795,6 +850,7 @@ class TestOutputThatCannotBeWritten:
         assert_refused(ended, "taken: cannot be made (File exists)", "choose another folder")
         assert tree_of(tmp_path).keys() == {"taken"}
 
+    @pytest.mark.slow
     def test_demo_of_an_unknown_effort_makes_no_folder(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -803,6 +859,7 @@ class TestOutputThatCannotBeWritten:
         )
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     def test_an_output_that_was_there_stays(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -814,6 +871,7 @@ class TestOutputThatCannotBeWritten:
         assert (tmp_path / "out.csv").read_text() == "kept"
         assert len(list(tmp_path.iterdir())) == 1
 
+    @pytest.mark.slow
     def test_disk_full(
         self, run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -867,6 +925,7 @@ def unprivileged(tmp_path: Path) -> Iterator[Path]:
 
 
 class TestPermissions:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "name", ["secret.root", "secret.csv", "secret.npz", "secret.h5", "secret.parquet"]
     )
@@ -882,6 +941,7 @@ class TestPermissions:
             "check its permissions",
         )
 
+    @pytest.mark.slow
     def test_unreadable_file(
         self, run: Callable[..., Ended], inputs: Path, unprivileged: Path
     ) -> None:
@@ -890,6 +950,7 @@ class TestPermissions:
         secret.chmod(0)
         assert_refused(run("info", secret), "secret.ftup: cannot be read (Permission denied)")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["compress", "decompress"])
     def test_folder_that_is_read_only(
         self, run: Callable[..., Ended], inputs: Path, unprivileged: Path, command: str
@@ -909,12 +970,14 @@ class TestPermissions:
 
 
 class TestHelp:
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", COMMANDS)
     def test_shows_an_example(self, run: Callable[..., Ended], command: str) -> None:
         ended = run(command, "--help")
         assert ended.code == 0
         assert re.search(rf"Example: flowtuple {command}\b", ended.out)
 
+    @pytest.mark.slow
     def test_lists_every_command(self, run: Callable[..., Ended]) -> None:
         assert {
             c.name or getattr(c.callback, "__name__", "") for c in cli.app.registered_commands
@@ -925,6 +988,7 @@ class TestHelp:
             re.search(rf"^\W+{command} ", ended.out, re.MULTILINE) for command in COMMANDS
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "arguments", [["compres"], ["compress", "nano.root"], ["info", "nano.ftup", "--jsn"]]
     )
@@ -937,6 +1001,7 @@ class TestHelp:
 
 
 class TestInspect:
+    @pytest.mark.slow
     def test_table_names_columns_and_counters(self, run: Callable[..., Ended]) -> None:
         ended = run("inspect", "nano.root")
         assert (ended.code, ended.err) == (0, "")
@@ -945,6 +1010,7 @@ class TestInspect:
         assert re.search(r"Jet_phi .* float32 \[nJet\] .* angle ", ended.out)
         assert "carried: pileup" in ended.out
 
+    @pytest.mark.slow
     def test_json(self, run: Callable[..., Ended]) -> None:
         found = json.loads(run("inspect", "nano.root:Events", "--json").out)
         (table,) = found["tables"]
@@ -954,6 +1020,7 @@ class TestInspect:
         assert (columns["run"]["role"], columns["run"]["low"]) == ("id", 273158)
         assert (columns["nJet"]["role"], columns["Jet_pt"]["counter"]) == ("counter", "nJet")
 
+    @pytest.mark.slow
     def test_names_of_columns_without_any(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -963,6 +1030,7 @@ class TestInspect:
         )
         assert [c["name"] for c in found["tables"][0]["columns"]] == ["pt", "eta"]
 
+    @pytest.mark.slow
     def test_brackets_and_colons_are_no_markup(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -975,14 +1043,19 @@ class TestInspect:
 
 
 class TestCompress:
+    @pytest.mark.slow
     def test_says_what_it_came_to(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         ended = run(
             "compress", "nano.root", "-o", tmp_path / "out.ftup", "-t", "Jet_*=rel:1e-3"
         )
         assert (ended.code, ended.err) == (0, "")
-        assert re.search(r"out\.ftup: .* for 62 events, .* bits per value", ended.out)
+        assert re.search(
+            r"out\.ftup: .* for 60 events of Events and 2 entries of other trees, .* bits per value",
+            ended.out,
+        )
         assert [p.name for p in tmp_path.iterdir()] == ["out.ftup"]
 
+    @pytest.mark.slow
     def test_json(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         found = json.loads(
             run(
@@ -1001,6 +1074,7 @@ class TestCompress:
         )
         assert (found["events"], found["warnings"]) == (62, [])
 
+    @pytest.mark.slow
     def test_warns_on_one_line(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         values = np.where(
             np.arange(2000) % 4 == 0, -999.0, np.random.default_rng(1).normal(0, 1, 2000)
@@ -1019,6 +1093,7 @@ class TestCompress:
             r"flowtuple: warning: column 'x': the repeated value -999 [^\n]*\n", ended.err
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("options", "expected"),
         [
@@ -1049,6 +1124,7 @@ class TestCompress:
         with ft.open(tmp_path / "out.ftup") as file:
             assert [c.name for c in file.tables["Events"].columns] == expected
 
+    @pytest.mark.slow
     def test_bounds_of_a_file_come_before_those_of_the_command_line(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1068,6 +1144,7 @@ class TestCompress:
         }
         assert tables[1]["columns"][1]["asked"] == "rel:0.01"
 
+    @pytest.mark.slow
     def test_a_pattern_given_again_takes_its_later_place(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1077,6 +1154,7 @@ class TestCompress:
             ft.info(tmp_path / "out.ftup")["tables"][0]["columns"][3]["asked"] == "rel:0.001"
         )
 
+    @pytest.mark.slow
     def test_several_files_and_globs_are_one_data_set(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1088,6 +1166,7 @@ class TestCompress:
             with ft.open(tmp_path / output) as file:
                 assert file.tables["Events"].num_entries == 120
 
+    @pytest.mark.slow
     def test_with_a_model(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         assert (
             run(
@@ -1106,6 +1185,7 @@ class TestCompress:
             "Jet_pt"
         ] == "rel:0.001"
 
+    @pytest.mark.slow
     def test_same_seed_same_file(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         for name in ("a.ftup", "b.ftup"):
             assert (
@@ -1114,6 +1194,7 @@ class TestCompress:
         assert (tmp_path / "a.ftup").read_bytes() == (tmp_path / "b.ftup").read_bytes()
 
 
+@pytest.mark.slow
 def test_train_says_what_it_wrote(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run("train", "nano.root", "-o", tmp_path / "out.flow", "-t", "Jet_*=rel:1e-3")
     assert (ended.code, ended.err) == (0, "")
@@ -1121,6 +1202,7 @@ def test_train_says_what_it_wrote(run: Callable[..., Ended], tmp_path: Path) -> 
 
 
 class TestDecompress:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "suffix",
         [".root", ".parquet", ".h5", ".hdf5", ".npz", ".csv", ".csv.gz", ".txt", ".dat"],
@@ -1146,6 +1228,7 @@ class TestDecompress:
             ("n", 1, 2),
         ]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("suffix", [".root", ".parquet", ".h5", ".npz"])
     def test_lists_into_every_format_that_holds_them(
         self, run: Callable[..., Ended], tmp_path: Path, suffix: str
@@ -1167,6 +1250,7 @@ class TestDecompress:
         assert table["events"] == 60
         assert {"MET_pt", "nJet", "Jet_pt"} <= {c["name"] for c in table["columns"]}
 
+    @pytest.mark.slow
     def test_part_of_the_columns_and_events(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1180,6 +1264,7 @@ class TestDecompress:
             expected = whole["Events"]["Jet_phi"].array(entry_start=10, entry_stop=25)
             assert ak.array_equal(part["Events"]["Jet_phi"].array(), expected)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("entries", "count"), [(":5", 5), ("55:", 5), (":", 60), ("58:1000", 2)]
     )
@@ -1193,12 +1278,14 @@ class TestDecompress:
         )
         assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + count
 
+    @pytest.mark.slow
     def test_drop(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         assert (
             run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv", "--drop").code == 0
         )
         assert (tmp_path / "out.csv").read_text() == "MET\n1.0\n2.0\n"
 
+    @pytest.mark.slow
     def test_compression_and_basket(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         options = ["--compression", "LZMA:2", "--basket", "20"]
         assert run("decompress", "nano.ftup", "-o", tmp_path / "out.root", *options).code == 0
@@ -1206,6 +1293,7 @@ class TestDecompress:
             assert file["Events"]["MET_pt"].num_baskets == 3
             assert file.file.compression == uproot.LZMA(2)
 
+    @pytest.mark.slow
     def test_root_again_compresses_to_the_same_values(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1215,17 +1303,20 @@ class TestDecompress:
 
 
 class TestVerify:
+    @pytest.mark.slow
     def test_every_value_within_its_bound(self, run: Callable[..., Ended]) -> None:
         ended = run("verify", "nano.root", "nano.ftup")
         assert (ended.code, ended.err) == (0, "")
         assert re.search(r"Events/Jet_pt .* rel:0.001 ", ended.out)
         assert re.search(r"^0 of \d+ values outside their bound$", ended.out, re.MULTILINE)
 
+    @pytest.mark.slow
     def test_a_value_outside_its_bound_ends_with_1(self, run: Callable[..., Ended]) -> None:
         ended = run("verify", "nano_met_raised.root", "nano.ftup")
         assert (ended.code, ended.err) == (1, "")
         assert re.search(r"^1 of \d+ values outside their bound$", ended.out, re.MULTILINE)
 
+    @pytest.mark.slow
     def test_json(self, run: Callable[..., Ended]) -> None:
         ended = run("verify", "nano_met_raised.root", "nano.ftup", "--json")
         found = json.loads(ended.out)
@@ -1236,6 +1327,7 @@ class TestVerify:
 
 
 class TestInfo:
+    @pytest.mark.slow
     def test_table_names_columns_bounds_and_sections(self, run: Callable[..., Ended]) -> None:
         ended = run("info", "nano.ftup")
         assert (ended.code, ended.err) == (0, "")
@@ -1243,6 +1335,7 @@ class TestInfo:
         assert re.search(r"^chunk +\d+ bytes$", ended.out, re.MULTILINE)
         assert re.search(r"^flowtuple +\"", ended.out, re.MULTILINE)
 
+    @pytest.mark.slow
     def test_json_adds_up_to_the_file(self, run: Callable[..., Ended], inputs: Path) -> None:
         found = json.loads(run("info", "nano.ftup", "--json").out)
         assert (
@@ -1253,6 +1346,7 @@ class TestInfo:
         assert found["carried"] == ["pileup"]
         assert [t["name"] for t in found["tables"]] == ["Events", "Runs"]
 
+    @pytest.mark.slow
     def test_hidden_counters_change_in_root(self, run: Callable[..., Ended]) -> None:
         assert (
             "ROOT output: n(Jet_pt): hidden -> branch nJet_pt, int32"
@@ -1260,6 +1354,7 @@ class TestInfo:
         )
 
 
+@pytest.mark.slow
 def test_report_is_one_page(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run("report", "nano.root", "nano.ftup", "-o", tmp_path / "report")
     assert (ended.code, ended.err, ended.out) == (0, "", f"{tmp_path}/report/report.html\n")
@@ -1287,12 +1382,14 @@ class TestProcess:
             timeout=600,
         )
 
+    @pytest.mark.slow
     def test_as_a_module(self, inputs: Path, tmp_path: Path) -> None:
         output = tmp_path / "out.root"
         ended = self.run("decompress", inputs / "nano.ftup", "-o", output)
         written = f"{output}: {format_bytes(output.stat().st_size)}\n"
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, written, "")
 
+    @pytest.mark.slow
     @pytest.mark.skipif(
         not Path(sys.executable).with_name("flowtuple").exists(),
         reason="flowtuple is not installed as a command",
@@ -1303,6 +1400,7 @@ class TestProcess:
         )
         assert (ended.returncode, ended.stderr) == (1, "")
 
+    @pytest.mark.slow
     def test_in_a_terminal_that_knows_no_letters_beyond_ascii(
         self, inputs: Path, tmp_path: Path
     ) -> None:
@@ -1324,6 +1422,7 @@ class TestProcess:
         assert named in ended.stdout  # as it is
         assert b"\\u2013" in ended.stdout  # the dash where there is no difference
 
+    @pytest.mark.slow
     def test_refusal(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("compress", inputs / "nanoo.root", "-o", tmp_path / "out.ftup")
         assert_refused(
@@ -1333,6 +1432,7 @@ class TestProcess:
         )
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     def test_damage(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("decompress", inputs / "flipped.ftup", "-o", tmp_path / "out.root")
         assert_refused(
@@ -1341,6 +1441,7 @@ class TestProcess:
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_demo_shows_a_table(
     run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,10 +108,13 @@ def test_usage_error_is_one_line(
 def test_without_a_command_the_help_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(monkeypatch)
-    assert "train-simulation" in capsys.readouterr().out
+    assert run(monkeypatch) == 2
+    shown = capsys.readouterr()
+    assert "train-simulation" in shown.out
+    assert shown.err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "panels"),
     [

@@ -115,6 +115,7 @@ BOUNDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("bound", BOUNDS, ids=str)
 @given(data=st.data())
@@ -143,6 +144,7 @@ def test_zero_has_no_mantissa_to_round():
     assert not Bound("bits", 10).holds(np.array([0.0]), np.array([4e-4])).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64"])
 @given(
     data=st.data(), amount=st.one_of(st.floats(0.5, 1e25), st.integers(1, 2**64).map(float))

@@ -653,6 +653,7 @@ def assert_same_flow(left, right):
                 assert np.array_equal(one.shifts, other.shifts)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(flows())
 def test_flow_round_trip(flow):
@@ -661,6 +662,7 @@ def test_flow_round_trip(flow):
     assert pack_flow(unpack_flow(data, EVERYWHERE), EVERYWHERE) == data
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(flows(), st.data())
 def test_shortened_flow_is_corrupt(flow, data):
@@ -672,6 +674,7 @@ def test_shortened_flow_is_corrupt(flow, data):
         unpack_flow(zstd(content + b"\0"), EVERYWHERE)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(flows(), st.data())
 def test_damaged_flow_is_another_flow_or_corrupt(flow, data):

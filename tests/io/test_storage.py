@@ -119,13 +119,14 @@ def test_threads_share_it(place):
 
 
 def test_missing_file_names_the_nearest(tmp_path):
-    (tmp_path / "events.ftup").touch()
+    for name in ("events.ftup", "event.root", ".evens.ftup.0123abcd.part.ftup"):
+        (tmp_path / name).touch()
     with pytest.raises(
-        InvalidArgument, match=r"evens\.ftup: no such file; nearest: events\.ftup"
+        InvalidArgument, match=r"evens\.ftup: no such file; nearest: events\.ftup$"
     ):
         Storage(tmp_path / "evens.ftup")
     with pytest.raises(
-        InvalidArgument, match=r"nowhere/x\.ftup: no such file; there are none"
+        InvalidArgument, match=r"nowhere/x\.ftup: no such file; the folder .* does not exist"
     ):
         Storage(tmp_path / "nowhere" / "x.ftup")
 

@@ -14,8 +14,9 @@ from flowtuple.data.memory import BLOCK, entries_within
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Dataset, ranges
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.file import File
+from flowtuple.io.formats import output_suffixes
 from flowtuple.io.source import ReadOptions, Source, open_dataset
 from flowtuple.reporting.describe import check_comparable, promises, report_input
 from flowtuple.reporting.report import write_report
@@ -96,7 +97,7 @@ def verify(
     _refuse_reference(path)
     dataset = open_dataset(original, ReadOptions(names=names))
     result = Verified()
-    with File(path, given=dataset, model=model, resources=resources) as file:
+    with _open_file(path, dataset, model, resources) as file:
         for name, stored in file.tables.items():
             source, files = dataset.table(name), f"{dataset.description} against {file.path}"
             check_comparable(source, stored, files)
@@ -155,6 +156,36 @@ def _refuse_reference(path: str | os.PathLike[str]) -> None:
         )
 
 
+def _open_file(
+    path: str | os.PathLike[str],
+    original: Dataset,
+    model: str | os.PathLike[str] | None,
+    resources: Resources,
+) -> File:
+    """Open the file that is checked, with its original.
+
+    Raises:
+        Corrupt: It is damaged, or in a format of originals.
+        InvalidArgument: It has no tree in common with the original.
+    """
+    try:
+        file = File(path, given=original, model=model, resources=resources)
+    except Corrupt:
+        name = os.fspath(path)
+        if not name.lower().endswith(tuple(output_suffixes())):
+            raise
+        advice = "the last argument is the .ftup, the originals come before it"
+        raise Corrupt(f"{name}: is not a flowtuple file; {advice}") from None
+    if file.tables and not file.tables.keys() & {*original.tables, *original.refused}:
+        there, wanted = ", ".join(original.tables), ", ".join(file.tables)
+        file.close()
+        raise InvalidArgument(
+            f"{original.description}: has no tree of {file.path} ({wanted}) but {there}; "
+            "it seems to be another original"
+        )
+    return file
+
+
 def _compare_carried(name: str, original: bytes | None, content: bytes) -> ColumnFidelity:
     """Compare the bytes of a carried object; equal objects give equal bytes."""
     same = int(original == content)
@@ -205,7 +236,7 @@ def report(
     dataset = open_dataset(original, ReadOptions(names=names))
     if is_of_rows(path):
         return write_training(of_rows(dataset, path), Path(folder))
-    with File(path, given=dataset, model=model, resources=resources) as file:
+    with _open_file(path, dataset, model, resources) as file:
         if file.is_model:
             return write_training(of_events(dataset, file), Path(folder))
         about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowtuple.api.inputs import (
@@ -46,6 +46,7 @@ class Compressed(Shown):
         model_bytes: Size of the model in the file.
         warnings: Notes for the user, one sentence each.
         left_out: Parts of the input that the file lacks, because `Selection.drop` allowed it.
+        entries: Number of events by table.
 
     Example:
         >>> import pathlib, tempfile
@@ -63,17 +64,26 @@ class Compressed(Shown):
     model_bytes: int
     warnings: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
+    entries: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def bits_per_value(self) -> float:
         """Size of the file over the number of values, in bits."""
         return 8 * self.file_bytes / self.values if self.values else 0.0
 
+    @property
+    def events_in_words(self) -> str:
+        """Events of the largest tree, and entries of the others where there are some."""
+        largest = max(self.entries, key=self.entries.__getitem__, default="")
+        events = self.entries.get(largest, 0)
+        others = f" of {largest} and {self.events - events} entries of other trees"
+        return f"{events} events{others if len(self.entries) > 1 else ''}"
+
     def facts(self) -> dict[str, object]:
         """Return path, number of events and sizes."""
         return {
             "path": self.path,
-            "events": f"{self.events:,}",
+            "events": ", ".join(f"{name}: {n:,}" for name, n in self.entries.items()),
             "size": format_bytes(self.file_bytes),
             "raw": format_bytes(self.raw_bytes),
             "bits per value": format_number(self.bits_per_value),
@@ -192,6 +202,7 @@ def compressed(
         model_bytes=written.model_bytes,
         warnings=(*warnings, *(w for p in prepared for w in p.warnings)),
         left_out=dataset.left_out,
+        entries={p.source.name: p.source.num_entries for p in prepared},
     )
 
 

@@ -80,7 +80,10 @@ def main() -> None:
         except typer.Abort:
             _fail("stopped")
         except _UsageError as error:
-            _fail(_usage(error))
+            reason = _usage(error)
+            if not reason:  # no arguments: the help was shown
+                sys.exit(2)
+            _fail(reason)
         except MemoryError:
             _fail(
                 "not enough memory; take fewer events or columns at a time, "
@@ -103,12 +106,13 @@ def _fail(message: str) -> None:
 
 
 def _usage(error: BaseException) -> str:
-    """Return what is wrong with a command line, and where its help is, as one line."""
+    """Return the fault of a command line and the place of its help; empty where there is none."""
     context = getattr(error, "ctx", None)
     command = "flowtuple" if context is None else str(context.command_path)
     text = error.format_message() if hasattr(error, "format_message") else str(error)
-    reason = " ".join(text.split()).rstrip(".")
-    return f"{reason}; see {command} --help"
+    # typer puts the class of an error before its text
+    reason = " ".join(text.split()).rstrip(".").replace(": Value error, ", ": ", 1)
+    return f"{reason}; see {command} --help" if reason else ""
 
 
 def _to_json(error: FlowtupleError) -> dict[str, Any]:

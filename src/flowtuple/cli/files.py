@@ -86,6 +86,9 @@ def verify(
         print_json({"damage": [vars(d) for d in damage]})
     else:
         show_damage(path, damage)
+        if damage and not is_reference(path):
+            saving = f"flowtuple recover {path} -o SAVED.ftup"
+            sys.stdout.write(f"restore it from a copy, or save what is whole with {saving}\n")
     if damage:
         raise typer.Exit(1)
 

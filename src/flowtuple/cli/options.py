@@ -12,7 +12,8 @@ import typer
 
 from flowtuple.data.bounds import FORMS, KINDS, Bound
 from flowtuple.data.resources import Resources
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.nearby import nearest_file
 from flowtuple.runtime.progress import Progress
 
 INPUT, TRAINING, RESOURCES = "Input", "Training", "Resources"  # panels of --help
@@ -284,10 +285,9 @@ def _read_bounds(path: Path) -> dict[str, Bound]:
             for pattern, bound in table.items()
         }
     except FileNotFoundError:
-        names = (
-            [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        )
-        raise InvalidArgument(f"{path}: no such file; {nearest(path.name, names)}") from None
+        raise InvalidArgument(
+            f"{path}: no such file; {nearest_file(path, ['.toml'])}"
+        ) from None
     except OSError as error:
         raise InvalidArgument(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -242,7 +242,7 @@ def show_compressed(result: Compressed) -> None:
     """Show one line of sizes."""
     ratio = format_number(result.raw_bytes / result.file_bytes)
     sys.stdout.write(
-        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events} events, "
+        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events_in_words}, "
         f"{ratio} times smaller than {format_bytes(result.raw_bytes)} raw, "
         f"{format_number(result.bits_per_value)} bits per value "
         f"(model {format_bytes(result.model_bytes)} included)\n"

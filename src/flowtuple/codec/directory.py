@@ -115,7 +115,10 @@ class Directory:
                 block = self.blocks[home[name]]
                 data = contents[block][entry.begin - block.begin : entry.stop - block.begin]
                 if _checksum(contents[block]) != block.checksum:
-                    raise Corrupt(f"column {name!r} is damaged; restore the file from a copy")
+                    raise Corrupt(
+                        f"column {name!r} is damaged; restore the file from a copy, "
+                        "or save the other columns with flowtuple recover"
+                    )
             payload = self.group.get(name, data[: entry.payload])
             taken[name] = StoredColumn(
                 entry.method, payload, data[len(data) - entry.escapes :], entry.residual

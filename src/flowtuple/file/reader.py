@@ -21,6 +21,7 @@ from flowtuple.file.storage import Storage
 PREFIX = 2**16  # bytes read at once on opening: description and small models lie there
 SUFFIX = 2**14  # the index of a thousand chunks
 WHOLE = 2**18  # bytes up to which a chunk is read at once, whatever its columns are needed
+_ADVICE = "restore it from a copy, or save what is whole with flowtuple recover"
 
 
 class SectionReader:
@@ -81,9 +82,7 @@ class SectionReader:
             else self.storage.read(offset, length)
         )
         if layout.checksum(self._prefix[: layout.HEADER_SIZE] + index) != expected:
-            raise Corrupt(
-                f"{self.path}: its index is damaged (checksum differs); restore it from a copy"
-            )
+            raise Corrupt(f"{self.path}: its index is damaged (checksum differs); {_ADVICE}")
         self.index_size = size - offset + layout.HEADER_SIZE
         return layout.unpack_index(index, offset, self.path)
 
@@ -168,9 +167,11 @@ class SectionReader:
         frame = data[: layout.FRAME_SIZE]
         head = data[layout.FRAME_SIZE : layout.FRAME_SIZE + section.head]
         if frame != layout.pack_frame(section) or layout.checksum(head) != section.checksum:
+            # nothing can be read without the description
+            is_lost = section.kind is SectionKind.DESCRIPTION
             raise Corrupt(
-                f"{self.path}: {section.kind.name.lower()} section at bytes {section.offset} "
-                f"to {section.stop} is damaged; restore it from a copy"
+                f"{self.path}: {section.kind.name.lower()} section at bytes {section.offset} to "
+                f"{section.stop} is damaged; {'restore it from a copy' if is_lost else _ADVICE}"
             )
         return head
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import fsspec
 
-from flowtuple.errors import InvalidArgument, Truncated, nearest
+from flowtuple.errors import InvalidArgument, Truncated
+from flowtuple.runtime.nearby import nearest_file
 
 GAP = 2**16  # bytes between two ranges that are read along, to save a second request
 
@@ -38,9 +39,7 @@ class Storage:
         try:
             stream = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
         except FileNotFoundError:
-            folder = Path(self.path).parent
-            names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-            close = nearest(Path(self.path).name, names)
+            close = nearest_file(Path(self.path), (".ftup", ".flow"))
             raise InvalidArgument(f"{self.path}: no such file; {close}") from None
         except OSError as error:
             raise InvalidArgument(f"{self.path}: cannot be read ({error.strerror})") from None

@@ -337,6 +337,7 @@ class StoredTable:
             column = (damaged or [self.columns[0].name])[0]
             raise Corrupt(
                 f"{self._path}: events {chunk.begin} to {chunk.stop}: column {column!r} is damaged"
+                "; restore the file from a copy, or save the rest with flowtuple recover"
             )
         return head, body
 

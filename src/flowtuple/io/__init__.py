@@ -22,7 +22,8 @@ Laws, and the tests that hold them:
   lost without a word (`test_formats.py`, `test_left_out.py`).
 - Layouts of files of other origin come back, or the change is one sentence
   (`test_format_edges.py`).
-- Equal data makes equal files (`test_formats.py`).
+- Equal data makes equal files, in every format but ROOT, which stores times and ids
+  (`test_formats.py`).
 - Nothing in a file is run: no pickle is opened (`test_formats.py`).
 - An output appears whole or not at all, on a full disk too (`tests/cli/test_world.py`).
 - Damage, a server that fails and a broken package of a format are one line each

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from flowtuple.data.table import Dataset, LeftOut
+from flowtuple.data.schema import Column
+from flowtuple.data.table import Dataset, LeftOut, Table, TableSource
 from flowtuple.errors import FlowtupleError, InvalidArgument, first_line
+from flowtuple.runtime.atomic import is_full
 from flowtuple.runtime.extras import require
 
 ENTRY_POINTS = "flowtuple.formats"
@@ -86,6 +89,8 @@ class Format:
             none.
         starts: Offsets at which `magic` may stand.
         requires: A module that the functions need, and the extra of flowtuple that installs it.
+        package: Name of the package that adds the format, filled in by `format_of`; empty for a
+            built-in one.
 
     Example:
         >>> Format((".npz",), "flowtuple.io.npz:open_dataset", magic=(b"PK",)).matches(b"PK..")
@@ -98,6 +103,7 @@ class Format:
     magic: tuple[bytes, ...] = ()
     starts: tuple[int, ...] = (0,)
     requires: tuple[str, str] | None = None
+    package: str = ""
 
     def matches(self, head: bytes) -> bool:
         """Return whether a file that begins with these bytes is of this format."""
@@ -107,25 +113,39 @@ class Format:
         """Open a file.
 
         Raises:
-            InvalidArgument: The format is only written, or its reader cannot be imported.
+            InvalidArgument: The format is only written, its reader cannot be imported, or the
+                reader of another package raises an error of its own.
             MissingExtra: The package that it needs is not installed.
         """
         if self.reader is None:
             raise InvalidArgument(
                 f"{path}: files of this format are only written; convert it"
             )
-        dataset: Dataset = self._function(self.reader, f"reading {path}")(path, options)
-        return dataset
+        reader = self._function(self.reader, f"reading {path}")
+        with self.named_errors(path, "read"):
+            dataset: Dataset = reader(path, options)
+            if not self.package:
+                return dataset
+            if not isinstance(dataset, Dataset):
+                raise TypeError(f"its reader returned {type(dataset).__name__}, no Dataset")
+            tables: dict[str, TableSource] = {
+                name: _PluginTable(table, self, path)
+                for name, table in dataset.tables.items()
+            }
+            return replace(dataset, tables=tables)
 
     def write(self, dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
-        """Write a file; `check_writable` comes before.
+        """Write a file.
 
         Raises:
-            InvalidArgument: The writer cannot be imported.
+            InvalidArgument: The format is only read, or its writer cannot be imported.
             MissingExtra: The package that it needs is not installed.
         """
+        self.check_writable(str(path))
         writer = self._function(self.writer, f"writing {path.suffix}")
         result: WriteResult = writer(dataset, path, options)
+        if self.package and not isinstance(result, WriteResult):
+            raise TypeError(f"its writer returned {type(result).__name__}, no WriteResult")
         return result
 
     def check_writable(self, path: str) -> None:
@@ -139,6 +159,32 @@ class Format:
                 f"{path}: files of this format are only read; choose another suffix"
             )
 
+    @contextmanager
+    def named_errors(self, path: str, action: str) -> Iterator[None]:
+        """Raise one line that names file and package for errors in the code of other packages.
+
+        Args:
+            path: The file, for messages.
+            action: The step that fails, such as `written`.
+
+        Raises:
+            InvalidArgument: The package raised an error that flowtuple does not raise on purpose.
+        """
+        try:
+            yield
+        except Exception as error:
+            # a full disk has a message of its own, and so has a lack of memory
+            is_known = isinstance(error, FlowtupleError | MemoryError)
+            if (
+                not self.package
+                or is_known
+                or (isinstance(error, OSError) and is_full(error))
+            ):
+                raise
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            where = f"{path}: cannot be {action} by the package {self.package}"
+            raise InvalidArgument(f"{where} ({reason}); update or uninstall it") from error
+
     def _function(self, function: Any, purpose: str) -> Any:
         if self.requires is not None:
             require(*self.requires, purpose)
@@ -151,6 +197,31 @@ class Format:
         except (AttributeError, ImportError, ValueError) as error:
             what = f"{function}: cannot be imported ({first_line(error)})"
             raise InvalidArgument(f"{what}; update or uninstall its package") from None
+
+
+@dataclass(frozen=True)
+class _PluginTable:
+    """A table of another package, whose later errors name the file and the package, too."""
+
+    table: TableSource
+    format_: Format
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.table.columns
+
+    @property
+    def num_entries(self) -> int:
+        return self.table.num_entries
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        with self.format_.named_errors(self.path, "read"):
+            return self.table.read(columns, start, stop)
 
 
 def _built_in(
@@ -224,26 +295,32 @@ def format_of(suffix: str, path: str = "") -> Format:
         raise InvalidArgument(f"{where} cannot be loaded ({reason}); {advice}") from None
     if not isinstance(loaded, Format) or suffix not in loaded.suffixes:
         raise InvalidArgument(f"{where} gives no Format with this suffix; {advice}")
-    return loaded
+    return replace(loaded, package=_package(points[0]))
 
 
-def suffix_by_content(path: str) -> str:
-    """Return the suffix of the format of a local file's first bytes, empty where there is none.
+def suffix_by_content(path: str) -> tuple[str, tuple[str, ...]]:
+    """Recognise the format of a local file by its first bytes.
 
-    Raises:
-        InvalidArgument: No built-in format has them, and a package that adds formats is broken.
+    Returns:
+        The suffix, empty where no format has these bytes; and what is wrong with packages that add
+        formats and were skipped, one sentence each.
     """
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD)
     except OSError:
-        return ""
+        return "", ()
     for known in _BUILT_IN:
         if known.matches(head):
-            return known.suffixes[0]
-    return next(
-        (suffix for suffix in _plugins() if format_of(suffix, path).matches(head)), ""
-    )
+            return known.suffixes[0], ()
+    broken = []
+    for suffix in _plugins():
+        try:
+            if format_of(suffix, path).matches(head):
+                return suffix, ()
+        except InvalidArgument as error:
+            broken.append(str(error).removeprefix(f"{path}: "))
+    return "", tuple(broken)
 
 
 def _plugins() -> dict[str, list[EntryPoint]]:

@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 import fsspec
 
 from flowtuple.data.globs import is_glob
-from flowtuple.errors import InvalidArgument, first_line, nearest
-from flowtuple.io.formats import suffix_by_content
+from flowtuple.errors import InvalidArgument, first_line
+from flowtuple.io.formats import input_suffixes, suffix_by_content
+from flowtuple.runtime.nearby import nearest_file
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(://|::)")
 _GONE = (404, 410)  # the two answers of HTTP that say that there is no file
@@ -105,16 +106,15 @@ def format_suffix(path: str, suffixes: Iterable[str]) -> str:
     try:
         return suffix_of(path, valid)
     except InvalidArgument as error:
-        recognised = "" if is_url(path) else suffix_by_content(path)
+        recognised, broken = ("", ()) if is_url(path) else suffix_by_content(path)
         if recognised in valid:
             return recognised
         bare = _NUMBERED.sub("", urlsplit(path).path if is_url(path) else path)
         if bare.lower().endswith(tuple(valid)):
             return suffix_of(bare, valid)
         where, _, what = str(error).partition(": ")
-        raise InvalidArgument(
-            f"{where}: {what}; its first bytes are of none of them"
-        ) from None
+        reasons = "; ".join(("its first bytes are of none of them", *broken))
+        raise InvalidArgument(f"{where}: {what}; {reasons}") from None
 
 
 def expand(pattern: str) -> list[str]:
@@ -156,7 +156,8 @@ def check_readable(path: str) -> None:
         with open(file, "rb") as opened:
             magic = opened.read(2)
     except FileNotFoundError:
-        raise InvalidArgument(f"{path}: no such file; {_neighbours(file)}") from None
+        near = nearest_file(file, input_suffixes())
+        raise InvalidArgument(f"{path}: no such file; {near}") from None
     except IsADirectoryError:
         raise InvalidArgument(
             f"{path}: is a folder; name a file inside it, or a glob such as '{file}/*.root'"
@@ -176,13 +177,6 @@ def _pickle_error(path: str) -> InvalidArgument:
     )
     what = "a pickle can run any program, so none is opened"
     return InvalidArgument(f'{path}: {what}; if you trust it: python -c "{line}"')
-
-
-def _neighbours(file: Path) -> str:
-    try:
-        return nearest(file.name, sorted(entry.name for entry in file.parent.iterdir()))
-    except OSError:
-        return f"the folder {file.parent} does not exist either"
 
 
 @contextlib.contextmanager

@@ -130,8 +130,10 @@ def write_dataset(
         The parts that were left out, and the changes that the format made necessary.
 
     Raises:
-        InvalidArgument: The suffix is unknown or the folder cannot be written.
-        Unsupported: The format cannot hold this data set; nothing is written.
+        InvalidArgument: The suffix is unknown, the folder cannot be written, or the writer of
+            another package raised an error of its own.
+        Unsupported: The format cannot hold this data set; nothing is written. `Refused`, which is
+            one, where it cannot hold some parts and `options.drop` is off.
         MissingExtra: The format needs a package that is not installed.
 
     Example:
@@ -153,7 +155,12 @@ def write_dataset(
     if is_url(target):
         advice = "name a local path and copy it afterwards"
         raise InvalidArgument(f"{target}: output is written to local files only; {advice}")
-    with atomic_path(target) as temporary:
+    if options.compression is not None and not (
+        chosen.package or target.lower().endswith(".root")
+    ):
+        advice = "end its name in .root, or leave out `compression=`"
+        raise InvalidArgument(f"{target}: only ROOT files take a compression; {advice}")
+    with atomic_path(target) as temporary, chosen.named_errors(target, "written"):
         return chosen.write(dataset, Path(temporary), options)
 
 
@@ -172,7 +179,8 @@ def single_table(
 
     Raises:
         InvalidArgument: There is no table.
-        Unsupported: There are several, or there are carried objects and `options.drop` is off.
+        Unsupported: There are several tables.
+        Refused: There are carried objects, and `options.drop` is off.
     """
     if not dataset.tables:
         raise InvalidArgument(f"{dataset.description}: holds no table to write")
@@ -216,7 +224,10 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
     is_named = False
     for text in texts:
         if text.lower().endswith(STORED):
-            advice = "the original comes first, and decompress gives events back"
+            advice = (
+                f"show it with flowtuple info {text}, code it again with flowtuple recompress,"
+                " or name its original"
+            )
             raise InvalidArgument(f"{text}: is a compressed file and no input; {advice}")
         pattern, tree = split_tree(text, input_suffixes())
         for path in expand(pattern):

@@ -33,14 +33,17 @@ class Response:
     Attributes:
         column: The reconstructed column, such as `Jet_pt`.
         partner: The generated column, such as `GenJet_pt`.
-        kind: `ratio`, (reco - floor) / gen; `difference`, reco - gen; `turn`, the difference of two
-            angles in [-pi, pi).
-        floor: Reconstructed value that a ratio is counted from, so that the reconstruction's
-            threshold stays sharp whatever gen is.
-        cells: Median and half of the central 68 % of the response in cells of generated objects.
-            The learned number is counted in these: it then has one shape for all of them, and
-            widths that change at an edge of the detector are right from the beginning. `None`
-            learns the response as it is.
+        kind: `ratio`, reco / gen; `difference`, reco - gen; `turn`, the difference of two angles in
+            [-pi, pi).
+        floor: Threshold of the reconstruction, for a ratio: it stays sharp whatever gen is. Without
+            cells the learned number is (reco - floor) / gen; with cells, floor / gen is the sharp
+            lower end of reco / gen.
+        cells: Median m and half w of the central 68 % of the response in cells of generated
+            objects. The learned number is (response - b) / w with the beginning b of the core: m -
+            3 w, or the sharp end where that is higher. Responses between the end and b become
+            [-3, 0). So the number has one shape in all cells, and widths that change at an edge of
+            the detector are right from the beginning. `None` learns the response as it is, less
+            the floor.
 
     Example:
         >>> response = Response("Jet_pt", "GenJet_pt", "ratio", floor=15.0)

@@ -59,7 +59,7 @@ def as_matrix(columns: Mapping[str, Array], names: Sequence[str], rows: int) -> 
 
 
 class Sampler:
-    """A `Source` whose draws for a row depend on the seed, its event, number and fold alone.
+    """A `DrawSource` whose draws for a row depend on the seed, its event, number and fold alone.
 
     Args:
         spec: The simulation.

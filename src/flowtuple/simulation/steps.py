@@ -1,8 +1,8 @@
 """The program of a simulation, written once: the order of the steps, and what each may read.
 
-The same program runs to learn and to simulate. A `Source` decides the rows of a step: one knows the
-true events and records what was requested of it (`training_targets.py`), the other draws from the
-densities that learned these records (`sampler.py`).
+The same program runs to learn and to simulate. A `DrawSource` decides the rows of a step: one knows
+the true events and records what was requested of it (`training_targets.py`), the other draws from
+the densities that learned these records (`sampler.py`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Step:
     number: Array
 
 
-class Source(Protocol):
+class DrawSource(Protocol):
     """Decides the columns of a step's rows."""
 
     def __call__(self, step: Step, columns: Sequence[str]) -> dict[str, Array]:
@@ -68,7 +68,7 @@ def property_steps(spec: SimulationSpec) -> tuple[str, ...]:
     return (*objects, *(f"event {recoil.pt}" for recoil in spec.recoils), "event")
 
 
-def run(block: Block, spec: SimulationSpec, source: Source) -> None:
+def run(block: Block, spec: SimulationSpec, source: DrawSource) -> None:
     """Fill the simulated columns of a block of generated events.
 
     Args:
@@ -103,7 +103,7 @@ class _Objects:
 class _Program:
     block: Block
     spec: SimulationSpec
-    source: Source
+    source: DrawSource
 
     def matched_objects(
         self, target: Target, before: Sequence[Target], events: Conditions

@@ -21,7 +21,7 @@ Targets = dict[str, dict[str, Array]]
 
 
 class TrainingTargets:
-    """A `Source` that knows the true events, and records the rows of each step as a table.
+    """A `DrawSource` that knows the true events, and records the rows of each step as a table.
 
     Attributes:
         columns: Columns to draw, by step and name.
