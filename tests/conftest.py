@@ -54,6 +54,9 @@ settings.register_profile(
 settings.load_profile("ci")
 
 
+collect_ignore = ["golden/previous"]  # made by code of the version before
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of larger samples that lies beside the repository; tests that need it skip without

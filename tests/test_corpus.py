@@ -423,6 +423,7 @@ def test_a_step_has_limits(
     assert (ran.out, ran.err) == ("out", "err") or code != 2
 
 
+@pytest.mark.slow
 def test_a_file_goes_through_flowtuple_and_back(tmp_path: Path) -> None:
     original = tmp_path / "a.npz"
     np.savez(original, x=np.arange(N), y=np.linspace(0, 1, N))
@@ -432,6 +433,7 @@ def test_a_file_goes_through_flowtuple_and_back(tmp_path: Path) -> None:
     assert len(outcome.sizes) == 3
 
 
+@pytest.mark.slow
 def test_the_comparison_needs_no_flowtuple() -> None:
     readers = ", ".join(
         f"independent.{path.stem}"

@@ -56,6 +56,7 @@ def run(before: str, path: str, after: str = "") -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_reading_loads_no_heavy_package(path):
     found = run(
         "import sys", path, f"print([name for name in {UNWANTED} if name in sys.modules])"
@@ -63,6 +64,7 @@ def test_reading_loads_no_heavy_package(path):
     assert found.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_others_and_not_flowtuple_load_pyarrow_and_scipy(path):
     watch = f"""
         import sys
@@ -83,15 +85,18 @@ def test_others_and_not_flowtuple_load_pyarrow_and_scipy(path):
     assert run(watch, path) == ""
 
 
+@pytest.mark.slow
 def test_reading_needs_no_torch(path):
     assert run("import sys; sys.modules['torch'] = None", path) == ""
 
 
+@pytest.mark.slow
 def test_reading_needs_no_extra_at_all(path):
     names = UNWANTED + LOADED_BY_OTHERS
     assert run(f"import sys; sys.modules.update(dict.fromkeys({names}))", path) == ""
 
 
+@pytest.mark.slow
 def test_training_without_torch_names_the_extra(path):
     train = """
         sys.modules["torch"] = None

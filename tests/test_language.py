@@ -7,6 +7,8 @@ import tokenize
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 import flowtuple
 
 ROOT = Path(flowtuple.__file__).parent
@@ -42,6 +44,7 @@ def first_lines_to_mend(text: str) -> list[str]:
     return [line for line in lines if RIDDLES.match(line)]
 
 
+@pytest.mark.slow
 def test_dialect_is_rare():
     counts: Counter[str] = Counter()
     for path in SOURCES:
@@ -49,6 +52,7 @@ def test_dialect_is_rare():
     assert {word: count for word, count in counts.items() if count > MOST} == {}
 
 
+@pytest.mark.slow
 def test_first_lines_say_what_a_thing_is_or_does():
     faults = {
         str(path.relative_to(ROOT)): lines

@@ -127,6 +127,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 class TestWithoutNetworks:
+    @pytest.mark.slow
     @given(tables())
     @cases(0.8)
     def test_every_value_of_any_table_keeps_its_bound(self, path: Path, drawn: Drawn) -> None:
@@ -228,6 +229,7 @@ def disturbed(events: int, seed: int, count: int) -> dict[str, Any]:
 
 
 class TestWithNetworks:
+    @pytest.mark.slow
     @given(
         events=st.sampled_from([0, 1, 3, 100, 300]),
         seed=st.integers(0, 2**32 - 1),
@@ -247,6 +249,7 @@ class TestWithNetworks:
         ft.compress(columns, path, model=model, resources=ft.Resources(workers=1))
         check_events(columns, ft.decompress(path, resources=ft.Resources(workers=1)), bounds)
 
+    @pytest.mark.slow
     def test_networks_are_used_indeed(self, path: Path, model: Path) -> None:
         ft.compress(
             disturbed(300, 1, 1), path, model=model, resources=ft.Resources(workers=1)

@@ -98,9 +98,11 @@ def trees(file: Any) -> Iterator[tuple[str, Any]]:
 
 
 class TestRoot:
+    @pytest.mark.slow
     def test_every_bound_is_kept(self, root_trip: Trip) -> None:
         assert_verified(root_trip)
 
+    @pytest.mark.slow
     def test_same_trees_branches_and_order(self, root_trip: Trip) -> None:
         with uproot.open(root_trip.original) as original, uproot.open(root_trip.back) as back:
             assert original.classnames(cycle=False) == back.classnames(cycle=False)
@@ -119,6 +121,7 @@ class TestRoot:
                 }
                 assert {branch: found[branch] for branch in documented} == documented
 
+    @pytest.mark.slow
     def test_same_types_but_for_the_changes_that_are_listed(self, root_trip: Trip) -> None:
         with ft.open(root_trip.packed) as file:
             listed = {
@@ -133,6 +136,7 @@ class TestRoot:
                 changed |= {b.name for b in tree.branches if copy[b.name] != b.typename}
         assert changed <= listed
 
+    @pytest.mark.slow
     def test_same_values_and_counters(self, root_trip: Trip) -> None:
         is_lossy = bool(root_trip.tolerance)
         compared = 0
@@ -154,6 +158,7 @@ class TestRoot:
                     compared += len(x)
         assert compared > 1000
 
+    @pytest.mark.slow
     def test_something_was_won(self, root_trip: Trip) -> None:
         assert root_trip.packed.stat().st_size < root_trip.original.stat().st_size
         if root_trip.tolerance:
@@ -166,9 +171,11 @@ class TestRoot:
 
 
 class TestText:
+    @pytest.mark.slow
     def test_every_bound_is_kept(self, text_trip: Trip) -> None:
         assert_verified(text_trip)
 
+    @pytest.mark.slow
     def test_same_header_and_values(self, text_trip: Trip) -> None:
         with (
             open(text_trip.original, newline="") as left,
@@ -198,6 +205,7 @@ def is_number(word: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_trigger_jets_take_at_most_8_60_bits_a_value(
     shared_data: Path, tmp_path: Path
 ) -> None:

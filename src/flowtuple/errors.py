@@ -14,7 +14,8 @@ class FlowtupleError(Exception):
     """Base of every error that flowtuple raises on purpose.
 
     Example:
-        >>> issubclass(Corrupt, FlowtupleError)
+        >>> import flowtuple as ft
+        >>> issubclass(ft.Corrupt, ft.FlowtupleError)
         True
     """
 
@@ -23,7 +24,8 @@ class InvalidArgument(FlowtupleError, ValueError):
     """Change the request: a name, a bound, a path or an option is wrong.
 
     Example:
-        >>> issubclass(InvalidArgument, ValueError)
+        >>> import flowtuple as ft
+        >>> issubclass(ft.InvalidArgument, ValueError)
         True
     """
 
@@ -32,7 +34,8 @@ class TooLarge(InvalidArgument):
     """Allow more memory or read less: the input declares more than the memory limit.
 
     Example:
-        >>> str(TooLarge("x.ftup: takes 3GB"))
+        >>> import flowtuple as ft
+        >>> str(ft.TooLarge("x.ftup: takes 3GB"))
         'x.ftup: takes 3GB'
     """
 
@@ -41,7 +44,8 @@ class Unsupported(FlowtupleError):
     """Leave it out or choose another format: the input or output format cannot hold this.
 
     Example:
-        >>> str(Unsupported("x.csv: cannot hold lists"))
+        >>> import flowtuple as ft
+        >>> str(ft.Unsupported("x.csv: cannot hold lists"))
         'x.csv: cannot hold lists'
     """
 
@@ -59,7 +63,8 @@ class Refused(Unsupported):
         advice: The next step.
 
     Example:
-        >>> error = Refused("x.root", "carry {}", {"Events/a": "no numbers"}, "exclude it")
+        >>> import flowtuple as ft
+        >>> error = ft.Refused("x.root", "carry {}", {"Events/a": "no numbers"}, "exclude it")
         >>> str(error), error.parts
         ('x.root: cannot carry Events/a: no numbers; exclude it', {'Events/a': 'no numbers'})
     """
@@ -78,7 +83,8 @@ class Truncated(FlowtupleError):
     """Fetch the file again: it ends before its own index says it should.
 
     Example:
-        >>> str(Truncated("x.ftup: is cut short"))
+        >>> import flowtuple as ft
+        >>> str(ft.Truncated("x.ftup: is cut short"))
         'x.ftup: is cut short'
     """
 
@@ -87,7 +93,8 @@ class Corrupt(FlowtupleError):
     """Restore the file from a copy: its bytes are not the bytes that were written.
 
     Example:
-        >>> str(Corrupt("x.ftup: a checksum is wrong"))
+        >>> import flowtuple as ft
+        >>> str(ft.Corrupt("x.ftup: a checksum is wrong"))
         'x.ftup: a checksum is wrong'
     """
 
@@ -96,7 +103,8 @@ class TooNew(FlowtupleError):
     """Update flowtuple: the file was written in a format this version does not know.
 
     Example:
-        >>> str(TooNew("x.ftup: has format version 2"))
+        >>> import flowtuple as ft
+        >>> str(ft.TooNew("x.ftup: has format version 2"))
         'x.ftup: has format version 2'
     """
 
@@ -105,7 +113,8 @@ class BoundViolated(FlowtupleError):
     """Report this: a value failed its bound before it was written, so nothing was written.
 
     Example:
-        >>> str(BoundViolated("column 'x'"))
+        >>> import flowtuple as ft
+        >>> str(ft.BoundViolated("column 'x'"))
         "column 'x'"
     """
 
@@ -114,7 +123,8 @@ class ProcessLost(FlowtupleError):
     """Start it again: another process that worked on the same thing is gone.
 
     Example:
-        >>> str(ProcessLost("process 1 is gone"))
+        >>> import flowtuple as ft
+        >>> str(ft.ProcessLost("process 1 is gone"))
         'process 1 is gone'
     """
 
@@ -127,7 +137,8 @@ class MissingExtra(FlowtupleError, ImportError):
         purpose: The operation that needs it.
 
     Example:
-        >>> str(MissingExtra("plots", "a report"))
+        >>> import flowtuple as ft
+        >>> str(ft.MissingExtra("plots", "a report"))
         "a report needs the extra 'plots': pip install 'flowtuple[plots]'"
     """
 

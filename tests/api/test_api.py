@@ -30,7 +30,6 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, Table
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, write_dataset
-from flowtuple.training import plan
 
 FLOATS = ["float16", "float32", "float64"]
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -90,6 +89,7 @@ class TestSources:
                 file.mktree("Runs", {"run": "uint32"}).extend({"run": np.uint32([k])})
         return tmp_path
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", [dict, ak.Array, pd.DataFrame])
     def test_memory(self, kind: Callable[[Any], Any]) -> None:
         columns = {
@@ -102,6 +102,7 @@ class TestSources:
         for name, values in columns.items():
             assert_same_bits(back[name], values)
 
+    @pytest.mark.slow
     def test_lists_and_records(self) -> None:
         events = ak.Array(
             [{"Jet": [{"pt": 1.0, "m": 2}], "MET": 3.0}, {"Jet": [], "MET": 4.0}]
@@ -145,6 +146,7 @@ class TestSources:
             round_trip(sources)
         assert len(round_trip(sources, selection=ft.Selection(drop=True))["Events"]) == 8
 
+    @pytest.mark.slow
     def test_open_is_lazy(self, tmp_path: Path) -> None:
         ft.compress({"x": np.arange(10), "y": np.arange(10)}, tmp_path / "out.ftup")
         with ft.open(tmp_path / "out.ftup") as file:
@@ -322,6 +324,7 @@ def assert_bounded(original: Any, decoded: Any, bound: str) -> None:
 
 
 class TestBounds:
+    @pytest.mark.slow
     @given(mixed_table())
     @settings(max_examples=60)
     def test_every_value_of_every_kind_keeps_its_bound(
@@ -348,6 +351,7 @@ class TestBounds:
             if name.startswith("Jet"):
                 assert ak.num(decoded[name]).tolist() == ak.num(values).tolist()
 
+    @pytest.mark.slow
     @given(mixed_table())
     @settings(max_examples=40)
     def test_compressing_decoded_values_again_changes_nothing(
@@ -362,6 +366,7 @@ class TestBounds:
         for name in columns:
             assert_same_bits(twice[name], once[name])
 
+    @pytest.mark.slow
     @given(mixed_table())
     @settings(max_examples=30)
     def test_nothing_is_lost_unless_asked(
@@ -547,6 +552,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestModel:
+    @pytest.mark.slow
     def test_serves_other_files(self, model: Path, tmp_path: Path) -> None:
         other = related_columns(5000, 2)
         shared = ft.compress(other, tmp_path / "shared.ftup", model=model)
@@ -562,14 +568,16 @@ class TestModel:
         }
         assert ["flow"] in methods.values()
 
+    @pytest.mark.slow
     def test_pays(self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         other = related_columns(5000, 2)
         shared = ft.compress(other, tmp_path / "shared.ftup", model=model)
-        monkeypatch.setattr(plan, "MIN_ROWS", 10**9)
+        monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 10**9)
         without = ft.compress(other, tmp_path / "without.ftup", tolerance=RELATED_BOUNDS)
         assert without.model_bytes == 0
         assert shared.file_bytes < 0.97 * without.file_bytes  # 0.9295 +- 0.0034, 13 models
 
+    @pytest.mark.slow
     def test_values_outside_the_trained_range(self, model: Path, tmp_path: Path) -> None:
         other = related_columns(300, 3)
         other["pt"][:8] = [1e9, -1e9, math.inf, math.nan, -0.0, 1e-42, -999, 3e38]
@@ -582,6 +590,7 @@ class TestModel:
                 other[name], decoded[name], RELATED_BOUNDS.get(name, RELATED_BOUNDS["*"])
             )
 
+    @pytest.mark.slow
     def test_columns_never_seen_in_training_are_lossless_or_bounded(
         self, model: Path, tmp_path: Path
     ) -> None:
@@ -597,11 +606,13 @@ class TestModel:
             decoded["new"], other["new"]
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("rows", [0, 1])
     def test_hardly_any_events(self, model: Path, tmp_path: Path, rows: int) -> None:
         ft.compress(related_columns(rows, 5), tmp_path / "out.ftup", model=model)
         assert len(ft.decompress(tmp_path / "out.ftup")) == rows
 
+    @pytest.mark.slow
     def test_the_file_needs_no_model_beside_it(self, model: Path, tmp_path: Path) -> None:
         copy = Path(shutil.copy(model, tmp_path / "copy.flow"))
         ft.compress(related_columns(500, 6), tmp_path / "out.ftup", model=copy)
@@ -614,6 +625,7 @@ class TestModel:
         monkeypatch.setattr("flowtuple.training.train.train_flow", None)
         assert ft.compress(related_columns(500, 7), tmp_path / "out.ftup").model_bytes == 0
 
+    @pytest.mark.slow
     def test_progress(self, tmp_path: Path) -> None:
         told: dict[str, list[float]] = {}
         columns = related_columns(5000, 8)
@@ -668,8 +680,9 @@ def run_python(code: str, **environment: str) -> str:
 
 
 class TestSameBytes:
+    @pytest.mark.slow
     def test_workers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(plan, "MIN_ROWS", 10**9)
+        monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 10**9)
         draw, counts = np.random.default_rng(1), np.arange(40_000) % 3
         columns: dict[str, Any] = {
             "Jet_pt": ak.unflatten(draw.normal(size=int(counts.sum())), counts),
@@ -693,6 +706,7 @@ class TestSameBytes:
             assert other["s"].tolist() == decoded[0]["s"].tolist()
             assert_same_bits(other["Jet_pt"], decoded[0]["Jet_pt"])
 
+    @pytest.mark.slow
     def test_any_range_of_events_decodes_to_the_same_bits(self, tmp_path: Path) -> None:
         ft.compress(
             related_columns(20_000, 9),
@@ -711,6 +725,7 @@ class TestSameBytes:
             for name in whole.fields:
                 assert_same_bits(part[name], whole[name][start:stop])
 
+    @pytest.mark.slow
     def test_seed_and_threads_of_training(self, tmp_path: Path) -> None:
         def digest(seed: int, threads: int) -> str:
             code = TRAIN_AND_COMPRESS.format(
@@ -777,6 +792,7 @@ import flowtuple as ft
 
 
 class TestWithoutTorch:
+    @pytest.mark.slow
     def test_decompress(self, tmp_path: Path) -> None:
         columns = related_columns(5000, 10)
         ft.compress(columns, tmp_path / "out.ftup", tolerance=RELATED_BOUNDS, effort="fast")
@@ -791,6 +807,7 @@ class TestWithoutTorch:
             for name in columns:
                 assert_same_bits(there[name], here[name])
 
+    @pytest.mark.slow
     def test_training_names_the_extra(self, tmp_path: Path) -> None:
         work = f"""
 import numpy as np

@@ -17,6 +17,7 @@ def events(count: int) -> dict[str, np.ndarray]:
     return {"x": x.astype("f4"), "y": (x + draw.normal(0, 0.05, count)).astype("f4")}
 
 
+@pytest.mark.slow
 def test_prediction_is_near_the_file(tmp_path) -> None:
     data = events(16000)
     found = forecast(open_dataset(data), {"*": "abs:1e-3"})[0]

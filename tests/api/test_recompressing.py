@@ -298,6 +298,7 @@ class TestValues:
             is None
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", range(6))
     def test_stay_whatever_they_are(self, tmp_path: Path, seed: int) -> None:
         draw = np.random.default_rng(seed)
@@ -454,6 +455,7 @@ class TestInputs:
         assert not (tmp_path / "out.ftup").exists()
 
 
+@pytest.mark.slow
 def test_command(
     folder: Path,
     tmp_path: Path,

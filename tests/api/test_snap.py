@@ -18,7 +18,6 @@ import uproot
 from hypothesis import given, settings
 
 import flowtuple as ft
-from flowtuple.training import plan
 from random_tables import FLOATS, INTEGERS, KINDS, Drawn, made_by, tables
 
 BOUNDS = ("lossless", "abs:0.05", "rel:1e-3", "std:1e-2", "bits:6")
@@ -79,6 +78,7 @@ def mixture() -> dict[str, Any]:
 
 
 class TestAsStored:
+    @pytest.mark.slow
     @pytest.mark.parametrize("bound", BOUNDS)
     def test_every_kind_of_column(self, bound: str, tmp_path: Path) -> None:
         events, tolerance = mixture(), {"*": bound, "int32": "abs:7", "uint64": "std:0.1"}
@@ -89,6 +89,7 @@ class TestAsStored:
             or (np.asarray(snapped["ordinary float64"]) != events["ordinary float64"]).any()
         )
 
+    @pytest.mark.slow
     @given(tables())
     @settings(max_examples=100)
     def test_any_table(self, tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> None:
@@ -101,7 +102,9 @@ class TestAsStored:
     def test_longer_than_a_step_of_reading(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(plan, "MIN_ROWS", 10**6)  # no network is trained on so few values
+        monkeypatch.setattr(
+            "flowtuple.training.fit.MIN_ROWS", 10**6
+        )  # no network is trained on so few values
         events = {"x": np.random.default_rng(3).normal(0, np.linspace(1, 9, 70_000))}
         assert_same(
             ft.snap(events, {"x": "std:1e-3"}), stored(events, tmp_path, {"x": "std:1e-3"})
@@ -166,6 +169,7 @@ class TestAsStored:
         assert np.array_equal(snapped["x"], events["x"])
         assert not np.array_equal(snapped["y"], events["y"])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "some"), [("uproot-HZZ.root", "*_P[xy]"), ("Zee_Run2011A.csv", "eta*")]
     )
@@ -182,6 +186,7 @@ class TestAsStored:
         with pytest.raises(ft.InvalidArgument, match="the name 'y' matches no column"):
             ft.snap({"x": [1.0]}, {"y": "abs:1"})
 
+    @pytest.mark.slow
     def test_nothing_is_trained(self) -> None:
         script = (
             "import sys, numpy as np, flowtuple as ft\n"
@@ -199,6 +204,7 @@ class TestAsStored:
 
 
 class TestAgain:
+    @pytest.mark.slow
     @given(tables())
     @settings(max_examples=300)
     def test_nothing_moves(self, drawn: Drawn) -> None:
@@ -210,6 +216,7 @@ class TestAgain:
         once = ft.snap(drawn.columns, bounds)
         assert_same(ft.snap(once, bounds), once)
 
+    @pytest.mark.slow
     @given(tables())
     @settings(max_examples=60)
     def test_at_the_bounds_that_std_stood_for(

@@ -85,6 +85,7 @@ def job(folder: Path) -> Compress:
 
 
 class TestTasks:
+    @pytest.mark.slow
     def test_outputs_keep_the_folders_that_tell_inputs_apart(
         self, folder: Path, sources: list[str]
     ) -> None:
@@ -184,6 +185,7 @@ class TestManifest:
 
 
 class TestHere:
+    @pytest.mark.slow
     def test_what_fails_is_named_and_a_second_run_does_what_is_missing(
         self, folder: Path, sources: list[str], tmp_path: Path
     ) -> None:
@@ -204,13 +206,18 @@ class TestHere:
         assert {p: p.stat().st_mtime_ns for p in times} == times
         assert second.facts["a/2.ftup"]["events"] == 600
 
+    @pytest.mark.slow
     def test_changed_options_do_all_again(
         self, folder: Path, sources: list[str], tmp_path: Path
     ) -> None:
         tasks = plan(sources, tmp_path, ".ftup")
         run(job(folder), tasks, tmp_path)
-        assert run(Compress(str(folder / "m.flow"), refer=True), tasks, tmp_path).skipped == 0
+        assert (
+            run(Compress(str(folder / "m.flow"), model_ref=True), tasks, tmp_path).skipped
+            == 0
+        )
 
+    @pytest.mark.slow
     def test_another_source_under_the_name_is_done(
         self, folder: Path, tmp_path: Path
     ) -> None:
@@ -228,6 +235,7 @@ class TestHere:
             events(1)["MET_pt"][0], rel=1e-3
         )
 
+    @pytest.mark.slow
     def test_what_only_looks_looks_again(
         self, folder: Path, sources: list[str], tmp_path: Path
     ) -> None:
@@ -249,6 +257,7 @@ class TestHere:
         summary = run(Idle(), [Task("x", "x.root", str(tmp_path / "x"))], tmp_path)
         assert "name a folder that all workers see" in summary.failed["x"]
 
+    @pytest.mark.slow
     def test_files_of_one_sample(self, folder: Path, tmp_path: Path) -> None:
         """Together they are the events of one file, and another number of them does all again."""
         model = str(folder / "m.flow")
@@ -266,6 +275,7 @@ class TestHere:
             for x in ak.from_parquet(tmp_path / f"{k}.parquet")["MET_pt"].tolist()
         ] == whole
 
+    @pytest.mark.slow
     def test_a_model_that_is_not_there(self, sources: list[str], tmp_path: Path) -> None:
         with pytest.raises(InvalidArgument, match=r"nomodel.flow: no such file"):
             run(
@@ -274,6 +284,7 @@ class TestHere:
                 tmp_path,
             )
 
+    @pytest.mark.slow
     def test_there_and_back(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
         packed, back = tmp_path / "packed", tmp_path / "back"
         tasks = plan(sources, packed, ".ftup")
@@ -285,6 +296,7 @@ class TestHere:
         scored = plan(sources, tmp_path / "scores", ".parquet")
         assert run(Score(str(folder / "m.flow")), scored, tmp_path / "scores").done == FILES
 
+    @pytest.mark.slow
     def test_values_outside_their_bounds_fail(
         self, folder: Path, sources: list[str], tmp_path: Path
     ) -> None:
@@ -324,6 +336,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_each_simulated_file_has_random_numbers_of_its_own(
     generated: Path, tmp_path: Path
 ) -> None:
@@ -349,6 +362,7 @@ class TestHistograms:
         assert (both.count, both.low, both.high) == (1000, x.min(), x.max())
         assert (both.mean, both.std) == (pytest.approx(x.mean()), pytest.approx(x.std()))
 
+    @pytest.mark.slow
     def test_samples_of_one_kind_and_of_another(
         self, folder: Path, sources: list[str], tmp_path: Path
     ) -> None:
@@ -365,6 +379,7 @@ class TestHistograms:
         assert found["Jet_pt"].p_value > 1e-3
         assert found["MET_pt"].moments[0].count == FILES * 600
 
+    @pytest.mark.slow
     def test_p_values_are_even_where_events_repeat_their_entries(
         self, tmp_path: Path
     ) -> None:
@@ -384,6 +399,7 @@ class TestHistograms:
         assert np.mean(np.array(found) < 0.05) < 0.2
         assert np.mean(np.array(found) > 0.95) < 0.2
 
+    @pytest.mark.slow
     def test_a_sample_beside_itself(self, sources: list[str], tmp_path: Path) -> None:
         tasks = plan(sources, tmp_path, ".json")
         assert {d.p_value for d in compare_histograms(tasks, tasks)} == {1.0}
@@ -410,6 +426,7 @@ class TestHistograms:
         ):
             compare_histograms(tasks, tasks)
 
+    @pytest.mark.slow
     def test_a_column_that_one_sample_lacks_is_named(
         self, sources: list[str], tmp_path: Path
     ) -> None:
@@ -450,6 +467,7 @@ def client() -> Iterator[Any]:
 
 @pytest.mark.filterwarnings("ignore")
 class TestOnDask:
+    @pytest.mark.slow
     def test_the_bytes_are_those_of_a_serial_run(
         self, client: Any, folder: Path, sources: list[str], tmp_path: Path
     ) -> None:
@@ -460,6 +478,7 @@ class TestOnDask:
         for path in here.rglob("*.ftup"):
             assert (there / path.relative_to(here)).read_bytes() == path.read_bytes()
 
+    @pytest.mark.slow
     def test_a_worker_needs_no_pytorch(
         self, folder: Path, generated: Path, sources: list[str], tmp_path: Path
     ) -> None:
@@ -489,6 +508,7 @@ class TestOnDask:
             )
         assert set(map(tuple, loaded.values())) == {()}
 
+    @pytest.mark.slow
     def test_a_killed_worker_costs_no_file(self, client: Any, tmp_path: Path) -> None:
         tasks = [Task(f"{k}.txt", f"{k}.root", str(tmp_path / f"{k}.txt")) for k in range(20)]
         summary = run(Fragile(str(tmp_path), "7.txt"), tasks, tmp_path, client)
@@ -499,6 +519,7 @@ class TestOnDask:
         ]
         assert sorted(line["task"] for line in lines) == sorted(task.name for task in tasks)
 
+    @pytest.mark.slow
     def test_samples_are_compared(
         self, client: Any, sources: list[str], tmp_path: Path
     ) -> None:
@@ -532,6 +553,7 @@ def test_addresses_that_are_none(text: str) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("flowtuple.batch.cluster._PATIENCE", 1)
@@ -550,6 +572,7 @@ class TestCommands:
         monkeypatch.chdir(tmp_path)
         return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
+    @pytest.mark.slow
     def test_files_there_and_back(
         self, call: Any, folder: Path, sources: list[str], tmp_path: Path
     ) -> None:
@@ -589,6 +612,7 @@ class TestCommands:
         compared = call("compare", *sources, *sources, "--dask", "serial", "--json")
         assert {d["p_value"] for d in json.loads(compared.stdout)} == {1.0}
 
+    @pytest.mark.slow
     def test_a_file_that_fails_is_named(
         self, call: Any, folder: Path, tmp_path: Path
     ) -> None:
@@ -639,6 +663,7 @@ class TestCommands:
         )
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     def test_without_a_model(self, call: Any) -> None:
         ended = call("compress", "x.root", "-o", "out", "--dask", "serial")
         assert "name the model that the files share with --model" in str(ended.exception)

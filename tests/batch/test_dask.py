@@ -67,6 +67,7 @@ def dijet_masses(jets: Any, library: Any) -> Any:
     return np.sqrt(abs(squared))
 
 
+@pytest.mark.slow
 def test_a_dijet_mass_reads_four_of_25_columns(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_dijet_mass_reads_four_of_25_columns(
     assert sum(read) < 0.4 * sum(path.stat().st_size for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_partitions_are_chunks(folder: Path, tmp_path: Path) -> None:
     ft.merge([folder / "0.ftup", folder / "0.ftup"], tmp_path / "both.ftup")
     collection = from_flowtuple([folder / "0.ftup", tmp_path / "both.ftup"])
@@ -102,6 +104,7 @@ def test_partitions_are_chunks(folder: Path, tmp_path: Path) -> None:
     assert collection.MET_pt.partitions[2].compute().tolist() == events(0).MET_pt.tolist()
 
 
+@pytest.mark.slow
 def test_only_a_number_of_events(folder: Path) -> None:
     assert (
         dask_awkward.num(from_flowtuple(folder / "0.ftup").Jet_pt, axis=0).compute() == EVENTS
@@ -127,6 +130,7 @@ def test_files_of_other_types(tmp_path: Path) -> None:
         from_flowtuple(str(tmp_path / "*.ftup"))
 
 
+@pytest.mark.slow
 def test_some_columns(folder: Path) -> None:
     assert from_flowtuple(folder / "0.ftup", columns=["Jet_p*"]).fields == [
         "Jet_pt",
@@ -134,6 +138,7 @@ def test_some_columns(folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "message"),
     [

@@ -145,6 +145,7 @@ def tables(printed: str) -> list[list[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.command)
 def test_a_command_prints_its_tables(
     case: Case,

@@ -92,6 +92,7 @@ def installed(name: str) -> TableCodec:
     return CODECS[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", BOUNDS)
 @pytest.mark.parametrize("name", CODECS)
 def test_every_codec_comes_back_within_its_bound(
@@ -114,6 +115,7 @@ def test_every_codec_comes_back_within_its_bound(
         assert worst == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CODECS)
 def test_every_codec_takes_tables_without_events(name: str, tmp_path: Path) -> None:
     codec = installed(name)
@@ -125,6 +127,7 @@ def test_every_codec_takes_tables_without_events(name: str, tmp_path: Path) -> N
     assert [difference(a, b) for a, b in zip(tables, decoded, strict=True)] == [None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["quantise+pcodec", "quantise+lzma", "flowtuple"])
 def test_bounded_integers(name: str, tmp_path: Path) -> None:
     codec, described = (
@@ -282,6 +285,7 @@ def call(
     return run_command
 
 
+@pytest.mark.slow
 def test_command_writes_json_tables_and_a_plot(
     call: Callable[..., tuple[int, str, str]], nano: Path, tmp_path: Path
 ) -> None:
@@ -326,6 +330,7 @@ def test_command_writes_json_tables_and_a_plot(
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_command_shows_a_table(call: Callable[..., tuple[int, str, str]], nano: Path) -> None:
     code, out, err = call(
         "bench",
@@ -361,6 +366,7 @@ BAD_REQUESTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BAD_REQUESTS)
 def test_bad_request_is_one_line(
     call: Callable[..., tuple[int, str, str]], nano: Path, case: str
@@ -408,6 +414,7 @@ def test_missing_package_is_a_note_or_where_it_is_named_an_error(
         registry.choose(["gzip-9", "sz3"])
 
 
+@pytest.mark.slow
 def test_a_codec_that_fails_is_a_row_that_says_so() -> None:
     """ROOT holds one thing under a name; the others go on."""
     tables = {
@@ -489,6 +496,7 @@ def test_flowtuple_counts_its_whole_file(tmp_path: Path) -> None:
     assert sum(info["sections"].values()) == (tmp_path / "out.ftup").stat().st_size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bounds",
     [

@@ -235,6 +235,7 @@ def test_truncation_goes_towards_zero_and_rounding_to_the_nearest() -> None:
     assert to_codes(z, 3.0, 4).tolist() == [-2, 2]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 40), st.integers(0, 300), st.integers(0, 2**32))
 def test_packing_takes_the_real_width(width: int, count: int, seed: int) -> None:
     numbers = np.random.default_rng(seed).integers(0, 2**width, count)
@@ -300,6 +301,7 @@ np.savez(sys.argv[2], **{name: np.asarray(events[name]) for name in events.field
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [FLOW, NETWORK, replace(NETWORK, residuals="std:1e-3")],
@@ -329,6 +331,7 @@ def test_a_fresh_process_decodes_what_was_reported(
             assert column.largest > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("normalisation", NORMALISATIONS)
 def test_residuals_keep_the_bound_of_every_value(
@@ -384,6 +387,7 @@ def test_few_values_come_back_as_they_were_seen(tmp_path: Path) -> None:
         assert (values <= {0, 3, 6, 9, 12}) == seen
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     for asked in (FLOW, NETWORK):
         for name in ("a", "b"):
@@ -549,6 +553,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "jets.npz", **jets())
     done = run(
@@ -585,6 +590,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_figures_that_are_undefined_are_null_in_json(tmp_path: Path) -> None:
     np.savez(tmp_path / "jets.npz", **jets(), empty=np.zeros(1500, "f4"))
     words = ("--codec", "autoencoder", "--hidden", "8", "--epochs", "1", "--json")

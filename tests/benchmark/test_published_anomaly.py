@@ -36,6 +36,7 @@ def network() -> AutoencoderCodec:
     return AutoencoderCodec.fit(correlated(2000, 0), asked, 0, lambda share, loss: None)[0]
 
 
+@pytest.mark.slow
 def test_rows_unlike_those_learned_have_a_larger_error(network: AutoencoderCodec) -> None:
     normal, other = correlated(500, 1), correlated(500, 2, slope=-1.0)
     scores = network.reconstruction_error(np.concatenate([normal.values, other.values]))
@@ -46,6 +47,7 @@ def test_rows_unlike_those_learned_have_a_larger_error(network: AutoencoderCodec
     )
 
 
+@pytest.mark.slow
 def test_what_was_read_from_a_file_has_no_encoder(network: AutoencoderCodec) -> None:
     read = AutoencoderCodec.restore(network.settings(), network.weights(), "x.ref")
     with pytest.raises(Unsupported, match="read from a file has no encoder; fit one"):

@@ -30,6 +30,7 @@ from flowtuple.benchmark.published.networks import Pair, decoder
 from flowtuple.benchmark.published.options import NETWORKS, Autoencoder, Latent
 from flowtuple.benchmark.published.stored import Encoded
 from flowtuple.benchmark.published.variational import VariationalPair, divergence
+from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Column
@@ -142,6 +143,7 @@ def test_the_decoder_of_a_file_is_that_of_the_plain_kind(network: str) -> None:
     assert made.encoder[-1].out_features == made.log_variance.out_features == 3
 
 
+@pytest.mark.slow
 def test_a_large_weight_leaves_no_information_in_latent_numbers(rows: Rows) -> None:
     """Where the KL divergence counts for everything the posterior is the prior: each mean is 0."""
     asked = replace(NETWORK, training=replace(NETWORK.training, epochs=40))
@@ -157,6 +159,7 @@ def test_a_large_weight_leaves_no_information_in_latent_numbers(rows: Rows) -> N
     assert codecs[0].squared_error(rows.values) < codecs[1].squared_error(rows.values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residuals", ["", "std:1e-3"])
 def test_a_variational_file_decodes_by_itself(residuals: str, tmp_path: Path) -> None:
     asked = replace(NETWORK, network="elu-bn", variational=1e-4, residuals=residuals)
@@ -201,6 +204,7 @@ def test_weights_that_are_none(beta: float) -> None:
 # -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rounding_to_seen_values_counts_in_the_squared_error() -> None:
     draw = np.random.default_rng(0)
     real, count = draw.normal(size=600), draw.integers(0, 3, 600).astype("f8")
@@ -279,6 +283,7 @@ CODECS = {name: replace(NETWORK, network=name) for name in NETWORKS}
 CODECS["variational"] = replace(NETWORK, variational=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [*CODECS.values(), FLOW], ids=[*CODECS, "latent codec"])
 def test_curves_hold_training_and_held_out_loss(
     asked: Autoencoder | Latent, tmp_path: Path
@@ -292,7 +297,7 @@ def test_curves_hold_training_and_held_out_loss(
         tmp_path / "x.ref",
         asked,
         log=str(tmp_path / "log"),
-        progress=lambda _, __, what: told.append(what),
+        resources=Resources(progress=lambda _, __, what: told.append(what)),
     )
     log = accumulator.EventAccumulator(str(tmp_path / "log"))
     log.Reload()
@@ -348,6 +353,7 @@ def reported(
     )
 
 
+@pytest.mark.slow
 def test_a_page_about_objects_of_events(
     reported: tuple[Encoded, RowsReport, dict[str, ak.Array]],
 ) -> None:
@@ -369,6 +375,7 @@ def test_a_page_about_objects_of_events(
     assert "1 rows of the original hold NaN" in page.text
 
 
+@pytest.mark.slow
 def test_the_dijet_shift_is_that_of_the_decoded_jets(
     reported: tuple[Encoded, RowsReport, dict[str, ak.Array]],
 ) -> None:
@@ -407,6 +414,7 @@ def _dijet_mass(parts: dict[str, ak.Array]) -> np.ndarray:
     return np.asarray((momenta[:, 0] + momenta[:, 1]).mass)
 
 
+@pytest.mark.slow
 def test_flat_rows_have_no_dijet_mass_and_the_page_says_so(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     encode_rows(flat(), tmp_path / "x.ref", NETWORK)
@@ -417,6 +425,7 @@ def test_flat_rows_have_no_dijet_mass_and_the_page_says_so(tmp_path: Path) -> No
     assert not any("Invariant mass" in str(image["alt"]) for image in page.images)
 
 
+@pytest.mark.slow
 def test_columns_that_come_back_exactly_have_no_correlation(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     encode_rows(
@@ -442,6 +451,7 @@ def test_correlations_are_those_of_ranks() -> None:
     )
 
 
+@pytest.mark.slow
 def test_drawings_differ_with_what_they_draw() -> None:
     pytest.importorskip("mplhep")
     draw = np.random.default_rng(0)
@@ -458,6 +468,7 @@ def test_drawings_differ_with_what_they_draw() -> None:
         assert difference_png(same, "a")
 
 
+@pytest.mark.slow
 def test_values_beyond_their_type_are_no_obstacle() -> None:
     pytest.importorskip("mplhep")
     x = np.random.default_rng(0).normal(5, 1, size=(200, 2))
@@ -476,6 +487,7 @@ def test_values_beyond_their_type_are_no_obstacle() -> None:
     assert np.isfinite(correlations(far)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [0, 1, 30])
 def test_drawings_without_a_finite_value_are_empty_axes(rows: int) -> None:
     pytest.importorskip("mplhep")
@@ -528,6 +540,7 @@ def page_of(before: list[float], after: list[float], alone: float = 1.0) -> Deco
     )
 
 
+@pytest.mark.slow
 def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     rows = page_of([3.0, 0.0, 3.0, 4.0], [3.0, 1.0, np.inf, 5.0])
@@ -541,6 +554,7 @@ def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -
     assert "4 events with two or more, 2 of them left out of the figures" in page.text
 
 
+@pytest.mark.slow
 def test_a_page_without_a_finite_decoded_value(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     rows = page_of([3.0, 4.0], [np.inf, np.inf], alone=np.inf)
@@ -586,6 +600,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     np.savez(tmp_path / "jets.npz", **{name: flat()[name] for name in ("pt", "eta")})

@@ -68,6 +68,7 @@ def flat(events: ak.Array, column: str) -> np.ndarray:
 # -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(SECOND),
     st.sampled_from(["i1", "i2", "i4", "f4"]),
@@ -130,6 +131,7 @@ def plain(
     return request.param, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", SECOND)
 def test_a_chained_file_decodes_by_itself_to_what_was_reported(
     plain: tuple[str, Path], then: str, tmp_path: Path
@@ -162,6 +164,7 @@ def test_a_chained_file_decodes_by_itself_to_what_was_reported(
             )  # the second codec loses nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", SECOND)
 def test_numbers_take_less_behind_a_second_codec(then: str, tmp_path: Path) -> None:
     sizes = [
@@ -173,6 +176,7 @@ def test_numbers_take_less_behind_a_second_codec(then: str, tmp_path: Path) -> N
     assert sizes[1] < sizes[0] - 1000  # 3950 +- 700 at least, 9 models
 
 
+@pytest.mark.slow
 def test_values_of_a_method_go_on_through_flowtuple(
     plain: tuple[str, Path], tmp_path: Path
 ) -> None:

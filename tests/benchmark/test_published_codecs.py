@@ -124,6 +124,7 @@ def jets(n: int = 600) -> Rows:
 # --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_only_floats_of_rows_move(name: str, tmp_path: Path) -> None:
     codec = MethodCodec(name, "none", QUICK[name])
@@ -147,6 +148,7 @@ def test_only_floats_of_rows_move(name: str, tmp_path: Path) -> None:
         assert np.isfinite(decoded[0][column][~apart]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
     codec = MethodCodec(name, "none", QUICK[name])
@@ -170,6 +172,7 @@ def test_few_rows_are_kept_as_they_are(name: str, tmp_path: Path) -> None:
     assert codec.overhead(tmp_path / "out.bin") == (0, 0)
 
 
+@pytest.mark.slow
 def test_more_bits_bring_the_latent_codec_closer() -> None:
     rows = jets()
     errors = []
@@ -191,6 +194,7 @@ def test_units_reach_the_options() -> None:
 # ------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @needs_baler
 def test_baler_learns_and_keeps_its_own_files() -> None:
     rows = jets(2000)
@@ -281,6 +285,7 @@ def test_what_baler_fails_at_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None
         BalerFiles().unpack(join([b"model"]))
 
 
+@pytest.mark.slow
 @needs_baler
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -313,6 +318,7 @@ def test_reference_methods_take_part_where_they_are_named(
         registry.choose(["baler"])
 
 
+@pytest.mark.slow
 def test_naming_them_loads_no_torch() -> None:
     script = (
         "import sys, flowtuple.benchmark.registry as c; "
@@ -385,6 +391,7 @@ def test_without_a_promise_nothing_is_the_smallest() -> None:
     assert "| **quantise+pcodec** | **50** |" in pages.markdown(found)
 
 
+@pytest.mark.slow
 def test_a_bound_changes_nothing_and_is_measured_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -455,6 +462,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     return importlib.import_module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sz3", "zfp", "quantise+pcodec"])
 def test_the_search_finds_the_bound_of_a_mean_error(
     name: str, script: Callable[[str], ModuleType]
@@ -475,6 +483,7 @@ def test_the_search_finds_the_bound_of_a_mean_error(
         assert all(bound.kind == "abs" and bound.amount > mean for bound in bounds.values())
 
 
+@pytest.mark.slow
 def test_equal_error_prints_what_was_measured(
     tmp_path: Path,
     script: Callable[[str], ModuleType],
@@ -538,6 +547,7 @@ def test_equal_error_prints_what_was_measured(
     )
 
 
+@pytest.mark.slow
 def test_costs_are_measured_step_by_step(
     tmp_path: Path,
     script: Callable[[str], ModuleType],
@@ -589,6 +599,7 @@ def test_costs_are_measured_step_by_step(
     )
 
 
+@pytest.mark.slow
 @needs_baler
 def test_balers_encoding_writes_its_file(
     tmp_path: Path, script: Callable[[str], ModuleType]
@@ -608,6 +619,7 @@ def test_balers_encoding_writes_its_file(
         assert written["data"].shape == (800, 3)
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_says_why(
     tmp_path: Path, script: Callable[[str], ModuleType]
 ) -> None:

@@ -92,6 +92,7 @@ def test_each_column_reaches_the_largest_code_by_its_own_scale() -> None:
     assert errors[0][1] < errors[1][1] / 2
 
 
+@pytest.mark.slow
 def test_a_file_holds_as_many_scales_as_were_asked_for(
     codec: LatentCodec, rows: Rows, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_file_holds_as_many_scales_as_were_asked_for(
         assert float(off.max()) == found.accuracy[1].largest
 
 
+@pytest.mark.slow
 def test_files_that_name_no_scale_have_one_for_all_columns(
     codec: LatentCodec, rows: Rows
 ) -> None:
@@ -122,6 +124,7 @@ def test_files_that_name_no_scale_have_one_for_all_columns(
     ).all()
 
 
+@pytest.mark.slow
 def test_unknown_scales_are_refused(codec: LatentCodec) -> None:
     with pytest.raises(
         InvalidArgument, match="there is no scale 'colum' of latent numbers; nearest: column"
@@ -133,6 +136,7 @@ def test_unknown_scales_are_refused(codec: LatentCodec) -> None:
         LatentCodec.restore({**codec.settings(), "scale": "row"}, codec.weights(), "x.ref")
 
 
+@pytest.mark.slow
 def test_one_scale_for_all_columns_unless_another_is_asked_for(rows: Rows) -> None:
     codec, _ = fit_codec(rows, Latent(model=2, training=QUICK), 0, lambda share, loss: None)
     assert codec.scale == Latent().scale == "all"
@@ -142,6 +146,7 @@ def test_one_scale_for_all_columns_unless_another_is_asked_for(rows: Rows) -> No
         Autoencoder(3, "tanh")
 
 
+@pytest.mark.slow
 def test_the_outermost_numbers_of_each_column_come_back(
     codec: LatentCodec, rows: Rows
 ) -> None:
@@ -154,6 +159,7 @@ def test_the_outermost_numbers_of_each_column_come_back(
 # ------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_flow_of_any_size_can_be_asked_for(rows: Rows) -> None:
     asked = Latent(model=Shape(transforms=2, hidden=(16, 16), permute=True), training=QUICK)
     flow = fit_codec(rows, asked, 0, lambda share, loss: None)[0].model
@@ -173,6 +179,7 @@ def test_a_flow_of_any_size_can_be_asked_for(rows: Rows) -> None:
 # -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rows_drawn_are_the_same_bits_however_many_are_drawn(codec: LatentCodec) -> None:
     rows = codec.draw(7, 0, 5000)
     for start, stop in ((0, 1), (255, 257), (4090, 4100), (4999, 5000)):
@@ -180,6 +187,7 @@ def test_rows_drawn_are_the_same_bits_however_many_are_drawn(codec: LatentCodec)
     assert not (codec.draw(8, 0, 100) == rows[:100]).any()
 
 
+@pytest.mark.slow
 def test_rows_drawn_have_the_roles_of_decoded_ones(codec: LatentCodec, path: Path) -> None:
     roles = {column.name: column.role for column in codec.drawn("rows", 3, 0).columns}
     assert roles == {
@@ -188,6 +196,7 @@ def test_rows_drawn_have_the_roles_of_decoded_ones(codec: LatentCodec, path: Pat
     assert roles["phi"] == "angle"
 
 
+@pytest.mark.slow
 def test_rows_drawn_are_alike_those_learned(path: Path) -> None:
     drawn, learned = sample_rows(path, 4000, seed=1), jets(4000)
     for name, x in learned.items():
@@ -204,6 +213,7 @@ def test_rows_drawn_are_alike_those_learned(path: Path) -> None:
     assert together > 0.5
 
 
+@pytest.mark.slow
 def test_rows_drawn_go_to_a_file(path: Path, tmp_path: Path) -> None:
     sample_rows(path, 300, tmp_path / "more.root", seed=3)
     sample_rows(path, 300, tmp_path / "more.npz", seed=3)
@@ -232,6 +242,7 @@ def test_an_autoencoder_draws_nothing(autoencoder: Path) -> None:
         sample_rows(autoencoder, 10)
 
 
+@pytest.mark.slow
 def test_what_is_no_number_of_rows_is_refused(path: Path) -> None:
     with pytest.raises(
         InvalidArgument, match=r"jets\.ref: cannot draw -1 rows; say how many with `n=`"
@@ -250,6 +261,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_draws_what_the_function_draws(path: Path, tmp_path: Path) -> None:
     done = run("reference", "sample", path, "-n", 200, "-o", tmp_path / "x.npz", "--seed", 5)
     assert (done.returncode, done.stderr) == (0, "")
@@ -258,6 +270,7 @@ def test_the_command_draws_what_the_function_draws(path: Path, tmp_path: Path) -
         assert (drawn["m"] == np.asarray(sample_rows(path, 200, seed=5)["m"])).all()
 
 
+@pytest.mark.slow
 def test_the_command_refuses_an_autoencoder_in_one_line(
     autoencoder: Path, tmp_path: Path
 ) -> None:
@@ -268,6 +281,7 @@ def test_the_command_refuses_an_autoencoder_in_one_line(
     assert not (tmp_path / "x.npz").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["latent", "autoencoder"])
 def test_info_adds_up_to_the_file(
     kind: str, path: Path, autoencoder: Path, capsys: pytest.CaptureFixture[str]
@@ -285,6 +299,7 @@ def test_info_adds_up_to_the_file(
         assert found["sections"]["codes"] == 8 + 1500 * 4 * 14 // 8
 
 
+@pytest.mark.slow
 def test_info_in_words(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     app(["info", str(path)], standalone_mode=False)
     text = capsys.readouterr().out
@@ -300,6 +315,7 @@ def test_info_in_words(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"bits +13\b", text)
 
 
+@pytest.mark.slow
 def test_info_needs_no_torch(path: Path) -> None:
     script = (
         "import sys; from flowtuple.cli import app; app(sys.argv[1:], standalone_mode=False); "
@@ -311,6 +327,7 @@ def test_info_needs_no_torch(path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_info_of_a_damaged_file_is_refused(path: Path, tmp_path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
@@ -322,6 +339,7 @@ def test_info_of_a_damaged_file_is_refused(path: Path, tmp_path: Path) -> None:
         describe(tmp_path / "x.ref")
 
 
+@pytest.mark.slow
 def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(
     path: Path, tmp_path: Path
 ) -> None:
@@ -342,6 +360,7 @@ def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(
     }
 
 
+@pytest.mark.slow
 def test_verify_needs_no_torch_for_a_checksum(path: Path) -> None:
     script = f"import sys; from flowtuple.cli import app; app(['verify', {str(path)!r}], standalone_mode=False)"
     script += "; print('torch' in sys.modules)"
@@ -355,6 +374,7 @@ def test_verify_needs_no_torch_for_a_checksum(path: Path) -> None:
     assert done.stdout.endswith("is right\nFalse\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call", [ft.verify, lambda *files: ft.report(*files, "report")], ids=["verify", "report"]
 )
@@ -366,6 +386,7 @@ def test_values_of_a_reference_method_have_a_report_of_their_own(call, path: Pat
         call(jets(), path)
 
 
+@pytest.mark.slow
 def test_such_a_file_is_an_input_like_others(path: Path, tmp_path: Path) -> None:
     phi = decode_rows(path)["phi"].tolist()
     unnamed = tmp_path / "unnamed"
@@ -387,6 +408,7 @@ def test_such_a_file_is_an_input_like_others(path: Path, tmp_path: Path) -> None
         write_dataset(open_dataset(path), tmp_path / "y.ref")
 
 
+@pytest.mark.slow
 def test_columns_that_are_not_the_models_are_refused(codec: LatentCodec, rows: Rows) -> None:
     data, _ = stored.pack(codec, replace(rows, columns=("m", "pt", "phi", "y")))
     with pytest.raises(

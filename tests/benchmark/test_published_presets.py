@@ -235,6 +235,7 @@ def atlas_jets(n: int = 600) -> dict[str, np.ndarray]:
     return {name: x.astype("f4") for name, x in values.items()} | {"other": np.zeros(n, "f4")}
 
 
+@pytest.mark.slow
 def test_a_preset_chooses_columns_rows_and_formulas(tmp_path: Path) -> None:
     asked = replace(SMALL, unit="MeV", latent=6)
     found = encode_rows(
@@ -266,6 +267,7 @@ def test_a_preset_chooses_columns_rows_and_formulas(tmp_path: Path) -> None:
     assert plain.rows == 540
 
 
+@pytest.mark.slow
 def test_custom_formulas_are_the_presets(tmp_path: Path) -> None:
     """A preset changes what is learned: `standard` does not, which has no formulas of its own."""
     asked = replace(SMALL, unit="MeV", latent=6)
@@ -306,6 +308,7 @@ def massless_among_jets() -> ak.Array:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["", "jets4"])
 @pytest.mark.parametrize(
     "cuts", [[], ["Jet_pt > 30000", "abs(Jet_eta) < 2.5"]], ids=["all", "cuts"]
@@ -352,6 +355,7 @@ def test_what_is_no_filter_of_events_is_refused() -> None:
             EventFilter.from_json({"preset": "", "cuts": [], "unit": "GeV"} | wrong)
 
 
+@pytest.mark.slow
 def test_a_report_on_the_command_line_of_a_file_with_cuts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -383,6 +387,7 @@ def test_a_report_on_the_command_line_of_a_file_with_cuts(
         report_rows(tmp_path / "x.ref", fewer, tmp_path / "report")
 
 
+@pytest.mark.slow
 def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> None:
     np.savez(tmp_path / "jets.npz", **atlas_jets())
 

@@ -250,6 +250,7 @@ BAD_INPUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["inspect", "compress", "train", "verify", "report"])
 @pytest.mark.parametrize("case", BAD_INPUTS)
 def test_bad_input_is_refused_by_every_command(
@@ -360,6 +361,7 @@ BAD_OPTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["compress", "train"])
 @pytest.mark.parametrize("case", BAD_OPTIONS)
 def test_bad_option_is_refused(
@@ -432,6 +434,7 @@ BAD_MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BAD_MODELS)
 def test_model_that_does_not_fit_is_refused(
     run: Callable[..., Ended], tmp_path: Path, case: str
@@ -477,6 +480,7 @@ BAD_FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["decompress", "info", "verify", "report"])
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_bad_file_is_refused(
@@ -493,6 +497,7 @@ def test_bad_file_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["decompress", "verify", "report"])
 def test_damaged_column_is_refused_by_its_name(
     run: Callable[..., Ended], tmp_path: Path, command: str
@@ -671,6 +676,7 @@ BAD_DECOMPRESSIONS = {
 }
 
 
+@pytest.mark.slow
 def test_weights_of_several_trees_are_refused(
     run: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -680,6 +686,7 @@ def test_weights_of_several_trees_are_refused(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BAD_DECOMPRESSIONS)
 def test_bad_decompression_is_refused(
     run: Callable[..., Ended], tmp_path: Path, case: str
@@ -715,6 +722,7 @@ WRONG_ORIGINALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["verify", "report"])
 @pytest.mark.parametrize("case", WRONG_ORIGINALS)
 def test_wrong_original_is_refused(
@@ -726,6 +734,7 @@ def test_wrong_original_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_original_without_a_column_is_refused(
     run: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -745,6 +754,7 @@ BAD_OUTPUTS = {
 OUTPUT_NAMES = {"compress": "out.ftup", "train": "out.flow", "decompress": "out.root"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
@@ -767,6 +777,7 @@ def test_json_holds_the_error_and_its_kind(
 
 
 class TestOutputThatCannotBeWritten:
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_missing_folder(
         self, run: Callable[..., Ended], tmp_path: Path, command: str
@@ -779,6 +790,7 @@ class TestOutputThatCannotBeWritten:
         )
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
         folder = tmp_path / OUTPUT_NAMES[command]
@@ -790,6 +802,7 @@ class TestOutputThatCannotBeWritten:
         )
         assert not list(folder.iterdir())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_file_as_a_folder(
         self, run: Callable[..., Ended], tmp_path: Path, command: str
@@ -799,6 +812,7 @@ class TestOutputThatCannotBeWritten:
         assert_refused(ended, "is no folder); make it first")
         assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["compress", "train"])
     def test_suffix_of_another_format(
         self, run: Callable[..., Ended], tmp_path: Path, command: str
@@ -810,6 +824,7 @@ class TestOutputThatCannotBeWritten:
         assert_refused(ended, "nano.root: has the suffix of another format", ".ftup")
         assert tree_of(tmp_path) == before
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["compress", "train"])
     def test_nothing_is_trained_for_an_output_that_cannot_be(
         self,
@@ -824,6 +839,7 @@ class TestOutputThatCannotBeWritten:
             run(command, "nano.root", "-o", tmp_path / "nowhere" / "out"), "cannot be written"
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["demo", "report"])
     def test_folder_that_is_a_file(
         self, run: Callable[..., Ended], tmp_path: Path, command: str
@@ -834,6 +850,7 @@ class TestOutputThatCannotBeWritten:
         assert_refused(ended, "taken: cannot be made (File exists)", "choose another folder")
         assert tree_of(tmp_path).keys() == {"taken"}
 
+    @pytest.mark.slow
     def test_demo_of_an_unknown_effort_makes_no_folder(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -842,6 +859,7 @@ class TestOutputThatCannotBeWritten:
         )
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     def test_an_output_that_was_there_stays(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -853,6 +871,7 @@ class TestOutputThatCannotBeWritten:
         assert (tmp_path / "out.csv").read_text() == "kept"
         assert len(list(tmp_path.iterdir())) == 1
 
+    @pytest.mark.slow
     def test_disk_full(
         self, run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -906,6 +925,7 @@ def unprivileged(tmp_path: Path) -> Iterator[Path]:
 
 
 class TestPermissions:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "name", ["secret.root", "secret.csv", "secret.npz", "secret.h5", "secret.parquet"]
     )
@@ -921,6 +941,7 @@ class TestPermissions:
             "check its permissions",
         )
 
+    @pytest.mark.slow
     def test_unreadable_file(
         self, run: Callable[..., Ended], inputs: Path, unprivileged: Path
     ) -> None:
@@ -929,6 +950,7 @@ class TestPermissions:
         secret.chmod(0)
         assert_refused(run("info", secret), "secret.ftup: cannot be read (Permission denied)")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["compress", "decompress"])
     def test_folder_that_is_read_only(
         self, run: Callable[..., Ended], inputs: Path, unprivileged: Path, command: str
@@ -948,12 +970,14 @@ class TestPermissions:
 
 
 class TestHelp:
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", COMMANDS)
     def test_shows_an_example(self, run: Callable[..., Ended], command: str) -> None:
         ended = run(command, "--help")
         assert ended.code == 0
         assert re.search(rf"Example: flowtuple {command}\b", ended.out)
 
+    @pytest.mark.slow
     def test_lists_every_command(self, run: Callable[..., Ended]) -> None:
         assert {
             c.name or getattr(c.callback, "__name__", "") for c in cli.app.registered_commands
@@ -964,6 +988,7 @@ class TestHelp:
             re.search(rf"^\W+{command} ", ended.out, re.MULTILINE) for command in COMMANDS
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "arguments", [["compres"], ["compress", "nano.root"], ["info", "nano.ftup", "--jsn"]]
     )
@@ -976,6 +1001,7 @@ class TestHelp:
 
 
 class TestInspect:
+    @pytest.mark.slow
     def test_table_names_columns_and_counters(self, run: Callable[..., Ended]) -> None:
         ended = run("inspect", "nano.root")
         assert (ended.code, ended.err) == (0, "")
@@ -984,6 +1010,7 @@ class TestInspect:
         assert re.search(r"Jet_phi .* float32 \[nJet\] .* angle ", ended.out)
         assert "carried: pileup" in ended.out
 
+    @pytest.mark.slow
     def test_json(self, run: Callable[..., Ended]) -> None:
         found = json.loads(run("inspect", "nano.root:Events", "--json").out)
         (table,) = found["tables"]
@@ -993,6 +1020,7 @@ class TestInspect:
         assert (columns["run"]["role"], columns["run"]["low"]) == ("id", 273158)
         assert (columns["nJet"]["role"], columns["Jet_pt"]["counter"]) == ("counter", "nJet")
 
+    @pytest.mark.slow
     def test_names_of_columns_without_any(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1002,6 +1030,7 @@ class TestInspect:
         )
         assert [c["name"] for c in found["tables"][0]["columns"]] == ["pt", "eta"]
 
+    @pytest.mark.slow
     def test_brackets_and_colons_are_no_markup(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1014,6 +1043,7 @@ class TestInspect:
 
 
 class TestCompress:
+    @pytest.mark.slow
     def test_says_what_it_came_to(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         ended = run(
             "compress", "nano.root", "-o", tmp_path / "out.ftup", "-t", "Jet_*=rel:1e-3"
@@ -1025,6 +1055,7 @@ class TestCompress:
         )
         assert [p.name for p in tmp_path.iterdir()] == ["out.ftup"]
 
+    @pytest.mark.slow
     def test_json(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         found = json.loads(
             run(
@@ -1043,6 +1074,7 @@ class TestCompress:
         )
         assert (found["events"], found["warnings"]) == (62, [])
 
+    @pytest.mark.slow
     def test_warns_on_one_line(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         values = np.where(
             np.arange(2000) % 4 == 0, -999.0, np.random.default_rng(1).normal(0, 1, 2000)
@@ -1061,6 +1093,7 @@ class TestCompress:
             r"flowtuple: warning: column 'x': the repeated value -999 [^\n]*\n", ended.err
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("options", "expected"),
         [
@@ -1091,6 +1124,7 @@ class TestCompress:
         with ft.open(tmp_path / "out.ftup") as file:
             assert [c.name for c in file.tables["Events"].columns] == expected
 
+    @pytest.mark.slow
     def test_bounds_of_a_file_come_before_those_of_the_command_line(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1110,6 +1144,7 @@ class TestCompress:
         }
         assert tables[1]["columns"][1]["asked"] == "rel:0.01"
 
+    @pytest.mark.slow
     def test_a_pattern_given_again_takes_its_later_place(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1119,6 +1154,7 @@ class TestCompress:
             ft.info(tmp_path / "out.ftup")["tables"][0]["columns"][3]["asked"] == "rel:0.001"
         )
 
+    @pytest.mark.slow
     def test_several_files_and_globs_are_one_data_set(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1130,6 +1166,7 @@ class TestCompress:
             with ft.open(tmp_path / output) as file:
                 assert file.tables["Events"].num_entries == 120
 
+    @pytest.mark.slow
     def test_with_a_model(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         assert (
             run(
@@ -1148,6 +1185,7 @@ class TestCompress:
             "Jet_pt"
         ] == "rel:0.001"
 
+    @pytest.mark.slow
     def test_same_seed_same_file(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         for name in ("a.ftup", "b.ftup"):
             assert (
@@ -1156,6 +1194,7 @@ class TestCompress:
         assert (tmp_path / "a.ftup").read_bytes() == (tmp_path / "b.ftup").read_bytes()
 
 
+@pytest.mark.slow
 def test_train_says_what_it_wrote(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run("train", "nano.root", "-o", tmp_path / "out.flow", "-t", "Jet_*=rel:1e-3")
     assert (ended.code, ended.err) == (0, "")
@@ -1163,6 +1202,7 @@ def test_train_says_what_it_wrote(run: Callable[..., Ended], tmp_path: Path) -> 
 
 
 class TestDecompress:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "suffix",
         [".root", ".parquet", ".h5", ".hdf5", ".npz", ".csv", ".csv.gz", ".txt", ".dat"],
@@ -1188,6 +1228,7 @@ class TestDecompress:
             ("n", 1, 2),
         ]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("suffix", [".root", ".parquet", ".h5", ".npz"])
     def test_lists_into_every_format_that_holds_them(
         self, run: Callable[..., Ended], tmp_path: Path, suffix: str
@@ -1209,6 +1250,7 @@ class TestDecompress:
         assert table["events"] == 60
         assert {"MET_pt", "nJet", "Jet_pt"} <= {c["name"] for c in table["columns"]}
 
+    @pytest.mark.slow
     def test_part_of_the_columns_and_events(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1222,6 +1264,7 @@ class TestDecompress:
             expected = whole["Events"]["Jet_phi"].array(entry_start=10, entry_stop=25)
             assert ak.array_equal(part["Events"]["Jet_phi"].array(), expected)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("entries", "count"), [(":5", 5), ("55:", 5), (":", 60), ("58:1000", 2)]
     )
@@ -1235,12 +1278,14 @@ class TestDecompress:
         )
         assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + count
 
+    @pytest.mark.slow
     def test_drop(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         assert (
             run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv", "--drop").code == 0
         )
         assert (tmp_path / "out.csv").read_text() == "MET\n1.0\n2.0\n"
 
+    @pytest.mark.slow
     def test_compression_and_basket(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         options = ["--compression", "LZMA:2", "--basket", "20"]
         assert run("decompress", "nano.ftup", "-o", tmp_path / "out.root", *options).code == 0
@@ -1248,6 +1293,7 @@ class TestDecompress:
             assert file["Events"]["MET_pt"].num_baskets == 3
             assert file.file.compression == uproot.LZMA(2)
 
+    @pytest.mark.slow
     def test_root_again_compresses_to_the_same_values(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
@@ -1257,17 +1303,20 @@ class TestDecompress:
 
 
 class TestVerify:
+    @pytest.mark.slow
     def test_every_value_within_its_bound(self, run: Callable[..., Ended]) -> None:
         ended = run("verify", "nano.root", "nano.ftup")
         assert (ended.code, ended.err) == (0, "")
         assert re.search(r"Events/Jet_pt .* rel:0.001 ", ended.out)
         assert re.search(r"^0 of \d+ values outside their bound$", ended.out, re.MULTILINE)
 
+    @pytest.mark.slow
     def test_a_value_outside_its_bound_ends_with_1(self, run: Callable[..., Ended]) -> None:
         ended = run("verify", "nano_met_raised.root", "nano.ftup")
         assert (ended.code, ended.err) == (1, "")
         assert re.search(r"^1 of \d+ values outside their bound$", ended.out, re.MULTILINE)
 
+    @pytest.mark.slow
     def test_json(self, run: Callable[..., Ended]) -> None:
         ended = run("verify", "nano_met_raised.root", "nano.ftup", "--json")
         found = json.loads(ended.out)
@@ -1278,6 +1327,7 @@ class TestVerify:
 
 
 class TestInfo:
+    @pytest.mark.slow
     def test_table_names_columns_bounds_and_sections(self, run: Callable[..., Ended]) -> None:
         ended = run("info", "nano.ftup")
         assert (ended.code, ended.err) == (0, "")
@@ -1285,6 +1335,7 @@ class TestInfo:
         assert re.search(r"^chunk +\d+ bytes$", ended.out, re.MULTILINE)
         assert re.search(r"^flowtuple +\"", ended.out, re.MULTILINE)
 
+    @pytest.mark.slow
     def test_json_adds_up_to_the_file(self, run: Callable[..., Ended], inputs: Path) -> None:
         found = json.loads(run("info", "nano.ftup", "--json").out)
         assert (
@@ -1295,6 +1346,7 @@ class TestInfo:
         assert found["carried"] == ["pileup"]
         assert [t["name"] for t in found["tables"]] == ["Events", "Runs"]
 
+    @pytest.mark.slow
     def test_hidden_counters_change_in_root(self, run: Callable[..., Ended]) -> None:
         assert (
             "ROOT output: n(Jet_pt): hidden -> branch nJet_pt, int32"
@@ -1302,6 +1354,7 @@ class TestInfo:
         )
 
 
+@pytest.mark.slow
 def test_report_is_one_page(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run("report", "nano.root", "nano.ftup", "-o", tmp_path / "report")
     assert (ended.code, ended.err, ended.out) == (0, "", f"{tmp_path}/report/report.html\n")
@@ -1329,12 +1382,14 @@ class TestProcess:
             timeout=600,
         )
 
+    @pytest.mark.slow
     def test_as_a_module(self, inputs: Path, tmp_path: Path) -> None:
         output = tmp_path / "out.root"
         ended = self.run("decompress", inputs / "nano.ftup", "-o", output)
         written = f"{output}: {format_bytes(output.stat().st_size)}\n"
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, written, "")
 
+    @pytest.mark.slow
     @pytest.mark.skipif(
         not Path(sys.executable).with_name("flowtuple").exists(),
         reason="flowtuple is not installed as a command",
@@ -1345,6 +1400,7 @@ class TestProcess:
         )
         assert (ended.returncode, ended.stderr) == (1, "")
 
+    @pytest.mark.slow
     def test_in_a_terminal_that_knows_no_letters_beyond_ascii(
         self, inputs: Path, tmp_path: Path
     ) -> None:
@@ -1366,6 +1422,7 @@ class TestProcess:
         assert named in ended.stdout  # as it is
         assert b"\\u2013" in ended.stdout  # the dash where there is no difference
 
+    @pytest.mark.slow
     def test_refusal(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("compress", inputs / "nanoo.root", "-o", tmp_path / "out.ftup")
         assert_refused(
@@ -1375,6 +1432,7 @@ class TestProcess:
         )
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     def test_damage(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("decompress", inputs / "flipped.ftup", "-o", tmp_path / "out.root")
         assert_refused(
@@ -1383,6 +1441,7 @@ class TestProcess:
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_demo_shows_a_table(
     run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ def contents(path: Path) -> object:
     return path.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_part_of_a_file_stands_under_its_name(
     folder: Path, tmp_path: Path, command: str

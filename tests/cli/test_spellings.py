@@ -13,8 +13,10 @@ import pytest
 
 import flowtuple as ft
 from flowtuple import cli
-from flowtuple.cli.arguments import as_options
+from flowtuple.cli.arguments import OPTIONS, as_options
 from flowtuple.cli.old_spellings import current_spelling
+
+VALUED = {"-o", "--flow", "--target", "--given", "--preset", "--columns", "--exclude"}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,9 @@ from flowtuple.cli.old_spellings import current_spelling
         ),
         (["train", "f", "--flow=nsf"], ["train-flow", "f", "--flow=nsf"], "train --flow"),
         (["train", "f", "--preset", "flashsim-jets"], ["train-flow", "f"], "train --preset"),
+        (["train", "f", "--preset=flashsim-jets"], ["train-flow", "f"], "train --preset"),
         (["train", "f", "--flow", "lattice"], ["train", "f"], "train --flow lattice"),
+        (["train", "f", "--flow=lattice"], ["train", "f"], "train --flow lattice"),
         (
             ["compare", "a", "b", "--given", "G*"],
             ["closure", "a", "b", "--given", "G*"],
@@ -44,19 +48,28 @@ from flowtuple.cli.old_spellings import current_spelling
 def test_old_spelling_is_noted_and_replaced(
     old: list[str], new: list[str], note: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert current_spelling(old)[: len(new)] == new
+    assert current_spelling(old, VALUED)[: len(new)] == new
     said = capsys.readouterr().err
     assert re.fullmatch(r"flowtuple: note: [^\n]+ is going away; write [^\n]+\n", said)
     assert note in said
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["train", "f", "-o", "m"], ["train-flow", "f", "--flow", "nsf"]]
+    "words",
+    [
+        [],
+        ["train", "f", "-o", "m"],
+        ["train-flow", "f", "--flow", "nsf"],
+        ["train", "-o", "m", "--", "--flow", "--threads", "--weights=w"],
+        ["train", "f", "-o", "--flow", "--exclude", "--threads"],
+        ["train", "flashsim-jets", "-o", "flashsim-jets"],
+        ["compare", "a", "--columns", "--given"],
+    ],
 )
 def test_current_spelling_is_left_alone(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert current_spelling(words) == words
+    assert current_spelling(words, VALUED) == words
     assert capsys.readouterr().err == ""
 
 
@@ -76,6 +89,17 @@ def test_old_command_does_its_work(
     shown = capsys.readouterr()
     assert shown.err == "flowtuple: note: train --flow is going away; write train-flow\n"
     assert "m.flow: " in shown.out
+
+
+def test_values_of_options_are_no_old_spellings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "x.npz", x=np.arange(9.0))
+    words = ["--columns", "--threads", "-o", tmp_path / "y.ftup"]
+    assert run(monkeypatch, "compress", tmp_path / "x.npz", *words) == 2
+    shown = capsys.readouterr().err
+    assert "'--threads' matches no column" in shown
+    assert "is going away" not in shown
 
 
 def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,6 +138,7 @@ def test_without_a_command_the_help_is_shown(
     assert shown.err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "panels"),
     [
@@ -134,12 +159,17 @@ def test_options_are_grouped(
 
 
 def test_arguments_are_translated() -> None:
-    message = "leave out `by_column=` and `folder=`, or use `train_flow()`"
+    message = "leave out `by_column=` and `cuts=`, or use `train_flow()`"
     assert (
-        as_options(message)
-        == "leave out --by-column and --output, or use flowtuple train-flow"
+        as_options(message) == "leave out --by-column and --cut, or use flowtuple train-flow"
     )
     assert as_options("`x` and y=1 stay") == "`x` and y=1 stay"
+
+
+@pytest.mark.parametrize("argument", OPTIONS)
+def test_option_of_an_argument_is_used_by_a_message(argument: str) -> None:
+    modules = Path(ft.__file__).parent.rglob("*.py")
+    assert any(f"`{argument}=`" in module.read_text() for module in modules)
 
 
 def test_errors_name_options(

@@ -94,6 +94,7 @@ def run(*words: object, **settings: Any) -> subprocess.CompletedProcess[str]:
     sys.getfilesystemencoding() != "utf-8", reason="names of files are ASCII here"
 )
 class TestNames:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "stem", ["n" * 247, "é" * 123, "\U0001f680" * 61, "a" + "é" * 123]
     )
@@ -146,6 +147,7 @@ class TestNames:
 
 
 class TestReplacing:
+    @pytest.mark.slow
     def test_mode_is_kept_and_a_new_file_obeys_the_umask(
         self, folder: Path, tmp_path: Path
     ) -> None:
@@ -207,6 +209,7 @@ class TestReplacing:
 
 
 class TestSignals:
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
     @pytest.mark.parametrize("suffix", [".npz", ".h5"])
     def test_temporary_files_go(
@@ -293,6 +296,7 @@ class TestSignals:
 
 
 class TestStreams:
+    @pytest.mark.slow
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
     @pytest.mark.parametrize("more", [[], ["--json"]])
     def test_full_output_is_one_line(self, folder: Path, more: list[str]) -> None:
@@ -314,6 +318,7 @@ class TestStreams:
             ended.stderr,
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("more", [[], ["--json"]])
     def test_a_reader_that_has_seen_enough(self, folder: Path, more: list[str]) -> None:
         read, write = os.pipe()
@@ -332,6 +337,7 @@ class TestStreams:
         os.close(write)
         assert (ended.returncode, ended.stderr) == (0, "")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
     def test_closed_streams(self, folder: Path, tmp_path: Path, closed: str) -> None:
         command = f"{shlex.quote(sys.executable)} -m flowtuple decompress events.ftup -o {tmp_path}/o.npz {closed}"
@@ -350,6 +356,7 @@ def limited(nbytes: int) -> Callable[[], None]:
 class TestFullDisk:
     OUTPUTS = (".h5", ".root", ".parquet", ".npz", ".csv", ".csv.gz", ".txt")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("suffix", OUTPUTS)
     def test_decompress(self, folder: Path, tmp_path: Path, suffix: str) -> None:
         target = tmp_path / f"out{suffix}"
@@ -362,6 +369,7 @@ class TestFullDisk:
         assert target.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [target]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("room", [0, 2000, 10_000])
     def test_hdf5_at_any_moment(self, folder: Path, tmp_path: Path, room: int) -> None:
         ended = run(
@@ -375,6 +383,7 @@ class TestFullDisk:
         assert ended.stderr.count("\n") == 1
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "words",
         [
@@ -396,6 +405,7 @@ class TestFullDisk:
         assert re.fullmatch(r"flowtuple: [^\n]*cannot be written \([^\n]*\n", ended.stderr)
         assert list(tmp_path.iterdir()) == []  # the folder of the report among it
 
+    @pytest.mark.slow
     def test_a_real_full_disk(self, folder: Path, tmp_path: Path) -> None:
         disk = tmp_path / "disk"
         disk.mkdir()
@@ -435,6 +445,7 @@ class TestFullDisk:
 
 
 class TestFolders:
+    @pytest.mark.slow
     def test_a_report_that_fails_leaves_no_folder(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -530,6 +541,7 @@ def peak(code: str, path: Path) -> tuple[int, str]:
     reason="the system does not tell the peak of memory",
 )
 class TestClaims:
+    @pytest.mark.slow
     @pytest.mark.parametrize("claim", CLAIMS)
     def test_what_a_small_file_claims_is_refused_before_it_is_allocated(
         self, tmp_path: Path, claim: str
@@ -570,6 +582,7 @@ class TestClaims:
                 file["x"]
             assert sum(len(part) for part in file.iterate()) == 40_000
 
+    @pytest.mark.slow
     def test_many_equal_rows_go_out_by_ranges(self, tmp_path: Path) -> None:
         path = crafted(
             tmp_path / "rows.ftup", [described("x")], [(2**20, [constant(3)])] * 64
@@ -590,6 +603,7 @@ class TestClaims:
         assert entries_within(table, ["x"], 800_000, 65_536) == 9
         assert entries_within(table, ["n"], 800_000, 65_536) == 65_536
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "kind", [SectionKind.CARRIED, SectionKind.MODEL, SectionKind.DESCRIPTION]
     )
@@ -657,6 +671,7 @@ class TestClaims:
 
 
 class TestWideTables:
+    @pytest.mark.slow
     def test_work_is_in_proportion_to_the_columns(self, tmp_path: Path) -> None:
         """The steps of four times the columns, which a quadratic part would make sixteen times as
         many.
@@ -842,6 +857,7 @@ class TestPromises:
 
 
 class TestAbsent:
+    @pytest.mark.slow
     def test_what_the_file_lacks_is_named(self, folder: Path, tmp_path: Path) -> None:
         ft.compress(columns(), tmp_path / "part.ftup", selection=Selection(columns=("x",)))
         found = ft.verify(folder / "events.npz", tmp_path / "part.ftup")
@@ -855,11 +871,13 @@ class TestAbsent:
         shown = run("verify", folder / "events.npz", tmp_path / "part.ftup", "--json")
         assert json.loads(shown.stdout)["absent"] == ["events/k", "events/wide"]
 
+    @pytest.mark.slow
     def test_nothing_is_named_where_all_is_there(self, folder: Path) -> None:
         assert ft.verify(folder / "events.npz", folder / "events.ftup").absent == ()
 
 
 class TestCheckpoints:
+    @pytest.mark.slow
     def test_every_changed_byte_of_a_part_counts_as_none(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -886,6 +904,7 @@ class TestCheckpoints:
         assert Checkpoint(tmp_path).load("key", task) is None
         assert caplog.messages == []
 
+    @pytest.mark.slow
     def test_every_changed_byte_of_a_row_flow_counts_as_none(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:

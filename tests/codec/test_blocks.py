@@ -94,6 +94,7 @@ def flipped(data, place):
 
 
 class TestDirectory:
+    @pytest.mark.slow
     @given(
         st.lists(
             st.sampled_from([0, 1, 100, BLOCK // 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK]),
@@ -128,6 +129,7 @@ class TestDirectory:
             == stored
         )
 
+    @pytest.mark.slow
     @given(st.lists(st.sampled_from(list(Method)), max_size=6), st.data())
     def test_all_methods_come_back(self, kinds, data):
         lengths, stored = st.sampled_from([0, 1, 50, SMALL, BLOCK]), []

@@ -229,6 +229,7 @@ class TestCoder:
         assert np.array_equal(stream.decode(data), stream.q)
         assert len(data) * 8 <= stream.code_length * 1.001 + 32 * 8
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "spans",
         [[0, 0], [0] * 300, [5] * 40, [2**40] * 3, [0, 2**64 - 1], [65535, 65536] * 8],
@@ -482,6 +483,7 @@ UNPACKERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
 
 
 class TestDamagedPacking:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", UNPACKERS)
     @settings(max_examples=150)
     @given(data=st.data())
@@ -672,6 +674,7 @@ class TestChunk:
                 bound = coding.lattices[column.name].bound
                 assert bound.holds(table[column.name], decoded[column.name]).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("events", [0, 1, 400])
     @pytest.mark.parametrize("seed", [1, 2])
     @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def oversampled() -> Closure:
 
 
 class TestFigures:
+    @pytest.mark.slow
     def test_what_is_known_comes_out(self) -> None:
         """Figures of both samples lie around the truth as their errors say: chi2 per bin near 1."""
         result = toy_curves(events(4000, 1), events(4000, 2), replicas=100)
@@ -140,6 +141,7 @@ class TestFigures:
         )
         assert curve.bins == 8
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("wrong", "quantity", "grid"),
         [
@@ -159,6 +161,7 @@ class TestFigures:
         right = toy_curves(events(4000, 1), events(4000, 2))
         assert named(right, quantity, grid)[0].beyond.sum() <= 1
 
+    @pytest.mark.slow
     def test_two_sigma_is_two_sigma(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without a tolerance about 4.6 % of the bins of equal samples lie beyond 2 sigma."""
         monkeypatch.setattr(curves, "TOLERANCE", dict.fromkeys(curves.TOLERANCE, 0.0))
@@ -352,6 +355,7 @@ class TestPairs:
 
 
 class TestFolds:
+    @pytest.mark.slow
     def test_identical_folds_give_the_figures_of_one(self) -> None:
         a, b = events(1500, 1), events(1500, 2)
         for once, thrice in zip(toy_curves(a, b), toy_curves(a, folded(b, 3)), strict=True):
@@ -364,6 +368,7 @@ class TestFolds:
                 )
             assert once.left_out == thrice.left_out
 
+    @pytest.mark.slow
     def test_folds_of_an_event_share_a_fold_of_the_classifier(
         self, equal: Closure, oversampled: Closure
     ) -> None:
@@ -373,6 +378,7 @@ class TestFolds:
         assert areas[1].low < 0.53  # 0.454 +- 0.016, 9 models
         assert areas[1].high - areas[1].low > 0.8 * (areas[0].high - areas[0].low)
 
+    @pytest.mark.slow
     def test_distances_and_cuts_count_events_once(
         self, equal: Closure, oversampled: Closure
     ) -> None:
@@ -395,6 +401,7 @@ class TestFolds:
 
 
 class TestComparison:
+    @pytest.mark.slow
     def test_verdict(self, wrong: tuple[Closure, Path]) -> None:
         (jets,) = wrong[0].objects
         assert (jets.objects, jets.partners, jets.through) == (
@@ -419,6 +426,7 @@ class TestComparison:
         cut = jets.other.cuts[0]
         assert abs(cut.other - cut.reference) > 4 * cut.other_error > 0
 
+    @pytest.mark.slow
     def test_what_is_written(self, wrong: tuple[Closure, Path]) -> None:
         result, folder = wrong
         content = json.loads((folder / "compare.json").read_text())
@@ -435,6 +443,7 @@ class TestComparison:
         assert "Jet_mjj in both samples" in page
         assert result.verdict[1:] in page
 
+    @pytest.mark.slow
     def test_equal_samples(self, equal: Closure) -> None:
         (jets,) = equal.objects
         assert "one half of" in equal.real
@@ -448,6 +457,7 @@ class TestComparison:
         )
         assert not any(" bins" in failure for failure in jets.failures)
 
+    @pytest.mark.slow
     def test_same_seed_same_figures(self) -> None:
         a, b = events(300, 1), events(300, 2)
         assert (
@@ -476,6 +486,7 @@ class TestComparison:
             < 4
         )
 
+    @pytest.mark.slow
     def test_command(self, tmp_path: Path) -> None:
         for name, seed in (("a", 1), ("b", 2)):
             write_dataset(open_dataset(events(500, seed)), tmp_path / f"{name}.root")
@@ -500,6 +511,7 @@ class TestComparison:
 
 
 class TestBadInput:
+    @pytest.mark.slow
     def test_nothing_points_to_what_is_given(self) -> None:
         array = events(30, 1)
         array["Jet_matched"] = array["Jet_genJetIdx"]
@@ -582,6 +594,7 @@ class TestBadInput:
                 array, array, given=GIVEN, options=ft.ClosureOptions(cuts=["Jet_pt > Jet_HT"])
             )
 
+    @pytest.mark.slow
     def test_few_objects_are_said(self) -> None:
         result = ft.closure(events(30, 1), events(30, 2), given=GIVEN)
         assert result.objects[0].other.area is None

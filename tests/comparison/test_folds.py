@@ -36,6 +36,7 @@ def test_independent_entries_have_the_usual_error() -> None:
         )
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_they_say() -> None:
     """Gaussian 68 % intervals cover the share of a bin, where folds share their event's centre."""
     truth = draws(np.random.default_rng(99), 400_000)[0]

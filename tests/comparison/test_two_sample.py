@@ -74,6 +74,7 @@ def statistic(measured: Comparison, test: str, column: str = "") -> float:
 
 
 class TestCalibration:
+    @pytest.mark.slow
     def test_p_values_are_uniform_for_every_test(self) -> None:
         """Classifiers train briefly here, which makes them weaker and no less honest."""
         measured: dict[tuple[str, str], list[float]] = {}
@@ -107,6 +108,7 @@ class TestCalibration:
             )
         assert scipy.stats.kstest(p, "uniform").pvalue < 0.01
 
+    @pytest.mark.slow
     def test_samples_of_different_size_with_weights(self) -> None:
         p = []
         for pair in range(PAIRS):
@@ -283,6 +285,7 @@ def test_intervals_cover() -> None:
 
 
 class TestPower:
+    @pytest.mark.slow
     def test_a_tenth_of_a_sigma_in_one_of_five_columns(self) -> None:
         measured = compare_samples(
             normal(1, 8000, 5),
@@ -294,6 +297,7 @@ class TestPower:
         assert {("ks", "x0"), ("w1", "x0"), ("sliced-w1", "")} <= rejected
         assert measured.differ
 
+    @pytest.mark.slow
     def test_another_correlation(self) -> None:
         z = np.random.default_rng(4).normal(size=(4, 3000))
         tilted = np.stack([z[2], 0.6 * z[2] + 0.8 * z[3]], axis=1)
@@ -306,6 +310,7 @@ class TestPower:
         assert {"mmd", "correlation", "c2st-trees", "c2st-network"} <= rejected
         assert "ks" not in rejected
 
+    @pytest.mark.slow
     def test_one_sample_twice(self) -> None:
         measured = compare_samples(normal(1, 300), normal(1, 300), permutations=200)
         assert not measured.differ
@@ -368,6 +373,7 @@ class TestPermuting:
         )
         assert "draw 200 with `permutations=`" in measured.notes[0]
 
+    @pytest.mark.slow
     def test_the_seed_decides(self) -> None:
         first, again, another = (
             compare_samples(objects(1), objects(2), permutations=50, seed=s)
@@ -545,6 +551,7 @@ class TestCommandLine:
             return int(end.code or 0)
         return 0
 
+    @pytest.mark.slow
     def test_page_numbers_and_table(
         self,
         files: tuple[Path, Path],

@@ -25,6 +25,8 @@ from flowtuple.file.file import File
 from flowtuple.lattice.lattice import Lattice, resolve, resolve_statistics
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.reporting.describe import report_input
+from flowtuple.runtime.progress import silent
+from flowtuple.training.lattices import resolve_tables
 
 FLOATS = {"float16": ("<e", 2), "float32": ("<f", 4), "float64": ("<d", 8)}
 
@@ -113,6 +115,7 @@ BOUNDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("bound", BOUNDS, ids=str)
 @given(data=st.data())
@@ -141,6 +144,7 @@ def test_zero_has_no_mantissa_to_round():
     assert not Bound("bits", 10).holds(np.array([0.0]), np.array([4e-4])).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64"])
 @given(
     data=st.data(), amount=st.one_of(st.floats(0.5, 1e25), st.integers(1, 2**64).map(float))
@@ -234,10 +238,10 @@ def test_the_last_pattern_wins():
         ({"nJet": "abs:1"}, "is a counter and can only be lossless"),
         ({"good": "abs:1"}, "of type bool and can only be lossless"),
         ({"name": "abs:1"}, "of type opaque and can only be lossless"),
-        ({"run": "rel:0.1"}, "is uint32: bound it with lossless, abs:E or std:S, not"),
+        ({"run": "rel:0.1"}, "is uint32: bound it with lossless, abs:E"),
         (
             {"Jet_nConstituents": "bits:3"},
-            "is uint8: bound it with lossless, abs:E or std:S, not",
+            "is uint8: bound it with lossless, abs:E",
         ),
         ({"Jet_pt": "near"}, "does not parse"),
     ],
@@ -340,6 +344,21 @@ class TestEveryKind:
         assert resolved.holds(self.X, near).all()
         exact = np.array_equal(near, self.X)
         assert exact == (codec.promise == "lossless")
+
+    @pytest.mark.parametrize("kind", [k for k in LOSSY if KINDS[k].is_statistical])
+    def test_statistical_kinds_share_grids_and_warn_of_sentinels(self, kind):
+        bound = Bound.parse(KINDS[kind].example)
+        x = np.random.default_rng(2).normal(0, 1, 2000).astype(np.float32)
+        y = np.where(np.abs(x) < 0.7, x, 1.3 * x)
+        sentinels = np.where(np.arange(2000) % 4 == 0, np.float32(-999), x)
+        dataset = read({"x": x, "y": y, "s": sentinels}, EVERYTHING)
+        (table,) = resolve_tables(dataset, {"*": bound}, silent)
+        own = [resolve_statistics(bound, statistics_of(values)) for values in (x, y)]
+        assert own[0].amount < own[1].amount
+        assert table.coding.lattices["y"].bound == own[0]
+        (warning,) = table.warnings
+        assert warning.startswith("column 's': the repeated value -999")
+        assert f"{bound} is wide" in warning
 
     def test_a_file_is_written_verified_and_described_with_it(self, bound, tmp_path):
         source, path = {"x": drawn(300)}, tmp_path / "x.ftup"

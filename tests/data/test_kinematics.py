@@ -176,6 +176,7 @@ class TestDerived:
 
 
 class TestRatio:
+    @pytest.mark.slow
     def test_known_ratio(self) -> None:
         """Two normals shifted by d have the AUC Phi(d / sqrt 2), and ln r = d^2 / 2 - d x."""
         draw = np.random.default_rng(1)
@@ -201,6 +202,7 @@ class TestRatio:
         assert len(worst) == 10
         assert all(abs(f.log_ratio) >= np.quantile(np.abs(found.other), 0.99) for f in worst)
 
+    @pytest.mark.slow
     def test_equal_samples(self) -> None:
         draw = np.random.default_rng(1)
         found = density_ratio(
@@ -230,6 +232,7 @@ class TestRatio:
         with pytest.raises(InvalidArgument, match="c: has negative weights"):
             density_ratio(negative, negative)
 
+    @pytest.mark.slow
     def test_weights_count_in_what_the_other_sample_is_worth(self) -> None:
         x = np.random.default_rng(0).normal(0, 1, 2000)
         weights = np.where(np.arange(2000) % 2, 1000.0, 1.0)
@@ -241,6 +244,7 @@ class TestRatio:
         )
         assert found.effective < 0.6  # 0.40 +- 0.04, 13 models; 0.9 if weights did not count
 
+    @pytest.mark.slow
     def test_in_a_comparison(self, tmp_path: Path) -> None:
         draw = np.random.default_rng(1)
         a, b = {"x": draw.normal(0, 1, 600)}, {"x": draw.normal(2, 1, 600)}
@@ -305,6 +309,7 @@ class TestSeparation:
             inside += found.low < 0.7602499 < found.high
         assert 178 <= inside <= 198
 
+    @pytest.mark.slow
     def test_label(self, tmp_path: Path) -> None:
         draw = np.random.default_rng(0)
         signal = np.arange(4000) % 4 == 0
@@ -378,6 +383,7 @@ class TestPresets:
 
 
 class TestTrainCommand:
+    @pytest.mark.slow
     def test_mix_flow_and_report(self, tmp_path: Path) -> None:
         draw = np.random.default_rng(0)
         for name, mean in (("a", 0.0), ("b", 10.0)):

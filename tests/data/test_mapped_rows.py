@@ -61,6 +61,7 @@ def test_gathered_rows_are_those_read_at_once(tmp_path: Path, memory: int) -> No
     )  # the file has no name, so that nothing is left of it whatever happens
 
 
+@pytest.mark.slow
 def test_several_files_are_one(tmp_path: Path) -> None:
     for seed in (1, 2):
         write_dataset(open_dataset(jets(seed=seed)), tmp_path / f"{seed}.root")

@@ -43,6 +43,7 @@ def test_roles_follow_from_names_and_types(name, dtype, role):
     assert infer_role(name, dtype) == role
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         Column,

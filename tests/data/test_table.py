@@ -71,6 +71,7 @@ def event_arrays(draw, max_events=6):
     return ak.zip(fields, depth_limit=1)
 
 
+@pytest.mark.slow
 @given(event_arrays())
 def test_awkward_arrays_come_back_bit_for_bit(array):
     table = table_from_awkward("t", array)
@@ -89,6 +90,7 @@ def test_awkward_arrays_come_back_bit_for_bit(array):
             assert same_values(back[column.name], array[column.name])
 
 
+@pytest.mark.slow
 @given(event_arrays(), st.integers(-1, 8), st.integers(-1, 8), st.integers(1, 4))
 def test_pieces_are_slices_and_make_the_whole(array, start, stop, step):
     table = table_from_awkward("t", array)

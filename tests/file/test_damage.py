@@ -95,6 +95,7 @@ def test_every_proper_prefix_is_truncated_or_corrupt(copied, supplied):
     assert set(found.values()) == {"Truncated"}
 
 
+@pytest.mark.slow
 def test_a_change_of_each_byte_is_noticed(copied, supplied):
     data, draw, found = copied.read_bytes(), np.random.default_rng(1), {}
     masks = draw.integers(1, 256, len(data))
@@ -105,6 +106,7 @@ def test_a_change_of_each_byte_is_noticed(copied, supplied):
     assert unexpected(found) == {}
 
 
+@pytest.mark.slow
 def test_every_change_of_a_byte_is_noticed(copied, supplied):
     data, found = copied.read_bytes(), {}
     ends = [*range(ENDS), *range(len(data) - ENDS, len(data))]

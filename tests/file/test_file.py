@@ -88,6 +88,7 @@ class TestColumn:
     def test_whole(self, file, name):
         assert file[name].to_list() == WHOLE[name]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["x", "Jet_pt", "text"])
     def test_slices(self, file, name):
         for start, stop in itertools.product(EDGES, EDGES):

@@ -40,6 +40,7 @@ def test_input_of_the_corpus_ends_well(path, tmp_path):
     assert whole or not path.name.startswith("seed-")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_changed_input_ends_well(seed, tmp_path):
     random = Random(seed)

@@ -113,6 +113,7 @@ def changed(value, at, new):
     return value
 
 
+@pytest.mark.slow
 def test_every_place_of_the_description_may_hold_anything(path, tmp_path):
     meta, sections, contents = pieces(path)
     del meta["provenance"]
@@ -134,6 +135,7 @@ def test_every_place_of_the_description_may_hold_anything(path, tmp_path):
     assert UNNAMED == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [SectionKind.CHUNK, SectionKind.MODEL])
 def test_damage_under_a_right_checksum_ends_well(path, tmp_path, kind):
     meta, sections, contents = pieces(path)
@@ -157,6 +159,7 @@ def test_damage_under_a_right_checksum_ends_well(path, tmp_path, kind):
     assert read > 0  # some are other values: the decoders were reached
 
 
+@pytest.mark.slow
 def test_damage_of_each_payload_ends_well(path):
     """Damage lies inside the frames here: in every method's own bytes."""
     with ft.File(path) as file:

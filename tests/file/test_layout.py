@@ -237,6 +237,26 @@ def test_description_without_a_key_is_corrupt(folder, plain):
             ft.File(path)
 
 
+def test_a_requested_bound_of_a_later_version_is_read_as_that_of_the_lattice(tmp_path):
+    events = {"x": np.arange(50, dtype=np.float32) / 7}
+    path, later, again = (tmp_path / f"{name}.ftup" for name in ("now", "later", "again"))
+    ft.compress(events, path, tolerance={"x": "std:0.01"})
+    meta, sections, contents = pieces(path)
+    (table,) = meta["tables"]
+    (column,) = table["columns"]
+    assert column["asked"] == "std:0.01"
+    changed = meta | {"tables": [table | {"columns": [column | {"asked": "later:1"}]}]}
+    assemble(later, changed, sections, contents)
+    bound = column["lattice"]["bound"]
+    with ft.File(later) as file:
+        assert file.tables["events"].requested == {"x": bound}
+    assert ft.info(later)["tables"][0]["columns"][0]["asked"] == bound
+    assert ft.verify(events, later).violations == 0
+    ft.recompress(later, again, tolerance={"x": "abs:1"})
+    with ft.File(again) as file:
+        assert file.tables["events"].requested == {"x": "abs:1"}
+
+
 def test_rewritten_as_it_is_reads_as_it_was(folder, plain):
     path = folder / "same.ftup"
     assemble(path, *pieces(plain))
@@ -633,6 +653,7 @@ def assert_same_flow(left, right):
                 assert np.array_equal(one.shifts, other.shifts)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(flows())
 def test_flow_round_trip(flow):
@@ -641,6 +662,7 @@ def test_flow_round_trip(flow):
     assert pack_flow(unpack_flow(data, EVERYWHERE), EVERYWHERE) == data
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(flows(), st.data())
 def test_shortened_flow_is_corrupt(flow, data):
@@ -652,6 +674,7 @@ def test_shortened_flow_is_corrupt(flow, data):
         unpack_flow(zstd(content + b"\0"), EVERYWHERE)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(flows(), st.data())
 def test_damaged_flow_is_another_flow_or_corrupt(flow, data):

@@ -63,6 +63,7 @@ def refused(folder, change, message):
         ft.File(folder / "refused.ftup")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_part_is_decoded_with_its_ranges(folder, expected, workers):
     with ft.File(folder / "merged.ftup", resources=ft.Resources(workers=workers)) as file:

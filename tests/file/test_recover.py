@@ -184,6 +184,7 @@ class TestEnds:
         assert [(d.table, d.events, d.columns) for d in found.missing] == [("", None, ())]
         assert_saved(Path(found.path), whole, without())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("place", [8, 9, 12, 15])
     @pytest.mark.parametrize("other", [-1, -9, -17, -32, -40])
     def test_header_of_another_version(self, path: Path, place: int, other: int) -> None:
@@ -755,6 +756,7 @@ class TestGiven:
                 )
 
 
+@pytest.mark.slow
 def test_any_damage_saves_right_values_or_says_so(whole: ak.Array, path: Path) -> None:
     """Changed or cut bytes anywhere: events of the file are saved, as many as are not listed."""
     data, draw = path.read_bytes(), np.random.default_rng(5)

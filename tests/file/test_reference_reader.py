@@ -66,6 +66,7 @@ def test_golden_file_decodes_to_the_same_bits(name, given):
             assert np.array_equal(bits(values), bits(known)), column
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_changed_bytes_are_refused(name):
     data = golden_bytes(name)

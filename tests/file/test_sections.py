@@ -314,6 +314,7 @@ class TestIndex:
 
 
 class TestDescription:
+    @pytest.mark.slow
     @given(
         st.dictionaries(
             st.text().filter(lambda key: key != "model"),

@@ -56,6 +56,7 @@ def flat(array: ak.Array, name: str) -> np.ndarray:
     return ak.to_numpy(ak.flatten(array[name], axis=None)).astype(np.float64)
 
 
+@pytest.mark.slow
 def test_rows_are_drawn_given_their_conditions(model: Path) -> None:
     data = events(seed=2)
     drawn = ft.sample(model, given=data, seed=3)
@@ -82,6 +83,7 @@ def test_rows_are_drawn_given_their_conditions(model: Path) -> None:
     assert again.tolist() == drawn.tolist()
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_conditional_density(model: Path) -> None:
     data = events(400, seed=5)
     scores = ft.score(model, data, by_column=True)
@@ -111,6 +113,7 @@ def test_scores_are_those_of_the_conditional_density(model: Path) -> None:
     assert np.isnan(ak.to_numpy(ft.score(model, undefined)["log_prob"])).all()
 
 
+@pytest.mark.slow
 def test_latent_rows_carry_their_conditions(model: Path) -> None:
     data, opened = events(200, seed=6), ft.load(model)
     latent = opened.to_latent(data)
@@ -120,6 +123,7 @@ def test_latent_rows_carry_their_conditions(model: Path) -> None:
     assert np.array_equal(flat(back, "Jet_n"), flat(data, "Jet_n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_given_conditions(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "m.flow"
@@ -130,6 +134,7 @@ def test_every_kind_learns_given_conditions(tmp_path: Path, kind: str) -> None:
     assert len(ft.sample(path, 7, given=events(20))) == 7
 
 
+@pytest.mark.slow
 def test_models_share_transforms_of_conditions(model: Path, tmp_path: Path) -> None:
     other = tmp_path / "o.flow"
     ft.train_flow(
@@ -159,6 +164,7 @@ def test_transforms_of_conditions_may_be_named(tmp_path: Path) -> None:
     assert names == [["Log", "Affine"], ["Ranks", "Clip"], ["Ranks", "Clip"]]
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_with_conditions_ends_the_same(tmp_path: Path) -> None:
     def stop(stage: str, share: float, detail: str) -> None:
         if share >= 0.5:
@@ -215,6 +221,7 @@ def test_a_model_without_conditions_of_an_older_version_loads(tmp_path: Path) ->
         ft.load(old)
 
 
+@pytest.mark.slow
 def test_bad_conditions(model: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InvalidArgument, match=r"draws given Jet_genPt, Jet_flavour, nPU; name a file"

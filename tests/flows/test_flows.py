@@ -65,6 +65,7 @@ def test_the_names_are_those_that_exist() -> None:
     assert tuple(MADE_SCHEDULES) == SCHEDULES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", [0, 3])
 @pytest.mark.parametrize("features", [1, 2, 5])
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,6 +83,7 @@ def test_inverse(kind: str, features: int, context: int) -> None:
         assert float((z - x).abs().max()) > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("features", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
@@ -103,6 +105,7 @@ def test_log_det_against_autograd(kind: str, features: int, context: int) -> Non
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_density_integrates_to_one(kind: str) -> None:
     flow = shaken(kind, 2)
@@ -114,6 +117,7 @@ def test_density_integrates_to_one(kind: str) -> None:
     assert float(density.sum()) * float(axis[1] - axis[0]) ** 2 == pytest.approx(1, abs=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_conditions_matter(kind: str) -> None:
     flow, x, given = shaken(kind, 3, context=2), rows(50, 3), conditions(50, 2)
@@ -147,6 +151,7 @@ def test_every_column_is_transformed_once_in_two_coupling_steps(features: int) -
         assert one.kept.tolist() == other.moved.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", KINDS)
@@ -181,6 +186,7 @@ def test_a_device_gives_the_same(kind: str) -> None:
     assert torch.allclose(there[1].cpu(), ladj, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_falls_in_training(kind: str) -> None:
     """Where the loss is a likelihood, nearly to that of the true density of the rows held out."""
@@ -244,6 +250,7 @@ def nsf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_rows_drawn_have_types_values_and_shares_of_the_data(nsf: Path) -> None:
     data, drawn = events(), ft.sample(nsf, 20_000, seed=4)
     assert [str(drawn[name].type.content) for name in drawn.fields] == [
@@ -265,6 +272,7 @@ def test_rows_drawn_have_types_values_and_shares_of_the_data(nsf: Path) -> None:
     assert np.corrcoef(pt, charge)[0, 1] > 0.05
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_rows_in_any_block(nsf: Path) -> None:
     model = load_model(nsf)
     whole = model.draw(7, 0, 300)
@@ -274,6 +282,7 @@ def test_the_same_seed_gives_the_same_rows_in_any_block(nsf: Path) -> None:
     assert abs(normal_rows(1, 0, 50_000, 3).std() - 1) < 0.01
 
 
+@pytest.mark.slow
 def test_latent_rows_lead_back(nsf: Path) -> None:
     model, data = ft.load(nsf), events(500, seed=9)
     z = model.to_latent(data)
@@ -288,6 +297,7 @@ def test_latent_rows_lead_back(nsf: Path) -> None:
     assert abs(float(np.mean(z["Jet_pt"]))) < 0.15  # 0.039 +- 0.014, 13 models
 
 
+@pytest.mark.slow
 def test_scores(nsf: Path) -> None:
     data = events(400, seed=9)
     scores = ft.score(nsf, data, by_column=True)
@@ -314,6 +324,7 @@ def test_scores(nsf: Path) -> None:
     assert float(np.mean(ft.score(nsf, shuffled)["surprise"])) > 0.5
 
 
+@pytest.mark.slow
 def test_log_det_of_a_column_without_a_flow_is_that_of_its_preprocessing(nsf: Path) -> None:
     model, data = ft.load(nsf), events(50, seed=9)
     ladj, z = model.log_det(data), model.to_latent(data)
@@ -327,6 +338,7 @@ def test_log_det_of_a_column_without_a_flow_is_that_of_its_preprocessing(nsf: Pa
     )  # at one place in each cell here, at the mean of several there
 
 
+@pytest.mark.slow
 def test_rows_with_nan_are_scored_nan(nsf: Path) -> None:
     data = {
         "Jet_pt": [np.array([30.0, np.nan], np.float32)],
@@ -339,6 +351,7 @@ def test_rows_with_nan_are_scored_nan(nsf: Path) -> None:
     assert np.isnan(ft.score(nsf, data)["log_prob"]).tolist() == [False, True]
 
 
+@pytest.mark.slow
 def test_a_file_reads_back_the_same(nsf: Path, tmp_path: Path) -> None:
     model = load_model(nsf)
     save_model(model, tmp_path / "again.flow")
@@ -353,6 +366,7 @@ def change(content: dict) -> Callable[[str, object], dict]:
     return lambda key, value: {**content, key: value}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "error", "message"),
     [
@@ -401,6 +415,7 @@ def test_a_model_that_describes_none(
         ft.load(tmp_path / "bad.flow")
 
 
+@pytest.mark.slow
 def test_damaged_files(nsf: Path, tmp_path: Path) -> None:
     data, bad = nsf.read_bytes(), tmp_path / "bad.flow"
     for size in (9, 100, len(data) // 2, len(data) - 1):
@@ -409,6 +424,7 @@ def test_damaged_files(nsf: Path, tmp_path: Path) -> None:
             ft.load(bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_an_interrupted_training_ends_with_the_same_model(
     tmp_path: Path, schedule: str
@@ -461,6 +477,7 @@ def test_an_interrupted_training_ends_with_the_same_model(
         )
 
 
+@pytest.mark.slow
 def test_early_stop_and_clipping() -> None:
     from flowtuple.flows.blocks import SampledRows
     from flowtuple.flows.fit import fit
@@ -493,6 +510,7 @@ def shares(path: Path) -> float:
     return float(np.mean(ft.sample(path, 20_000, seed=1)["x"] > 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flow",
     [
@@ -534,6 +552,7 @@ def test_mixes_and_weights(tmp_path: Path, flow: RowFlow | None) -> None:
     assert shares(tmp_path / "negative.flow") == pytest.approx(0.2, abs=0.06)
 
 
+@pytest.mark.slow
 def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
     small, wide = (
         {"x": np.random.default_rng(0).normal(0, 1, 2000)},
@@ -596,6 +615,7 @@ def test_bad_requests(
     assert not (tmp_path / "m.flow").exists()
 
 
+@pytest.mark.slow
 def test_a_column_that_is_an_array_and_one_of_another_role(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     np.savez(
@@ -651,6 +671,7 @@ def test_too_few_rows(tmp_path: Path) -> None:
         ft.train_flow({"x": np.arange(7.0)}, tmp_path / "m.flow", flow=RowFlow("maf"))
 
 
+@pytest.mark.slow
 def test_what_a_flow_over_rows_cannot_do(nsf: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="how many rows are to be drawn"):
         ft.sample(nsf)
@@ -675,6 +696,7 @@ def test_transforms_that_a_person_names(tmp_path: Path) -> None:
     assert [type(t).__name__ for t in chains[2].transforms] == ["Ranks"]
 
 
+@pytest.mark.slow
 def test_a_model_is_of_its_columns(nsf: Path) -> None:
     model: RowModel = load_model(nsf)
     assert model.columns == ("Jet_pt", "Jet_eta", "Jet_charge", "Jet_score")

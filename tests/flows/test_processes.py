@@ -62,6 +62,7 @@ def history(path: Path) -> np.ndarray:
     return np.array(load_model(path).about["history"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nsf", "flow-matching"])
 def test_two_processes_train_as_one_does(data: Path, tmp_path: Path, kind: str) -> None:
     batch = batch_with_a_rest_of_one()
@@ -160,6 +161,7 @@ def wait_for_epoch(number: int, folder: Path, process: subprocess.Popen[str]) ->
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_process_that_is_gone_is_not_waited_for(
     data: Path, tmp_path: Path, lost: int
@@ -205,6 +207,7 @@ def killed_after_two_epochs(words: Sequence[str], folder: Path) -> bool:
         return process.wait(600) == -signal.SIGKILL and epochs_done(folder) < 10
 
 
+@pytest.mark.slow
 def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(
     data: Path, tmp_path: Path
 ) -> None:

@@ -134,6 +134,7 @@ class TestNanoEvents:
                 file.mapping(columns, tree="Events"), schemaclass=NanoAODSchema
             ).events()
 
+    @pytest.mark.slow
     def test_are_those_of_the_root_file(self, nano, build):
         events = build(None)
         with uproot.open(nano[0]) as file:
@@ -157,6 +158,7 @@ class TestNanoEvents:
         followed, known = events.Jet.matched_gen.pt, events.Jet.genJetIdx
         assert ak.count(followed) == ak.sum((known >= 0) & (known < ak.num(index)))
 
+    @pytest.mark.slow
     def test_of_some_columns_read_these_alone(self, build, reads):
         wanted = [
             "Jet_eta",

@@ -178,6 +178,7 @@ def test_part_of_a_text_file_has_no_comments_of_the_whole(tmp_path):
     assert (tmp_path / "y.csv").read_text() == "ls,source\n12:12,HFET\n13:13,HFET\n"
 
 
+@pytest.mark.slow
 def test_comments_too_long_to_travel_are_named(tmp_path):
     dataset = open_dataset(text_file(tmp_path, "# words\n" * 20000 + "a,b\n1,2\n"))
     assert dataset.storage == {}
@@ -252,6 +253,7 @@ def test_parquet_types_come_back(tmp_path, name, rows):
     assert again.equals(original)
 
 
+@pytest.mark.slow
 def test_parquet_without_events_comes_back(tmp_path):
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table(dict(TYPES)).slice(0, 0), path)
@@ -409,6 +411,7 @@ def test_rows_are_those_of_the_groups(tmp_path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CASES.is_dir(), reason="the public cases are not here")
 @pytest.mark.parametrize("name", ["decimals", "map_array", "repeated_no_annotation"])
 def test_public_parquet_cases_come_back(tmp_path, name):
@@ -1004,6 +1007,7 @@ def test_npz_parts_of_no_table_come_with_each(tmp_path):
     assert_alike_with_its_tables(tmp_path / "x.npz")
 
 
+@pytest.mark.slow
 def test_text_and_parquet_name_what_is_too_long_with_their_table(tmp_path):
     text_file(tmp_path, "# words\n" * 20000 + "a,b\n1,2\n")
     table = pa.table({"x": [1.0]}).replace_schema_metadata({"long": "x" * 70000})

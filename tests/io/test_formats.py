@@ -120,6 +120,7 @@ def test_every_type_and_shape_reads_back_bit_for_bit(tmp_path, suffix, n):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", BINARY)
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32), n=st.integers(0, 12), step=st.integers(1, 13))
@@ -365,6 +366,7 @@ def test_damaged_text_is_refused_with_its_line(tmp_path, name, content, match):
         open_dataset(tmp_path / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", TEXT)
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
@@ -449,6 +451,7 @@ def test_lists_and_arrays_are_no_text(tmp_path, columns, suffix, match):
 # files of other origin
 
 
+@pytest.mark.slow
 def test_a_foreign_parquet_file_is_looked_through(tmp_path):
     array = ak.Array(
         [
@@ -1174,6 +1177,7 @@ def test_a_missing_package_names_its_extra(tmp_path, suffix, package, extra, mon
 # chains
 
 
+@pytest.mark.slow
 def test_files_are_chained_in_order(tmp_path):
     whole = every_kind(20)
     names = [c.name for c in whole.columns]
@@ -1271,6 +1275,7 @@ def test_histograms_are_carried_where_all_files_hold_the_same(tmp_path):
 # samples
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the larger samples are not here")
 @pytest.mark.parametrize("suffix", [*TEXT, *BINARY])
 def test_measured_dielectrons_survive_every_format(tmp_path, suffix):
@@ -1282,6 +1287,7 @@ def test_measured_dielectrons_survive_every_format(tmp_path, suffix):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the larger samples are not here")
 @pytest.mark.parametrize("suffix", BINARY)
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_a_whole_file_says_nothing_of_parts_left_out(tmp_path):
         assert "storage" not in file.meta["tables"][0]
 
 
+@pytest.mark.slow
 def test_the_terminal_counts_and_names_the_parts(compound, tmp_path):
     refused = run(
         "compress", compound, "-o", tmp_path / "x.ftup", "--effort", "fast", "--json"
@@ -116,6 +117,7 @@ def test_excluding_a_part_by_name_is_no_refusal(compound, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_an_output_format_lists_what_it_leaves_out(tmp_path):
     with uproot.recreate(tmp_path / "in.root") as file:
         tree = file.mktree("t", {"x": "float32", "cov": np.dtype((np.float32, (2,)))})
@@ -141,6 +143,7 @@ def test_every_later_command_keeps_the_list(compound, tmp_path):
     assert [part["name"] for part in ft.info(tmp_path / "both.ftup")["left_out"]] == names
 
 
+@pytest.mark.slow
 def test_a_container_of_root_goes_with_root_only(compound, tmp_path):
     ft.compress({"x": [1.0]}, tmp_path / "x.ftup", effort="fast")
     done = run(

@@ -142,6 +142,7 @@ def served(path: Path) -> Iterator[tuple[str, type[Served]]]:
 
 
 class TestRemote:
+    @pytest.mark.slow
     @pytest.mark.parametrize("start", [0, 12_000, 12_345, EVENTS - 1000])
     @pytest.mark.parametrize("column", ["a", "b", "Jet_pt"])
     def test_some_events_of_a_column_take_few_requests(
@@ -168,6 +169,7 @@ class TestRemote:
         assert len(gets) <= 3 + len(touched)
         assert sum(length for _, length in gets) < 0.1 * path.stat().st_size
 
+    @pytest.mark.slow
     def test_reads_as_on_disk(self, path: Path, served: Any) -> None:
         with ft.open(served[0]) as remote, ft.open(path) as local:
             assert difference(read_all(remote.table()), read_all(local.table())) is None
@@ -177,6 +179,7 @@ class TestRemote:
                 local.size,
             )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("trouble", "message"),
         [
@@ -201,6 +204,7 @@ class TestRemote:
             assert str(error).startswith(f"{url}: ")
             assert "\n" not in str(error)
 
+    @pytest.mark.slow
     def test_file_that_was_replaced_by_a_shorter_one(self, served: Any) -> None:
         url, handler = served
         with ft.open(url) as file:
@@ -208,6 +212,7 @@ class TestRemote:
             with pytest.raises((InvalidArgument, Truncated), match=r"events\.ftup: "):
                 file["a"]
 
+    @pytest.mark.slow
     def test_server_that_is_gone(self, path: Path) -> None:
         with pytest.raises(
             InvalidArgument,
@@ -215,6 +220,7 @@ class TestRemote:
         ):
             ft.open("http://127.0.0.1:9/events.ftup")
 
+    @pytest.mark.slow
     def test_file_that_is_not_there(self, served: Any) -> None:
         served[1].trouble = "404"
         with pytest.raises(
@@ -222,6 +228,7 @@ class TestRemote:
         ):
             ft.open(served[0])
 
+    @pytest.mark.slow
     def test_threads_share_a_handle(self, path: Path, served: Any) -> None:
         read_in_threads(served[0], path, 16)
 
@@ -244,10 +251,12 @@ def read_in_threads(place: str | Path, path: Path, count: int) -> None:
             assert ak.array_equal(values, local[name, start:stop]), (name, start, stop)
 
 
+@pytest.mark.slow
 def test_eight_threads_share_a_handle(path: Path) -> None:
     read_in_threads(path, path, 48)
 
 
+@pytest.mark.slow
 def test_eight_threads_read_one_event_each_again_and_again(path: Path) -> None:
     """Reading event by event keeps the last chunk; threads must not take one another's."""
     with ft.open(path) as file, ThreadPoolExecutor(8) as pool:
@@ -257,6 +266,7 @@ def test_eight_threads_read_one_event_each_again_and_again(path: Path) -> None:
         assert found == [expected[name][k] for name, k in jobs]
 
 
+@pytest.mark.slow
 def test_two_processes_read_a_file(path: Path) -> None:
     program = (
         "import sys, awkward as ak, flowtuple as ft\n"

@@ -477,6 +477,7 @@ class TestErrors:
         ) == ["dir/Events"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs the larger samples")
 @pytest.mark.parametrize("name", SAMPLE_NAMES)
 def test_samples_come_back(name: str, tmp_path: Path) -> None:

@@ -955,6 +955,7 @@ class TestManyColumns:
 
 @needs_cases
 class TestSharedCases:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "columns", "refused"),
         [

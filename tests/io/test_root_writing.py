@@ -275,6 +275,7 @@ class TestTrees:
             assert file["t"].aliases == aliases
             assert file["t/x"].array().tolist() == [1, 2, 3]
 
+    @pytest.mark.slow
     def test_many_branches(self, tmp_path: Path) -> None:
         columns = tuple(Column(f"c{k}", "uint8") for k in range(1500))
         table = Table(

@@ -182,6 +182,7 @@ EVENTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reader", "parent"),
     [(key, parent) for key, parents in READ.items() for parent in parents],

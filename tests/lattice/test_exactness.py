@@ -97,6 +97,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 class TestCost:
+    @pytest.mark.slow
     def test_streams_take_the_cross_entropy_of_the_integer_model(
         self, trained: Trained
     ) -> None:
@@ -107,6 +108,7 @@ class TestCost:
         }
         assert {name: excess for name, excess in over.items() if excess > 0} == {}
 
+    @pytest.mark.slow
     def test_integers_cost_next_to_nothing_over_floats(self, trained: Trained) -> None:
         over, total, limits = {}, 0.0, 0.0
         for task, model in trained.trainings:
@@ -180,12 +182,14 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 class TestSameLogits:
+    @pytest.mark.slow
     def test_as_whole_numbers(self, networks: list[tuple[str, Network, np.ndarray]]) -> None:
         for name, network, features in networks:
             assert np.array_equal(network.logits(features), slow_logits(network, features)), (
                 name
             )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("batch", [1, 7, 1000, 10**6])
     def test_as_torch_on_a_processor(
         self, networks: list[tuple[str, Network, np.ndarray]], batch: int, threads: int
@@ -196,6 +200,7 @@ class TestSameLogits:
                 network.logits(some), torch_logits(network, some, batch, "cpu")
             ), (name, threads)
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
     @pytest.mark.parametrize("batch", [7, 1000, 10**6])
     def test_as_torch_on_a_gpu(
@@ -208,6 +213,7 @@ class TestSameLogits:
             ), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entries", [(None, None), (17, 9001)], ids=["all", "some"])
 def test_decoding_does_not_depend_on_threads(
     trained: Trained, entries: tuple[int | None, int | None]

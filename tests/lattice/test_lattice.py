@@ -170,6 +170,7 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 class TestGridLaws:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", CASES)
     @settings(max_examples=20)
     @given(data=st.data())
@@ -212,6 +213,7 @@ class TestGridLaws:
         with pytest.raises(Corrupt, match="a grid that does not exist"):
             grid_from_json(data)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("dtype", FLOATS)
     @given(data=st.data())
     def test_ordered_bits(self, dtype: str, data: st.DataObject) -> None:
@@ -226,12 +228,14 @@ class TestGridLaws:
 class TestWhatIsHeld:
     """A law that lets everything escape would be empty: what each grid must hold."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("dtype", FLOATS)
     @given(data=st.data())
     def test_every_finite_float_is_ordered(self, dtype: str, data: st.DataObject) -> None:
         x = finite(data.draw(values_of(dtype)))
         assert (Lattice(dtype, Bound(), Ordered(dtype)).encode(x) < ATOM).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("dtype", INTEGERS)
     @given(data=st.data())
     def test_integers_are_exact(self, dtype: str, data: st.DataObject) -> None:
@@ -241,6 +245,7 @@ class TestWhatIsHeld:
         numbers = [int(v) - (2**63 if dtype == "uint64" else 0) for v in x.tolist()]
         assert [int(i) for i in q] == [n if n < ATOM else ESCAPE for n in numbers]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("dtype", "e"), [*itertools.product(FLOATS, [0.3, 1e-3, 3e-5])])
     @given(data=st.data())
     def test_uniform_escapes_only_what_the_type_cannot_hold(
@@ -262,6 +267,7 @@ class TestWhatIsHeld:
                 1 + Fraction(1, 2**20)
             ) >= Fraction(e)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("dtype", "r"),
         [("float16", 1e-2), ("float32", 1e-3), ("float64", 1e-6), ("float32", 0.5)],
@@ -411,12 +417,14 @@ BOUNDS = [
 
 
 class TestLattice:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("dtype", "bound"), [*itertools.product(FLOATS, BOUNDS)])
     @settings(max_examples=20)
     @given(data=st.data())
     def test_floats(self, dtype: str, bound: str, data: st.DataObject) -> None:
         self.check(data.draw(values_of(dtype, special=True)), bound)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("dtype", "bound"),
         [

@@ -169,6 +169,7 @@ class TestSameEverywhere:
             actual = list(pool.map(network.logits, np.array_split(features, 9, axis=1)))
         assert np.array_equal(np.concatenate(actual), network.logits(features))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("threads", ["1", "3"])
     def test_another_process_of_any_threads(
         self, large: tuple[Network, np.ndarray], threads: str

@@ -113,6 +113,7 @@ class TestResiduals:
         assert prediction.restore(r, predicted).tolist() == q.tolist()
         assert r.tolist() == [by_words(a, b, absolute, period) for a, b in pairs]
 
+    @pytest.mark.slow
     @settings(max_examples=200)
     @given(q=REACHABLE, predicted=INDEX, absolute=st.lists(NEAR, max_size=3), period=PERIOD)
     def test_reachable_indices_are_counted(

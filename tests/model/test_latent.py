@@ -29,6 +29,7 @@ def events(model: Path) -> ak.Array:
     return ft.snap(f"{sample_path()}:Events", model=model)
 
 
+@pytest.mark.slow
 def test_events_come_back_bit_for_bit(model: Path, events: ak.Array) -> None:
     loaded = ft.load(model)
     latent = loaded.to_latent(events)
@@ -42,6 +43,7 @@ def test_events_come_back_bit_for_bit(model: Path, events: ak.Array) -> None:
     assert np.array_equal(latent["event"], events["event"])
 
 
+@pytest.mark.slow
 def test_latent_values_are_uniform(model: Path) -> None:
     """Events that the model has drawn are uniform; columns of few values are steps instead."""
     loaded = ft.load(model)
@@ -53,6 +55,7 @@ def test_latent_values_are_uniform(model: Path) -> None:
     assert abs(np.corrcoef(pt, mass)[0, 1]) < 0.05
 
 
+@pytest.mark.slow
 def test_events_do_not_depend_on_other_events(model: Path, events: ak.Array) -> None:
     loaded = ft.load(model)
     whole, part = loaded.to_latent(events), loaded.to_latent(events[700:713])
@@ -65,6 +68,7 @@ def test_events_do_not_depend_on_other_events(model: Path, events: ak.Array) -> 
     assert np.array_equal(loaded.log_prob(events[700:713]), loaded.log_prob(events)[700:713])
 
 
+@pytest.mark.slow
 def test_log_dets_add_up(model: Path, events: ak.Array) -> None:
     loaded = ft.load(model)
     by_column = loaded.log_det(events[:200])
@@ -72,6 +76,7 @@ def test_log_dets_add_up(model: Path, events: ak.Array) -> None:
     assert np.allclose(total, loaded.log_prob(events[:200]), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_density_adds_up_to_one(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     a = draw.integers(0, 4, 12_000)

@@ -366,6 +366,7 @@ def test_allowed_difference_is_where_the_bound_ends(text: str) -> None:
         Bound().largest_difference(x)
 
 
+@pytest.mark.slow
 def test_plots_are_the_same_text_every_time_and_say_what_they_leave_out() -> None:
     for module in ("matplotlib", "hist", "mplhep"):
         pytest.importorskip(module)
@@ -469,6 +470,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Table]:
     return path.read_text("utf-8"), table
 
 
+@pytest.mark.slow
 def test_the_report_stands_alone_and_names_every_column(page: tuple[str, Table]) -> None:
     html, table = page
     assert not re.search(r"https?://", html.replace("http://www.w3.org", ""))
@@ -480,6 +482,7 @@ def test_the_report_stands_alone_and_names_every_column(page: tuple[str, Table])
     assert "<b>&" not in html
 
 
+@pytest.mark.slow
 def test_the_report_is_accessible(page: tuple[str, Table]) -> None:
     parsed = _Page(page[0])
     assert parsed.tags.count("h1") == 1
@@ -491,6 +494,7 @@ def test_the_report_is_accessible(page: tuple[str, Table]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_report_says_where_bounds_are_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

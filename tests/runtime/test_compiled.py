@@ -20,6 +20,7 @@ print(double(21), type(double._cache).__name__)
 NOWHERE = "/proc/nowhere"  # not even the superuser makes a folder there
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc").is_dir(), reason="needs a place in which nobody makes folders"
 )

@@ -45,6 +45,7 @@ def model(events: ak.Array, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_counts_are_of_the_lattice_and_properties_of_rows(model: str) -> None:
     with File(model) as file:
         rows, lattice = load_rows(file.meta["flows"], file.path), set(file.tables)
@@ -71,6 +72,7 @@ def test_counts_are_of_the_lattice_and_properties_of_rows(model: str) -> None:
     assert "GenJet_pt of partner" in rows["Jet response"].context.columns
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     given = generated(events)
     whole = ft.simulate(model, given, seed=5)
@@ -89,6 +91,7 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     assert not ak.array_equal(whole["Jet_pt"], ft.simulate(model, given, seed=6)["Jet_pt"])
 
 
+@pytest.mark.slow
 def test_any_range_is_the_same(model: str, events: ak.Array) -> None:
     given = generated(events)
     whole = ft.simulate(model, given, seed=5)
@@ -107,6 +110,7 @@ def test_any_range_is_the_same(model: str, events: ak.Array) -> None:
             )
 
 
+@pytest.mark.slow
 def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array) -> None:
     given = generated(events[:200])
     once, thrice = (
@@ -119,6 +123,7 @@ def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array
     assert not ak.array_equal(thrice[1::3]["Jet_pt"], once["Jet_pt"])
 
 
+@pytest.mark.slow
 def test_physics_is_learned(model: str) -> None:
     true = make_events(2000, 2)
     made = ft.simulate(model, generated(true), seed=1)
@@ -144,6 +149,7 @@ def test_physics_is_learned(model: str) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_by_command_and_taken_up_again(events: ak.Array, tmp_path: Path) -> None:
     ak.to_parquet(events[:1200], tmp_path / "both.parquet")
     words = [
@@ -191,6 +197,7 @@ def test_by_command_and_taken_up_again(events: ak.Array, tmp_path: Path) -> None
     assert ended.exit_code == 0, ended.output
 
 
+@pytest.mark.slow
 def test_without_pytorch_the_extra_is_named(model: str) -> None:
     program = (
         "import sys; sys.modules['torch'] = None; import flowtuple as ft; "
@@ -204,6 +211,7 @@ def test_without_pytorch_the_extra_is_named(model: str) -> None:
     assert "sim.flow needs the extra 'train': pip install 'flowtuple[train]'" in ended.stderr
 
 
+@pytest.mark.slow
 def test_bad_requests(model: str, events: ak.Array, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="a simulation chooses its own, leave it out"):
         ft.train_simulation(

@@ -175,6 +175,7 @@ def generated(events: ak.Array) -> ak.Array:
     ]
 
 
+@pytest.mark.slow
 def test_the_steps_lose_nothing(events: ak.Array) -> None:
     """With the truth at every step the program gives back the very events."""
     spec, true, _ = spec_of(events[:1000])
@@ -204,6 +205,7 @@ def test_the_steps_lose_nothing(events: ak.Array) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_spec_comes_back_from_json(events: ak.Array) -> None:
     spec, _, _ = spec_of(events[:500])
     assert (
@@ -389,6 +391,7 @@ def test_columns_bound_to_bound_columns_come_back() -> None:
         assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), name
 
 
+@pytest.mark.slow
 def test_vectors_with_sentinels_are_learned_as_they_are(events: ak.Array) -> None:
     out_of_range = changed(
         events[:500],
@@ -400,6 +403,7 @@ def test_vectors_with_sentinels_are_learned_as_they_are(events: ak.Array) -> Non
     assert {"MET_pt", "MET_phi"} <= set(spec.event)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["GenMET_pt", "MET_phi", "Jet_pt", "GenJet_eta"])
 def test_nan_is_refused_before_anything_is_learned(
     events: ak.Array, tmp_path, name: str
@@ -416,6 +420,7 @@ def test_nan_is_refused_before_anything_is_learned(
         ft.train_simulation(bad, tmp_path / "m.flow", target=TARGET, given=GIVEN)
 
 
+@pytest.mark.slow
 def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -> None:
     given = generated(events[:10])
     with pytest.raises(InvalidArgument, match="holds no events to learn from"):
@@ -436,6 +441,7 @@ def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -
         ft.simulate(model, ft.simulate(model, given, oversample=2), oversample=2)
 
 
+@pytest.mark.slow
 def test_targets_that_cannot_be_simulated_are_named(events: ak.Array, tmp_path) -> None:
     words = changed(events, "HLT_word", ak.Array(["a"] * len(events)))
     notes = ft.train_simulation(
@@ -452,6 +458,7 @@ def test_angles_stay_within_pi_in_float32() -> None:
     assert (np.abs(angles.astype("f8")) <= np.pi).all()
 
 
+@pytest.mark.slow
 def test_neighbours_are_those_of_a_slow_search(events: ak.Array) -> None:
     spec, block, _ = spec_of(events[:50])
     jets = spec.collection("GenJet")
@@ -478,6 +485,7 @@ def test_neighbours_are_those_of_a_slow_search(events: ak.Array) -> None:
     assert np.array_equal(muons.rank(places), np.where(places >= 0, ranks, -1))
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     given = generated(events)
     whole = ft.simulate(model, given, seed=5)
@@ -495,6 +503,7 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     assert not ak.array_equal(whole["Jet_pt"], ft.simulate(model, given, seed=6)["Jet_pt"])
 
 
+@pytest.mark.slow
 def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array) -> None:
     given = generated(events[:200])
     once, thrice = (
@@ -509,6 +518,7 @@ def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array
     assert not ak.array_equal(thrice[1::3]["Jet_pt"], once["Jet_pt"])
 
 
+@pytest.mark.slow
 def test_physics_is_learned(model: str, events: ak.Array) -> None:
     """Efficiency, response and relations of columns are right on events of another seed."""
     true = make_events(20_000, 2)  # so many that the models differ, and not the draws
@@ -565,6 +575,7 @@ def _response(events: ak.Array) -> np.ndarray:
     return ak.to_numpy(ak.flatten(events["Jet_pt"][has] / gen))
 
 
+@pytest.mark.slow
 def test_files_have_the_columns_of_the_training(
     model: str, events: ak.Array, tmp_path
 ) -> None:
@@ -590,6 +601,7 @@ def test_files_have_the_columns_of_the_training(
         assert ak.array_equal(tree["GenJet_pt"].array(), events["GenJet_pt"])
 
 
+@pytest.mark.slow
 def test_events_without_generated_objects(model: str, events: ak.Array) -> None:
     given = generated(events)
     nothing = given[ak.num(given["GenJet_pt"]) + ak.num(given["GenMuon_pt"]) == 0][:5]
@@ -604,6 +616,7 @@ def changed(events: ak.Array, name: str, values: ak.Array) -> ak.Array:
     return ak.with_field(events, values, name)
 
 
+@pytest.mark.slow
 def test_gen_files_that_do_not_fit(model: str, events: ak.Array) -> None:
     given = generated(events[:10])
     with pytest.raises(
@@ -633,6 +646,7 @@ def test_gen_files_that_do_not_fit(model: str, events: ak.Array) -> None:
         ft.simulate(model, given, oversample=0)
 
 
+@pytest.mark.slow
 def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -> None:
     given = generated(events[:10])
     out_of_range = changed(
@@ -661,6 +675,7 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
         )
 
 
+@pytest.mark.slow
 def test_reading_changes_no_count(model: str, events: ak.Array) -> None:
     given = generated(events[:10])
     flavour = ak.values_astype(given["GenJet_flavour"] + 100, "i4")
@@ -676,6 +691,7 @@ def test_reading_changes_no_count(model: str, events: ak.Array) -> None:
         assert made.count_out_of_range() == counts
 
 
+@pytest.mark.slow
 def test_references_that_point_outside_are_counted(events: ak.Array) -> None:
     bad = changed(
         events[:100],
@@ -696,6 +712,7 @@ def derived(**kinds: str) -> dict[str, Any]:
     return {"target": TARGET, "given": GIVEN, "options": options}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -735,6 +752,7 @@ def test_bad_requests_say_what_to_do(
     assert not (tmp_path / "m.flow").exists()
 
 
+@pytest.mark.slow
 def test_models_of_other_kinds_are_refused(model: str, events: ak.Array, tmp_path) -> None:
     with pytest.raises(InvalidArgument, match=r"use `simulate\(\)`"):
         ft.sample(model, 10)
@@ -743,6 +761,7 @@ def test_models_of_other_kinds_are_refused(model: str, events: ak.Array, tmp_pat
         ft.simulate(tmp_path / "x.flow", events[:5])
 
 
+@pytest.mark.slow
 def test_events_are_taken_several_times(events: ak.Array) -> None:
     table = read_all(open_dataset(events[:4][["Jet_pt", "run"]]).table("events"))
     taken = take_events(table, np.array([3, 0, 0]))
@@ -801,6 +820,7 @@ def simulate_by_command(folder: Path, *options: str, source: str = "gen.root") -
     )
 
 
+@pytest.mark.slow
 def test_commands_make_files_that_others_read(nano: Path) -> None:
     ended = simulate_by_command(nano, "--oversample", "2", "--weight", "genWeight")
     assert ended.exit_code == 0, ended.output
@@ -818,6 +838,7 @@ def test_commands_make_files_that_others_read(nano: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_coffea_reads_what_is_simulated(nano: Path) -> None:
     nanoevents = pytest.importorskip("coffea.nanoevents")
     assert simulate_by_command(nano).exit_code == 0
@@ -836,6 +857,7 @@ def test_coffea_reads_what_is_simulated(nano: Path) -> None:
     assert ak.all(abs(events.Jet.eta[index >= 0] - partner) < 1)
 
 
+@pytest.mark.slow
 def test_sums_are_multiplied_where_there_is_no_weight(nano: Path) -> None:
     ended = simulate_by_command(nano, "--oversample", "3", "--weight", "")
     assert ended.exit_code == 0, ended.output
@@ -843,6 +865,7 @@ def test_sums_are_multiplied_where_there_is_no_weight(nano: Path) -> None:
         assert file["Runs/genEventCount"].array().tolist() == [4500]
 
 
+@pytest.mark.slow
 def test_a_command_that_cannot_be_done_writes_nothing(nano: Path) -> None:
     before = (nano / "m.flow").read_bytes()
     for words, message in (

@@ -24,6 +24,7 @@ def events(seed: int = 0, columns: int = 3) -> dict[str, np.ndarray]:
     return {f"x{k}": (x + draw.normal(0, 0.1, 5000)).astype("f4") for k in range(columns)}
 
 
+@pytest.mark.slow
 def test_resumed_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +64,7 @@ def test_resumed_after_an_interruption(
     assert (tmp_path / "a.ftup").read_bytes() == Path(whole.path).read_bytes()
 
 
+@pytest.mark.slow
 def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
     for seed in (0, 1):
         ft.compress(

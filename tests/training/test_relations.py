@@ -305,6 +305,7 @@ class TestFound:
 
 
 class TestNotFound:
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", range(4))
     def test_noise(self, seed: int) -> None:
         rng = np.random.default_rng(seed)

@@ -171,6 +171,7 @@ class TestGain:
 
 
 class TestRepeats:
+    @pytest.mark.slow
     @pytest.mark.parametrize("threads", [1, 2])
     def test_same_seed_same_bytes(
         self, trained: tuple[Table, Lattices, LatticeFlow], threads: int
@@ -237,10 +238,12 @@ class TestIntegers:
             )
         return np.array(bits)
 
+    @pytest.mark.slow
     def test_cost(self, fitted: tuple) -> None:
         integers, floats = self.integer_bits(fitted), self.float_bits(fitted, None)
         assert (integers <= floats * 1.0005 + 0.005).all(), integers - floats
 
+    @pytest.mark.slow
     def test_training_sees_the_integer_network(self, fitted: tuple) -> None:
         integers, seen = self.integer_bits(fitted), self.float_bits(fitted, WEIGHT_LIMITS[0])
         assert integers == pytest.approx(
@@ -250,6 +253,7 @@ class TestIntegers:
             seen.mean(), abs=0.005
         )  # 0.0002 +- 0.0005, 9 models
 
+    @pytest.mark.slow
     def test_frequency_table_is_the_marginal_entropy(self, fitted: tuple) -> None:
         task, _ = fitted
         for candidate in task.candidates:
@@ -262,6 +266,7 @@ class TestIntegers:
             bits = flow_bits(flow, q, np.empty((0, len(q)), np.uint8)) / len(q)
             assert entropy + places - 1e-9 <= bits <= entropy + places + 0.01
 
+    @pytest.mark.slow
     def test_no_network_no_density(self, fitted: tuple) -> None:
         task, _ = fitted
         with pytest.raises(InvalidArgument, match="without a network has no density"):
@@ -285,6 +290,7 @@ class TestWideFunctions:
         schedule = Schedule(steps, 1024, limits=(127,), wide=wide)
         return train_conditioners(task, (32, 16), schedule, 5, lambda step, bits: None)
 
+    @pytest.mark.slow
     def test_few_steps_learn_more(self, task: planning.ColumnTask) -> None:
         narrow, wide = (
             float_bits(self.trained(task, 60, wide=w), task, slice(None)).sum()
@@ -292,6 +298,7 @@ class TestWideFunctions:
         )
         assert wide < narrow - 0.1  # 2.13 +- 0.08 less, 12 models
 
+    @pytest.mark.slow
     def test_the_integer_network_is_the_product(self, task: planning.ColumnTask) -> None:
         model = self.trained(task, 60, wide=True)
         floats = float_bits(model, task, slice(None))
@@ -334,6 +341,7 @@ class TestAwkwardData:
             for c in table.columns
         )
 
+    @pytest.mark.slow
     def test_every_dtype_and_extremes(self) -> None:
         rng = np.random.default_rng(8)
         a = rng.integers(-120, 120, 5000)
@@ -355,6 +363,7 @@ class TestAwkwardData:
             is None
         )
 
+    @pytest.mark.slow
     def test_collections(self) -> None:
         rng = np.random.default_rng(9)
         counts = rng.integers(0, 4, 4500).astype("uint8")
@@ -498,6 +507,7 @@ class TestRelations:
         lattices = lattices_of(table, "abs:0.05")
         return table, lattices, fit(table, lattices, find_predictions(table, lattices), 0)
 
+    @pytest.mark.slow
     def test_what_follows_is_predicted(
         self, fitted: tuple[Table, Lattices, LatticeFlow]
     ) -> None:
@@ -509,11 +519,13 @@ class TestRelations:
         assert flow.columns["Jet_phi"].residual
         assert flow.columns["Jet_phi"].prediction.period is not None
 
+    @pytest.mark.slow
     def test_objects_before_are_read(
         self, fitted: tuple[Table, Lattices, LatticeFlow]
     ) -> None:
         assert Parent("previous", "Jet_pt") in fitted[2].columns["Jet_pt"].parents
 
+    @pytest.mark.slow
     def test_round_trip_and_size(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
         table, lattices, flow = fitted
         again = unpack_flow(pack_flow(flow, table.columns), table.columns)
@@ -537,6 +549,7 @@ class TestRelations:
         plain = encode_chunk(table, TableCoding(table.columns, lattices, LatticeFlow()))
         assert len(data) + len(pack_flow(flow, table.columns)) < 0.75 * len(plain)
 
+    @pytest.mark.slow
     def test_same_again(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
         table, lattices, flow = fitted
         again = fit(table, lattices, find_predictions(related(), lattices), 0)

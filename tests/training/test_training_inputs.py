@@ -72,6 +72,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bad", "bound"), CASES)
 def test_bad_columns_train(
     tmp_path: Path, bad: Callable[[np.ndarray], np.ndarray], bound: str
@@ -191,6 +192,7 @@ OTHERS: dict[str, Callable[[], Events]] = {
 
 
 class TestSharedModel:
+    @pytest.mark.slow
     @pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
     def test_other_events_keep_their_bounds(
         self, model: Path, tmp_path: Path, make: Callable[[], Events]

@@ -4,10 +4,12 @@ What goes in: a `Source` (path, URL, glob, list of paths, awkward array, dict of
 DataFrame), a flowtuple file or a model, and options. What comes out: a file, a page in a folder,
 an awkward array, or a frozen result with its figures.
 
-Names are the same in every function:
+A name of an argument means the same in every function:
 
-- `source` is an input, `path` an existing file, `output` the file to write, `folder` a folder for
-  pages; `PATH:TREE` chooses one of several tables.
+- `source` is an input; where there are two, their names say which: `original` of a file,
+  `reference` and `other` of a comparison, `real` for its scale. `path` is an existing file,
+  `output` the file to write, `folder` a folder for pages; `PATH:TREE` chooses one of several
+  tables.
 - `selection` takes part of an input, `tolerance` bounds its columns, `given` names external
   columns or conditions, `weight` a column of weights, `model` a trained model.
 - `resources` says what the work may use: threads, memory, progress, a checkpoint folder. No result

@@ -33,7 +33,8 @@ class ClosureOptions:
         names: Column names for inputs that have none.
 
     Example:
-        >>> ClosureOptions(match=["Jet_genJetIdx"], cuts=["Jet_pt > 30"]).cuts
+        >>> import flowtuple as ft
+        >>> ft.ClosureOptions(match=["Jet_genJetIdx"], cuts=["Jet_pt > 30"]).cuts
         ['Jet_pt > 30']
     """
 
@@ -86,6 +87,7 @@ def closure(
 
     Example:
         >>> import numpy as np
+        >>> import flowtuple as ft
         >>> def events(seed):
         ...     draw = np.random.default_rng(seed)
         ...     pt, response = draw.uniform(20, 90, (400, 1)), draw.normal(1, 0.1, (400, 1))
@@ -94,7 +96,7 @@ def closure(
         ...     for name in ("GenJet_eta", "GenJet_phi", "Jet_eta", "Jet_phi"):
         ...         columns[name] = draw.uniform(-2, 2, (400, 1))
         ...     return {name: values.tolist() for name, values in columns.items()}
-        >>> closure(events(1), events(2), given=["GenJet_*"]).rejected
+        >>> ft.closure(events(1), events(2), given=["GenJet_*"]).rejected
         False
     """
     paths = ReadOptions(names=options.names)

@@ -49,7 +49,8 @@ class ComparisonOptions:
             1.
 
     Example:
-        >>> ComparisonOptions(cuts=["x > 1"], paired=True).level
+        >>> import flowtuple as ft
+        >>> ft.ComparisonOptions(cuts=["x > 1"], paired=True).level
         0.01
     """
 
@@ -105,9 +106,11 @@ def compare(
         MissingExtra: The extra 'compare' is not installed, or 'plots' where a folder is named.
 
     Example:
+        >>> import numpy as np
+        >>> import flowtuple as ft
         >>> draw = np.random.default_rng(1)
         >>> first, second = ({"x": draw.normal(mean, 1, 400)} for mean in (0, 1))
-        >>> result = compare(first, second, tests=["ks"])
+        >>> result = ft.compare(first, second, tests=["ks"])
         >>> result.rejected, result.outcomes[0].column
         (True, 'x')
     """

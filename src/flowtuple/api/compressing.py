@@ -110,7 +110,7 @@ def compress(
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
-        output: The file to write, by custom `NAME.ftup`; it appears whole or not at all.
+        output: The file to write, usually `NAME.ftup`; it appears whole or not at all.
         tolerance: Bound by column name or glob (`{"Jet_*": "rel:1e-3"}`), or one bound for all
             columns. The last match wins, no match is lossless.
         selection: Part of the input to take.
@@ -135,7 +135,7 @@ def compress(
         >>> import pathlib, tempfile
         >>> import flowtuple as ft
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
-        >>> result = compress({"x": [1.125, 2.75, -999.0]}, path, tolerance={"x": "abs:0.25"})
+        >>> result = ft.compress({"x": [1.125, 2.75, -999.0]}, path, tolerance={"x": "abs:0.25"})
         >>> ft.decompress(path)["x"].tolist()
         [1.0, 2.75, -999.0]
     """

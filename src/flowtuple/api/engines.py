@@ -52,7 +52,7 @@ def _finite(training_table: TrainingTable) -> Array:
 
 
 def learn_rows(
-    lessons: Sequence[TrainingTable],
+    tables: Sequence[TrainingTable],
     flow: RowFlow,
     seed: int,
     checkpoint: Path | None,
@@ -70,7 +70,7 @@ def learn_rows(
             "a simulation chooses its own, leave it out"
         )
     flows, notes = {}, []
-    for training_table in lessons:
+    for training_table in tables:
         name, rows = training_table.table.name, _rows(training_table)
         log = None if flow.log is None else str(Path(flow.log) / name)
         folder = None if checkpoint is None else checkpoint / name

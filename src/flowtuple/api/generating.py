@@ -82,14 +82,14 @@ class Model(Shown):
     """
 
     def __init__(self, density: Density) -> None:
-        self.density = density
+        self._density = density
 
     def facts(self) -> dict[str, object]:
         """Return path, table and columns."""
-        names = list(self.density.names)
+        names = list(self._density.names)
         return {
-            "path": self.density.path,
-            "table": self.density.name,
+            "path": self._density.path,
+            "table": self._density.name,
             "columns": len(names),
             "names": ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else ""),
         }
@@ -100,7 +100,7 @@ class Model(Shown):
         """Return drawn events, the same for a seed; see `flowtuple.sample`."""
         return table_to_awkward(
             read_all(
-                self.density.drawn(
+                self._density.drawn(
                     n, check_seed(seed), None if given is None else open_dataset(given)
                 )
             )
@@ -108,12 +108,12 @@ class Model(Shown):
 
     def log_prob(self, events: Source) -> Array:
         """Return the natural log-density of each event, or row: float64, shape (n,)."""
-        scores = read_all(self.density.scored(open_dataset(events)), ["log_prob"])
+        scores = read_all(self._density.scored(open_dataset(events)), ["log_prob"])
         return np.asarray(scores.data["log_prob"])
 
     def log_det(self, events: Source) -> ak.Array:
         """Return ln|det J| of `to_latent` by event or row: a record with each column's term."""
-        return table_to_awkward(self.density.log_det(open_dataset(events)))
+        return table_to_awkward(self._density.log_det(open_dataset(events)))
 
     def to_latent(self, events: Source) -> ak.Array:
         """Return latent events: uniform numbers, or standard normal ones for flows over rows.
@@ -121,7 +121,7 @@ class Model(Shown):
         The lattice flow leaves ids, counters and given columns unchanged; a value off its lattice
         becomes NaN.
         """
-        return table_to_awkward(self.density.to_latent(open_dataset(events)))
+        return table_to_awkward(self._density.to_latent(open_dataset(events)))
 
     def from_latent(self, latent: Source) -> ak.Array:
         """Return the events of latent ones: the inverse of `to_latent`.
@@ -132,7 +132,7 @@ class Model(Shown):
             Unsupported: A column has more values than latent numbers can number, as lossless
                 float64 has.
         """
-        return table_to_awkward(read_all(self.density.from_latent(open_dataset(latent))))
+        return table_to_awkward(read_all(self._density.from_latent(open_dataset(latent))))
 
 
 @names_tree
@@ -328,10 +328,13 @@ def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
         InvalidArgument: There is no label, or all labels are equal.
 
     Example:
+        >>> import awkward as ak
+        >>> import numpy as np
+        >>> import flowtuple as ft
         >>> draw = np.random.default_rng(0)
         >>> columns = {"log_prob": draw.normal(0, 1, 100), "surprise": np.arange(100.0)}
         >>> scores = ak.Array(columns | {"label": np.arange(100) > 50})
-        >>> separation(scores)["surprise"].value
+        >>> ft.separation(scores)["surprise"].value
         1.0
     """
     if "label" not in scores.fields:

@@ -12,6 +12,7 @@ from flowtuple.data.globs import fits_name
 from flowtuple.data.selection import select, with_roles
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument, Refused, name_parts
+from flowtuple.flows.options import RowFlow
 from flowtuple.io.source import ReadOptions, Source, check_stored_name, open_dataset
 
 Tolerance = Mapping[str, "str | Bound"] | str | Bound
@@ -31,7 +32,7 @@ class Selection:
 
     Example:
         >>> import flowtuple as ft
-        >>> ft.snap({"x": [1.0], "y": [2.0]}, selection=Selection(columns=("x",))).fields
+        >>> ft.snap({"x": [1.0], "y": [2.0]}, selection=ft.Selection(columns=("x",))).fields
         ['x']
     """
 
@@ -56,7 +57,8 @@ class Weighted:
         mix: A factor for the events of each path in `source`.
 
     Example:
-        >>> Weighted(["background.root", "signal.root"], mix=(1.0, 0.3)).weight is None
+        >>> import flowtuple as ft
+        >>> ft.Weighted(["background.root", "signal.root"], mix=(1.0, 0.3)).weight is None
         True
     """
 
@@ -187,6 +189,18 @@ def check_seed(seed: int) -> int:
     if not 0 <= seed < 2**63:
         raise InvalidArgument(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
     return seed
+
+
+def check_flow(flow: RowFlow) -> None:
+    """Raise if a flow is named by its kind alone.
+
+    Raises:
+        InvalidArgument: It is not a `RowFlow`.
+    """
+    if not isinstance(flow, RowFlow):
+        raise InvalidArgument(
+            f"`flow=` takes a RowFlow, such as RowFlow('maf'), not {flow!r}"
+        )
 
 
 def is_of_rows(path: str | os.PathLike[str]) -> bool:

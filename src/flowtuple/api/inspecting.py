@@ -31,14 +31,14 @@ def inspect(
 
     Returns:
         Plain numbers and text: `tables` with their `columns`, `carried` objects, `refused` parts
-            with the reason, and
-        `gain`, where wanted.
+            with the reason, and `gain`, where wanted.
 
     Raises:
         InvalidArgument: A name, bound or path is wrong, or bounds come without `gain`.
 
     Example:
-        >>> [column["high"] for column in inspect({"x": [0.5, 2.0]})["tables"][0]["columns"]]
+        >>> import flowtuple as ft
+        >>> [column["high"] for column in ft.inspect({"x": [0.5, 2.0]})["tables"][0]["columns"]]
         [2.0]
     """
     bounds = bounds_by_glob(tolerance)
@@ -47,7 +47,7 @@ def inspect(
             "`tolerance=` says nothing to inspect without `gain=`; add `gain=` or leave it out"
         )
     dataset = open_dataset(source, ReadOptions(names=names))
-    content = inspect_dataset(dataset, resources.progress)
+    content = inspect_dataset(dataset, resources.progress, bounds)
     if gain:
         predicted = forecast(dataset, bounds, resources.progress)
         content["gain"] = [table.to_json() for table in predicted]

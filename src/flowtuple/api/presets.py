@@ -60,7 +60,8 @@ def preset(name: str) -> Selection:
         InvalidArgument: There is no such preset.
 
     Example:
-        >>> len(preset("higgs").names)
+        >>> import flowtuple as ft
+        >>> len(ft.preset("higgs").names)
         29
     """
     if name not in PRESETS:

@@ -110,12 +110,7 @@ def decompress(
         return _deliver(
             select(dataset, columns, (), entries), output, resources.memory, options
         )
-    with File(
-        name,
-        given=None if given is None else open_dataset(given),
-        model=model,
-        resources=resources,
-    ) as file:
+    with File(name, given=given, model=model, resources=resources) as file:
         if file.is_model:
             raise InvalidArgument(
                 f"{name}: is a model and holds no events; use it in `compress()` as `model=`"

@@ -55,7 +55,7 @@ def encode_rows(
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
-        path: The file to write, by custom ending in `.ref`.
+        path: The file to write, usually ending in `.ref`.
         codec: Which method, and its options.
         selection: Part of the input to take.
         preset: A published set of variables: `jets4`, `cms24` or `atlas27`. Its columns alone are

@@ -67,7 +67,8 @@ def snap(
         Unsupported: A part of the source cannot be carried.
 
     Example:
-        >>> snap({"x": [1.125, 2.75, -999.0]}, {"x": "abs:0.25"})["x"].tolist()
+        >>> import flowtuple as ft
+        >>> ft.snap({"x": [1.125, 2.75, -999.0]}, {"x": "abs:0.25"})["x"].tolist()
         [1.0, 2.75, -999.0]
     """
     given, bounds = tuple(given), bounds_by_glob(tolerance)

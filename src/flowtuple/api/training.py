@@ -29,7 +29,7 @@ from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source
 from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
-from flowtuple.training.write_events import add_models, description
+from flowtuple.training.write_events import write_model
 
 
 @takes_all_jobs
@@ -51,7 +51,7 @@ def train(
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame, or any of
             them `Weighted`.
-        output: The model, by custom `NAME.flow`; it appears whole or not at all.
+        output: The model, usually `NAME.flow`; it appears whole or not at all.
         tolerance: Bound by column name or glob, or one for all, as in `compress`; the model fixes
             it.
         selection: Part of the input to take.
@@ -96,10 +96,7 @@ def train(
         prepared = with_flows(
             prepared, effort, seed, resources, complete=not lean, weightings=weightings
         )
-        origin = provenance(effort, seed, events.source)
-        writer.describe(description(prepared, [], origin, entries=False))
-        add_models(writer, prepared)
-        writer.finish()
+        write_model(writer, prepared, provenance(effort, seed, events.source))
     warnings = [warning for table in prepared for warning in table.warnings]
     return (*left_out_notes(dataset), *warnings)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from flowtuple.api.inputs import (
     EVERYTHING,
     Selection,
     Weighted,
+    check_flow,
     check_seed,
     is_of_rows,
     left_out_notes,
@@ -46,7 +46,7 @@ def train_flow(
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame, or any of
             them `Weighted`.
-        output: The model, by custom `NAME.flow`; it appears whole or not at all.
+        output: The model, usually `NAME.flow`; it appears whole or not at all.
         flow: Kind and size of the flow, and how it is trained.
         selection: Part of the input to take: event columns, or columns of one collection, whose
             objects are the rows.
@@ -77,21 +77,22 @@ def train_flow(
     """
     check_seed(seed)
     check_stored_name(output)
-    events, given = Weighted.of(source), tuple(given)
-    dataset, lengths = events.read(selection, given)
-    require_torch("training a flow")
-    from flowtuple.flows.stored import load_model, save_model
-    from flowtuple.flows.train import train_rows
-
-    folder = None if resources.checkpoint is None else Path(resources.checkpoint)
-    selected = row_source(dataset, (), events.weight, conditions=given)
-    rows = gather_rows(selected, resources.memory, folder)
-    if events.mix:
-        rows = _mixed(rows, dataset, events, lengths)
+    check_flow(flow)
     if like is not None and not is_of_rows(like):
         raise InvalidArgument(
             f"{os.fspath(like)}: is not a flow over rows; use `train()`, or name one that is"
         )
+    require_torch("training a flow")
+    events, given = Weighted.of(source), tuple(given)
+    dataset, lengths = events.read(selection, given)
+    from flowtuple.flows.stored import load_model, save_model
+    from flowtuple.flows.train import train_rows
+
+    folder = resources.folder
+    selected = row_source(dataset, (), events.weight, conditions=given)
+    rows = gather_rows(selected, resources.memory, folder)
+    if events.mix:
+        rows = _mixed(rows, dataset, events, lengths)
     known = None if like is None else load_model(like)
     stage = f"train {flow.kind}"
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from flowtuple.api.engines import is_for_rows, learn_rows
-from flowtuple.api.inputs import EVERYTHING, Selection, check_request, left_out_notes, read
+from flowtuple.api.inputs import (
+    EVERYTHING,
+    Selection,
+    check_flow,
+    check_request,
+    left_out_notes,
+    read,
+)
 from flowtuple.api.simulating import FLOWS, SPEC
 from flowtuple.data.counters import OwnCounters
 from flowtuple.data.resources import Resources
@@ -26,7 +32,7 @@ from flowtuple.simulation.steps import property_steps
 from flowtuple.simulation.training_tables import TrainingTable, training_tables
 from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
-from flowtuple.training.write_events import add_models, description
+from flowtuple.training.write_events import write_model
 
 GRID = "std:1e-5"  # half-width of cells: below any detector resolution, wide enough to be counted
 
@@ -43,7 +49,8 @@ class SimulationOptions:
             and phi as differences.
 
     Example:
-        >>> SimulationOptions(derived={"Muon_dxy": "difference"}).match
+        >>> import flowtuple as ft
+        >>> ft.SimulationOptions(derived={"Muon_dxy": "difference"}).match
         ()
     """
 
@@ -69,7 +76,7 @@ def train_simulation(
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame, with target
             and given columns.
-        output: The model, by custom `NAME.flow`; it appears whole or not at all.
+        output: The model, usually `NAME.flow`; it appears whole or not at all.
         target: Names or globs of columns to simulate: collections, and numbers of the event.
         given: Names or globs of columns that the events to simulate will hold, such as `Gen*`.
         selection: Part of the input to take.
@@ -100,6 +107,8 @@ def train_simulation(
         [[0], []]
     """
     check_request(output, effort, seed)
+    if flow is not None:
+        check_flow(flow)
     given, target = tuple(given), tuple(target)
     dataset = read(source, selection, given)
     where = dataset.description
@@ -112,32 +121,29 @@ def train_simulation(
         spec = build_spec(
             table.name, table.columns, target, given, options.match, options.derived
         )
-        spec, lessons, notes = training_tables(table, spec, resources.progress)
+        spec, learned, notes = training_tables(table, spec, resources.progress)
     steps = () if flow is None else property_steps(spec)
-    on_lattices = [lesson for lesson in lessons if not is_for_rows(lesson, steps)]
+    on_lattices = [rows for rows in learned if not is_for_rows(rows, steps)]
     flows: dict[str, str] = {}
     if flow is not None:
-        on_rows = [lesson for lesson in lessons if is_for_rows(lesson, steps)]
-        folder = None if resources.checkpoint is None else Path(resources.checkpoint)
-        flows, more = learn_rows(on_rows, flow, seed, folder, resources.progress)
+        on_rows = [rows for rows in learned if is_for_rows(rows, steps)]
+        flows, more = learn_rows(on_rows, flow, seed, resources.folder, resources.progress)
         notes += more
         if not Process.here().is_main:  # the first of several processes goes on alone
             return ()
     with create(output) as writer:
-        prepared = [table for lesson in on_lattices for table in _prepared(lesson)]
+        prepared = [table for rows in on_lattices for table in _prepared(rows)]
         trained = with_flows(prepared, effort, seed, resources, complete=True)
-        meta = description(trained, [], provenance(effort, seed, source), entries=False)
-        writer.describe(meta | {SPEC: spec.to_json()} | ({FLOWS: flows} if flows else {}))
-        add_models(writer, trained)
-        writer.finish()
+        extra = {SPEC: spec.to_json()} | ({FLOWS: flows} if flows else {})
+        write_model(writer, trained, provenance(effort, seed, source), extra)
     return (*left_out_notes(dataset), *(f"{where}: {note}" for note in notes))
 
 
-def _prepared(lesson: TrainingTable) -> list[ResolvedTable]:
+def _prepared(rows: TrainingTable) -> list[ResolvedTable]:
     """Return a step's rows on even grids, on which sums of columns come out as sums."""
-    table = lesson.table
-    drawn = [c for c in table.columns if c.name not in lesson.conditions]
+    table = rows.table
+    drawn = [c for c in table.columns if c.name not in rows.conditions]
     bounds = {c.name: GRID for c in drawn if c.is_float}
     return resolve_tables(
-        Dataset(table.name, {table.name: table}), bounds, silent, lesson.conditions
+        Dataset(table.name, {table.name: table}), bounds, silent, rows.conditions
     )

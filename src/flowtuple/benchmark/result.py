@@ -38,6 +38,13 @@ class Measurement:
         trained_mb_per_s_in: Rate of `trained_seconds_in`.
         peak_bytes_in: Memory of encoding above the loaded input.
         peak_bytes_out: Memory of decoding, its output included.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> events = {"x": [0.1 * k for k in range(500)]}
+        >>> done = ft.bench(events, tolerance="abs:0.01", codecs=["quantise+pcodec"])
+        >>> done.rows[0].codec, done.rows[0].bound, done.rows[0].violations
+        ('quantise+pcodec', 'abs:0.01', 0)
     """
 
     codec: str

@@ -27,7 +27,9 @@ class CommandLine(TyperGroup):
 
     def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]
         """Return the command of a command line; old spellings are replaced first."""
-        return super().resolve_command(ctx, current_spelling(args))
+        known = [option for command in self.commands.values() for option in command.params]
+        valued = [word for o in known if not getattr(o, "is_flag", True) for word in o.opts]
+        return super().resolve_command(ctx, current_spelling(args, valued))
 
 
 app = typer.Typer(

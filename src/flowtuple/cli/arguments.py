@@ -6,13 +6,11 @@ import re
 
 _ARGUMENT = re.compile(r"`(\w+)=`")
 _FUNCTION = re.compile(r"`(\w+)\(\)`")
-_OPTIONS = {
+OPTIONS = {
     "cluster": "dask",
     "container": "as",
     "cuts": "cut",
-    "folder": "output",
     "n": "number",
-    "roles": "role",
     "transforms": "transform",
 }
 """Options that are not called like the argument that they set."""
@@ -30,4 +28,4 @@ def as_options(message: str) -> str:
 
 
 def _spelled(name: str) -> str:
-    return _OPTIONS.get(name, name).replace("_", "-")
+    return OPTIONS.get(name, name).replace("_", "-")

@@ -14,7 +14,7 @@ from flowtuple.batch import jobs
 from flowtuple.batch.tasks import parts, plan
 from flowtuple.cli.app import app
 from flowtuple.cli.many import OnDask, folder_and_suffix, goes_with_dask, run_each
-from flowtuple.cli.old_spellings import note
+from flowtuple.cli.old_spellings import note_old_spelling
 from flowtuple.cli.options import (
     Drop,
     Inputs,
@@ -40,7 +40,7 @@ def _named(model: str, tree: str | None) -> str:
     """Return the model with its tree, which the last release named by `--tree`."""
     if tree is None:
         return model
-    note("--tree", "M.flow:TREE")
+    note_old_spelling("--tree", "M.flow:TREE")
     return f"{model}:{tree}"
 
 

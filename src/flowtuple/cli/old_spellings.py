@@ -3,53 +3,68 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from flowtuple.flows.presets import FLOW_PRESETS
 
 _OPTIONS = {"--threads": "--workers", "--weights": "--weight"}
 
 
-def current_spelling(words: Sequence[str]) -> list[str]:
+def current_spelling(words: Sequence[str], valued: Collection[str]) -> list[str]:
     """Return the words of a command line in the spelling of this release.
 
+    Args:
+        words: The command and its arguments.
+        valued: Options that take the next word as their value.
+
     Example:
-        >>> current_spelling(["train", "f.root", "-o", "m.flow"])
+        >>> current_spelling(["train", "f.root", "-o", "m.flow", "--flow=lattice"], {"-o"})
         ['train', 'f.root', '-o', 'm.flow']
     """
     words = list(words)
-    for k, word in enumerate(words):
-        option, equals, value = word.partition("=")
+    values: dict[str, str] = {}
+    for place in reversed(list(_option_places(words, {*valued, *_OPTIONS}))):
+        option, equals, value = words[place].partition("=")
         if option in _OPTIONS:
-            note(option, _OPTIONS[option])
-            words[k] = f"{_OPTIONS[option]}{equals}{value}"
-    if words[:1] == ["train"] and "--flow" in words[:-1]:
-        place = words.index("--flow")
-        if words[place + 1] == "lattice":
-            note("train --flow lattice", "train")
-            del words[place : place + 2]
-    command = _new_command(words)
-    if command != words[:1]:
-        note(" ".join([*words[:1], command[1]]), command[0])
-    return [command[0], *words[1:]] if words else []
+            note_old_spelling(option, _OPTIONS[option])
+            words[place] = f"{_OPTIONS[option]}{equals}{value}"
+        length = 1 if equals else 2
+        value = value if equals else "".join(words[place + 1 : place + 2])
+        if words[0] == "train" and (option, value) == ("--flow", "lattice"):
+            note_old_spelling("train --flow lattice", "train")
+            del words[place : place + length]
+        else:
+            values[option] = value
+    command, chosen = _new_command(words, values)
+    if chosen:
+        note_old_spelling(f"{words[0]} {chosen}", command)
+    return [command, *words[1:]] if words else []
 
 
-def note(old: str, new: str) -> None:
+def note_old_spelling(old: str, new: str) -> None:
     """Name the new spelling of an old one on standard error."""
     sys.stderr.write(f"flowtuple: note: {old} is going away; write {new}\n")
 
 
-def _new_command(words: Sequence[str]) -> list[str]:
-    """Return the command of this release, and the option by which the old one chose it."""
-    options = {word.partition("=")[0] for word in words[1:]}
-    if words[:1] == ["compare"] and "--given" in options:
-        return ["closure", "--given"]
-    if words[:1] != ["train"]:
-        return list(words[:1])
-    if "--target" in options:
-        return ["train-simulation", "--target"]
-    if "--flow" in options:
-        return ["train-flow", "--flow"]
-    if FLOW_PRESETS.keys() & set(words):
-        return ["train-flow", "--preset"]
-    return ["train"]
+def _option_places(words: Sequence[str], valued: Collection[str]) -> Iterator[int]:
+    """Yield the places of options, which are neither values of others nor behind `--`."""
+    place = 1
+    while place < len(words) and words[place] != "--":
+        if words[place].startswith("-"):
+            yield place
+        place += 2 if words[place] in valued else 1
+
+
+def _new_command(words: Sequence[str], values: dict[str, str]) -> tuple[str, str]:
+    """Return the command of this release, and the option by which an old one chose it."""
+    command = "".join(words[:1])
+    if command == "compare" and "--given" in values:
+        return "closure", "--given"
+    if command != "train":
+        return command, ""
+    for option in ("--target", "--flow"):
+        if option in values:
+            return {"--target": "train-simulation", "--flow": "train-flow"}[option], option
+    if values.get("--preset") in FLOW_PRESETS:
+        return "train-flow", "--preset"
+    return command, ""

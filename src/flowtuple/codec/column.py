@@ -184,9 +184,9 @@ def _decode_values(stored: StoredColumn, state: ColumnState) -> Array:
 def _decode_parts(stored: StoredColumn, state: ColumnState, escapes: Array) -> Array:
     """Return indices in row order; a part is decoded once all that it reads is recorded."""
     name = state.name
-    flow = state.flow
-    if flow is None or (stored.residual and flow.prediction is None):
-        raise state.without_flow()
+    flow = state.required_flow
+    if stored.residual:
+        state.require(flow.prediction)
     if not state.is_codable:
         raise Corrupt(
             f"column {name!r} reads itself where an event has more than {MAX_OBJECTS} objects"

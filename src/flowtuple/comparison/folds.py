@@ -30,8 +30,10 @@ class FoldHistogram:
         share_variances: Variances of `shares`.
 
     Example:
+        >>> import numpy as np
+        >>> import flowtuple as ft
         >>> values, event = np.array([0.5, 1.5, 1.6]), np.array([0, 1, 2])
-        >>> fold_histogram(values, np.array([0.0, 1.0, 2.0]), event).counts.tolist()
+        >>> ft.fold_histogram(values, np.array([0.0, 1.0, 2.0]), event).counts.tolist()
         [1.0, 2.0]
     """
 
@@ -83,10 +85,12 @@ def fold_histogram(
         InvalidArgument: Shapes differ, there are fewer than two edges, or they do not increase.
 
     Example:
+        >>> import numpy as np
+        >>> import flowtuple as ft
         >>> edges = np.array([0.0, 1.0, 2.0])
-        >>> once = fold_histogram(np.array([0.5, 1.5]), edges, np.array([0, 1]))
+        >>> once = ft.fold_histogram(np.array([0.5, 1.5]), edges, np.array([0, 1]))
         >>> event, half = np.array([0, 0, 1, 1]), np.full(4, 0.5)
-        >>> twice = fold_histogram(np.array([0.5, 0.5, 1.5, 1.5]), edges, event, half)
+        >>> twice = ft.fold_histogram(np.array([0.5, 0.5, 1.5, 1.5]), edges, event, half)
         >>> once.counts.tolist(), once.variances.tolist(), twice.variances.tolist()
         ([1.0, 1.0], [1.0, 1.0], [1.0, 1.0])
     """

@@ -67,9 +67,10 @@ class Bound:
         InvalidArgument: There is no such kind, or it cannot have this amount.
 
     Example:
-        >>> Bound.parse("rel:1e-3")
+        >>> import flowtuple as ft
+        >>> ft.Bound.parse("rel:1e-3")
         Bound(kind='rel', amount=0.001)
-        >>> str(Bound.parse("bits:10")), str(Bound())
+        >>> str(ft.Bound.parse("bits:10")), str(ft.Bound())
         ('bits:10', 'lossless')
     """
 

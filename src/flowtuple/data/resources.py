@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from flowtuple.data.memory import MEMORY
 from flowtuple.runtime.progress import Progress, silent
@@ -30,3 +31,8 @@ class Resources:
     memory: int = MEMORY
     progress: Progress = silent
     checkpoint: str | os.PathLike[str] | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """The checkpoint folder as a path."""
+        return None if self.checkpoint is None else Path(self.checkpoint)

@@ -166,7 +166,8 @@ class LeftOut:
         reason: The reason for leaving it out.
 
     Example:
-        >>> LeftOut("Events/a", "no numbers").to_json()
+        >>> import flowtuple as ft
+        >>> ft.LeftOut("Events/a", "no numbers").to_json()
         {'name': 'Events/a', 'reason': 'no numbers'}
     """
 

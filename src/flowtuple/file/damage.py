@@ -39,7 +39,8 @@ class Damage:
         reason: The kind of damage, in words.
 
     Example:
-        >>> Damage("Events", (0, 1000), ("Jet_pt",), "its checksum is wrong").columns
+        >>> import flowtuple as ft
+        >>> ft.Damage("Events", (0, 1000), ("Jet_pt",), "its checksum is wrong").columns
         ('Jet_pt',)
     """
 

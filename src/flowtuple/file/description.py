@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowtuple.codec.packing import declared, unzstd, zstd
+from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import in_words
 from flowtuple.data.schema import OPAQUE, ROLES, Column
 from flowtuple.data.table import LeftOut
@@ -151,7 +152,11 @@ def parse_table(description: Any) -> DescribedTable:
         lattices = {
             c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c
         }
-        requested = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
+        requested = {
+            c["name"]: _requested(str(c["asked"]), lattices.get(c["name"]))
+            for c in described
+            if "asked" in c
+        }
         external = frozenset(c["name"] for c in described if _flag(c, "given"))
         model = description.get("model", "")
         parts = tuple(
@@ -173,6 +178,15 @@ def parse_table(description: Any) -> DescribedTable:
     if not counts or not all(map(_is_count, counts)) or sum(counts) != entries:
         raise Corrupt("has parts that do not add up to its events")
     return DescribedTable(name, entries, columns, lattices, requested, external, model, parts)
+
+
+def _requested(text: str, lattice: Lattice | None) -> str:
+    """Return the requested bound; that of the lattice if only a later version knows the text."""
+    try:
+        Bound.parse(text)
+    except InvalidArgument:
+        return str(lattice.bound) if lattice else "lossless"
+    return text
 
 
 def _part(described: Mapping[str, Any], lattices: Mapping[str, Lattice]) -> Part:

@@ -21,6 +21,7 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
+from flowtuple.io.source import Source, open_dataset
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 
@@ -43,7 +44,7 @@ class File(Shown):
 
     Args:
         path: Path or URL of any fsspec file system.
-        given: Data set with the external columns, if the file has any.
+        given: Events with the external columns, if the file has any.
         model: Path of the model that the file refers to, if it does.
         resources: Threads that decode, and the memory limit, in bytes, of decoded events read at a
             time; a small file can declare a great deal.
@@ -67,10 +68,12 @@ class File(Shown):
         self,
         path: str | os.PathLike[str],
         *,
-        given: Dataset | None = None,
+        given: Source | Dataset | None = None,
         model: str | os.PathLike[str] | None = None,
         resources: Resources = Resources(),
     ) -> None:
+        if given is not None and not isinstance(given, Dataset):
+            given = open_dataset(given)
         self._model_path = model
         self._reader = SectionReader(path, memory=resources.memory)
         self.path = self._reader.path

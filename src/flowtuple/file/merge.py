@@ -51,7 +51,7 @@ def merge(
         >>> folder = pathlib.Path(tempfile.mkdtemp())
         >>> for name in ("a", "b"):
         ...     done = ft.compress({"x": [1.0, 2.0]}, folder / f"{name}.ftup")
-        >>> size = merge([folder / "a.ftup", folder / "b.ftup"], folder / "both.ftup")
+        >>> size = ft.merge([folder / "a.ftup", folder / "b.ftup"], folder / "both.ftup")
         >>> ft.decompress(folder / "both.ftup")["x"].tolist()
         [1.0, 2.0, 1.0, 2.0]
     """

@@ -46,7 +46,8 @@ class Recovered(Shown):
             the output cannot represent.
 
     Example:
-        >>> Recovered("saved.ftup", {"Events": (900, 1000)}, ())
+        >>> import flowtuple as ft
+        >>> ft.Recovered("saved.ftup", {"Events": (900, 1000)}, ())
         <Recovered: path saved.ftup, Events 900 of 1000 events, missing 0>
     """
 
@@ -101,7 +102,7 @@ def recover(
         >>> import flowtuple as ft
         >>> folder = pathlib.Path(tempfile.mkdtemp())
         >>> done = ft.compress({"x": [1.0, 2.0]}, folder / "x.ftup")
-        >>> recover(folder / "x.ftup", folder / "saved.ftup").events
+        >>> ft.recover(folder / "x.ftup", folder / "saved.ftup").events
         {'events': (2, 2)}
     """
     other_format = os.fspath(output).lower().endswith(tuple(output_suffixes()))

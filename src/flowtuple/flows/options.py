@@ -36,7 +36,8 @@ class Shape:
             forwards and backwards in turn.
 
     Example:
-        >>> Shape(hidden=(128, 128)).bins
+        >>> import flowtuple as ft
+        >>> ft.Shape(hidden=(128, 128)).bins
         16
     """
 
@@ -80,7 +81,8 @@ class Training:
         held_out: Share of the events for validation.
 
     Example:
-        >>> Training(epochs=100, schedule="one-cycle").batch
+        >>> import flowtuple as ft
+        >>> ft.Training(epochs=100, schedule="one-cycle").batch
         1024
     """
 
@@ -132,7 +134,9 @@ class RowFlow:
         device: Device of the training: cpu, cuda, or auto for a GPU if there is one.
 
     Example:
-        >>> RowFlow("maf", Shape(transforms=5), transforms={"Jet_pt": "log:10,standard"}).kind
+        >>> import flowtuple as ft
+        >>> flow = ft.RowFlow("maf", ft.Shape(transforms=5), transforms={"Jet_pt": "log:10"})
+        >>> flow.kind
         'maf'
     """
 
@@ -150,5 +154,5 @@ class RowFlow:
             )
         if self.kind not in KINDS:
             raise InvalidArgument(
-                f"there is no flow {self.kind!r}; {nearest(self.kind, ['lattice', *KINDS])}"
+                f"there is no flow {self.kind!r}; {nearest(self.kind, KINDS)}"
             )

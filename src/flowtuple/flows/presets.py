@@ -39,7 +39,8 @@ class FlowPreset:
         training: Options of its training.
 
     Example:
-        >>> flow_preset("flashsim-jets").flow.kind
+        >>> import flowtuple as ft
+        >>> ft.flow_preset("flashsim-jets").flow.kind
         'flashsim'
     """
 
@@ -152,7 +153,8 @@ def flow_preset(name: str) -> FlowPreset:
         InvalidArgument: There is no such preset.
 
     Example:
-        >>> jets = flow_preset("flashsim-jets")
+        >>> import flowtuple as ft
+        >>> jets = ft.flow_preset("flashsim-jets")
         >>> len(jets.columns), len(jets.given), jets.flow.shape.bins
         (17, 14, 128)
     """

@@ -44,7 +44,8 @@ class WriteOptions:
         container: For ROOT, `ttree` or `rntuple`; `None` for the kind that the input had.
 
     Example:
-        >>> WriteOptions("LZMA:9").step
+        >>> import flowtuple as ft
+        >>> ft.WriteOptions("LZMA:9").step
         16384
     """
 

@@ -4,6 +4,9 @@ The flow maps every value x to u, its place in the distribution that earlier col
 
     compress = encode u    decompress = decode u    generate = draw u    score = measure u
 
+A flow gives the distribution; those who use it compute u: `codec.column` codes it,
+`model.index_sampler` draws it, `model.score` measures its interval, and `model.latent` returns it.
+
 `walk` yields one `ColumnState` for each column. Known values go forward: `enter`, `predict`,
 `residuals`, `blocks`. Unknown values come back part by part: `parts`, `predict`, `logits`,
 `restore`, `record`.
@@ -14,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +28,8 @@ from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
+
+T = TypeVar("T")
 
 BLOCK_ROWS = 2**15
 """Rows whose logits are in memory at once."""
@@ -108,9 +114,7 @@ class ColumnState:
         Raises:
             Corrupt: The file does not hold it.
         """
-        if self.flow is None:
-            raise self.without_flow()
-        return self.flow
+        return self.require(self.flow)
 
     @property
     def whole(self) -> slice:
@@ -176,12 +180,11 @@ class ColumnState:
             Corrupt: The column has no network.
         """
         flow = self.required_flow
-        if flow.network is None:
-            raise self.without_flow()
+        network = self.require(flow.network)
         if not flow.parents:
-            return flow.network.logits(np.empty((0, 1), np.uint8))
+            return network.logits(np.empty((0, 1), np.uint8))
         levels = None if predicted is None else flow.levels.level(predicted)
-        return flow.network.logits(self._context.gather(flow.parents, self.key, part, levels))
+        return network.logits(self._context.gather(flow.parents, self.key, part, levels))
 
     def blocks(self, predicted: Array | None) -> Iterator[tuple[slice, Array]]:
         """Yield all rows in blocks with their logits; for values that are known."""
@@ -209,15 +212,19 @@ class ColumnState:
 
     @property
     def _prediction(self) -> Prediction:
-        if self.required_flow.prediction is None:
-            raise self.without_flow()
-        return self.required_flow.prediction
+        return self.require(self.required_flow.prediction)
 
-    def without_flow(self) -> Corrupt:
-        """Return the error of a column whose flow the file lacks."""
-        return Corrupt(
-            f"column {self.name!r} is stored by a flow that the file does not hold"
-        )
+    def require(self, part: T | None) -> T:
+        """Return the flow, or a part of it, that decoding needs.
+
+        Raises:
+            Corrupt: The file does not hold it.
+        """
+        if part is None:
+            raise Corrupt(
+                f"column {self.name!r} is stored by a flow that the file does not hold"
+            )
+        return part
 
 
 def _blocks(part: slice) -> Iterator[slice]:

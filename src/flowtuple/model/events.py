@@ -77,8 +77,8 @@ class SampledTable:
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise Unsupported(
-                f"column {missing[0]!r}{more} of table {name!r} has no density in this model; "
-                "train one without `lean=`"
+                f"column {missing[0]!r}{more} of table {name!r} has no density; "
+                "fit a model of all columns with `train()`"
             )
 
     def _has_density(self, column: Column) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -69,17 +70,11 @@ class EventModel:
         if count < 0 or (supplied is not None and count > supplied.num_entries):
             few = f" from {supplied.num_entries} given ones" if supplied is not None else ""
             raise InvalidArgument(f"{self.path}: cannot draw {count} events{few}")
-        try:
+        sampler = at_random(seed, self.name)
+        with _naming(self.path):
             return SampledTable(
-                self.name,
-                self.coding,
-                count,
-                at_random(seed, self.name),
-                supplied,
-                workers=workers,
+                self.name, self.coding, count, sampler, supplied, workers=workers
             )
-        except Unsupported as error:
-            raise Unsupported(f"{self.path}: {error}") from None
 
     def _given(self, dataset: Dataset) -> TableSource:
         """Return the columns of a data set's table that the model knows."""
@@ -208,6 +203,15 @@ class EventModel:
         )
 
 
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Put the name of the model before errors about its columns."""
+    try:
+        yield
+    except Unsupported as error:
+        raise Unsupported(f"{path}: {error}") from None
+
+
 class _Scored:
     """Scores of events, a `TableSource` that scores what is read."""
 
@@ -219,6 +223,7 @@ class _Scored:
         by_column: bool,
     ) -> None:
         self._events = events
+        self._path = model.path
         self._coding = model.coding
         self._by_column = by_column
         self._other = None if other is None else other.coding
@@ -231,7 +236,8 @@ class _Scored:
 
     @cached_property
     def _expected(self) -> Expectation:
-        return expectation(self._name, self._coding)
+        with _naming(self._path):
+            return expectation(self._name, self._coding)
 
     def _score(self, start: int, stop: int, *, surprise: bool) -> dict[str, Array]:
         events = read_like(self._events, self._coding.columns, start, stop)

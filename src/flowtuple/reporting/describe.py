@@ -8,16 +8,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from flowtuple.codec.directory import Entry
 from flowtuple.comparison.verification import Promise, first_bounds
-from flowtuple.data.bounds import Bound
+from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Column
 from flowtuple.data.schema_diff import read_like, schema_diff
+from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, Table, TableSource, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.file import layout
@@ -40,13 +42,24 @@ from flowtuple.training.lattices import dominant_sentinels, survey
 _NEXT = "compare with the file that was compressed"
 
 
-def inspect_dataset(dataset: Dataset, progress: Progress = silent) -> dict[str, Any]:
-    """Return columns, types, roles, ranges, special values and exact grids of an input's tables."""
+def inspect_dataset(
+    dataset: Dataset,
+    progress: Progress = silent,
+    tolerance: Mapping[str, str | Bound] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return columns, types, roles, ranges, special values and exact grids of an input's tables.
+
+    Columns that `tolerance` bounds by `std` have a warning if repeated values dominate their
+    standard deviation.
+    """
+    schema = {name: source.columns for name, source in dataset.tables.items()}
+    with prefix_errors(dataset.description):
+        bounds = requested_bounds(schema, tolerance)
     tables = [
         {
             "name": name,
             "events": source.num_entries,
-            "columns": _inspect_table(source, progress),
+            "columns": _inspect_table(source, progress, bounds[name]),
         }
         for name, source in dataset.tables.items()
     ]
@@ -59,12 +72,19 @@ def inspect_dataset(dataset: Dataset, progress: Progress = silent) -> dict[str, 
     }
 
 
-def _inspect_table(source: TableSource, progress: Progress) -> list[dict[str, Any]]:
+def _inspect_table(
+    source: TableSource, progress: Progress, bounds: Mapping[str, Bound]
+) -> list[dict[str, Any]]:
     statistics = survey(source, progress)
-    return [_inspect_column(column, statistics.get(column.name)) for column in source.columns]
+    return [
+        _inspect_column(c, statistics.get(c.name), bounds.get(c.name, Bound()))
+        for c in source.columns
+    ]
 
 
-def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, Any]:
+def _inspect_column(
+    column: Column, statistics: Statistics | None, bound: Bound
+) -> dict[str, Any]:
     out = column.to_json() | {"role": column.role}
     if statistics is None:
         return out | {"lattice": "carried as it is"}
@@ -82,7 +102,8 @@ def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, 
         else []
     )
     constant = statistics.low == statistics.high and not specials
-    dominant = dominant_sentinels(statistics) if column.is_float else None
+    by_std = column.is_float and bound.kind == "std"
+    dominant = dominant_sentinels(statistics) if by_std else None
     if dominant is not None:
         out["warning"] = f"{dominant[1]}: bound it with abs:E or rel:R, not std:S"
     return out | {
@@ -147,7 +168,7 @@ def info(
         >>> import flowtuple as ft
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ftup"
         >>> done = ft.compress({"x": [1.0, 2.0]}, path)
-        >>> [table["name"] for table in info(path)["tables"]]
+        >>> [table["name"] for table in ft.info(path)["tables"]]
         ['events']
     """
     with File(path, model=model, resources=resources) as file:

@@ -7,15 +7,22 @@ import warnings
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import wraps
+from inspect import currentframe, signature
 from typing import Any, ParamSpec, TypeVar
+
+from flowtuple.errors import InvalidArgument
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def note(old: str, new: str) -> None:
+def warn_old(old: str, new: str) -> None:
     """Warn that a spelling goes with the next release, and name the one that stays."""
-    warnings.warn(f"{old} is going away; write {new}", DeprecationWarning, stacklevel=4)
+    level, frame = 1, currentframe()
+    # Python shows deprecations at the line of the user's own code: the first outside the package.
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("flowtuple."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(f"{old} is going away; write {new}", DeprecationWarning, stacklevel=level)
 
 
 def accepts_old(**names: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -38,44 +45,45 @@ def accepts_old(**names: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return function(*args, **renamed(names, kwargs))
+            return function(*args, **_renamed(names, kwargs))
 
         return call
 
     return decorate
 
 
-def renamed(names: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments with old keywords under their new names; see `accepts_old`."""
-    arguments = dict(arguments)
+def _renamed(names: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with old keywords under their new names."""
     for new, old in names.items():
         if not is_dataclass(old):
             if old in arguments:
-                note(f"{old}=", f"{new}=")
+                warn_old(f"{old}=", f"{new}=")
                 arguments[new] = arguments.pop(old)
             continue
         group = {f.name: arguments.pop(f.name) for f in fields(old) if f.name in arguments}
         if group:
             kind: Any = old
-            note(", ".join(f"{name}=" for name in group), f"{new}={kind.__name__}(...)")
+            warn_old(", ".join(f"{name}=" for name in group), f"{new}={kind.__name__}(...)")
             arguments[new] = replace(arguments.get(new) or kind(), **group)
     return arguments
 
 
 def names_tree(function: Callable[P, R]) -> Callable[P, R]:
     """Let a function of a model take `tree=` of the last release, in place of `PATH:TREE`."""
+    model = next(iter(signature(function).parameters))
 
     @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        tree = kwargs.pop("tree", None)
-        if tree is None:
-            return function(*args, **kwargs)
-        note("tree=", "PATH:TREE")
-        chosen: Callable[..., R] = function
-        path = os.fspath(args[0])  # type: ignore[call-overload]
-        return chosen(f"{path}:{tree}", *args[1:], **kwargs)
+    def call(*args: Any, tree: str | None = None, **kwargs: Any) -> R:
+        if tree is not None:
+            warn_old("tree=", "PATH:TREE")
+            if args:
+                args = (f"{os.fspath(args[0])}:{tree}", *args[1:])
+            elif model in kwargs:
+                kwargs[model] = f"{os.fspath(kwargs[model])}:{tree}"
+        return function(*args, **kwargs)
 
-    return call
+    typed: Callable[..., R] = call
+    return typed
 
 
 def moved(**functions: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -83,19 +91,28 @@ def moved(**functions: Callable[..., Any]) -> Callable[[Callable[P, R]], Callabl
 
     Args:
         functions: The function that took over, by keyword.
+
+    Raises:
+        InvalidArgument: On such a call with an argument that the other function does not take.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        own = signature(function).parameters
+
         @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            chosen: Callable[..., Any] = function
-            for name, other in functions.items():
-                if kwargs.get(name):
-                    note(f"{function.__name__}({name}=...)", f"{other.__name__}({name}=...)")
-                    chosen = other
-                    break
-                kwargs.pop(name, None)
-            result: R = chosen(*args, **kwargs)
+        def call(*args: Any, **kwargs: Any) -> R:
+            name = next((name for name in functions if kwargs.get(name)), None)
+            kwargs = {k: v for k, v in kwargs.items() if k == name or k not in functions or v}
+            if name is None:
+                return function(*args, **kwargs)
+            other = functions[name]
+            warn_old(f"{function.__name__}({name}=...)", f"{other.__name__}({name}=...)")
+            for key in own.keys() & kwargs.keys() - signature(other).parameters.keys():
+                if kwargs.pop(key) is not own[key].default:
+                    raise InvalidArgument(
+                        f"`{key}=` does not go with `{name}=`; leave out one of the two"
+                    )
+            result: R = other(*args, **kwargs)
             return result
 
         return call

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,8 +51,8 @@ def with_flows(
         weightings: Event weights, by table.
     """
     probe()
-    folder = resources.checkpoint
-    finished = None if folder is None else Checkpoint(Path(folder))
+    folder = resources.folder
+    finished = None if folder is None else Checkpoint(folder)
     trained = []
     for table in tables:
         coding, source = table.coding, table.source

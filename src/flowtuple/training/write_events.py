@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from flowtuple.codec.chunk import encode_chunk
@@ -66,6 +67,25 @@ def write_events(
         writer.add(SectionKind.CARRIED, number, zstd(content))
     writer.finish()
     return Written(model_bytes, raw_bytes, values)
+
+
+def write_model(
+    writer: Writer,
+    tables: list[ResolvedTable],
+    origin: Mapping[str, Any],
+    extra: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Write a whole file of models without events.
+
+    Args:
+        writer: The writer of the file.
+        tables: The tables, each with its flow.
+        origin: The provenance of the file.
+        extra: Further entries of the description.
+    """
+    writer.describe(description(tables, [], origin, entries=False) | dict(extra))
+    add_models(writer, tables)
+    writer.finish()
 
 
 def add_models(writer: Writer, tables: list[ResolvedTable]) -> int:

@@ -172,20 +172,22 @@ class Counted:
 
 @dataclass(frozen=True, repr=False)
 class Closure(Shown):
-    """The verdict on reconstructed objects under the generated ones that they come from.
+    """Result of a closure test: simulated objects compared with real ones, with a verdict.
 
     Attributes:
-        reference: The true sample.
-        other: The simulated sample.
-        real: The comparison of real events with other real events, in words.
+        reference: The real events.
+        other: The simulated events.
+        real: Real events that are compared with other real events, in words.
         given: Names and globs of the generated columns.
         seed: Seed of all random choices.
         objects: Results collection by collection.
         notes: Notes for the user.
 
     Example:
+        >>> import flowtuple as ft
+        >>> from flowtuple.comparison.closure.result import Counted
         >>> first, second = Counted("real.root", 100, 1), Counted("simulated.root", 100, 1)
-        >>> Closure(first, second, "halves", ("GenJet_*",), 0, ()).verdict
+        >>> ft.Closure(first, second, "halves", ("GenJet_*",), 0, ()).verdict
         'nothing lies beyond what is allowed'
     """
 

@@ -23,6 +23,11 @@ class Area:
         value: From 0 to 1; 0.5 for a score without information.
         low: Lower end of the 95 % interval.
         high: Upper end.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> print(ft.Area(0.71, 0.68, 0.74))
+        0.7100 (0.6800 to 0.7400)
     """
 
     value: float

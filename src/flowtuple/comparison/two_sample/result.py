@@ -27,6 +27,11 @@ class Outcome:
         rejected: True if `adjusted` is below the level.
         note: Why the test was not possible.
         details: Bins, hyperparameters, intervals.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> ft.Outcome("ks", "Jet_pt", statistic=0.02, p=0.6, adjusted=1.0).rejected
+        False
     """
 
     test: str
