@@ -452,7 +452,11 @@ BAD_FILES = {
     "folder": ("folder", "folder: cannot be read (Is a directory)"),
     "ROOT": ("nano.root", "nano.root: is not a flowtuple file"),
     "text": ("table.csv", "table.csv: is not a flowtuple file"),
-    "pickle": ("frame.pkl", "frame.pkl: is not a flowtuple file", "with flowtuple compress"),
+    "pickle": (
+        "frame.pkl",
+        "frame.pkl: is not a flowtuple file",
+        "compress it first with flowtuple compress",
+    ),
     "empty": ("empty.ftup", "empty.ftup: "),
     "cut": (
         "cut.ftup",
@@ -519,8 +523,11 @@ def test_damaged_column_is_refused_by_its_name(
 @pytest.mark.parametrize(
     ("words", "advice"),
     [
-        (["decompress", "nano.root", "-o", "x.root"], "with flowtuple compress"),
-        (["info", "nano.root"], "with flowtuple compress"),
+        (
+            ["decompress", "nano.root", "-o", "x.root"],
+            "compress it first with flowtuple compress",
+        ),
+        (["info", "nano.root"], "compress it first with flowtuple compress"),
         (["verify", "nano.root", "nano_other.root"], "the last argument is the .ftup"),
         (
             ["report", "nano.root", "nano_other.root", "-o", "x"],
@@ -1050,7 +1057,7 @@ class TestCompress:
         )
         assert (ended.code, ended.err) == (0, "")
         assert re.search(
-            r"out\.ftup: .* for 60 events of Events and 2 entries of other trees, .* bits per value",
+            r"out\.ftup: .* for 60 events of Events \(2 of other trees\), .* bits per value",
             ended.out,
         )
         assert [p.name for p in tmp_path.iterdir()] == ["out.ftup"]

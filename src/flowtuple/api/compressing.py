@@ -76,7 +76,7 @@ class Compressed(Shown):
         """Events of the largest tree, and entries of the others where there are some."""
         largest = max(self.entries, key=self.entries.__getitem__, default="")
         events = self.entries.get(largest, 0)
-        others = f" of {largest} and {self.events - events} entries of other trees"
+        others = f" of {largest} ({self.events - events} of other trees)"
         return f"{events} events{others if len(self.entries) > 1 else ''}"
 
     def facts(self) -> dict[str, object]:

@@ -106,7 +106,7 @@ def check_header(data: bytes, name: str) -> None:
     if not MAGIC.startswith(data[: len(MAGIC)]):
         raise Corrupt(
             f"{name}: is not a flowtuple file (it lacks the flowtuple signature); "
-            "make one of events with flowtuple compress"
+            "compress it first with flowtuple compress"
         )
     if len(data) < HEADER_SIZE:
         raise Truncated(
