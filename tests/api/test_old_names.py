@@ -105,10 +105,10 @@ def test_note_is_at_the_line_of_the_caller(tmp_path: Path) -> None:
 
 def test_old_train_takes_keywords_alone(tmp_path: Path) -> None:
     model, page = tmp_path / "a.flow", tmp_path / "page"
-    with pytest.warns(DeprecationWarning, match="^report= is going away"):
+    with pytest.warns(DeprecationWarning, match="^(weights=, mix=|report=) is going away"):
         ft.train(source=EVENTS, output=model, weights="w", report=page)
     with pytest.warns(DeprecationWarning, match="^path= is going away; write output=$"):
-        ft.train(EVENTS, path=tmp_path / "b.flow", weights="w")
+        ft.train(ft.Weighted(EVENTS, "w"), path=tmp_path / "b.flow")
     assert model.read_bytes() == (tmp_path / "b.flow").read_bytes()
     assert (page / "train.html").is_file()
 
