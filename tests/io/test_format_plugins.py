@@ -54,12 +54,23 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
 
 
-def test_the_example_of_the_page_reads_and_writes(install: Install, tmp_path: Path) -> None:
-    (code,), (project,) = blocks("python"), blocks("toml")
+def test_the_example_of_the_page_reads_and_writes(
+    install: Install,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (code, check), (project,) = blocks("python"), blocks("toml")
     points = tomllib.loads(project)["project"]["entry-points"][ENTRY_POINTS]
     assert ".jsonl" not in input_suffixes()
     install("flowtuple_jsonl", code, "\n".join(f"{k} = {v}" for k, v in points.items()))
     assert (input_suffixes()[-1], output_suffixes()[-1]) == (".jsonl", ".jsonl")
+    monkeypatch.chdir(tmp_path)
+    exec(check, {})
+    assert capsys.readouterr().out.splitlines() == [
+        "WriteResult(left_out=(), changes=(), renamed={})",
+        "[50. 20.]",
+    ]
     events = {"MET_pt": [31.5, 12.0], "Jet_pt": [[50.0, 20.0], []]}
     ft.compress(events, tmp_path / "x.ftup", effort="fast")
     ft.decompress(tmp_path / "x.ftup", tmp_path / "x.jsonl")
@@ -81,7 +92,10 @@ def test_the_example_of_the_page_writes_strict_json(install: Install, tmp_path: 
         "cov": np.float32([[0.7, np.nan], [1.0, 2.0], [3.0, 4.0]]),
     }
     result = write_dataset(open_dataset(events), tmp_path / "x.jsonl", WriteOptions(step=2))
-    assert result.changes == ("events: 4 values that are not finite are null",)
+    assert result.changes == (
+        "events: MET_pt, Jet_pt, cov: float32, read back from JSON lines as float64",
+        "events: 4 values that are not finite are null",
+    )
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is not JSON")
