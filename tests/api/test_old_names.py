@@ -86,6 +86,7 @@ def test_train_with_flow_is_train_flow(tmp_path: Path) -> None:
     assert (tmp_path / "page" / "train.html").is_file()
 
 
+@pytest.mark.slow
 def test_note_is_at_the_line_of_the_caller(tmp_path: Path) -> None:
     model = tmp_path / "m.flow"
     calls: list[Callable[[], object]] = [
@@ -103,6 +104,7 @@ def test_note_is_at_the_line_of_the_caller(tmp_path: Path) -> None:
         assert {note.filename for note in notes} == {__file__}
 
 
+@pytest.mark.slow
 def test_old_train_takes_keywords_alone(tmp_path: Path) -> None:
     model, page = tmp_path / "a.flow", tmp_path / "page"
     with pytest.warns(DeprecationWarning, match="^(weights=, mix=|report=) is going away"):
