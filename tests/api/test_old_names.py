@@ -86,6 +86,7 @@ def test_train_with_flow_is_train_flow(tmp_path: Path) -> None:
     assert (tmp_path / "page" / "train.html").is_file()
 
 
+@pytest.mark.slow
 def test_note_is_at_the_line_of_the_caller(tmp_path: Path) -> None:
     model = tmp_path / "m.flow"
     calls: list[Callable[[], object]] = [
@@ -103,12 +104,13 @@ def test_note_is_at_the_line_of_the_caller(tmp_path: Path) -> None:
         assert {note.filename for note in notes} == {__file__}
 
 
+@pytest.mark.slow
 def test_old_train_takes_keywords_alone(tmp_path: Path) -> None:
     model, page = tmp_path / "a.flow", tmp_path / "page"
-    with pytest.warns(DeprecationWarning, match="^report= is going away"):
+    with pytest.warns(DeprecationWarning, match="^(weights=, mix=|report=) is going away"):
         ft.train(source=EVENTS, output=model, weights="w", report=page)
     with pytest.warns(DeprecationWarning, match="^path= is going away; write output=$"):
-        ft.train(EVENTS, path=tmp_path / "b.flow", weights="w")
+        ft.train(ft.Weighted(EVENTS, "w"), path=tmp_path / "b.flow")
     assert model.read_bytes() == (tmp_path / "b.flow").read_bytes()
     assert (page / "train.html").is_file()
 

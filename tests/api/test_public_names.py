@@ -107,6 +107,7 @@ def test_docstring_lists_every_public_name() -> None:
     assert sorted(listed) == NAMES
 
 
+@pytest.mark.slow
 def test_types_of_results_are_public() -> None:
     draw = np.random.default_rng(0)
     events = {"x": draw.normal(0, 1, 100)}
@@ -129,6 +130,7 @@ def test_all_functions_that_work_for_long_take_resources() -> None:
     }
 
 
+@pytest.mark.slow
 def test_like_is_checked_before_events_are_read(tmp_path: Path) -> None:
     ft.train({"x": np.arange(40.0)}, tmp_path / "m.flow", effort="fast")
     with pytest.raises(ft.InvalidArgument, match="is not a flow over rows"):
@@ -161,6 +163,7 @@ def test_file_without_a_density_is_named_with_the_next_step(tmp_path: Path) -> N
         ft.score(path, {"x": np.arange(40.0)})
 
 
+@pytest.mark.slow
 def test_inspect_warns_of_std_only_where_it_is_requested() -> None:
     draw = np.random.default_rng(1).normal(0, 1, 9000)
     values = np.where(np.arange(9000) % 4 == 0, -999.0, draw)

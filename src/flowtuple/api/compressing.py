@@ -81,9 +81,10 @@ class Compressed(Shown):
 
     def facts(self) -> dict[str, object]:
         """Return path, number of events and sizes."""
+        by_table = ", ".join(f"{name}: {n:,}" for name, n in self.entries.items())
         return {
             "path": self.path,
-            "events": ", ".join(f"{name}: {n:,}" for name, n in self.entries.items()),
+            "events": by_table if len(self.entries) > 1 else f"{self.events:,}",
             "size": format_bytes(self.file_bytes),
             "raw": format_bytes(self.raw_bytes),
             "bits per value": format_number(self.bits_per_value),
