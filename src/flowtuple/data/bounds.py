@@ -79,7 +79,7 @@ class Bound:
 
     @classmethod
     def parse(cls, text: str) -> Bound:
-        """Read `lossless`, `abs:E`, `rel:R`, `std:S` or `bits:B`.
+        """Read a bound in one of the forms of `KINDS`, such as `lossless` or `rel:1e-3`.
 
         Raises:
             InvalidArgument: The text is none of these, or its number is no amount of this kind.

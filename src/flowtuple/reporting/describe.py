@@ -15,7 +15,7 @@ import numpy as np
 
 from flowtuple.codec.directory import Entry
 from flowtuple.comparison.verification import Promise, first_bounds
-from flowtuple.data.bounds import Bound, requested_bounds
+from flowtuple.data.bounds import KINDS, Bound, requested_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Column
 from flowtuple.data.schema_diff import read_like, schema_diff
@@ -102,10 +102,12 @@ def _inspect_column(
         else []
     )
     constant = statistics.low == statistics.high and not specials
-    by_std = column.is_float and bound.kind == "std"
-    dominant = dominant_sentinels(statistics) if by_std else None
+    by_statistic = column.is_float and bound.is_statistical
+    dominant = dominant_sentinels(statistics) if by_statistic else None
     if dominant is not None:
-        out["warning"] = f"{dominant[1]}: bound it with abs:E or rel:R, not std:S"
+        out["warning"] = (
+            f"{dominant[1]}: bound it with abs:E or rel:R, not {KINDS[bound.kind].form}"
+        )
     return out | {
         "values": statistics.count,
         "low": statistics.low,
