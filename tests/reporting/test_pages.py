@@ -102,7 +102,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         tests=["ks", "c2st-trees"],
         options=ft.ComparisonOptions(permutations=50, ratio=True, cuts=["y > 100"]),
     )
-    ft.train(events, folder / "m.flow", effort="fast", report=folder / "train")
+    ft.train(events, folder / "m.flow", effort="fast")
+    ft.report(events, folder / "m.flow", folder / "train")
     ft.closure(
         jets_made.events(500, 1),
         jets_made.events(500, 2),
@@ -114,7 +115,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
-    """The page's text as the browser has it in the end, and what it said of errors."""
+    """Return the text of a page in the browser, and the errors of its console."""
     profile = folder / "profile"
     command = [
         chromium(),
