@@ -45,7 +45,7 @@ def test_resumed_after_an_interruption(
             tmp_path / "a.ftup",
             tolerance=BOUND,
             effort="fast",
-            resources=ft.Resources(checkpoint=tmp_path / "parts"),
+            resources=ft.Resources(workers=1, checkpoint=tmp_path / "parts"),
         )
     assert len(list((tmp_path / "parts").iterdir())) == 1
     assert not (tmp_path / "a.ftup").exists()
