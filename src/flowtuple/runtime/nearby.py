@@ -22,8 +22,8 @@ def nearest_file(path: Path, suffixes: Iterable[str] = ()) -> str:
         >>> folder = Path(tempfile.mkdtemp())
         >>> for name in ("nano.root", "nano.ftup", ".nano.root.0123abcd.part.root"):
         ...     (folder / name).touch()
-        >>> nearest_file(folder / "jets.root")
-        'there are: nano.root'
+        >>> nearest_file(folder / "nano2.root")
+        'nearest: nano.root'
         >>> nearest_file(Path("nowhere/events.root"))
         'the folder nowhere does not exist either'
     """
