@@ -17,6 +17,6 @@ and `errors`, and no PyTorch.
 Laws: a value that `restore` returns lies within the bound, but for rounding to its type and for
 values that no grid can represent; every simplification of `sizes` favours the codecs that
 flowtuple is compared with. `tests/reporting/test_report.py` compares the grids with slow obvious
-references, `tests/benchmark/test_benchmark.py` the bytes with the definition in
-`../shared/rival.py`.
+references. `tests/benchmark/test_benchmark.py` compares the bytes with an independent definition,
+where that and the larger samples are there.
 """
