@@ -29,6 +29,7 @@ from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.io import root_pages
 from flowtuple.io.root import open_dataset
 from flowtuple.io.root_baskets import c_strings, counted_lists
+from flowtuple.io.root_changes import root_changes
 from flowtuple.io.root_interpretation import (
     HiddenError,
     _leaf_list,
@@ -39,7 +40,6 @@ from flowtuple.io.root_interpretation import (
 from flowtuple.io.root_metadata import describe
 from flowtuple.io.root_pages import Pages
 from flowtuple.io.root_tree import _walk
-from flowtuple.io.root_writer import root_changes
 from flowtuple.io.source import ReadOptions
 from opcodes import count_opcodes
 
