@@ -212,7 +212,7 @@ class TestUndecodable:
         with pytest.raises(MemoryError, match="of decoding"):
             read_all(source)
         with pytest.raises(MemoryError, match="of decoding"):
-            source._failing(["x"], 0, 1)
+            source._can_fetch("x", 0, 1)
 
     @pytest.mark.parametrize("where", ["interpretation", "typename"])
     def test_too_little_memory_for_a_description(self, where: str) -> None:
