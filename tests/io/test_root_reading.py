@@ -169,7 +169,7 @@ class TestRepeatedNames:
 def with_words(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree of numbers and of strings, which uproot decodes."""
     monkeypatch.setattr(
-        "flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False
+        "flowtuple.io.root_interpretation.TreeBranch.decoder", lambda self: None
     )
     return tree(path, {"x": numbers(0), "word": ["a"] * N})
 
@@ -296,7 +296,7 @@ class TestUndecodable:
                 made.extend({"x": numbers(k), "word": ["a"] * N})
         fail_for(monkeypatch, uproot.AsStrings, "word", ValueError("no"), basket=2)
         monkeypatch.setattr(
-            "flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False
+            "flowtuple.io.root_interpretation.TreeBranch.decoder", lambda self: None
         )
         assert list(opened(tmp_path / "a.root").refused) == ["t/word"]
 

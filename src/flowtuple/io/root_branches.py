@@ -70,8 +70,9 @@ def make_leaf(name: str, branch: Branch, fields: tuple[str, ...], form: Any) -> 
 
     Example:
         >>> import awkward as ak
-        >>> make_leaf("Jet_phi", Branch("Jet", "Jet"), ("phi",), ak.forms.NumpyForm("float32")).column
-        Column(name='Jet_phi', dtype='float32', role='angle', title='', counter=None, shape=(), hidden=False)
+        >>> form = ak.forms.NumpyForm("float32")
+        >>> make_leaf("Jet_phi", Branch("Jet", "Jet"), ("phi",), form).column.role
+        'angle'
     """
     dtype, shape, is_counted = kind_of_form(form)
     if dtype == OPAQUE:
