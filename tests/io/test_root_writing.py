@@ -772,10 +772,10 @@ class TestPrivateParts:
     def test_a_tree_names_the_version_that_works(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delattr("uproot.writing.writable.WritableFile._move_tree")
+        monkeypatch.delattr("uproot.writing._cascadetree.Tree._relocate")
         with pytest.raises(
             Unsupported,
-            match=r"uproot .* has no _file\._move_tree in .*; .*pip install uproot==",
+            match=r"uproot .* has no _cascading\._relocate in .*; .*pip install uproot==",
         ):
             written(of_one("x", [1, 2]), tmp_path / "a.root")
 

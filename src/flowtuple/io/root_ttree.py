@@ -19,18 +19,13 @@ from flowtuple.io.root_private import require
 
 _BRACKETS = re.compile(r"[\[\]]")
 _NEEDED = (
-    "_file._move_tree",
     "_file.sink",
-    "_cascading._basket_capacity",
     "_cascading._branch_data",
     "_cascading._branch_lookup",
     "_cascading._branch_np",
     "_cascading._build_out",
     "_cascading._metadata",
-    "_cascading._num_baskets",
-    "_cascading._num_entries",
-    "_cascading.freesegments",
-    "_cascading.write_anew",
+    "_cascading._relocate",
     "_cascading.write_jagged_basket",
 )
 
@@ -210,7 +205,8 @@ class TreeWriter:
         _add_branches(self._tree, self._branches)
         aliases, weight = self.notes.get("aliases", {}), float(self.notes.get("weight", 1))
         use_own_header(self._tree._cascading, aliases, weight)
-        _write_header_again(self._tree)
+        # the header, which has no events yet, is written once more
+        self._tree._cascading._relocate(self._tree._file, self._tree._file.sink)
 
     def fill(self) -> None:
         """Write the events."""
@@ -283,16 +279,3 @@ def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:
         )
 
     cascade.write_jagged_basket = write_in_shape
-
-
-def _write_header_again(tree: Any) -> None:
-    cascade = tree._cascading
-    sink = tree._file.sink
-    old = cascade.key
-    cascade.write_anew(sink)
-    tree._file._move_tree(old.seek_location, cascade.key.seek_location)
-    cascade.freesegments.release(
-        old.seek_location, old.seek_location + old.num_bytes + old.compressed_bytes
-    )
-    sink.set_file_length(cascade.freesegments.fileheader.end)
-    sink.flush()
