@@ -64,8 +64,8 @@ def record_shapes(names: Iterable[str], records: Mapping[str, Any]) -> dict[str,
         {'p': {'record': [['x', 'p_x']]}, 'n': 'n'}
     """
     units = {name: name for name in names}
-    present = {}
-    owner = {}
+    present: dict[str, Any] = {}
+    owner: dict[str, str] = {}
     for name, shape in records.items():
         pruned = None if name in units else _pruned(shape, units)
         if pruned is not None:
