@@ -89,7 +89,7 @@ class Published:
         from safetensors.torch import save
 
         from flowtuple.benchmark.published import options
-        from flowtuple.benchmark.published.fitting import fit_codec
+        from flowtuple.benchmark.published.stored import fit_codec
 
         importlib.import_module(
             "torch._dynamo"

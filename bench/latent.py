@@ -40,9 +40,9 @@ from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
 from flowtuple.benchmark.published import stored
 from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
 from flowtuple.benchmark.published.erf_codes import largest, to_codes
-from flowtuple.benchmark.published.fitting import fit_codec
 from flowtuple.benchmark.published.latent import LatentCodec
 from flowtuple.benchmark.published.options import MODELS, SCALES, Latent
+from flowtuple.benchmark.published.stored import fit_codec
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
 from flowtuple.flows.fit import Fitted

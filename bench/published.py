@@ -33,9 +33,8 @@ from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
 from flowtuple.benchmark.published.baler import Baler
 from flowtuple.benchmark.published.filters import cut_rows
-from flowtuple.benchmark.published.fitting import fit_codec
 from flowtuple.benchmark.published.methods import BalerFiles
-from flowtuple.benchmark.published.normalisations import kind_of
+from flowtuple.benchmark.published.normalisations import variable_of
 from flowtuple.benchmark.published.options import (
     NETWORKS,
     NORMALISATIONS,
@@ -44,6 +43,7 @@ from flowtuple.benchmark.published.options import (
     Latent,
 )
 from flowtuple.benchmark.published.presets import reference_preset
+from flowtuple.benchmark.published.stored import fit_codec
 from flowtuple.data.bounds import Bound
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
@@ -72,7 +72,7 @@ MEANS = {  # of (x' - x) / x: m, p_T, phi, eta
     ("leaky-relu-bn", "custom"): ("4.9e-3", "-1.1e-3", "8.1e-3", "-2.5e-2"),
     ("elu-bn", "custom"): ("5.5e-3", "-7.6e-4", "-3.1e-3", "-2.2e-4"),
 }
-KINDS = ("mass", "pt", "phi", "eta")
+KINDS = ("m", "pt", "phi", "eta")
 LATENT = {"latent-13": 13, "latent-20": 20}
 AUTOENCODERS = {
     f"{network} {normalisation}": (network, normalisation)
@@ -194,7 +194,7 @@ def show_autoencoder(
     )
     lines = []
     for k, column in enumerate(accuracy):
-        x, kind = test.values[:, k], kind_of(column.column)
+        x, kind = test.values[:, k], variable_of(column.column).name
         relative = (decoded[:, k] - x)[x != 0] / x[x != 0]
         known = published and kind in KINDS and len(accuracy) == len(KINDS)
         means = MEANS[options.network, options.normalisation] if known else ()
@@ -366,7 +366,7 @@ def coded_by_methods(
         data, model = stored.pack(network, rows)
         yield name, data, model, stored.unpack(data, name).values
     for epochs in a.baler_epochs if "baler" in a.methods else ():
-        method = BalerFiles(Baler(epochs=epochs))
+        method = BalerFiles("baler", options=Baler(epochs=epochs))
         data, model = method.pack(rows)
         yield f"baler, {epochs} epochs", data, model, method.unpack(data)
 

@@ -22,7 +22,7 @@ import flowtuple as ft
 from flowtuple import cli
 from flowtuple.baseline.quantise import quantise_shifted, restore
 from flowtuple.benchmark import child, pages, registry
-from flowtuple.benchmark.codecs import grids, listing
+from flowtuple.benchmark.codecs import grids
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
 from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
 from flowtuple.benchmark.codecs.table_codec import TableCodec, TableLayout, is_available
@@ -47,7 +47,7 @@ from flowtuple.io.source import open_dataset
 from flowtuple.reporting.rate_distortion import rate_distortion_png
 from flowtuple.runtime.progress import silent
 
-CODECS: dict[str, TableCodec] = {c.name: c for c in (*listing.CODECS, Flowtuple())}
+CODECS: dict[str, TableCodec] = {c.name: c for c in (*registry.CODECS, Flowtuple())}
 BOUNDS = ["lossless", "abs:0.05", "rel:1e-3", "rel:0.3", "std:1e-2", "bits:7"]
 
 

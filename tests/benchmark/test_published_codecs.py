@@ -34,9 +34,7 @@ from flowtuple.benchmark.published.baler import (
     baler_unpack,
     silenced,
 )
-from flowtuple.benchmark.published.listing import PUBLISHED
-from flowtuple.benchmark.published.method_codec import MethodCodec
-from flowtuple.benchmark.published.methods import BalerFiles, Stored
+from flowtuple.benchmark.published.methods import PUBLISHED, BalerFiles, MethodCodec, Stored
 from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
@@ -48,12 +46,13 @@ from flowtuple.data.table import Dataset, Table, difference
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
 
 SHORT = ft.Training(epochs=1, batch=256, patience=0)
-QUICK = {
-    "latent": Stored(Latent(bits=20, model=2, training=SHORT)),
+QUICK: dict[str, MethodCodec] = {
+    "latent": Stored("latent", options=Latent(bits=20, model=2, training=SHORT)),
     "autoencoder": Stored(
-        Autoencoder(hidden=(16, 8), normalisation="standard", training=SHORT)
+        "autoencoder",
+        options=Autoencoder(hidden=(16, 8), normalisation="standard", training=SHORT),
     ),
-    "baler": BalerFiles(Baler(epochs=1)),
+    "baler": BalerFiles("baler", options=Baler(epochs=1)),
 }
 needs_baler = pytest.mark.skipif(
     importlib.util.find_spec("baler_compressor") is None, reason="Baler is not installed"
@@ -127,7 +126,7 @@ def jets(n: int = 600) -> Rows:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_only_floats_of_rows_move(name: str, tmp_path: Path) -> None:
-    codec = MethodCodec(name, "none", QUICK[name])
+    codec = QUICK[name]
     codec.load()
     codec.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
     decoded = codec.decode(tmp_path / "out.bin", LAYOUTS)
@@ -151,7 +150,7 @@ def test_only_floats_of_rows_move(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
-    codec = MethodCodec(name, "none", QUICK[name])
+    codec = QUICK[name]
     codec.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
     model, index = codec.overhead(tmp_path / "out.bin")
     assert index == 0
@@ -163,7 +162,7 @@ def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_few_rows_are_kept_as_they_are(name: str, tmp_path: Path) -> None:
-    codec = MethodCodec(name, "none", QUICK[name])
+    codec = QUICK[name]
     tables = [t.read([c.name for c in t.columns], 0, min(100, t.num_entries)) for t in TABLES]
     layouts = [TableLayout(t.name, t.columns, t.num_entries, {}) for t in tables]
     codec.encode(tables, layouts, tmp_path / "out.bin")
@@ -177,14 +176,14 @@ def test_more_bits_bring_the_latent_codec_closer() -> None:
     rows = jets()
     errors = []
     for bits in (8, 13, 20):
-        method = Stored(Latent(bits=bits, model=2, training=SHORT))
+        method = Stored("latent", options=Latent(bits=bits, model=2, training=SHORT))
         errors.append(np.abs(method.unpack(method.pack(rows)[0]) - rows.values).mean())
     assert errors[0] > 8 * errors[1] > 64 * errors[2] > 0
 
 
 def test_units_reach_the_options() -> None:
     for codec in PUBLISHED:
-        method = registry.codec(codec.name, Settings(unit="MeV")).method
+        method = registry.codec(codec.name, Settings(unit="MeV"))
         assert isinstance(method, BalerFiles) or method.options.unit == "MeV"
     with pytest.raises(InvalidArgument, match="no unit 'TeV' of energies"):
         ft.bench({"x": [1.0]}, unit="TeV")
@@ -280,9 +279,9 @@ def test_what_baler_fails_at_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None
         Corrupt,
         match=r"Baler's files do not decode \(BadZipFile: File is not a zip file\); restore them",
     ):
-        BalerFiles().unpack(join([b"model", b"ranges", b"numbers"]))
+        BalerFiles("baler").unpack(join([b"model", b"ranges", b"numbers"]))
     with pytest.raises(Corrupt, match="1 files are not the 3 that Baler leaves"):
-        BalerFiles().unpack(join([b"model"]))
+        BalerFiles("baler").unpack(join([b"model"]))
 
 
 @pytest.mark.slow
