@@ -48,7 +48,7 @@ class Task:
 
     def table(self) -> tuple[Any, Any]:
         """Return the objects as a table of events, and its bounds resolved."""
-        from flowtuple.benchmark.inputs import layouts, surveys
+        from flowtuple.benchmark.inputs import layouts
         from flowtuple.data.schema import Column
         from flowtuple.data.table import Table
         from flowtuple.runtime.progress import silent
@@ -57,7 +57,7 @@ class Task:
         columns = tuple(map(Column, rows.columns, rows.dtypes))
         data = {c.name: rows.values[:, k].astype(c.dtype) for k, c in enumerate(columns)}
         tables = [Table("rows", columns, len(rows), data)]
-        return tables, layouts(tables, surveys(tables, silent), {"*": self.bound}, "rows")
+        return tables, layouts(tables, [{"*": self.bound}], "rows", silent)[0]
 
 
 class Method(Protocol):

@@ -431,20 +431,27 @@ def test_a_bound_changes_nothing_and_is_measured_all_the_same(
     assert (fine.trained_seconds_in, found.best("abs:1e9")) == (None, "pcodec")
 
 
+def errors_over_std(before: list[Table], after: list[Table]) -> tuple[float, float]:
+    layouts = [TableLayout(t.name, t.columns, t.num_entries, {}) for t in before]
+    errors = child.compare(before, after, layouts)
+    return errors["mean_error"], errors["largest_error"]
+
+
 def test_errors_over_std_are_of_floats_that_may_move() -> None:
     before = TABLES[0]
     data = {c.name: before[c.name].copy() for c in before.columns}
     data["MET_pt"][3] += 2 * before["MET_pt"].std()
     data["genWeight"] += 7  # a weight is no such column
     moving = [c for c in before.columns if c.is_float and c.role not in ("id", "weight")]
-    mean, largest = child.errors_over_std(
-        [before], [Table(before.name, before.columns, before.num_entries, data)]
+    changed = Table(before.name, before.columns, before.num_entries, data)
+    assert errors_over_std([before], [changed]) == (
+        pytest.approx(2 / 500 / len(moving)),
+        pytest.approx(2),
     )
-    assert (mean, largest) == (pytest.approx(2 / 500 / len(moving)), pytest.approx(2))
     data["MET_pt"][3] = np.nan
     broken = Table(before.name, before.columns, before.num_entries, data)
-    assert child.errors_over_std([before], [broken]) == (np.inf, np.inf)
-    assert child.errors_over_std(TABLES[1:], TABLES[1:]) == (
+    assert errors_over_std([before], [broken]) == (np.inf, np.inf)
+    assert errors_over_std(TABLES[1:], TABLES[1:]) == (
         0,
         0,
     )  # no column with two different values
