@@ -157,11 +157,13 @@ class Baler:
         from flowtuple.benchmark.published import baler
 
         importlib.import_module("torch._dynamo")
+        from flowtuple.baseline.pieces import split
+
         rows, options = task.rows(), baler.Baler()
         options = replace(options, epochs=task.epochs or options.epochs)
 
         def work() -> None:
-            pieces = baler.baler_pack(rows.values, rows.columns, options)
+            pieces = split(baler.BalerFiles("baler", options=options).pack(rows)[0])
             for name, content in zip(baler.FILES, pieces, strict=True):
                 (task.folder / f"out.{name}").write_bytes(content)
             # where decoding looks for it

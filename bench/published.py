@@ -31,9 +31,8 @@ from flowtuple.benchmark.codecs.table_codec import ColumnCodec
 from flowtuple.benchmark.published import stored
 from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
-from flowtuple.benchmark.published.baler import Baler
+from flowtuple.benchmark.published.baler import Baler, BalerFiles
 from flowtuple.benchmark.published.filters import cut_rows
-from flowtuple.benchmark.published.methods import BalerFiles
 from flowtuple.benchmark.published.normalisations import variable_of
 from flowtuple.benchmark.published.options import (
     NETWORKS,

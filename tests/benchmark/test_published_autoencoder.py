@@ -540,7 +540,7 @@ def page_of(before: list[float], after: list[float], alone: float = 1.0) -> Deco
         Rows("x", names, values[0], np.arange(len(values[0])), len(values[0])), values[1]
     )
     return DecodedRows(
-        "x", "x.ref", {}, [], original, back, [column.figures() for column in found]
+        "x", "x.ref", {}, [], original, back, [vars(column) for column in found]
     )
 
 

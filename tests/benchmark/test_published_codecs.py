@@ -23,19 +23,19 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft
-from flowtuple.baseline.pieces import join
+from flowtuple.baseline.pieces import join, split
 from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark import run as contest
 from flowtuple.benchmark.codecs.table_codec import TableLayout
 from flowtuple.benchmark.published.baler import (
     FILES,
     Baler,
-    baler_pack,
-    baler_unpack,
+    BalerFiles,
     silenced,
 )
-from flowtuple.benchmark.published.methods import PUBLISHED, BalerFiles, MethodCodec, Stored
+from flowtuple.benchmark.published.methods import MethodCodec, Stored
 from flowtuple.benchmark.published.options import Autoencoder, Latent
+from flowtuple.benchmark.registry import PUBLISHED
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
 from flowtuple.benchmark.settings import Settings
@@ -202,21 +202,23 @@ def test_baler_learns_and_keeps_its_own_files() -> None:
     )  # one of four columns follows, and three numbers are enough
     errors = []
     for epochs in (1, 15):
-        pieces = baler_pack(rows.values, rows.columns, Baler(epochs=epochs))
+        method = BalerFiles("baler", options=Baler(epochs=epochs))
+        data, model = method.pack(rows)
+        pieces = split(data)
         assert len(pieces) == len(FILES)
-        errors.append(np.abs(baler_unpack(pieces) - rows.values).mean())
+        assert model == len(pieces[0]) + len(pieces[1])
+        errors.append(np.abs(method.unpack(data) - rows.values).mean())
     assert errors[1] < errors[0] / 2  # 0.272 +- 0.014, 13 models
     assert (
         len(pieces[2]) > 0.8 * 2000 * 3 * 8
     )  # three float64 numbers a row: no smaller than four float32
     with pytest.raises(Corrupt, match="2 files are not the 3 that Baler leaves"):
-        baler_unpack(pieces[:2])
+        method.unpack(join(pieces[:2]))
 
 
 @pytest.fixture(scope="module")
 def baler_pieces() -> list[bytes]:
-    rows = jets()
-    return baler_pack(rows.values, rows.columns, Baler(epochs=1))
+    return split(QUICK["baler"].pack(jets())[0])
 
 
 @needs_baler
@@ -225,17 +227,15 @@ def test_baler_leaves_the_process_as_it_was(capfd: pytest.CaptureFixture[str]) -
 
     rows = jets()
     before = list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist()
-    first = baler_pack(rows.values, rows.columns, Baler(epochs=1))
+    method = QUICK["baler"]
+    first, _ = method.pack(rows)
     assert (
         list(sys.path),
         torch.get_num_threads(),
         torch.random.get_rng_state().tolist(),
     ) == before
     assert capfd.readouterr() == ("", "")
-    assert (
-        baler_unpack(first)
-        == baler_unpack(baler_pack(rows.values, rows.columns, Baler(epochs=1)))
-    ).all()
+    assert (method.unpack(first) == method.unpack(method.pack(rows)[0])).all()
 
 
 def test_a_call_that_fails_leaves_the_process_as_it_was() -> None:
@@ -299,7 +299,7 @@ def test_files_that_are_cut_off_are_damaged(
     with pytest.raises(
         Corrupt, match=r"Baler's files do not decode \(\w+: .*\); restore them from a copy"
     ):
-        baler_unpack(damaged)
+        QUICK["baler"].unpack(join(damaged))
 
 
 # -- the contest

@@ -112,7 +112,7 @@ def report_rows(
         _notes(rows, left_out),
         rows_table(replace(decoded, values=rows.values)),
         rows_table(decoded),
-        [column.figures() for column in accuracy],
+        [vars(column) for column in accuracy],
     )
     with new_folder(Path(folder)):
         page = write_rows(content, Path(folder), resources.progress)

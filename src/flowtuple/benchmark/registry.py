@@ -10,7 +10,9 @@ from flowtuple.benchmark.codecs.raw import BLOSC, GZIP, LZMA, PCODEC, ROUNDING, 
 from flowtuple.benchmark.codecs.root_lzma import ROOT_LZMA
 from flowtuple.benchmark.codecs.table_codec import TableCodec, is_available
 from flowtuple.benchmark.flowtuple_codec import NAME, Flowtuple
-from flowtuple.benchmark.published.methods import PUBLISHED
+from flowtuple.benchmark.published.baler import BalerFiles
+from flowtuple.benchmark.published.methods import MethodCodec, Stored
+from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.benchmark.settings import Settings
 from flowtuple.errors import InvalidArgument, MissingExtra, nearest
 
@@ -28,6 +30,15 @@ CODECS: tuple[TableCodec, ...] = (
     QUANTISE_PCODEC,
 )
 """Codecs of other tools in the order in which tables show them."""
+
+PUBLISHED: tuple[MethodCodec, ...] = (
+    Stored("latent-13", options=Latent(bits=13)),
+    Stored("latent-20", options=Latent(bits=20)),
+    Stored("autoencoder-tanh", options=Autoencoder(network="tanh")),
+    Stored("autoencoder-elu-bn", options=Autoencoder(network="elu-bn")),
+    BalerFiles("baler"),
+)
+"""Published methods in the order in which tables show them."""
 
 _DEFAULT = Settings()
 

@@ -26,7 +26,6 @@ from flowtuple.benchmark.codecs.table_codec import (
     flat,
     may_move,
 )
-from flowtuple.benchmark.published.baler import Baler, baler_pack, baler_unpack
 from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_unsigned
@@ -145,41 +144,6 @@ class Stored(MethodCodec):
 
     def in_unit(self, unit: str) -> Stored:
         return replace(self, options=replace(self.options, unit=unit))
-
-
-@dataclass(frozen=True)
-class BalerFiles(MethodCodec):
-    """Baler's files, one after the other; its own scaling needs no unit."""
-
-    options: Baler = field(default_factory=Baler, kw_only=True)
-    requires: tuple[str, str] | None = field(
-        default=("baler_compressor", "baler"), kw_only=True
-    )
-
-    def load(self) -> None:
-        for module in (
-            "torch._dynamo",
-            "baler_compressor.legacy_models",
-            "baler_compressor.trainer",
-        ):
-            importlib.import_module(module)
-
-    def pack(self, rows: Rows) -> tuple[bytes, int]:
-        *model, latent = baler_pack(rows.values, rows.columns, self.options)
-        return join([*model, latent]), sum(map(len, model))
-
-    def unpack(self, data: bytes) -> Array:
-        return baler_unpack(split(data))
-
-
-PUBLISHED: tuple[MethodCodec, ...] = (
-    Stored("latent-13", options=Latent(bits=13)),
-    Stored("latent-20", options=Latent(bits=20)),
-    Stored("autoencoder-tanh", options=Autoencoder(network="tanh")),
-    Stored("autoencoder-elu-bn", options=Autoencoder(network="elu-bn")),
-    BalerFiles("baler"),
-)
-"""All of them in the order in which tables show them."""
 
 
 def is_row(column: Column) -> bool:

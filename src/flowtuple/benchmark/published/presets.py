@@ -134,41 +134,48 @@ class Variables:
 
 
 _WULFF = "Wulff (2020), AE-Compression-pytorch"
-_PT = Variable("pt", "log10,subtract:1.3,divide:1.2", in_gev=True)
-_ETA = Variable("eta", "divide:5")
-_PHI = Variable("phi", "divide:3")
-_MASS = Variable("m", "log10:1,divide:1.8", in_gev=True, others=("mass",))
 
-_ATLAS_VARIABLES = (
-    _PT,
-    _ETA,
-    _PHI,
-    _MASS,
-    Variable("ActiveArea", "divide:0.8"),
-    Variable("ActiveArea4vec_pt", "divide:0.7"),
-    Variable("ActiveArea4vec_eta", "divide:5"),
-    Variable("ActiveArea4vec_phi", "divide:3"),
-    Variable("ActiveArea4vec_m", "divide:0.18,subtract:0.15"),
-    Variable("AverageLArQF", "log10:100,subtract:2,divide:2.5"),
-    Variable("NegativeE", "divide:-1,log10:1,divide:1.6", in_gev=True),  # log10(1 - E) / 1.6
-    Variable("HECQuality", "divide:1"),
-    Variable("LArQuality", "divide:0.6"),
-    Variable("Width", "divide:0.6"),
-    Variable("WidthPhi", "divide:0.6"),
-    Variable("CentroidR", "log10,subtract:3,divide:0.8"),
-    Variable("DetectorEta", "divide:5"),
-    Variable("LeadingClusterCenterLambda", "log10:100,subtract:2,divide:2"),
-    Variable("LeadingClusterPt", "log10,divide:1.2", in_gev=True),
-    # the public code divides these two by 1,000 with the energies, lengths squared though they are
-    Variable("LeadingClusterSecondLambda", "log10:100,subtract:2,divide:1", in_gev=True),
-    Variable("LeadingClusterSecondR", "log10:100,subtract:2,divide:0.6", in_gev=True),
-    Variable("N90Constituents", "divide:20"),
-    Variable("EMFrac", "divide:1.6"),
-    Variable("HECFrac", "divide:1"),
-    Variable("Timing", "divide:40"),
-    Variable("OotFracClusters10", "log10:1,divide:0.3"),
-    Variable("OotFracClusters5", "log10:1,divide:0.3"),
-)
+# The public code divides the two SecondLambda and SecondR by 1,000 with the energies, lengths
+# squared though they are. NegativeE becomes log10(1 - E) / 1.6.
+_ATLAS = """
+pt                         log10,subtract:1.3,divide:1.2         GeV
+eta                        divide:5
+phi                        divide:3
+m                          log10:1,divide:1.8                    GeV
+ActiveArea                 divide:0.8
+ActiveArea4vec_pt          divide:0.7
+ActiveArea4vec_eta         divide:5
+ActiveArea4vec_phi         divide:3
+ActiveArea4vec_m           divide:0.18,subtract:0.15
+AverageLArQF               log10:100,subtract:2,divide:2.5
+NegativeE                  divide:-1,log10:1,divide:1.6          GeV
+HECQuality                 divide:1
+LArQuality                 divide:0.6
+Width                      divide:0.6
+WidthPhi                   divide:0.6
+CentroidR                  log10,subtract:3,divide:0.8
+DetectorEta                divide:5
+LeadingClusterCenterLambda log10:100,subtract:2,divide:2
+LeadingClusterPt           log10,divide:1.2                      GeV
+LeadingClusterSecondLambda log10:100,subtract:2,divide:1         GeV
+LeadingClusterSecondR      log10:100,subtract:2,divide:0.6       GeV
+N90Constituents            divide:20
+EMFrac                     divide:1.6
+HECFrac                    divide:1
+Timing                     divide:40
+OotFracClusters10          log10:1,divide:0.3
+OotFracClusters5           log10:1,divide:0.3
+"""
+
+
+def _of_atlas(line: str) -> Variable:
+    """Return a variable from its name, its formula, and GeV for an energy."""
+    name, formula, *unit = line.split()
+    return Variable(name, formula, in_gev=bool(unit), others=("mass",) * (name == "m"))
+
+
+_ATLAS_VARIABLES = tuple(map(_of_atlas, _ATLAS.strip().splitlines()))
+_PT, _ETA, _PHI, _MASS = _ATLAS_VARIABLES[:4]
 
 _ATLAS_CUTS = (
     "abs(EMFrac) < 5",
