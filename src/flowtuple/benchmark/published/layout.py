@@ -235,12 +235,13 @@ def failures_named(
     Raises:
         Corrupt: In place of any other failure of reading.
     """
+    malformed: tuple[type[Exception], ...] = (*_MALFORMED, *further)
     try:
         yield
     except (Corrupt, Unsupported) as error:
         named = str(error) if str(error).startswith(where) else f"{where}: {error}"
         raise type(error)(named) from None
-    except (*_MALFORMED, *further) as error:
+    except malformed as error:
         reason = (str(error).splitlines() or [""])[0]
         raise Corrupt(
             f"{where}: describes no {content} ({reason}); restore it from a copy"
