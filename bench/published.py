@@ -14,6 +14,7 @@ import numpy as np
 from commands import (
     OneOf,
     Script,
+    decoded_by,
     lattice_file,
     no_report,
     rows_of,
@@ -394,21 +395,13 @@ def bound_for(mean: float, error_at: Callable[[float], float]) -> Bound:
     return Bound("abs", low)
 
 
-def decoded_by(
-    codec: ColumnCodec, values: np.ndarray, bound: Bound
-) -> tuple[int, np.ndarray]:
-    """Return the bytes of a column, and what it decodes to."""
-    data = codec.compress(values, bound)
-    return len(data), codec.decompress(data, values.dtype, bound)
-
-
 def error_at(codec: ColumnCodec, values: np.ndarray, amount: float) -> float:
     """Return the mean |residual| of a column at an `abs` bound."""
     bound = Bound("abs", amount)
     if codec is QUANTISE_PCODEC:  # its grid alone is enough
         decoded = restore(quantise_shifted(values, bound)[0], bound, values.dtype)
     else:
-        decoded = decoded_by(codec, values, bound)[1]
+        decoded = codec.decompress(codec.compress(values, bound), values.dtype, bound)
     return float(np.abs(decoded.astype(np.float64) - values).mean())
 
 
@@ -416,14 +409,14 @@ def at_equal_error(
     codec: ColumnCodec, rows: Rows, means: list[float]
 ) -> tuple[Point, dict[str, Bound]]:
     """Return a codec's figures and bounds where each column's mean error is that of `means`."""
-    size, decoded, bounds = 0, [], {}
-    for k, name in enumerate(rows.columns):
-        values = rows.values[:, k].astype(rows.dtypes[k])
-        bounds[name] = bound_for(means[k], partial(error_at, codec, values))
-        nbytes, restored = decoded_by(codec, values, bounds[name])
-        size += nbytes
-        decoded.append(restored.astype(np.float64))
-    return point(codec.name, rows, size, measure(rows, np.stack(decoded, axis=1))), bounds
+    bounds = {
+        name: bound_for(mean, partial(error_at, codec, x.astype(dtype)))
+        for name, x, dtype, mean in zip(
+            rows.columns, rows.values.T, rows.dtypes, means, strict=True
+        )
+    }
+    size, decoded = decoded_by(codec, rows, bounds)
+    return point(codec.name, rows, size, measure(rows, decoded)), bounds
 
 
 def cell(result: Point, mean: float) -> str:
