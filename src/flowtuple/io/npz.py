@@ -141,7 +141,9 @@ def _member(path: str, key: str, archive: zipfile.ZipFile, member: zipfile.ZipIn
     """
     formats = np.lib.format
     with archive.open(member) as stream:
-        if not stream.peek().startswith(formats.MAGIC_PREFIX):
+        prefix = stream.read(len(formats.MAGIC_PREFIX))
+        stream.seek(0)
+        if prefix != formats.MAGIC_PREFIX:
             return np.asarray(stream.read())
         is_first = formats.read_magic(stream) == (1, 0)
         read = formats.read_array_header_1_0 if is_first else formats.read_array_header_2_0
