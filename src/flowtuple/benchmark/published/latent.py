@@ -27,8 +27,7 @@ from flowtuple.benchmark.published.numbers import (
     unpack_numbers,
 )
 from flowtuple.benchmark.published.options import MOST_BITS, SCALES, Latent
-from flowtuple.data.row_columns import columns_of_rows
-from flowtuple.data.rows import Rows
+from flowtuple.data.rows import Rows, columns_of_rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 from flowtuple.flows.draw import uniform_rows

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flowtuple.benchmark.published.layout import read_parts
-from flowtuple.data.row_columns import columns_of_rows
-from flowtuple.data.rows import Rows
+from flowtuple.data.rows import Rows, columns_of_rows
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Dataset, Table
 from flowtuple.io.formats import ReadOptions
