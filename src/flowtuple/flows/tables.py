@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -95,8 +94,7 @@ class RowsModel:
             exactly=self.model.columns,
             conditions=escaped(names),
         )
-        conditions = None if rows.conditions is None else rows.conditions.only(names)
-        return replace(rows.only(self.model.columns), conditions=conditions)
+        return rows.only(self.model.columns, names)
 
     def labels(self, dataset: Dataset, name: str) -> Array:
         """Read a column with one number for each event or object that is scored, shape (n,).
@@ -263,5 +261,4 @@ class GeneratedRows:
         values = np.concatenate(parts) if parts else np.empty((0, len(self._drawn)))
         data = {c.name: values[:, k].astype(c.dtype) for k, c in enumerate(self._drawn)}
         data |= {name: x[start:][: len(values)] for name, x in self._context.items()}
-        shown = tuple(c for c in self.columns if c.name in columns)
-        return Table(self.name, shown, len(values), {c.name: data[c.name] for c in shown})
+        return Table(self.name, self.columns, len(values), data).read(columns, 0, len(values))

@@ -159,16 +159,17 @@ def _like(rows: Rows, model: RowModel, options: RowFlow) -> Rows:
             raise InvalidArgument(
                 f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}"
             )
-    given, conditions = model.context.columns, rows.conditions
-    if set(given) != set(() if conditions is None else conditions.columns):
+    given = model.context.columns
+    if set(given) != set(() if rows.conditions is None else rows.conditions.columns):
         raise InvalidArgument(
             f"{rows.source}: the model of `like=` is given {', '.join(given) or 'nothing'}; "
             "name the same with `given=`"
         )
-    if conditions is not None:
-        conditions = conditions.only(given)
-    same = rows.columns == model.columns
-    return replace(rows if same else rows.only(model.columns), conditions=conditions)
+    if rows.columns != model.columns:
+        return rows.only(model.columns, given)
+    if rows.conditions is None:
+        return rows
+    return replace(rows, conditions=rows.conditions.only(given))
 
 
 def _preprocessing(
