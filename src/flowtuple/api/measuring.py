@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flowtuple.api.checking import verify
-from flowtuple.api.compressing import Compressed, compress
+from flowtuple.api.compressing import compress
 from flowtuple.api.inputs import (
     EVERYTHING,
+    FilePath,
     Selection,
     Tolerance,
     bounds_by_glob,
@@ -50,7 +50,7 @@ def bench(
     codecs: Iterable[str] | None = None,
     effort: str = "default",
     unit: str = "GeV",
-    folder: str | os.PathLike[str] | None = None,
+    folder: FilePath | None = None,
     command: str = "",
     resources: Resources = Resources(),
 ) -> Bench:
@@ -126,10 +126,8 @@ DEMO_TOLERANCE = {
 
 @dataclass(frozen=True)
 class Demonstration:
-    """Files of the demonstration, violated bounds, and figures of each column and of the whole."""
+    """Page of the demonstration, violated bounds, and figures of each column and of the whole."""
 
-    compressed: Compressed
-    decompressed: Path
     report: Path
     violations: int
     rows: list[dict[str, Any]]
@@ -137,7 +135,7 @@ class Demonstration:
 
 
 def demo(
-    folder: str | os.PathLike[str],
+    folder: FilePath,
     *,
     effort: str = "default",
     resources: Resources = Resources(),
@@ -150,15 +148,11 @@ def demo(
 
 
 def _demonstrate(target: Path, effort: str, resources: Resources) -> Demonstration:
-    sample, packed, unpacked = sample_path(), target / "jets.ftup", target / "jets.root"
-    compressed = compress(
-        sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, resources=resources
-    )
-    decompress(packed, unpacked)
+    sample, packed = sample_path(), target / "jets.ftup"
+    compress(sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, resources=resources)
+    decompress(packed, target / "jets.root")
     verified = verify(sample, packed, resources=resources)
     with File(packed) as file:
         about = report_input(open_dataset(sample), file, "The flowtuple demo: jets in events")
     page = write_report(about, target, lambda what: resources.progress("report", 0.0, what))
-    return Demonstration(
-        compressed, unpacked, page, verified.violations, summary_rows(about), totals(about)
-    )
+    return Demonstration(page, verified.violations, summary_rows(about), totals(about))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import awkward as ak
 
+from flowtuple.api.inputs import FilePath
 from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.data.awkward_tables import tables_to_awkward
 from flowtuple.data.memory import BLOCK, entries_within
@@ -64,13 +65,13 @@ class Decompressed(Shown):
 
 @accepts_old(resources=Resources)
 def decompress(
-    path: str | os.PathLike[str],
-    output: str | os.PathLike[str] | None = None,
+    path: FilePath,
+    output: FilePath | None = None,
     *,
     columns: Iterable[str] = (),
     entries: tuple[int | None, int | None] = (None, None),
     given: Source | None = None,
-    model: str | os.PathLike[str] | None = None,
+    model: FilePath | None = None,
     options: WriteOptions | None = None,
     resources: Resources = Resources(),
 ) -> ak.Array | dict[str, ak.Array] | Decompressed:
@@ -123,7 +124,7 @@ def decompress(
 
 def _deliver(
     dataset: Dataset,
-    output: str | os.PathLike[str] | None,
+    output: FilePath | None,
     memory: int,
     options: WriteOptions | None,
 ) -> ak.Array | dict[str, ak.Array] | Decompressed:

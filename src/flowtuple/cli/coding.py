@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +12,10 @@ from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
 from flowtuple.cli.many import OnDask, folder_and_suffix
 from flowtuple.cli.options import (
+    DROP,
     Columns,
     Compressed,
     CompressedOutput,
-    Drop,
     Effort,
     GivenColumns,
     GivenFile,
@@ -37,13 +35,6 @@ from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import WriteOptions
 from flowtuple.reporting.page import format_bytes, format_number
-
-
-class RootContainer(StrEnum):
-    """The kinds of tables that a ROOT file holds."""
-
-    ttree = "ttree"
-    rntuple = "rntuple"
 
 
 @command(app)
@@ -98,7 +89,7 @@ def compress(
         )
     _warn(result)
     if as_json:
-        print_json(asdict(result) | {"bits_per_value": result.bits_per_value})
+        print_json(vars(result) | {"bits_per_value": result.bits_per_value})
     else:
         _show(result)
 
@@ -118,20 +109,12 @@ def _read_entries(
         ) from None
 
 
-def _write_options(
-    *,
-    compression: str | None = option(
-        "--compression NAME:LEVEL", "Compression of ROOT output."
-    ),
-    basket: int = option("--basket", "Events per basket or row group.", 16384, min=1),
-    drop: Drop,
-    container: RootContainer | None = option(
-        "--as", "Kind of ROOT output. Default: the kind of the input."
-    ),
-) -> WriteOptions:
-    return WriteOptions(
-        compression, basket, drop, None if container is None else container.value
-    )
+_WRITING = {
+    "compression": option("--compression NAME:LEVEL", "Compression of ROOT output."),
+    "step": option("--basket", "Events per basket or row group.", min=1),
+    "drop": DROP,
+    "container": option("--as", "Kind of ROOT output. Default: the kind of the input."),
+}
 
 
 @command(app)
@@ -141,7 +124,7 @@ def decompress(
     output: Output,
     columns: Columns,
     entries: Annotated[tuple[int | None, int | None], From(_read_entries)],
-    options: Annotated[WriteOptions, From(_write_options)],
+    options: Annotated[WriteOptions, From(WriteOptions, _WRITING)],
     given: GivenFile,
     model: ModelFile,
     workers: Workers,
@@ -177,7 +160,7 @@ def decompress(
     if not isinstance(result, api.Decompressed):
         return  # without an output there is nothing to show
     if as_json:
-        print_json(asdict(result))
+        print_json(result)
         return
     warn_left_out(result.left_out)
     warn(*result.changes)
@@ -213,7 +196,7 @@ def recompress(
         )
     _warn(done.result)
     if as_json:
-        print_json(asdict(done.result) | {"bounds": done.bounds})
+        print_json(vars(done.result) | {"bounds": done.bounds})
         return
     _show(done.result)
     for column, bound in done.bounds.items():

@@ -22,6 +22,7 @@ from flowtuple.cli.options import (
     Names,
     Seed,
     Weight,
+    split,
 )
 from flowtuple.cli.terminal import print_json, show_table, shown, warn, write
 from flowtuple.comparison.closure.result import Closure, ObjectClosure, Verdict
@@ -134,14 +135,14 @@ def compare(
             output,
             columns=columns,
             weight=weight,
-            tests=[name.strip() for name in tests.split(",")] if tests else (),
+            tests=split(tests),
             train=train,
             seed=seed,
             options=options,
             resources=resources,
         )
     if as_json:
-        print_json(result.to_json())
+        print_json(result)
     else:
         _show_comparison(result)
         _show_page(output)
@@ -159,7 +160,7 @@ def _compare_files(
             first, second, columns, dask.cluster, resources.progress
         )
     if as_json:
-        print_json([d.to_json() for d in differences])
+        print_json(differences)
     else:
         _show_differences(differences)
     return min((d.p_value for d in differences), default=1.0) * len(differences)
@@ -203,7 +204,7 @@ def closure(
             resources=resources,
         )
     if as_json:
-        print_json(result.to_json())
+        print_json(result)
     else:
         _show_closure(result)
         _show_page(output)

@@ -6,7 +6,7 @@ Commands that need the argument annotate it with `From` this function, and have 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -28,9 +28,53 @@ class Declared:
 
 @dataclass(frozen=True)
 class From:
-    """Annotation of an argument that a function makes of options of its own."""
+    """Annotation of an argument that a function, or a class of settings, makes of options.
+
+    Attributes:
+        function: The function, called with the options.
+        options: Declarations by parameter, for a function that does not declare its own. Its other
+            parameters keep their defaults, and so do options without a default.
+    """
 
     function: Callable[..., Any]
+    options: Mapping[str, Any] | None = None
+
+    def parameters(self) -> Iterator[tuple[Parameter, Any]]:
+        """Yield parameters with their declarations; the context of a command has none."""
+        for name, parameter in signature(self.function, eval_str=True).parameters.items():
+            metadata = getattr(parameter.annotation, "__metadata__", ())
+            if self.options is not None:
+                if name in self.options:
+                    yield parameter, self.options[name]
+            elif isinstance(parameter.default, Declared):
+                yield parameter, parameter.default
+            else:
+                yield parameter, next(iter(metadata), None)
+
+    def declared(self) -> dict[str, Parameter]:
+        """Return all options by name, with those of arguments that are made of some."""
+        options: dict[str, Parameter] = {}
+        for parameter, declared in self.parameters():
+            named = parameter.replace(kind=Parameter.KEYWORD_ONLY)
+            if isinstance(declared, From):
+                options |= declared.declared()
+            elif isinstance(declared, Declared):
+                is_usual = self.options is not None and declared.default is None
+                default = parameter.default if is_usual else declared.default
+                options[named.name] = named.replace(
+                    annotation=Annotated[parameter.annotation, declared.info], default=default
+                )
+            else:
+                options[named.name] = named
+        return options
+
+    def call(self, values: Mapping[str, Any]) -> Any:
+        """Return the result of the function for the values of all options."""
+        arguments = {
+            p.name: declared.call(values) if isinstance(declared, From) else values[p.name]
+            for p, declared in self.parameters()
+        }
+        return self.function(**arguments)
 
 
 def option(
@@ -69,50 +113,16 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Function], F
     """Return a decorator that makes a function of declared arguments a command."""
 
     def register(function: Function) -> Function:
+        made = From(function)
+
         @wraps(function)
         def call(**values: Any) -> None:
-            _called(function, values)
+            made.call(values)
 
-        options = list(_options_of(function).values())
-        call.__signature__ = Signature(options)  # type: ignore[attr-defined]
+        parameters = list(made.declared().values())
+        call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         call.__annotations__ = {}
         app.command(name)(call)
         return function
 
     return register
-
-
-def _declaration(parameter: Parameter) -> Any:
-    """Return how a parameter is declared: by its default, or by its annotation."""
-    if isinstance(parameter.default, Declared):
-        return parameter.default
-    return next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
-
-
-def _options_of(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """Return the options of a function by name, with those of its arguments."""
-    options: dict[str, Parameter] = {}
-    for name, parameter in signature(function, eval_str=True).parameters.items():
-        declared = _declaration(parameter)
-        if isinstance(declared, From):
-            options |= _options_of(declared.function)
-        elif isinstance(declared, Declared):
-            options[name] = Parameter(
-                name,
-                Parameter.KEYWORD_ONLY,
-                default=declared.default,
-                annotation=Annotated[parameter.annotation, declared.info],
-            )
-        else:
-            options[name] = parameter.replace(kind=Parameter.KEYWORD_ONLY)
-    return options
-
-
-def _called(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    """Return the result of a function for the values of its options."""
-    arguments = {}
-    for name, parameter in signature(function, eval_str=True).parameters.items():
-        declared = _declaration(parameter)
-        made = isinstance(declared, From)
-        arguments[name] = _called(declared.function, values) if made else values[name]
-    return function(**arguments)

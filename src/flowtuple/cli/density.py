@@ -186,6 +186,6 @@ def score(
     if output is not None:
         api.write(scores, output)
     if as_json:
-        print_json({name: vars(area) for name, area in areas.items()})
+        print_json(areas)
     else:
         show_facts({"score": "area under the ROC curve (95 % interval)", **areas})

@@ -102,7 +102,7 @@ def _verify_checksums(path: str, memory: int, as_json: bool) -> None:
         with shown() as resources:
             damage = check_integrity(path, resources.progress, memory)
     if as_json:
-        print_json({"damage": [vars(d) for d in damage]})
+        print_json({"damage": damage})
     else:
         _show_damage(path, damage)
         if damage and not is_reference(path):
@@ -128,9 +128,9 @@ def _verify_values(
         print_json(
             {
                 "violations": verified.violations,
-                "columns": [column.to_json() for column in verified],
-                "absent": list(verified.absent),
-                "left_out": [part.to_json() for part in left_out],
+                "columns": verified,
+                "absent": verified.absent,
+                "left_out": left_out,
             }
         )
     else:
@@ -321,8 +321,7 @@ def merge(
         left_out = merged.left_out
     warn_left_out(left_out)
     if as_json:
-        parts = [part.to_json() for part in left_out]
-        print_json({"path": str(output), "file_bytes": size, "left_out": parts})
+        print_json({"path": output, "file_bytes": size, "left_out": left_out})
     else:
         write(f"{output}: {format_bytes(size)} from {len(files)} files")
 
@@ -362,8 +361,8 @@ def recover(
             {
                 "path": saved.path,
                 "events": saved.events,
-                "missing": [vars(d) for d in saved.missing],
-                "left_out": [part.to_json() for part in saved.left_out],
+                "missing": saved.missing,
+                "left_out": saved.left_out,
             }
         )
     else:

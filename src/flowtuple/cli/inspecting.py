@@ -25,6 +25,7 @@ from flowtuple.cli.options import (
     Selection,
     Tolerance,
     read_bound,
+    split,
 )
 from flowtuple.cli.terminal import print_json, show_facts, show_table, shown, warn, write
 from flowtuple.data.resources import Resources
@@ -168,14 +169,13 @@ def bench(
 
     Example: flowtuple bench nano.root -t '*=std:1e-3' -o bench
     """
-    bounds = [text.strip() for text in scan.split(",")] if scan else []
     with shown(Resources(workers)) as resources:
         result = api.bench(
             source,
             tolerance=tolerance,
-            scan=[read_bound(bound, f"--scan {scan!r}") for bound in bounds],
+            scan=[read_bound(bound, f"--scan {scan!r}") for bound in split(scan)],
             selection=selection,
-            codecs=None if codecs is None else [name.strip() for name in codecs.split(",")],
+            codecs=None if codecs is None else split(codecs),
             effort=effort,
             unit=unit,
             folder=output,
@@ -183,7 +183,7 @@ def bench(
             resources=resources,
         )
     if as_json:
-        print_json(result.to_json())
+        print_json(result)
         return
     _show_bench(result)
     if output:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +54,7 @@ class Dask:
         failed = {name: as_options(reason) for name, reason in summary.failed.items()}
         summary = replace(summary, failed=failed)
         if as_json:
-            print_json(asdict(summary))
+            print_json(summary)
         else:
             _show(summary, folder)
         if summary.failed:

@@ -45,9 +45,8 @@ Columns = Annotated[
 Exclude = Annotated[
     list[str], option("--exclude GLOB", "Leave these columns out.", (), INPUT)
 ]
-Drop = Annotated[
-    bool, option("--drop", "Leave out what cannot be carried instead of refusing.", False)
-]
+DROP = option("--drop", "Leave out what cannot be carried instead of refusing.", False)
+Drop = Annotated[bool, DROP]
 Effort = Annotated[
     str,
     option(
@@ -99,16 +98,25 @@ GivenFile = Annotated[
 PageFolder = Annotated[Path, option("--output -o DIR", "The folder for report.html.", ...)]
 
 
-def split_names(
+def split(text: str) -> tuple[str, ...]:
+    """Return words between commas.
+
+    Example:
+        >>> split("a, b"), split("")
+        (('a', 'b'), ())
+    """
+    return tuple(word.strip() for word in text.split(",")) if text else ()
+
+
+def _names(
     names: str = option(
         "--names A,B,...", "Column names for inputs that have none.", "", INPUT
     ),
 ) -> tuple[str, ...] | None:
-    """Return names between commas; `None` without any."""
-    return tuple(n.strip() for n in names.split(",")) if names else None
+    return split(names) or None
 
 
-Names = Annotated[tuple[str, ...] | None, From(split_names)]
+Names = Annotated[tuple[str, ...] | None, From(_names)]
 
 
 def read_memory(
@@ -203,7 +211,7 @@ def read_pairs(texts: Sequence[str], option: str, form: str, example: str) -> di
 def read_sizes(text: str, option: str) -> tuple[int, ...]:
     """Return whole numbers between commas."""
     try:
-        return tuple(int(word) for word in text.split(","))
+        return tuple(int(word) for word in split(text))
     except ValueError:
         raise InvalidArgument(
             f"{option} {text!r} is not whole numbers between commas, such as 64,64"

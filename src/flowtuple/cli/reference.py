@@ -36,7 +36,6 @@ from flowtuple.reporting.page import format_bytes, format_number
 if TYPE_CHECKING:
     from flowtuple.benchmark.published.accuracy import Accuracy
 
-_LATENT, _AUTOENCODER = Latent(), Autoencoder()
 _OF_LATENT, _OF_AUTOENCODER = "Latent codec", "Autoencoder"
 
 reference = typer.Typer(
@@ -49,60 +48,58 @@ app.add_typer(reference, name="reference")
 ReferenceFile = Annotated[str, argument("IN.ref", "From reference encode.")]
 
 
+def _number(
+    model: int = option("--model", "1 (6 x 64) or 2 (4 x 32).", 1, _OF_LATENT),
+) -> int:
+    return model
+
+
+def _hidden(
+    hidden: str = option("--hidden N,N", "Widths of hidden layers.", "", _OF_AUTOENCODER),
+) -> tuple[int, ...]:
+    return read_sizes(hidden, "--hidden") if hidden else ()
+
+
+_BOTH = {
+    "unit": option("--unit", "Of energies and masses: GeV or MeV."),
+    "then": option(
+        "--then", "zstd, lzma or pcodec, which latent numbers or codes go through."
+    ),
+}
+_LATENT = _BOTH | {
+    "bits": option("--bits", "N, 1 to 31.", panel=_OF_LATENT),
+    "model": From(_number),
+    "truncate": option("--truncate", "Cut codes off instead of rounding.", panel=_OF_LATENT),
+    "scale": option(
+        "--scale", "By the largest of all, or of each column as published.", panel=_OF_LATENT
+    ),
+}
+_AUTOENCODER = _BOTH | {
+    "latent": option("--latent", "Numbers a row.", panel=_OF_AUTOENCODER),
+    "network": option("--network", "tanh, leaky-relu-bn or elu-bn.", panel=_OF_AUTOENCODER),
+    "normalisation": option(
+        "--normalisation", "none, standard or custom.", panel=_OF_AUTOENCODER
+    ),
+    "hidden": From(_hidden),
+    "variational": option(
+        "--variational BETA", "Weight of the KL divergence.", panel=_OF_AUTOENCODER
+    ),
+    "residuals": option(
+        "--residuals BOUND", "abs:E or std:S to keep.", panel=_OF_AUTOENCODER
+    ),
+}
+
+
 def _method(
     *,
     codec: str = option("--codec", "latent or autoencoder.", "latent"),
-    unit: str = option("--unit", "Of energies and masses: GeV or MeV.", "GeV"),
+    latent_codec: Annotated[Latent, From(Latent, _LATENT)],
+    autoencoder: Annotated[Autoencoder, From(Autoencoder, _AUTOENCODER)],
     epochs: int | None = option("--epochs", "Default 30 (latent), 100 (autoencoder).", min=1),
-    bits: int = option("--bits", "N, 1 to 31.", _LATENT.bits, _OF_LATENT),
-    model: int = option("--model", "1 (6 x 64) or 2 (4 x 32).", 1, _OF_LATENT),
-    truncate: bool = option(
-        "--truncate", "Cut codes off instead of rounding.", False, _OF_LATENT
-    ),
-    scale: str = option(
-        "--scale",
-        "By the largest of all, or of each column as published.",
-        _LATENT.scale,
-        _OF_LATENT,
-    ),
-    latent: int = option("--latent", "Numbers a row.", _AUTOENCODER.latent, _OF_AUTOENCODER),
-    network: str = option(
-        "--network",
-        "tanh, leaky-relu-bn or elu-bn.",
-        _AUTOENCODER.network,
-        _OF_AUTOENCODER,
-    ),
-    normalisation: str = option(
-        "--normalisation",
-        "none, standard or custom.",
-        _AUTOENCODER.normalisation,
-        _OF_AUTOENCODER,
-    ),
-    hidden: str = option("--hidden N,N", "Widths of hidden layers.", "", _OF_AUTOENCODER),
-    variational: float = option(
-        "--variational BETA", "Weight of the KL divergence.", 0.0, _OF_AUTOENCODER
-    ),
-    residuals: str = option(
-        "--residuals BOUND", "abs:E or std:S to keep.", "", _OF_AUTOENCODER
-    ),
-    then: str = option(
-        "--then", "zstd, lzma or pcodec, which latent numbers or codes go through.", ""
-    ),
 ) -> Latent | Autoencoder:
     methods: dict[str, Latent | Autoencoder] = {
-        "latent": Latent(
-            bits, model=model, truncate=truncate, unit=unit, then=then, scale=scale
-        ),
-        "autoencoder": Autoencoder(
-            latent,
-            network=network,
-            normalisation=normalisation,
-            hidden=read_sizes(hidden, "--hidden") if hidden else (),
-            unit=unit,
-            residuals=residuals,
-            variational=variational,
-            then=then,
-        ),
+        "latent": latent_codec,
+        "autoencoder": autoencoder,
     }
     if codec not in methods:
         raise InvalidArgument(
@@ -158,7 +155,7 @@ def encode(
     if encoded.dropped:
         warn(f"{encoded.dropped} rows hold NaN or infinite values and were left out")
     if as_json:
-        print_json(encoded.to_json())
+        print_json(encoded)
         return
     _show_errors(encoded.accuracy, encoded.left_out)
     raw, model = format_bytes(encoded.raw_bytes), format_bytes(encoded.model_bytes)
@@ -273,7 +270,7 @@ def report(
     with shown() as resources:
         made = api.report_rows(path, original, output, names=names, resources=resources)
     if as_json:
-        print_json(made.to_json())
+        print_json(made)
         return
     if made.dropped:
         warn(f"{made.dropped} rows hold NaN or infinite values and are not in the file")

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -107,8 +107,14 @@ def write(*lines: object) -> None:
 
 
 def print_json(content: Any) -> None:
-    """Print indented JSON on standard output."""
-    write(json.dumps(content, indent=1, default=str))
+    """Print indented JSON on standard output; results may be anywhere in the content."""
+    write(json.dumps(content, indent=1, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    return vars(value) if is_dataclass(value) else str(value)
 
 
 def warn(*messages: str) -> None:

@@ -43,7 +43,6 @@ from flowtuple.reporting.plots import require_plots
 from flowtuple.runtime.progress import Progress
 
 _FLOW = RowFlow()
-_SHAPE, _USUAL = _FLOW.shape, _FLOW.training
 _PANEL = "Flow over rows"
 Settings = TypeVar("Settings", Shape, Training)
 
@@ -149,48 +148,48 @@ def train(
     _show(notes, output)
 
 
+def _hidden(
+    hidden: str = option("--hidden N,N", "Widths of hidden layers.", "64,64", _PANEL),
+) -> tuple[int, ...]:
+    return read_sizes(hidden, "--hidden")
+
+
+_SHAPE = {
+    "transforms": option(
+        "--steps",
+        "Transforms of the flow; default 3, for flashsim one per column.",
+        panel=_PANEL,
+        min=1,
+    ),
+    "hidden": From(_hidden),
+    "blocks": option(
+        "--blocks", "Blocks of residual networks (flashsim).", panel=_PANEL, min=1
+    ),
+    "bins": option("--bins", "Bins of splines.", panel=_PANEL, min=2),
+}
+_TRAINING = {
+    "epochs": option("--epochs", "Most epochs.", panel=_PANEL, min=1),
+    "batch": option("--batch", "Rows per step.", panel=_PANEL, min=1),
+    "learning_rate": option("--learning-rate", "Largest rate.", panel=_PANEL),
+    "weight_decay": option("--weight-decay", "Decay of AdamW.", panel=_PANEL),
+    "schedule": option(
+        "--schedule", "constant, plateau, cosine, warm-restarts or one-cycle.", panel=_PANEL
+    ),
+    "clip": option("--clip", "Largest norm of a gradient; 0: any.", panel=_PANEL),
+    "patience": option(
+        "--patience", "Epochs without gain before the end; 0: no limit.", panel=_PANEL, min=0
+    ),
+}
+
+
 def _row_flow(
     *,
     context: typer.Context,
     transform: list[str] = option(
         "--transform GLOB=STEPS", "Such as 'Jet_pt=log:10,standard'.", (), _PANEL
     ),
-    transforms: int | None = option(
-        "--steps",
-        "Transforms of the flow; default 3, for flashsim one per column.",
-        None,
-        _PANEL,
-        min=1,
-    ),
-    hidden: str = option("--hidden N,N", "Widths of hidden layers.", "64,64", _PANEL),
-    blocks: int = option(
-        "--blocks", "Blocks of residual networks (flashsim).", _SHAPE.blocks, _PANEL, min=1
-    ),
-    bins: int = option("--bins", "Bins of splines.", _SHAPE.bins, _PANEL, min=2),
-    epochs: int = option("--epochs", "Most epochs.", _USUAL.epochs, _PANEL, min=1),
-    batch: int = option("--batch", "Rows per step.", _USUAL.batch, _PANEL, min=1),
-    learning_rate: float = option(
-        "--learning-rate", "Largest rate.", _USUAL.learning_rate, _PANEL
-    ),
-    weight_decay: float = option(
-        "--weight-decay", "Decay of AdamW.", _USUAL.weight_decay, _PANEL
-    ),
-    schedule: str = option(
-        "--schedule",
-        "constant, plateau, cosine, warm-restarts or one-cycle.",
-        _USUAL.schedule,
-        _PANEL,
-    ),
-    clip: float = option(
-        "--clip", "Largest norm of a gradient; 0: any.", _USUAL.clip, _PANEL
-    ),
-    patience: int = option(
-        "--patience",
-        "Epochs without gain before the end; 0: no limit.",
-        _USUAL.patience,
-        _PANEL,
-        min=0,
-    ),
+    shape: Annotated[Shape, From(Shape, _SHAPE)],
+    training: Annotated[Training, From(Training, _TRAINING)],
     log: Path | None = option("--log DIR", "Folder for TensorBoard.", None, _PANEL),
     device: str = option(
         "--device", "cpu, cuda, or auto: a GPU where there is one.", _FLOW.device, _PANEL
@@ -200,16 +199,6 @@ def _row_flow(
 
     Its kind is the one of the preset, or else the usual one.
     """
-    shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins, blocks=blocks)
-    training = Training(
-        epochs=epochs,
-        batch=batch,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        schedule=schedule,
-        clip=clip,
-        patience=patience,
-    )
     steps = read_pairs(transform, "--transform", "GLOB=STEPS", "'Jet_pt=log:10,standard'")
     kind, preset = _FLOW.kind, context.params.get("preset")
     if preset in FLOW_PRESETS:
