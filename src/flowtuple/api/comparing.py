@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.api.inputs import FilePath
+from flowtuple.api.inputs import FilePath, pages
 from flowtuple.comparison.closure.result import Closure
 from flowtuple.comparison.closure.samples import ClosureSample, layout_of, read_sample
 from flowtuple.comparison.closure.verdicts import measure_closure
@@ -28,9 +27,8 @@ from flowtuple.data.table import Dataset, Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import ReadOptions, Source, open_dataset, write_dataset
 from flowtuple.reporting.closure_page import write_closure
-from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.two_samples import write_comparison
-from flowtuple.runtime.atomic import atomic_path, new_folder
+from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.old_names import accepts_old, moved
 
 
@@ -115,10 +113,7 @@ def closure(
     """
     paths = ReadOptions(names=options.names)
     patterns = tuple(given)
-    target = None if folder is None else Path(folder)
-    if target is not None:
-        require_plots()
-    with contextlib.nullcontext() if target is None else new_folder(target):
+    with pages(folder) as target:
         opened = open_dataset(reference, paths)
         layout = layout_of(
             opened, patterns, tuple(options.match), tuple(options.against), weight
@@ -251,10 +246,7 @@ def compare(
     globs = tuple(columns)
     if options.derived is not None and globs:
         raise InvalidArgument("`derived=` compares its own quantities; leave out `columns=`")
-    target = None if folder is None else Path(folder)
-    if target is not None:
-        require_plots()
-    with contextlib.nullcontext() if target is None else new_folder(target):
+    with pages(folder) as target:
 
         def rows_of(source: Source) -> Rows:
             dataset = open_dataset(source, ReadOptions(names=options.names))

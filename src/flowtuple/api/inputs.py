@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 from flowtuple.data.bounds import Bound
@@ -18,6 +20,8 @@ from flowtuple.file.file import File
 from flowtuple.flows.options import RowFlow
 from flowtuple.flows.presets import FLOW_PRESETS
 from flowtuple.io.source import ReadOptions, Source, check_stored_name, open_dataset
+from flowtuple.reporting.plots import require_plots
+from flowtuple.runtime.atomic import new_folder
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
@@ -195,6 +199,21 @@ def _only_refused(pattern: str, dataset: Dataset) -> bool:
         f"{name}/{c.name}" for name, table in dataset.tables.items() for c in table.columns
     )
     return not any(fits_name(pattern, column) for column in columns)
+
+
+@contextmanager
+def pages(folder: FilePath | None) -> Iterator[Path | None]:
+    """Give a folder for pages, which goes again after a failure; `None` for none.
+
+    Raises:
+        MissingExtra: A folder is named, and the extra 'plots' is not installed.
+    """
+    if folder is None:
+        yield None
+        return
+    require_plots()
+    with new_folder(Path(folder)):
+        yield Path(folder)
 
 
 def check_request(path: FilePath, effort: str, seed: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from flowtuple.api.inputs import (
     bounds_by_glob,
     check_request,
     left_out_notes,
+    pages,
     read,
 )
 from flowtuple.api.reading import decompress
@@ -33,7 +33,6 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import Source, open_dataset
 from flowtuple.reporting.describe import report_input
-from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.report import summary_rows, totals, write_report
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.runtime.old_names import accepts_old
@@ -94,15 +93,13 @@ def bench(
     bounds = [bound if isinstance(bound, Bound) else Bound.parse(bound) for bound in scan]
     points = {str(bound): {"*": bound, **usual} for bound in bounds}
     points = points or {_in_words(usual): dict(usual)}
-    if folder is not None:
-        require_plots()
     settings = Settings(effort, workers, unit, progress=resources.progress)
-    with contextlib.nullcontext() if folder is None else new_folder(Path(folder)):
+    with pages(folder) as target:
         dataset = read(source, selection)
         result = run(dataset, points, chosen, settings, command)
         result = replace(result, notes=(*notes, *left_out_notes(dataset), *result.notes))
-        if folder is not None:
-            write_bench(result, Path(folder))
+        if target is not None:
+            write_bench(result, target)
         return result
 
 
