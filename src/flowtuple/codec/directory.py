@@ -192,16 +192,21 @@ def read_directory(data: bytes, columns: Sequence[Column]) -> Directory:
 
 
 def _entry(numbers: Reader, column: Column, begin: int) -> Entry:
-    method, residual = _method(numbers.unsigned(), column)
-    payload, escapes = numbers.unsigned(), numbers.unsigned()
+    number, payload, escapes = (numbers.unsigned() for _ in range(3))
+    residual = number >= _RESIDUAL
+    number -= _RESIDUAL * residual
+    where = f"column {column.name!r}"
+    if number not in tuple(Method):
+        raise Corrupt(f"{where} is stored by the unknown method {number}")
+    method = Method(number)
+    if (method is Method.OPAQUE) != column.is_opaque:
+        raise Corrupt(f"{where} of type {column.dtype} is stored by the method {method.name}")
+    if residual and method not in (Method.CONSTANT, Method.INDICES, Method.GROUP):
+        raise Corrupt(f"{where} is stored by residuals under the method {method.name}")
     if escapes and method in (Method.OPAQUE, Method.VALUES, Method.GIVEN):
-        raise Corrupt(
-            f"column {column.name!r} is stored by the method {method.name} and has escapes"
-        )
+        raise Corrupt(f"{where} is stored by the method {method.name} and has escapes")
     if method is Method.GROUP and payload > SMALL:
-        raise Corrupt(
-            f"column {column.name!r} shares a frame and takes {payload} bytes of it"
-        )
+        raise Corrupt(f"{where} shares a frame and takes {payload} bytes of it")
     return Entry(method, residual, begin, payload, escapes)
 
 
@@ -211,20 +216,3 @@ def _group(frame: bytes, entries: Mapping[str, Entry]) -> dict[str, bytes]:
     group = {name: reader.take(length) for name, length in lengths.items()}
     reader.end("the group of a chunk")
     return group
-
-
-def _method(number: int, column: Column) -> tuple[Method, bool]:
-    residual = number >= _RESIDUAL
-    number -= _RESIDUAL * residual
-    if number not in tuple(Method):
-        raise Corrupt(f"column {column.name!r} is stored by the unknown method {number}")
-    method = Method(number)
-    if (method is Method.OPAQUE) != column.is_opaque:
-        raise Corrupt(
-            f"column {column.name!r} of type {column.dtype} is stored by the method {method.name}"
-        )
-    if residual and method not in (Method.CONSTANT, Method.INDICES, Method.GROUP):
-        raise Corrupt(
-            f"column {column.name!r} is stored by residuals under the method {method.name}"
-        )
-    return method, residual

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from flowtuple.data.resources import Resources
@@ -303,10 +304,8 @@ def _copy(
 
 def _parts(chunks: Iterable[StoredChunk]) -> list[Part]:
     """Return the parts of chunks, with the events of these chunks only."""
-    parts: list[tuple[Part, int]] = []
-    for chunk in chunks:
-        if parts and parts[-1][0] is chunk.part:
-            parts[-1] = (chunk.part, parts[-1][1] + chunk.section.entries)
-        else:
-            parts.append((chunk.part, chunk.section.entries))
-    return [Part(entries, part.lattices) for part, entries in parts]
+    groups = [list(group) for _, group in groupby(chunks, lambda c: id(c.part))]
+    return [
+        Part(sum(c.section.entries for c in group), group[0].part.lattices)
+        for group in groups
+    ]

@@ -125,7 +125,7 @@ class Statistics:
         """Return the coarsest grid that holds every finite value exactly."""
         if self.dtype not in MANTISSA_BITS:
             return Integers(self.dtype)
-        patterns = Ordered(self.dtype, self.trailing_zeros if self.finite else 0)
+        patterns = Ordered(self.dtype, self.trailing_zeros)
         if not (self.finite and self.digits):
             return patterns
         # Large floats are exact decimals, too, of finer spacing than their own.
@@ -149,23 +149,16 @@ class Statistics:
         used = grid or self.exact_grid()
         values, counts = np.unique(sample, return_counts=True)
         cells, occupants = np.unique(used.index(sample), return_counts=True)
-        frequent = np.flatnonzero(
-            (counts >= max(8, 0.005 * len(sample))) & self._moved(values, grid)
-        )
+        frequent = counts >= max(8, 0.005 * len(sample))
+        if grid is not None:
+            frequent &= bit_patterns(grid.value(grid.index(values))) != bit_patterns(values)
         sentinels = []
-        for k in frequent:
+        for k in np.flatnonzero(frequent):
             place = int(np.searchsorted(cells, used.index(values[k : k + 1])[0]))
             around = np.delete(occupants[max(0, place - 4) : place + 5], min(place, 4))
             if len(around) and counts[k] > 8 * np.median(around):
                 sentinels.append(int(bit_patterns(values[k : k + 1])[0]))
         return sorted(sentinels)
-
-    def _moved(self, values: Array, grid: Grid | None) -> Array:
-        """Return which values a grid would move; all of them without a grid."""
-        if grid is None:
-            return np.ones(len(values), bool)
-        moved: Array = bit_patterns(grid.value(grid.index(values))) != bit_patterns(values)
-        return moved
 
 
 def _is_exact(grid: Grid, values: Array) -> bool:

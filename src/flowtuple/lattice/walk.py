@@ -124,7 +124,7 @@ class ColumnState:
     @cached_property
     def reads_itself(self) -> bool:
         """True if later objects of an event read earlier ones of this column."""
-        return self.flow is not None and self.flow.reads(self.name)
+        return self.flow is not None and self.name in self.flow.sources
 
     @property
     def is_codable(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xxhash
+from numpy import uint64
 
 from flowtuple.codec.frequencies import EXP2, share, weigh
 from flowtuple.data.schema import Array
@@ -24,32 +25,25 @@ _GAMMA = 0x9E3779B97F4A7C15
 
 @compiled()
 def _mix(x: Any) -> Any:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@compiled()
-def _number(key: Any, event: Any, number: Any) -> Any:
-    """Return the 64-bit random number of an object."""
-    mixed = _mix(key + np.uint64(event) * np.uint64(_GAMMA))
-    return _mix(mixed + np.uint64(number) * np.uint64(_GAMMA))
+    x = (x ^ (x >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return x ^ (x >> uint64(31))
 
 
 @compiled()
 def _below(u: Any, most: Any) -> Any:
     """Return floor(u most / 2^64) for a uniform 64-bit u; 0 if `most` is 2^64 itself."""
-    low, high = u & np.uint64(0xFFFFFFFF), u >> np.uint64(32)
-    a, b = most & np.uint64(0xFFFFFFFF), most >> np.uint64(32)
-    middle = high * a + ((low * a) >> np.uint64(32))
-    carry = (middle & np.uint64(0xFFFFFFFF)) + low * b
-    return high * b + (middle >> np.uint64(32)) + (carry >> np.uint64(32))
+    low, high = u & uint64(0xFFFFFFFF), u >> uint64(32)
+    a, b = most & uint64(0xFFFFFFFF), most >> uint64(32)
+    middle = high * a + ((low * a) >> uint64(32))
+    carry = (middle & uint64(0xFFFFFFFF)) + low * b
+    return high * b + (middle >> uint64(32)) + (carry >> uint64(32))
 
 
 @compiled()
 def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
     """Return the sum of the frequencies of symbols that can be drawn; never the last one."""
-    total = np.uint64(0)
+    total = uint64(0)
     for k in range(len(weights) - 1):
         if not banned[k]:
             total += share(weights[k], reciprocal)
@@ -57,37 +51,33 @@ def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
 
 
 @compiled()
-def _draw(
-    logits: Any,
-    exp2: Any,
-    starts: Any,
-    spans: Any,
-    banned: Any,
-    key: Any,
-    event: Any,
-    number: Any,
-    q: Any,
-) -> None:
-    last = logits.shape[1] - 1
-    weights = np.empty(last + 1, np.int32)
-    reciprocal = np.uint64(0)
-    for i in range(len(q)):
-        if i < len(logits):
-            reciprocal = weigh(logits[i], exp2, weights)
-        total = _allowed_total(weights, reciprocal, banned)
-        u = _number(key, event[i], number[i])
-        slot = _below(u, total)
-        symbol = 0
-        for k in range(last):
-            if banned[k]:
-                continue
+def _pick(weights: Any, reciprocal: Any, banned: Any, slot: Any) -> Any:
+    """Return the symbol of a slot among all that can be drawn, its frequency, and the rest."""
+    symbol = 0
+    frequency = uint64(0)
+    for k in range(len(weights) - 1):
+        if not banned[k]:
+            slot -= frequency
             symbol = k
             frequency = share(weights[k], reciprocal)
             if slot < frequency:
                 break
-            slot -= frequency
-        place = _below(_mix(u + np.uint64(_GAMMA)), spans[symbol] + np.uint64(1))
-        q[i] = np.int64(np.uint64(starts[symbol]) + place)
+    return symbol, frequency, slot
+
+
+@compiled()
+def _draw(
+    logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, random: Any, q: Any
+) -> None:
+    weights = np.empty(logits.shape[1], np.int32)
+    reciprocal = uint64(0)
+    for i in range(len(q)):
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
+        total = _allowed_total(weights, reciprocal, banned)
+        symbol, _, _ = _pick(weights, reciprocal, banned, _below(random[i], total))
+        place = _below(_mix(random[i] + uint64(_GAMMA)), spans[symbol] + uint64(1))
+        q[i] = np.int64(uint64(starts[symbol]) + place)
 
 
 @compiled()
@@ -96,7 +86,7 @@ def _allowed(
 ) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
-    reciprocal = np.uint64(0)
+    reciprocal = uint64(0)
     for i in range(len(symbols)):
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
@@ -104,44 +94,26 @@ def _allowed(
             if not banned[k]:
                 f = share(weights[k], reciprocal)
                 total[i] += f
-                below[i] += f if k < symbols[i] else np.uint64(0)
-                frequency[i] += f if k == symbols[i] else np.uint64(0)
+                below[i] += f if k < symbols[i] else uint64(0)
+                frequency[i] += f if k == symbols[i] else uint64(0)
 
 
 @compiled()
 def _locate(
     logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any, q: Any
 ) -> None:
-    last = logits.shape[1] - 1
-    weights = np.empty(last + 1, np.int32)
-    reciprocal = np.uint64(0)
+    weights = np.empty(logits.shape[1], np.int32)
+    reciprocal = uint64(0)
     for i in range(len(q)):
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
         total = _allowed_total(weights, reciprocal, banned)
         slot = u[i] * np.float64(total)
-        symbol = 0
-        part = 0.0
-        for k in range(last):
-            if banned[k]:
-                continue
-            symbol = k
-            frequency = np.float64(share(weights[k], reciprocal))
-            part = min(slot / frequency, 1.0)
-            if slot < frequency:
-                break
-            slot -= frequency
+        symbol, frequency, rest = _pick(weights, reciprocal, banned, slot)
+        part = min(rest / np.float64(max(frequency, uint64(1))), 1.0)
         width = spans[symbol]
-        place = np.uint64(part * (np.float64(width) + 1.0))
-        q[i] = np.int64(np.uint64(starts[symbol]) + min(place, width))
-
-
-@compiled()
-def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
-    for i in range(len(out)):
-        u = _number(key, event[i], number[i])
-        # 52 bits and a half: with a 53rd bit the half would be lost and the result could be 1.
-        out[i] = (np.float64(u >> np.uint64(12)) + 0.5) * 2.0**-52
+        place = uint64(part * (np.float64(width) + 1.0))
+        q[i] = np.int64(uint64(starts[symbol]) + min(place, width))
 
 
 def uniform(key: int, event: Array, number: Array) -> Array:
@@ -157,9 +129,15 @@ def uniform(key: int, event: Array, number: Array) -> Array:
         >>> bool((u[1:] == uniform(7, np.array([1, 2]), np.zeros(2))).all())
         True
     """
-    out = np.empty(len(event))
-    _uniform(np.uint64(key), event.astype(np.uint64), number.astype(np.uint64), out)
-    return out
+    # 52 bits and a half: with a 53rd bit the half would be lost and the result could be 1.
+    return ((_random(key, event, number) >> 12).astype(np.float64) + 0.5) * 2.0**-52
+
+
+def _random(key: int, event: Array, number: Array) -> Array:
+    """Return the 64-bit random number of each object."""
+    mixed = _mix(uint64(key) + event.astype(uint64) * uint64(_GAMMA))
+    random: Array = _mix(mixed + number.astype(uint64) * uint64(_GAMMA))
+    return random
 
 
 def column_key(seed: int, table: str, column: str) -> int:
@@ -202,8 +180,7 @@ def draw(distribution: Distribution, key: int, event: Array, number: Array) -> A
         int64, shape (n,).
     """
     q = np.empty(len(event), np.int64)
-    event, number = event.astype(np.uint64), number.astype(np.uint64)
-    _draw(*distribution._arguments, np.uint64(key), event, number, q)
+    _draw(*distribution._arguments, _random(key, event, number), q)
     return q
 
 

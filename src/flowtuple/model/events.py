@@ -98,14 +98,8 @@ class SampledTable:
             (start, start)
         ]
         pieces = ordered_map(lambda block: self._block(needed, *block), blocks, self._workers)
-        return concatenate(
-            [
-                Table(
-                    self.name, chosen, t.num_entries, {c.name: t.data[c.name] for c in chosen}
-                )
-                for t in pieces
-            ]
-        )
+        names = [c.name for c in chosen]
+        return concatenate([piece.read(names, 0, BLOCK) for piece in pieces])
 
     def _block(self, needed: set[str], start: int, stop: int) -> Table:
         """Draw a block of events, in one walk over the columns."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-import numpy as np
-
-from flowtuple.data.schema import Array, Column
+from flowtuple.data.schema import Column
 from flowtuple.data.table import Table
 from flowtuple.errors import Unsupported
 from flowtuple.lattice.context import make_context
-from flowtuple.lattice.walk import ColumnState, TableCoding, walk
-from flowtuple.model.draw import Distribution, cdf
-from flowtuple.model.score import code
+from flowtuple.lattice.walk import TableCoding, walk
+from flowtuple.model.draw import cdf
+from flowtuple.model.score import measure
 
 WIDEST = 2**35
 """Indices of a bin at most: with 16 bits of frequency they leave a bit of float64's 52 unused."""
@@ -53,9 +52,9 @@ def to_latent(events: Table, coding: TableCoding) -> Table:
     for state in walk(coding, context):
         stored = data[state.name] = events.data[state.name]
         if state.flow is not None:
-            latent = _measure(stored.reshape(-1), state)
+            u = measure(stored.reshape(-1), state, cdf, 0.5, math.nan)
             if not is_copied(state.column, coding):
-                data[state.name] = latent.reshape(stored.shape)
+                data[state.name] = state.rows.unsort(u).reshape(stored.shape)
     columns = tuple(
         c if is_copied(c, coding) else replace(c, dtype="float64")
         for c in coding.columns
@@ -64,16 +63,3 @@ def to_latent(events: Table, coding: TableCoding) -> Table:
     return Table(
         events.name, columns, events.num_entries, {c.name: data[c.name] for c in columns}
     )
-
-
-def _measure(stored: Array, state: ColumnState) -> Array:
-    """Return the u of a column's values, in stored order."""
-    flow = state.required_flow
-    coded = code(stored, state, flow)
-    if flow.network is None:
-        u = np.where(coded.numbers == 0, 0.5, np.nan)
-    else:
-        u = np.empty(len(coded.numbers))
-        for part, logits in state.blocks(coded.predicted):
-            u[part] = cdf(Distribution(logits, flow.bins), coded.numbers[part])
-    return state.rows.unsort(np.where(coded.countable, u, np.nan))
