@@ -50,7 +50,21 @@ def encode_chunk(
     Raises:
         BoundViolated: A value did not come back within its bound; nothing may be written then.
     """
-    stored = _encode_columns(table, coding, cost)
+    stored = {
+        c.name: StoredColumn(Method.OPAQUE, packing.pack_opaque(ak.Array(table.data[c.name])))
+        for c in coding.columns
+        if c.is_opaque
+    }
+    small: dict[str, StoredColumn] = {}
+    for state in walk(coding, make_context(coding.columns, table.num_entries, table.data)):
+        values = table.data[state.name].reshape(-1)
+        if state.name in coding.external:
+            stored[state.name] = encode_external(values, state)
+            continue
+        stored[state.name], shared = encode_column(values, state, cost)
+        if shared is not None:
+            small[state.name] = shared
+    stored = _group_small(stored, small)
     data = b"".join(join([stored[c.name] for c in coding.columns]))
     decoded = decode_chunk(
         data,
@@ -61,28 +75,6 @@ def encode_chunk(
     )
     _check(table, decoded, coding)
     return data
-
-
-def _encode_columns(
-    table: Table, coding: TableCoding, cost: Callable[[StoredColumn], int]
-) -> dict[str, StoredColumn]:
-    """Encode u of all columns, in one walk."""
-    stored = {
-        c.name: StoredColumn(Method.OPAQUE, packing.pack_opaque(ak.Array(table.data[c.name])))
-        for c in coding.columns
-        if c.is_opaque
-    }
-    context = make_context(coding.columns, table.num_entries, table.data)
-    small: dict[str, StoredColumn] = {}
-    for state in walk(coding, context):
-        values = table.data[state.name].reshape(-1)
-        if state.name in coding.external:
-            stored[state.name] = encode_external(values, state)
-            continue
-        stored[state.name], shared = encode_column(values, state, cost)
-        if shared is not None:
-            small[state.name] = shared
-    return _group_small(stored, small)
 
 
 def _group_small(

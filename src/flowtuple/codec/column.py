@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import xxhash
 
 from flowtuple.codec import coder, packing
 from flowtuple.codec.frequencies import intervals
@@ -139,8 +138,7 @@ def decode_external(stored: StoredColumn, values: Array, state: ColumnState) -> 
 
 
 def _fingerprint(values: Array) -> bytes:
-    digest = xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).tobytes())
-    return int(digest).to_bytes(_HASH_BYTES, "little")
+    return packing.checksum(values.tobytes()).to_bytes(_HASH_BYTES, "little")
 
 
 def decode_column(stored: StoredColumn, state: ColumnState) -> Array:

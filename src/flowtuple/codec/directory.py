@@ -8,8 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import xxhash
+from typing import NamedTuple
 
 from flowtuple.codec import packing
 from flowtuple.codec.column import SMALL, Method, StoredColumn
@@ -57,8 +56,7 @@ class Entry:
         )
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Consecutive bytes of the body with one checksum."""
 
     begin: int
@@ -102,19 +100,20 @@ class Directory:
         entries = {name: self.entries[name] for name in names}
         starts = [b.begin for b in self.blocks]
         home = {
-            name: bisect_right(starts, e.begin) - 1
+            name: self.blocks[bisect_right(starts, e.begin) - 1]
             for name, e in entries.items()
             if e.stop > e.begin
         }
-        blocks = [self.blocks[k] for k in sorted(set(home.values()))]
-        contents = dict(zip(blocks, fetch([(b.begin, b.stop) for b in blocks]), strict=True))
+        blocks = sorted(set(home.values()))
+        contents = dict(zip(blocks, fetch([b[:2] for b in blocks]), strict=True))
+        damaged = {b for b, data in contents.items() if packing.checksum(data) != b.checksum}
         taken = {}
         for name, entry in entries.items():
             data = b""
             if name in home:
-                block = self.blocks[home[name]]
+                block = home[name]
                 data = contents[block][entry.begin - block.begin : entry.stop - block.begin]
-                if _checksum(contents[block]) != block.checksum:
+                if block in damaged:
                     raise Corrupt(
                         f"column {name!r} is damaged; restore the file from a copy, "
                         "or save the other columns with flowtuple recover"
@@ -128,13 +127,9 @@ class Directory:
 
 def _is_whole(block: Block, fetch: Fetch) -> bool:
     try:
-        return _checksum(fetch([(block.begin, block.stop)])[0]) == block.checksum
+        return packing.checksum(fetch([block[:2]])[0]) == block.checksum
     except Truncated:
         return False
-
-
-def _checksum(data: bytes) -> int:
-    return int(xxhash.xxh3_64_intdigest(data))
 
 
 def join(stored: Sequence[StoredColumn]) -> tuple[bytes, bytes]:
@@ -149,7 +144,7 @@ def join(stored: Sequence[StoredColumn]) -> tuple[bytes, bytes]:
     frame = packing.zstd(group) if group else b""
     parts = [(b"" if s.method is Method.GROUP else s.payload) + s.escapes for s in stored]
     body = b"".join(parts)
-    sums = [_checksum(body[begin:stop]) for begin, stop in _blocks(map(len, parts))]
+    sums = [packing.checksum(body[begin:stop]) for begin, stop in _blocks(map(len, parts))]
     head = write_unsigned([len(directory), len(frame)])
     return b"".join(
         [head, directory, frame, *(c.to_bytes(_CHECKSUM, "little") for c in sums)]

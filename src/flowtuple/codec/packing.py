@@ -9,6 +9,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+import xxhash
 import zstandard
 from pcodec import ChunkConfig, standalone
 
@@ -26,6 +27,11 @@ _MOST = 2**30  # bytes of a frame's content
 _DTYPE = re.compile(r"[<>|=]?([biufc][0-9]{1,2}|[mM]8(\[[0-9]{0,9}[a-zA-Z]{1,2}\])?)")
 _LARGEST_RATIO = 2**15
 """Content bytes per frame byte at most: four bytes of zstd are a block of 128 KiB at most."""
+
+
+def checksum(data: bytes) -> int:
+    """Return the XXH3-64 of the data."""
+    return int(xxhash.xxh3_64_intdigest(data))
 
 
 def zstd(data: bytes) -> bytes:

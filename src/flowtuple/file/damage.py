@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flowtuple.codec.column import Method
 from flowtuple.codec.directory import Directory
+from flowtuple.codec.packing import checksum
 from flowtuple.data.memory import MEMORY
 from flowtuple.data.table import Dataset, TableSource
 from flowtuple.errors import Corrupt, TooNew, Truncated
@@ -21,7 +22,7 @@ from flowtuple.file.description import (
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader, read_index
 from flowtuple.file.storage import Storage
-from flowtuple.file.table import StoredChunk, StoredTable
+from flowtuple.file.table import StoredTable
 from flowtuple.runtime.progress import Progress, silent
 
 DAMAGE = (Corrupt, Truncated)
@@ -165,7 +166,13 @@ class DamagedFile:
     ) -> Iterator[frozenset[str]]:
         """Yield the columns with damaged bytes, chunk by chunk."""
         for chunk in table.chunks:
-            damaged = self._check_chunk(table, chunk)
+            try:
+                directory, fetch = table.directory(chunk)
+                damaged = directory.damaged(fetch)
+                if not table.model_hash and coded_by_flow(directory):
+                    self.lost_models.add(table.name)
+            except DAMAGE:
+                damaged = [c.name for c in table.columns]
             if damaged:
                 named = () if len(damaged) == len(table.columns) else tuple(damaged)
                 self.damage.append(
@@ -173,15 +180,6 @@ class DamagedFile:
                 )
             progress(f"check {table.name}", chunk.stop / max(1, table.num_entries), "")
             yield frozenset(damaged)
-
-    def _check_chunk(self, table: StoredTable, chunk: StoredChunk) -> list[str]:
-        try:
-            directory, fetch = table.directory(chunk)
-        except DAMAGE:
-            return [c.name for c in table.columns]
-        if not table.model_hash and coded_by_flow(directory):
-            self.lost_models.add(table.name)
-        return directory.damaged(fetch)
 
     def _read_carried(self) -> Iterator[tuple[str, bytes]]:
         left = self.reader.memory
@@ -254,7 +252,7 @@ def _header_is_damaged(storage: Storage) -> bool:
         index, _, expected = read_index(storage)
     except DAMAGE:
         return False
-    return layout.checksum(layout.pack_header() + index) == expected
+    return checksum(layout.pack_header() + index) == expected
 
 
 def _reason(error: Exception, path: str) -> str:

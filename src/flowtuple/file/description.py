@@ -16,12 +16,11 @@ from flowtuple.data.schema import OPAQUE, ROLES, Column
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge
 from flowtuple.lattice.context import MAX_ROWS
-from flowtuple.lattice.grid import MANTISSA_BITS
+from flowtuple.lattice.grid import INTEGERS, MANTISSA_BITS
 from flowtuple.lattice.lattice import Lattice
 
-_INTEGERS = frozenset(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
 _HASH = re.compile("[0-9a-f]{16}")
-_DTYPES = _INTEGERS | set(MANTISSA_BITS) | {"bool", OPAQUE}
+_DTYPES = {"bool", OPAQUE, *MANTISSA_BITS, *INTEGERS}
 
 
 @dataclass(frozen=True)
@@ -205,9 +204,8 @@ def with_parts(described: Mapping[str, Any], parts: Sequence[Part]) -> dict[str,
             own = [part.lattices[column["name"]] for part in parts]
             for note, ranged in zip(noted, own, strict=True):
                 note["ranges"][column["name"]] = [ranged.low, ranged.high]
-            lows = [ranged.low for ranged in own if ranged.low is not None]
-            highs = [ranged.high for ranged in own if ranged.high is not None]
-            lattice["range"] = [min(lows, default=None), max(highs, default=None)]
+            ends = [end for r in own for end in (r.low, r.high) if end is not None]
+            lattice["range"] = [min(ends, default=None), max(ends, default=None)]
         out["columns"].append(column | ({"lattice": lattice} if lattice else {}))
     return out | ({"parts": noted} if len(parts) > 1 else {})
 
@@ -270,7 +268,7 @@ def _counter_faults(
 ) -> Iterator[str]:
     counter = known.get(column.counter) if isinstance(column.counter, str) else None
     counted = f"has the column {column.name!r} counted by {column.counter!r}"
-    if counter is None or counter.dtype not in _INTEGERS or not counter.is_event_number:
+    if counter is None or counter.dtype not in INTEGERS or not counter.is_event_number:
         yield f"{counted}, which counts nothing"
     elif column.shape or column.is_opaque:
         yield f"{counted} and shaped as well"

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from enum import IntEnum
 
-import xxhash
-
-from flowtuple.codec.packing import unzstd, zstd
+from flowtuple.codec.packing import checksum, unzstd, zstd
 from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.errors import Corrupt, TooNew, Truncated
 
@@ -84,11 +82,6 @@ class Section:
     def stop(self) -> int:
         """First byte after the section."""
         return self.offset + self.length
-
-
-def checksum(data: bytes) -> int:
-    """Return the XXH3-64 of the data."""
-    return int(xxhash.xxh3_64_intdigest(data))
 
 
 def pack_header() -> bytes:

@@ -129,7 +129,13 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
     )
     prediction, residual = _unpack_prediction(reader, columns)
     layers = tuple(_unpack_layer(reader) for _ in range(_count(reader, MAX_LAYERS, "layers")))
-    network = _network(layers, bins, parents) if layers else None
+    network = Network(layers) if layers else None
+    inputs = [len(parents) + 1, *(len(layer.shifts) + 1 for layer in layers)]
+    if network and (
+        [layer.weights.shape[1] for layer in layers] != inputs[:-1]
+        or not 2 <= network.outputs == bins.symbols
+    ):
+        raise Corrupt("the layers of a network do not fit one another")
     if scaled > 1:
         raise Corrupt("a model has a column with more than one scale")
     if any(p.relation == "prediction" for p in parents) and prediction is None:
@@ -261,14 +267,3 @@ def _unpack_layer(reader: Reader) -> Layer:
         inputs, outputs
     )
     return Layer(np.ascontiguousarray(weights.T), shifts)
-
-
-def _network(layers: tuple[Layer, ...], bins: Bins, parents: tuple[Parent, ...]) -> Network:
-    widths = [len(parents)] + [len(layer.shifts) for layer in layers]
-    fits = all(
-        layer.weights.shape[1] == inputs + 1
-        for layer, inputs in zip(layers, widths, strict=False)
-    )
-    if not fits or widths[-1] != bins.symbols or widths[-1] < 2:
-        raise Corrupt("the layers of a network do not fit one another")
-    return Network(layers)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from flowtuple.codec.chunk import slices
 from flowtuple.codec.directory import Directory, Fetch, read_directory
-from flowtuple.codec.packing import declared, unzstd
+from flowtuple.codec.packing import checksum, declared, unzstd
 from flowtuple.data.memory import DESCRIBED, MEMORY, in_words
 from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt, TooLarge
@@ -57,7 +56,10 @@ class SectionReader:
         try:
             self._prefix = self.storage.read(0, min(self.storage.size, PREFIX))
             self.sections = self._read_index() if sections is None else sections
-            self.meta = self._read_description()
+            if not self.sections or self.sections[0].kind is not SectionKind.DESCRIPTION:
+                raise Corrupt(f"{self.path}: does not begin with its description")
+            description = self.read(self.sections[0])
+            self.meta = unpack_description(description, self.path, memory // DESCRIBED)
             self._check_owners(complete=sections is None)
         except BaseException:
             self.storage.close()
@@ -71,17 +73,10 @@ class SectionReader:
     def _read_index(self) -> list[Section]:
         layout.check_header(self._prefix, self.path)
         index, offset, expected = read_index(self.storage, self._prefix)
-        if layout.checksum(self._prefix[: layout.HEADER_SIZE] + index) != expected:
+        if checksum(self._prefix[: layout.HEADER_SIZE] + index) != expected:
             raise Corrupt(f"{self.path}: its index is damaged (checksum differs); {_ADVICE}")
         self.index_size = self.storage.size - offset + layout.HEADER_SIZE
         return layout.unpack_index(index, offset, self.path)
-
-    def _read_description(self) -> dict[str, Any]:
-        if not self.sections or self.sections[0].kind is not SectionKind.DESCRIPTION:
-            raise Corrupt(f"{self.path}: does not begin with its description")
-        return unpack_description(
-            self.read(self.sections[0]), self.path, self.memory // DESCRIBED
-        )
 
     def _check_owners(self, *, complete: bool) -> None:
         tables = len(self.meta["tables"])
@@ -152,7 +147,7 @@ class SectionReader:
         """
         frame = data[: layout.FRAME_SIZE]
         head = data[layout.FRAME_SIZE : layout.FRAME_SIZE + section.head]
-        if frame != layout.pack_frame(section) or layout.checksum(head) != section.checksum:
+        if frame != layout.pack_frame(section) or checksum(head) != section.checksum:
             # nothing can be read without the description
             is_lost = section.kind is SectionKind.DESCRIPTION
             raise Corrupt(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from flowtuple.codec.packing import zstd
+from flowtuple.codec.packing import checksum, zstd
 from flowtuple.errors import InvalidArgument
 from flowtuple.file import layout
 from flowtuple.file.description import pack_description
@@ -50,9 +50,7 @@ class Writer:
     ) -> None:
         """Write one section."""
         first = self._events.get((kind, owner), 0)
-        section = Section(
-            kind, owner, entries, len(head), len(body), layout.checksum(head), first
-        )
+        section = Section(kind, owner, entries, len(head), len(body), checksum(head), first)
         self._write(layout.pack_frame(section) + head + body)
         self._sections.append(section)
         self._events[kind, owner] = first + entries

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import bisect
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class Grid(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """Return the kind and the parameters, as files store them."""
-        parameters = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        parameters = {f.name: getattr(self, f.name) for f in fields(self)}
         return {"kind": self.kind} | parameters
 
 
@@ -221,10 +222,13 @@ class Binades(Grid):
 
     relative: float
     kind: ClassVar[str] = "binades"
-    _runs: _Runs = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_runs", _Runs.cut(self.relative, self._unit_bits))
+        _ = self._runs  # raises where there are none
+
+    @cached_property
+    def _runs(self) -> _Runs:
+        return _cut(self.relative, self._unit_bits)
 
     @property
     def cells(self) -> int:
@@ -260,53 +264,47 @@ class Binades(Grid):
         return np.where(q < 0, -magnitude, magnitude)
 
 
-@dataclass(frozen=True, eq=False)
-class _Runs:
+class _Runs(NamedTuple):
     """Runs of equal cells that fill one binade; all in units, counted from the binade's lower edge.
 
     Attributes:
+        cells: Cells in all.
         begin: First unit of each run.
         width: Units of a cell.
         centre: Position of a cell's representative in it.
         first: Number of each run's first cell.
-        cells: Cells in all.
     """
 
+    cells: int
     begin: Array
     width: Array
     centre: Array
     first: Array
-    cells: int
 
-    @classmethod
-    def cut(cls, relative: float, unit_bits: int) -> _Runs:
-        """Fill the binade from below in exact arithmetic: the bound is a quotient of whole numbers.
 
-        Raises:
-            ValueError: A cell would be narrower than a unit.
-        """
-        above, below = relative.as_integer_ratio()
-        top = 2**unit_bits
-        length = 1 + below // (2 * above) // 4096
-        rows = []
-        cell = 0
-        begin = top
-        while begin < 2 * top:
-            centre = begin * above // below
-            end = (begin + centre) * below // (below - above)
-            width = min(end, 2 * top) - begin  # nothing lies beyond the binade
-            if width < 1:
-                raise ValueError(
-                    f"a relative bound of {relative} is finer than 2^-{unit_bits}"
-                )
-            rows.append((begin - top, width, centre, cell))
-            count = min(length, -((begin - 2 * top) // width))
-            begin += count * width
-            cell += count
-        begins, widths, centres, firsts = (
-            np.array(column, np.int64) for column in zip(*rows, strict=True)
-        )
-        return cls(begins, widths, centres, firsts, cell)
+def _cut(relative: float, unit_bits: int) -> _Runs:
+    """Fill a binade from below in exact arithmetic: the bound is a quotient of whole numbers.
+
+    Raises:
+        ValueError: A cell would be narrower than a unit.
+    """
+    above, below = relative.as_integer_ratio()
+    top = 2**unit_bits
+    length = 1 + below // (2 * above) // 4096
+    rows = []
+    cell = 0
+    begin = top
+    while begin < 2 * top:
+        centre = begin * above // below
+        end = (begin + centre) * below // (below - above)
+        width = min(end, 2 * top) - begin  # nothing lies beyond the binade
+        if width < 1:
+            raise ValueError(f"a relative bound of {relative} is finer than 2^-{unit_bits}")
+        rows.append((begin - top, width, centre, cell))
+        count = min(length, -((begin - 2 * top) // width))
+        begin += count * width
+        cell += count
+    return _Runs(cell, *np.ascontiguousarray(np.array(rows, np.int64).T))
 
 
 _KINDS: dict[str, tuple[Any, float, float]] = {
@@ -319,7 +317,7 @@ _KINDS: dict[str, tuple[Any, float, float]] = {
 }
 """Class, and the least and the largest parameter, by kind."""
 
-_INTEGERS = ("bool", *(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64)))
+INTEGERS = frozenset(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
 
 
 def grid_from_json(data: dict[str, Any]) -> Grid:
@@ -342,7 +340,7 @@ def grid_from_json(data: dict[str, Any]) -> Grid:
             fits = fits and parameter % 2 == 1 and (parameter == 1 or dtype != "bool")
         if not fits or (dtype in MANTISSA_BITS) == (kind == "integers"):
             raise ValueError(f"{name} {parameter} for {dtype}")
-        if dtype not in MANTISSA_BITS and dtype not in _INTEGERS:
+        if dtype not in {"bool", *MANTISSA_BITS, *INTEGERS}:
             raise ValueError(f"no type {dtype}")
         grid: Grid = cls(dtype, parameter)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:

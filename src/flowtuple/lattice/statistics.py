@@ -51,9 +51,16 @@ class Statistics:
                 self._count_specials(values[special])
                 values = values[np.isfinite(values)]
         if len(values):
-            self._add_range(values)
+            # min may return -0.0 or 0.0 where both occur; adding zero makes it 0.0.
+            zero = values.dtype.type(0)
+            low, high = (values.min() + zero).item(), (values.max() + zero).item()
+            self.low = low if self.low is None else min(self.low, low)
+            self.high = high if self.high is None else max(self.high, high)
             self._add_moments(values.astype(np.float64))
-            self._add_sample(values)
+            # Every k-th value of a chunk; every second of all is dropped when there are too many.
+            self._samples.append(values[:: max(1, len(values) * 8 // _SAMPLE)].copy())
+            if sum(map(len, self._samples)) > _SAMPLE:
+                self._samples = [np.concatenate(self._samples)[::2]]
             if values.dtype.kind == "f":
                 self._refine_exact_grid(values)
 
@@ -62,19 +69,6 @@ class Statistics:
         for pattern, count in zip(patterns.tolist(), counts.tolist(), strict=True):
             if pattern in self.specials or len(self.specials) < _MAX_SPECIALS:
                 self.specials[pattern] = self.specials.get(pattern, 0) + count
-
-    def _add_range(self, values: Array) -> None:
-        # min may return -0.0 or 0.0 where both occur; adding zero makes it 0.0.
-        zero = values.dtype.type(0)
-        low, high = (values.min() + zero).item(), (values.max() + zero).item()
-        self.low = low if self.low is None else min(self.low, low)
-        self.high = high if self.high is None else max(self.high, high)
-
-    def _add_sample(self, values: Array) -> None:
-        """Add every k-th value of a chunk; drop every second of all when too many."""
-        self._samples.append(values[:: max(1, len(values) * 8 // _SAMPLE)].copy())
-        if sum(map(len, self._samples)) > _SAMPLE:
-            self._samples = [np.concatenate(self._samples)[::2]]
 
     def _add_moments(self, x: Array) -> None:
         """Update mean and squared deviations, counted from the first value (Chan et al.)."""

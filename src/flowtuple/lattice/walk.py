@@ -5,7 +5,7 @@ The flow maps every value x to u, its place in the distribution that earlier col
     compress = encode u    decompress = decode u    generate = draw u    score = measure u
 
 A flow gives the distribution; those who use it compute u: `codec.column` codes it,
-`model.index_sampler` draws it, `model.score` measures its interval, and `model.latent` returns it.
+`model.index_sampler` draws it, and `model.score` measures its interval or returns it.
 
 `walk` yields one `ColumnState` for each column. Known values go forward: `enter`, `predict`,
 `residuals`, `blocks`. Unknown values come back part by part: `parts`, `predict`, `logits`,

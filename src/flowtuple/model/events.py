@@ -9,7 +9,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.schema_diff import read_like
-from flowtuple.data.table import Table, TableSource, concatenate, ranges, with_counters
+from flowtuple.data.table import Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Unsupported
 from flowtuple.lattice.context import RowSet, make_context
 from flowtuple.lattice.grid import ATOM, ESCAPE
@@ -93,8 +93,7 @@ class SampledTable:
         needed = self._coding.needed(chosen)
         counting = {self._targets[name] for name in needed if name in self._targets}
         needed |= self._coding.needed([c for c in self.columns if c.name in counting])
-        length = max(0, stop - start)
-        blocks = [(a + start, b + start) for a, b in ranges(length, BLOCK)] or [
+        blocks = [(a, min(a + BLOCK, stop)) for a in range(start, stop, BLOCK)] or [
             (start, start)
         ]
         pieces = ordered_map(lambda block: self._block(needed, *block), blocks, self._workers)

@@ -17,8 +17,7 @@ from flowtuple.errors import InvalidArgument, Unsupported, nearest
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import BLOCK, SampledTable
 from flowtuple.model.index_sampler import at_random, from_latent
-from flowtuple.model.latent import check_resolved, is_copied, to_latent
-from flowtuple.model.score import score
+from flowtuple.model.score import check_resolved, is_copied, score, to_latent
 from flowtuple.model.surprise import Expectation, expectation
 
 
@@ -161,7 +160,7 @@ class EventModel:
         )
 
     def to_latent(self, dataset: Dataset) -> Table:
-        """Return the latent table, with all events in memory; see `latent.to_latent`."""
+        """Return the latent table, with all events in memory; see `score.to_latent`."""
         check_resolved(self.coding, self.path)
         return to_latent(self._whole(dataset), self.coding)
 

@@ -15,10 +15,10 @@ from flowtuple.baseline.pieces import join, split
 from flowtuple.baseline.plain_pcodec import pcodec_bytes
 from flowtuple.baseline.quantise import narrow, quantise, restore
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
+from flowtuple.codec.packing import checksum
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
-from flowtuple.file.layout import checksum
 
 _EXACT = Bound("abs", 0.5)  # of integers: cells of one
 _CHECKSUM = 8  # bytes
