@@ -8,6 +8,7 @@ that of 64-bit integers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def _mix(x: Any) -> Any:
 
 @compiled()
 def _below(u: Any, most: Any) -> Any:
-    """Return floor(u most / 2^64) for a uniform 64-bit u; 0 if `most` is 2^64 itself."""
+    """Return floor(u most / 2^64) for uniform 64-bit u; 0 if `most` is 2^64 itself."""
     low, high = u & uint64(0xFFFFFFFF), u >> uint64(32)
     a, b = most & uint64(0xFFFFFFFF), most >> uint64(32)
     middle = high * a + ((low * a) >> uint64(32))
@@ -41,79 +42,20 @@ def _below(u: Any, most: Any) -> Any:
 
 
 @compiled()
-def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
-    """Return the sum of the frequencies of symbols that can be drawn; never the last one."""
-    total = uint64(0)
-    for k in range(len(weights) - 1):
-        if not banned[k]:
-            total += share(weights[k], reciprocal)
-    return total
-
-
-@compiled()
-def _pick(weights: Any, reciprocal: Any, banned: Any, slot: Any) -> Any:
-    """Return the symbol of a slot among all that can be drawn, its frequency, and the rest."""
-    symbol = 0
-    frequency = uint64(0)
-    for k in range(len(weights) - 1):
-        if not banned[k]:
-            slot -= frequency
-            symbol = k
-            frequency = share(weights[k], reciprocal)
-            if slot < frequency:
-                break
-    return symbol, frequency, slot
-
-
-@compiled()
-def _draw(
-    logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, random: Any, q: Any
-) -> None:
+def _fill_edges(logits: Any, exp2: Any, banned: Any, edges: Any) -> None:
     weights = np.empty(logits.shape[1], np.int32)
-    reciprocal = uint64(0)
-    for i in range(len(q)):
-        if i < len(logits):
-            reciprocal = weigh(logits[i], exp2, weights)
-        total = _allowed_total(weights, reciprocal, banned)
-        symbol, _, _ = _pick(weights, reciprocal, banned, _below(random[i], total))
-        place = _below(_mix(random[i] + uint64(_GAMMA)), spans[symbol] + uint64(1))
-        q[i] = np.int64(uint64(starts[symbol]) + place)
+    for i in range(len(logits)):
+        reciprocal = weigh(logits[i], exp2, weights)
+        for k in range(len(weights)):
+            frequency = uint64(0) if banned[k] else share(weights[k], reciprocal)
+            edges[i, k + 1] = edges[i, k] + frequency
 
 
 @compiled()
-def _allowed(
-    logits: Any, exp2: Any, banned: Any, symbols: Any, below: Any, frequency: Any, total: Any
-) -> None:
-    last = logits.shape[1] - 1
-    weights = np.empty(last + 1, np.int32)
-    reciprocal = uint64(0)
-    for i in range(len(symbols)):
-        if i < len(logits):
-            reciprocal = weigh(logits[i], exp2, weights)
-        for k in range(last):
-            if not banned[k]:
-                f = share(weights[k], reciprocal)
-                total[i] += f
-                below[i] += f if k < symbols[i] else uint64(0)
-                frequency[i] += f if k == symbols[i] else uint64(0)
-
-
-@compiled()
-def _locate(
-    logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any, q: Any
-) -> None:
-    weights = np.empty(logits.shape[1], np.int32)
-    reciprocal = uint64(0)
-    for i in range(len(q)):
-        if i < len(logits):
-            reciprocal = weigh(logits[i], exp2, weights)
-        total = _allowed_total(weights, reciprocal, banned)
-        slot = u[i] * np.float64(total)
-        symbol, frequency, rest = _pick(weights, reciprocal, banned, slot)
-        part = min(rest / np.float64(max(frequency, uint64(1))), 1.0)
-        width = spans[symbol]
-        place = uint64(part * (np.float64(width) + 1.0))
-        q[i] = np.int64(uint64(starts[symbol]) + min(place, width))
+def _find(edges: Any, slot: Any, symbol: Any) -> None:
+    for i in range(len(slot)):
+        row = edges[min(i, len(edges) - 1)]
+        symbol[i] = np.searchsorted(row, slot[i], side="right") - 1 if row[-1] else 0
 
 
 def uniform(key: int, event: Array, number: Array) -> Array:
@@ -157,18 +99,38 @@ class Distribution:
     logits: Array
     bins: Bins
 
-    @property
-    def _arguments(self) -> tuple[Array, Array, Array, Array, Array]:
-        """Logits, weights by difference of logits, first indices, widths, and symbols not drawn."""
-        is_escape = self.bins.starts == ESCAPE
-        logits = np.ascontiguousarray(self.logits)
-        return logits, EXP2, self.bins.starts, self.bins.spans, is_escape
+    @cached_property
+    def edges(self) -> Array:
+        """Where symbols begin and end in the sum of the frequencies of all that can be drawn.
+
+        int32, shape (n, K + 1), or (1, K + 1) for equal rows. Escapes and the outside symbol, which
+        stands for any index, are never drawn.
+        """
+        banned = self.bins.starts == ESCAPE
+        banned[-1] = True
+        edges = np.zeros((len(self.logits), self.bins.symbols + 1), np.int32)
+        _fill_edges(np.ascontiguousarray(self.logits), EXP2, banned, edges)
+        return edges
+
+    def at(self, slot: Array) -> Array:
+        """Return the symbol of each row in which a place of the sum lies, int64."""
+        symbol = np.empty(len(slot), np.int64)
+        _find(self.edges, slot, symbol)
+        return symbol
+
+    def interval(self, symbol: Array) -> tuple[Array, Array]:
+        """Return the edge where a symbol of each row begins, and its frequency."""
+        edges = np.broadcast_to(self.edges, (len(symbol), self.edges.shape[1]))
+        begin, end = np.take_along_axis(edges, symbol[:, None] + np.arange(2), axis=1).T
+        return begin, end - begin
+
+    def index(self, symbol: Array, place: Array) -> Array:
+        """Return the index at a place, uint64, in the bin of a symbol."""
+        return self.bins.starts[symbol] + place.view(np.int64)
 
 
 def draw(distribution: Distribution, key: int, event: Array, number: Array) -> Array:
     """Draw u and return its indices: a symbol by its probability, uniform within its bin.
-
-    Escapes are never drawn, nor is the outside symbol, which stands for any index.
 
     Args:
         distribution: Of n rows.
@@ -179,9 +141,11 @@ def draw(distribution: Distribution, key: int, event: Array, number: Array) -> A
     Returns:
         int64, shape (n,).
     """
-    q = np.empty(len(event), np.int64)
-    _draw(*distribution._arguments, _random(key, event, number), q)
-    return q
+    random = _random(key, event, number)
+    total = distribution.edges[:, -1].astype(uint64)
+    symbol = distribution.at(_below(random, total).view(np.int64))
+    width = distribution.bins.spans[symbol] + uint64(1)
+    return distribution.index(symbol, _below(_mix(random + uint64(_GAMMA)), width))
 
 
 def cdf(distribution: Distribution, q: Array) -> Array:
@@ -192,17 +156,19 @@ def cdf(distribution: Distribution, q: Array) -> Array:
     """
     bins = distribution.bins
     symbols = bins.symbol(q)
-    logits, exp2, _, _, is_escape = distribution._arguments
-    below, frequency, total = (np.zeros(len(q), np.uint64) for _ in range(3))
-    _allowed(logits, exp2, is_escape, symbols, below, frequency, total)
+    begin, frequency = distribution.interval(symbols)
     place = (q - bins.starts[symbols]).astype(np.float64) + 0.5
     inside = place / (bins.spans[symbols].astype(np.float64) + 1)
-    u: Array = (below + inside * frequency) / total
+    u = (begin + inside * frequency) / distribution.edges[:, -1]
     return np.where(frequency > 0, u, np.nan)
 
 
 def inverse_cdf(distribution: Distribution, u: Array) -> Array:
     """Invert the conditional CDF at given u in [0, 1), shape (n,): int64 indices; see `cdf`."""
-    q = np.empty(len(u), np.int64)
-    _locate(*distribution._arguments, u, q)
-    return q
+    slot = u * distribution.edges[:, -1]
+    symbol = distribution.at(slot)
+    begin, frequency = distribution.interval(symbol)
+    part = np.minimum((slot - begin) / np.maximum(frequency, 1), 1.0)
+    width = distribution.bins.spans[symbol]
+    place = (part * (width.astype(np.float64) + 1.0)).astype(uint64)
+    return distribution.index(symbol, np.minimum(place, width))
