@@ -23,7 +23,6 @@ _CHECKSUM = struct.Struct("<Q")
 HEADER_SIZE = _HEADER.size
 FRAME_SIZE = _FRAME.size + _CHECKSUM.size
 TRAILER_SIZE = _TRAILER.size
-_KNOWN_FLAGS = 0
 _LARGEST = 2**32 - 1  # owner or entries that a frame can hold
 _INDEX_ROW = 5 * 10 + 8  # bytes of a section's row in the index at most
 
@@ -119,7 +118,7 @@ def check_header(data: bytes, name: str) -> None:
     later = f"{name}: has format version {major}.{minor}"
     if major > MAJOR:
         raise TooNew(f"{later}, this flowtuple reads up to {MAJOR}.x; update flowtuple")
-    if flags & ~_KNOWN_FLAGS:
+    if flags:
         raise TooNew(f"{later} with the unknown feature flags {flags:#x}; update flowtuple")
 
 

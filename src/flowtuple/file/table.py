@@ -139,7 +139,14 @@ class StoredTable(DescribedTable):
     def _read_flow(self) -> LatticeFlow:
         if self.model_reference and self._referred is not None:
             referred = self._referred(self.name, self.model_reference)
-            self._check_schema(referred)
+            modelled = [c for c in referred.columns if c.name in referred.flow.columns]
+            for name, words in schema_diff(
+                modelled, self.columns, counters=True, hidden=True
+            ):
+                raise Corrupt(
+                    f"{self._path}: its model was made for another column {name!r}, "
+                    f"which {words}"
+                )
             return referred.flow
         section = self.model_section
         if section is None:
@@ -148,14 +155,6 @@ class StoredTable(DescribedTable):
         with self._reader.naming():
             data = self._reader.unpacked(section, self._reader.memory // MODEL)
             return unpack_content(data, self.columns)
-
-    def _check_schema(self, other: StoredTable) -> None:
-        """Raise if the model of another table was made for other columns."""
-        modelled = [c for c in other.columns if c.name in other.flow.columns]
-        for name, words in schema_diff(modelled, self.columns, counters=True, hidden=True):
-            raise Corrupt(
-                f"{self._path}: its model was made for another column {name!r}, which {words}"
-            )
 
     @property
     def model_section(self) -> Section | None:

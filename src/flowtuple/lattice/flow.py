@@ -82,6 +82,10 @@ class LatticeFlow:
         """Return True if the flow has a network for this column."""
         return name in self.columns and self.columns[name].network is not None
 
+    def has_density(self, name: str) -> bool:
+        """Return True if values of this column have a probability."""
+        return name in self.columns and self.columns[name].has_density
+
     @cached_property
     def level_columns(self) -> set[str]:
         """Columns whose levels conditioners read."""

@@ -8,7 +8,7 @@ A flow gives the distribution; those who use it compute u: `codec.column` codes 
 `model.index_sampler` draws it, and `model.score` measures its interval or returns it.
 
 `walk` yields one `ColumnState` for each column. Known values go forward: `enter`, `predict`,
-`residuals`, `blocks`. Unknown values come back part by part: `parts`, `predict`, `logits`,
+`blocks`. Unknown values come back part by part: `parts`, `predict`, `logits`,
 `restore`, `record`.
 """
 
@@ -27,7 +27,6 @@ from flowtuple.lattice.context import Context, RowSet, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.lattice.prediction import Prediction
 
 T = TypeVar("T")
 
@@ -202,17 +201,9 @@ class ColumnState:
         for part in self.rows.parts:
             yield from _blocks(part)
 
-    def residuals(self, q: Array, predicted: Array) -> tuple[Array, Array]:
-        """Return residuals from the prediction, and which rows have one."""
-        return self._prediction.subtract(q, predicted, self.required_flow.absolute)
-
     def restore(self, residuals: Array, predicted: Array) -> Array:
-        """Return indices: the inverse of `residuals`."""
-        return self._prediction.restore(residuals, predicted)
-
-    @property
-    def _prediction(self) -> Prediction:
-        return self.require(self.required_flow.prediction)
+        """Return the indices of residuals from the prediction."""
+        return self.require(self.required_flow.prediction).restore(residuals, predicted)
 
     def require(self, part: T | None) -> T:
         """Return the flow, or a part of it, that decoding needs.

@@ -73,18 +73,18 @@ class SampledTable:
             for c in self.columns
             if repair and (target := _target(c, self.columns))
         }
-        missing = [c.name for c in self.columns if not self._has_density(c)]
+        missing = [
+            c.name
+            for c in self.columns
+            if c.role != "id" and c.name not in self._supplied
+            if not coding.flow.has_density(c.name)
+        ]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise Unsupported(
                 f"column {missing[0]!r}{more} of table {name!r} has no density; "
                 "fit a model of all columns with `train()`"
             )
-
-    def _has_density(self, column: Column) -> bool:
-        flow = self._coding.flow.columns.get(column.name)
-        is_modelled = flow is not None and flow.has_density
-        return is_modelled or column.role == "id" or column.name in self._supplied
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Draw events `start` to `stop` of some columns, their counters, and what these read."""

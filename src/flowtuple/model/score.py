@@ -59,17 +59,16 @@ def score(events: Table, coding: TableCoding) -> Scores:
         events: At least the columns of the flow.
         coding: Schema, lattices and flow.
     """
-    flows = coding.flow.columns
     scored = [
         c.name
         for c in coding.columns
         if c.role != "id" and c.name not in coding.external
-        if c.name in flows and flows[c.name].has_density
+        if coding.flow.has_density(c.name)
     ]
     bits = np.zeros((events.num_entries, len(scored)))
     values = np.zeros((events.num_entries, len(scored)), np.int64)
     context = make_context(coding.columns, events.num_entries, events.data)
-    for state in walk(coding, context, flows):
+    for state in walk(coding, context, coding.flow.columns):
         row_bits = measure(events.data[state.name].reshape(-1), state, _bits, 0.0, IMPOSSIBLE)
         if state.name in scored:
             event, k = state.rows.event, scored.index(state.name)
@@ -99,7 +98,7 @@ def measure(
     countable = np.ones(len(q), bool)
     predicted = state.predict(state.whole)
     if predicted is not None and (flow.residual or flow.network is None):
-        q, countable = state.residuals(q, predicted)
+        q, countable = state.require(flow.prediction).subtract(q, predicted, flow.absolute)
     if flow.network is None:
         return np.where(countable & (q == 0), certain, impossible)
     numbers = np.empty(len(q))
