@@ -6,13 +6,12 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
-from flowtuple.runtime.compiled import compiled
 
 Relation = Literal[
     "row", "event", "index", "previous", "leading", "same", "reference", "prediction"
@@ -281,15 +280,8 @@ class Context:
                 if isinstance(at, slice):
                     out[k] = levels[at]
                 else:
-                    _take(levels, at, out[k])
+                    out[k] = levels[at] * (at >= 0) if len(levels) else 0
         return out
-
-
-@compiled()
-def _take(levels: Any, at: Any, out: Any) -> None:
-    """Write levels at positions into `out`, 0 where the position is -1."""
-    for i in range(len(at)):
-        out[i] = levels[at[i]] if at[i] >= 0 else np.uint8(0)
 
 
 def _references(values: Array) -> Array:
