@@ -26,8 +26,7 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import ReadOptions, Source, open_dataset, write_dataset
-from flowtuple.reporting.closure_page import write_closure
-from flowtuple.reporting.two_samples import write_comparison
+from flowtuple.reporting.comparison_pages import write_closure, write_comparison
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.old_names import accepts_old, moved
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.data.rows import Conditions, Rows
+from flowtuple.data.rows import Rows
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.flows.options import RowFlow
 from flowtuple.runtime.extras import require_torch
@@ -77,22 +77,23 @@ def learn_rows(
 def _rows(training_table: TrainingTable) -> Rows:
     """Return a step's rows with finite values in all drawn columns, and their conditions."""
     table, given = training_table.table, training_table.conditions
-    drawn = [c for c in table.columns if c.name not in given]
-    values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
-    keep = np.isfinite(values).all(axis=1)
-    dtypes = tuple(table.data[name].dtype.name for name in given)
-    conditions = as_matrix(table.data, given, table.num_entries)[keep]
+    drawn = tuple(c.name for c in table.columns if c.name not in given)
+    keep = np.all([np.isfinite(table.data[name]) for name in drawn], axis=0)
     event = np.arange(table.num_entries) // _BLOCK
-    return Rows(
-        table.name,
-        tuple(c.name for c in drawn),
-        values[keep],
-        event[keep],
-        int(event[-1]) + 1,
-        dropped=int((~keep).sum()),
-        dtypes=tuple(c.dtype for c in drawn),
-        conditions=Conditions(given, conditions, dtypes),
-    )
+
+    def rows(names: tuple[str, ...], conditions: Rows | None = None) -> Rows:
+        return Rows(
+            table.name,
+            names,
+            as_matrix(table.data, names, table.num_entries)[keep],
+            event[keep],
+            int(event[-1]) + 1,
+            dropped=int((~keep).sum()),
+            dtypes=tuple(table.data[name].dtype.name for name in names),
+            conditions=conditions,
+        )
+
+    return rows(drawn, rows(tuple(given)))
 
 
 def load_rows(described: Any, path: str) -> dict[str, Conditional]:

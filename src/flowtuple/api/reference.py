@@ -40,10 +40,10 @@ from flowtuple.io.source import (
     check_stored_name,
     open_dataset,
 )
+from flowtuple.reporting.decoded_figures import Dijet
 from flowtuple.reporting.page import format_bytes, format_number
 from flowtuple.reporting.plots import require_plots
-from flowtuple.reporting.row_page import DecodedRows, Dijet, dijet, write_rows
-from flowtuple.reporting.row_plots import correlations
+from flowtuple.reporting.row_page import DecodedRows, write_rows
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.runtime.extras import require_torch
 
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from flowtuple.benchmark.published.stored import Encoded
 if TYPE_CHECKING:
     from flowtuple.benchmark.published.accuracy import Accuracy
-    from flowtuple.benchmark.published.stored import Decoded
 
 
 Method: TypeAlias = Latent | Autoencoder
@@ -109,8 +108,7 @@ def encode_rows(
     check_seed(seed)
     check_stored_name(path)
     require_torch("a reference method")
-    from flowtuple.benchmark.published.fitting import fit_codec
-    from flowtuple.benchmark.published.stored import write
+    from flowtuple.benchmark.published.stored import fit_codec, write
 
     event_filter = EventFilter(preset, tuple(cuts), codec.unit)
     dataset = read(source, selection)
@@ -213,7 +211,7 @@ def sample_rows(
     from flowtuple.benchmark.published.latent import LatentCodec
     from flowtuple.benchmark.published.stored import codec_of
 
-    codec = codec_of(parts, where)
+    codec = codec_of(parts)
     if not isinstance(codec, LatentCodec):
         raise Unsupported(
             f"{where}: an {codec.name} has no density to draw rows from;"
@@ -248,7 +246,7 @@ class RowsReport:
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text; what is undefined is `None`."""
         figures = [a.to_json() for a in self.accuracy]
-        pair = None if self.dijet is None else plain(vars(self.dijet))
+        pair = None if self.dijet is None else plain(self.dijet.to_json())
         correlation = plain(self.correlation.tolist())
         return vars(self) | {
             "page": str(self.page),
@@ -286,14 +284,15 @@ def report_rows(
     require_plots()
     require_torch(f"decoding {os.fspath(path)}")
     from flowtuple.benchmark.published.accuracy import measure
-    from flowtuple.benchmark.published.stored import read
+    from flowtuple.benchmark.published.stored import decode
 
-    decoded = read(path)
+    parts = read_parts(path)
+    decoded, event_filter = decode(parts), parts.event_filter
     everything = read_rows(
         open_dataset(original, ReadOptions(names=names)), exactly=decoded.columns
     ).only(decoded.columns)
-    rows, left_out = decoded.event_filter.apply(everything)
-    _check_same(rows, decoded, os.fspath(path))
+    rows, left_out = event_filter.apply(everything)
+    _check_same(rows, decoded, event_filter)
     accuracy = measure(rows, decoded.values)
     content = DecodedRows(
         rows.source,
@@ -302,23 +301,23 @@ def report_rows(
         _notes(rows, left_out),
         rows_table(replace(decoded, values=rows.values)),
         rows_table(decoded),
-        [column.figures() for column in accuracy],
+        [vars(column) for column in accuracy],
     )
     with new_folder(Path(folder)):
         page = write_rows(content, Path(folder), resources.progress)
-    rho = correlations(content.residuals(rows.columns))
-    return RowsReport(page, len(rows), rows.dropped, left_out, accuracy, rho, dijet(content))
+    figures = accuracy, content.correlation, content.dijet
+    return RowsReport(page, len(rows), rows.dropped, left_out, *figures)
 
 
-def _check_same(rows: Rows, decoded: Decoded, path: str) -> None:
-    same = len(rows) == len(decoded.values) and rows.counter == decoded.counter
+def _check_same(rows: Rows, decoded: Rows, event_filter: EventFilter) -> None:
+    same = len(rows) == len(decoded) and rows.counter == decoded.counter
     if same and rows.counter is not None:
-        same = np.array_equal(np.bincount(rows.event, minlength=rows.events), decoded.counts)
+        same = rows.events == decoded.events and np.array_equal(rows.event, decoded.event)
     if not same:
-        cuts = " that pass the file's cuts" if decoded.event_filter else ""
+        cuts = " that pass the file's cuts" if event_filter else ""
         has = f"has {len(rows)} rows without NaN or infinite values{cuts}"
-        decoded_rows = f"{path} holds {len(decoded.values)}" + (
-            "" if len(rows) != len(decoded.values) else " in other events"
+        decoded_rows = f"{decoded.source} holds {len(decoded)}" + (
+            "" if len(rows) != len(decoded) else " in other events"
         )
         raise InvalidArgument(
             f"{rows.source}: {has}, {decoded_rows}; give the input that it was made from"

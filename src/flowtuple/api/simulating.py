@@ -19,8 +19,8 @@ from flowtuple.api.inputs import (
     read,
 )
 from flowtuple.data.awkward_tables import table_to_awkward
-from flowtuple.data.counters import OwnCounters
 from flowtuple.data.resources import Resources
+from flowtuple.data.schema_diff import OwnCounters
 from flowtuple.data.selection import ProgressTable, prefix_errors, table_with
 from flowtuple.data.table import Dataset, LeftOut, TableSource, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, nearest

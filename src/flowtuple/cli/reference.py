@@ -12,8 +12,7 @@ import typer
 
 from flowtuple import api
 from flowtuple.benchmark.published.options import Autoencoder, Latent
-from flowtuple.benchmark.published.presets import PRESETS, reference_preset
-from flowtuple.benchmark.published.variables import Variables
+from flowtuple.benchmark.published.presets import PRESETS, Variables, reference_preset
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
 from flowtuple.cli.options import (
