@@ -65,16 +65,12 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         ['pt', 'eta']
     """
     content = read_bytes(path)
-    arrays, doubled = _load(path, content)
-    obstacles = doubled | {
-        key: why for key, values in arrays.items() if (why := _obstacle(values))
-    }
+    arrays, obstacles = _load(path, content)
     storage: dict[str, dict[str, Any]] = {}
     if _DESCRIPTION in arrays:
         tables = _described_tables(path, arrays)
     else:
-        usable = {key: values for key, values in arrays.items() if key not in obstacles}
-        tables, storage = _plain_tables(path, usable, options)
+        tables, storage = _plain_tables(path, arrays, options)
     carried = {
         key.removeprefix(_CARRIED): values.tobytes()
         for key, values in arrays.items()
@@ -91,38 +87,35 @@ def _part(key: str, tables: Mapping[str, TableSource]) -> str:
     return f"{table}/{name}" if table in tables or not tables else f"/{key}"
 
 
-def _obstacle(values: Array) -> str:
-    """Return the reason why an array is no column, empty where it is one."""
-    if values.ndim == 0:
-        return "one value is no column"
-    if values.dtype.kind == "V" and values.dtype.names is None:
-        return "bytes without a type are no column; store numbers or text"
-    return ""
-
-
 def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the arrays by name, and the reason by name for names that stand for several arrays."""
+    """Return the arrays by name, and the reason by name for what is no column."""
     if content.startswith(np.lib.format.MAGIC_PREFIX):
         advice = f"save it with np.savez({path!r}, data=array)"
         raise InvalidArgument(f"{path}: holds one bare array (npy); {advice}")
     arrays: dict[str, Array] = {}
-    doubled: dict[str, str] = {}
+    obstacles: dict[str, str] = {}
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         # by the name in the zip file: NumPy takes the key `x.npy` for the column `x`
         for name, count in Counter(archive.namelist()).items():
             key = name.removesuffix(".npy")
             if count > 1:
-                doubled[key] = f"the name stands for {count} arrays; rename all but one"
+                obstacles[key] = f"the name stands for {count} arrays; rename all but one"
+                continue
+            values = _member(path, key, archive, archive.getinfo(name))
+            if values.ndim == 0:
+                obstacles[key] = "one value is no column"
+            elif values.dtype.kind == "V" and values.dtype.names is None:
+                obstacles[key] = "bytes without a type are no column; store numbers or text"
             else:
-                arrays[key] = _member(path, key, archive, archive.getinfo(name))
+                arrays[key] = values
     except InvalidArgument:
         raise
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error):
         raise InvalidArgument(
             f"{path}: is not an npz file, or is damaged or cut short; fetch it again"
         ) from None
-    return arrays, doubled
+    return arrays, obstacles
 
 
 def _member(path: str, key: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:

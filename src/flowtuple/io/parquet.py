@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import accumulate, pairwise
@@ -89,10 +89,6 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         storage={table.name: storage_of(readable, table.columns, table.renamed)},
         left_out=left_out_of(table.name, schema),
     )
-
-
-_AT_ONCE = 128  # fields that are scanned together
-_FEW = 1 << 16  # events of files for which that takes little memory
 
 
 @dataclass(frozen=True)
@@ -229,11 +225,9 @@ class ParquetTable:
     def _scanned(self) -> dict[str, _Leaf]:
         """Return the columns of a file of other origin; add others to `refused`."""
         scanned: dict[str, _Leaf] = {}
-        counts = Counter(self._schema.names)
-        ahead: Mapping[str, ak.Array] = {}
-        for i, field in enumerate(self._schema.names):
-            if i % _AT_ONCE == 0:
-                ahead = self._read_ahead(range(i, min(i + _AT_ONCE, len(self._schema))))
+        names = self._schema.names
+        counts = Counter(names)
+        for i, field in enumerate(names):
             try:
                 if counts[field] > 1:
                     raise NoColumnError(
@@ -241,12 +235,12 @@ class ParquetTable:
                     )
                 if not field:
                     raise NoColumnError("it has no name; give it one")
-                values = ahead[field] if field in ahead else self._scan(i)
+                values = self._scan(i)
             except NoColumnError as error:
                 self.refused[field] = str(error)
                 continue
             for usual, members, inner in leaves(field, values):
-                taken = scanned.keys() | set(self._schema.names) if usual in scanned else ()
+                taken = scanned.keys() | counts.keys() if usual in scanned else ()
                 name = unused(usual, taken, numbered=True)
                 dtype, shape, is_counted = kind_of(inner)
                 role = "value" if dtype == OPAQUE else infer_role(usual, dtype)
@@ -254,7 +248,9 @@ class ParquetTable:
                     Column(name, dtype, role, shape=shape),
                     (field, *members),
                     dtype == OPAQUE and has_options(inner),
-                    hashlib.blake2b(_counts(inner).tobytes()).digest() if is_counted else b"",
+                    hashlib.blake2b(ak.num(inner).layout.data).digest()
+                    if is_counted
+                    else b"",
                 )
         return scanned
 
@@ -272,20 +268,6 @@ class ParquetTable:
                 columns.append(Column(hidden, "int64", "counter", hidden=True))
             columns.append(replace(leaf.column, counter=counters[leaf.lengths]))
         return tuple(columns)
-
-    def _read_ahead(self, indices: Sequence[int]) -> Mapping[str, ak.Array]:
-        """Read fields that have to be scanned, unless that fails: then they are read one by one."""
-        names = []
-        try:
-            for i in indices:
-                if self._has_to_be_read(i):
-                    names.append(self._schema.field(i).name)
-            if len(names) > 1 and self.num_entries <= _FEW:
-                arrays: Mapping[str, ak.Array] = self._fetch(names, 0, self.num_entries)
-                return arrays
-        except (NoColumnError, *ARROW_FAILURES):
-            pass
-        return {}
 
     def _has_to_be_read(self, index: int) -> bool:
         """Return whether the columns of a field depend on its values.
