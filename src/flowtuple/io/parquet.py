@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import accumulate, pairwise
 from operator import getitem
@@ -24,7 +24,14 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from flowtuple.data.awkward import kind_of, leaves, without_idle_options
-from flowtuple.data.schema import OPAQUE, Array, Column, infer_role, unused
+from flowtuple.data.schema import (
+    OPAQUE,
+    Array,
+    Column,
+    infer_role,
+    unused,
+    with_hidden_counters,
+)
 from flowtuple.data.table import Dataset, Table, TableSource, bounded, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
 from flowtuple.io.formats import ReadOptions
@@ -133,7 +140,8 @@ class ParquetTable:
         self.is_described = written is not None
         if written is None:
             self._leaves = self._scanned()
-            self.columns = self._with_hidden_counters()
+            pairs = ((leaf.column, leaf.lengths) for leaf in self._leaves.values())
+            self.columns = with_hidden_counters(pairs, self._leaves)
             return
         self.name = written["name"]
         self.columns = tuple(Column.from_json(c) for c in written["columns"])
@@ -253,21 +261,6 @@ class ParquetTable:
                     else b"",
                 )
         return scanned
-
-    def _with_hidden_counters(self) -> tuple[Column, ...]:
-        """Return the columns, with a counter before the first of those that share lengths."""
-        columns: list[Column] = []
-        counters: dict[bytes, str] = {}
-        for leaf in self._leaves.values():
-            if not leaf.lengths:
-                columns.append(leaf.column)
-                continue
-            if leaf.lengths not in counters:
-                hidden = unused(f"n({leaf.column.name})", self._leaves)
-                counters[leaf.lengths] = hidden
-                columns.append(Column(hidden, "int64", "counter", hidden=True))
-            columns.append(replace(leaf.column, counter=counters[leaf.lengths]))
-        return tuple(columns)
 
     def _has_to_be_read(self, index: int) -> bool:
         """Return whether the columns of a field depend on its values.
