@@ -158,7 +158,7 @@ def with_hidden_counters(
     """Return columns, with a hidden counter before the first of those that share lengths.
 
     Args:
-        columns: Columns, each with a key of the lengths of its lists; `None` for a column that needs
+        columns: Columns, each with a key of the lengths of its lists; `None` where a column needs
             no hidden counter.
         taken: Names of all columns.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import uproot
 
-from flowtuple.data.schema import Column, with_hidden_counters
+from flowtuple.data.schema import with_hidden_counters
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.table import (
     Dataset,
@@ -59,7 +59,7 @@ class Chain:
         hidden = {c.name for c in first if c.hidden}
         visible = {c.name: c for c in first if not c.hidden}
         shared = {
-            name: tuple(own[name] for own in self._counters) if c.counter in hidden else ()
+            name: tuple(own[name] for own in self._counters) if c.counter in hidden else None
             for name, c in visible.items()
         }
         pairs = ((column, shared[name]) for name, column in visible.items())

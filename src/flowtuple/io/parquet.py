@@ -107,13 +107,13 @@ class _Leaf:
         path: Field of the file, and members of records within it.
         has_missing: A value is missing somewhere in the file, so that the type of all values is an
             option.
-        lengths: Digest of the lengths of its lists; empty for other columns.
+        lengths: Digest of the lengths of its lists; `None` for other columns.
     """
 
     column: Column
     path: tuple[str, ...]
     has_missing: bool = False
-    lengths: bytes = b""
+    lengths: bytes | None = None
 
 
 class ParquetTable:
@@ -258,7 +258,7 @@ class ParquetTable:
                     dtype == OPAQUE and has_options(inner),
                     hashlib.blake2b(ak.num(inner).layout.data).digest()
                     if is_counted
-                    else b"",
+                    else None,
                 )
         return scanned
 
