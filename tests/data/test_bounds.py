@@ -14,8 +14,8 @@ import flowtuple as ft
 from flowtuple.api.inputs import EVERYTHING, read
 from flowtuple.baseline.quantise import quantise_shifted, restore
 from flowtuple.benchmark.codecs.absolute import relative_of
-from flowtuple.benchmark.codecs.listing import CODECS
 from flowtuple.benchmark.codecs.table_codec import ColumnCodec
+from flowtuple.benchmark.registry import CODECS
 from flowtuple.cli.options import Tolerances, read_tolerance
 from flowtuple.comparison.verification import Promise
 from flowtuple.data.bounds import FORMS, KINDS, Bound, BoundKind, requested_bounds

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flowtuple.api.inputs import is_of_rows
 from flowtuple.api.training_summary import of_events, of_rows
-from flowtuple.benchmark.published.signature import is_reference
+from flowtuple.benchmark.published.layout import is_reference
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.data.memory import BLOCK, entries_within
 from flowtuple.data.resources import Resources

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import awkward as ak
 
-from flowtuple.benchmark.published.signature import is_reference
+from flowtuple.benchmark.published.layout import is_reference
 from flowtuple.data.awkward_tables import tables_to_awkward
 from flowtuple.data.memory import BLOCK, entries_within
 from flowtuple.data.resources import Resources

@@ -88,8 +88,7 @@ def encode_rows(
     check_seed(seed)
     check_stored_name(path)
     require_torch("a reference method")
-    from flowtuple.benchmark.published.fitting import fit_codec
-    from flowtuple.benchmark.published.stored import write
+    from flowtuple.benchmark.published.stored import fit_codec, write
 
     event_filter = EventFilter(preset, tuple(cuts), codec.unit)
     dataset = read(source, selection)
@@ -196,7 +195,7 @@ def sample_rows(
     from flowtuple.benchmark.published.latent import LatentCodec
     from flowtuple.benchmark.published.stored import codec_of
 
-    codec = codec_of(parts, where)
+    codec = codec_of(parts)
     if not isinstance(codec, LatentCodec):
         raise Unsupported(
             f"{where}: an {codec.name} has no density to draw rows from;"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowtuple.benchmark.published.filters import EventFilter
+from flowtuple.benchmark.published.layout import read_parts
 from flowtuple.benchmark.published.tables import rows_table
 from flowtuple.comparison.two_sample.result import plain
 from flowtuple.data.resources import Resources
@@ -27,7 +29,6 @@ from flowtuple.runtime.extras import require_torch
 
 if TYPE_CHECKING:
     from flowtuple.benchmark.published.accuracy import Accuracy
-    from flowtuple.benchmark.published.stored import Decoded
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +95,15 @@ def report_rows(
     require_plots()
     require_torch(f"decoding {os.fspath(path)}")
     from flowtuple.benchmark.published.accuracy import measure
-    from flowtuple.benchmark.published.stored import read
+    from flowtuple.benchmark.published.stored import decode
 
-    decoded = read(path)
+    parts = read_parts(path)
+    decoded, event_filter = decode(parts), parts.event_filter
     everything = read_rows(
         open_dataset(original, ReadOptions(names=names)), exactly=decoded.columns
     ).only(decoded.columns)
-    rows, left_out = decoded.event_filter.apply(everything)
-    _check_same(rows, decoded, os.fspath(path))
+    rows, left_out = event_filter.apply(everything)
+    _check_same(rows, decoded, event_filter)
     accuracy = measure(rows, decoded.values)
     content = DecodedRows(
         rows.source,
@@ -110,7 +112,7 @@ def report_rows(
         _notes(rows, left_out),
         rows_table(replace(decoded, values=rows.values)),
         rows_table(decoded),
-        [column.figures() for column in accuracy],
+        [vars(column) for column in accuracy],
     )
     with new_folder(Path(folder)):
         page = write_rows(content, Path(folder), resources.progress)
@@ -118,15 +120,15 @@ def report_rows(
     return RowsReport(page, len(rows), rows.dropped, left_out, *figures)
 
 
-def _check_same(rows: Rows, decoded: Decoded, path: str) -> None:
-    same = len(rows) == len(decoded.values) and rows.counter == decoded.counter
+def _check_same(rows: Rows, decoded: Rows, event_filter: EventFilter) -> None:
+    same = len(rows) == len(decoded) and rows.counter == decoded.counter
     if same and rows.counter is not None:
-        same = np.array_equal(np.bincount(rows.event, minlength=rows.events), decoded.counts)
+        same = rows.events == decoded.events and np.array_equal(rows.event, decoded.event)
     if not same:
-        cuts = " that pass the file's cuts" if decoded.event_filter else ""
+        cuts = " that pass the file's cuts" if event_filter else ""
         has = f"has {len(rows)} rows without NaN or infinite values{cuts}"
-        decoded_rows = f"{path} holds {len(decoded.values)}" + (
-            "" if len(rows) != len(decoded.values) else " in other events"
+        decoded_rows = f"{decoded.source} holds {len(decoded)}" + (
+            "" if len(rows) != len(decoded) else " in other events"
         )
         raise InvalidArgument(
             f"{rows.source}: {has}, {decoded_rows}; give the input that it was made from"

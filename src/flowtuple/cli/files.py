@@ -10,9 +10,8 @@ import typer
 
 from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
-from flowtuple.benchmark.published.checking import check_reference
+from flowtuple.benchmark.published.layout import check_reference, is_reference
 from flowtuple.benchmark.published.layout import describe as describe_reference
-from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.cli.app import app
 from flowtuple.cli.many import OnDask, goes_with_dask, run_each
 from flowtuple.cli.options import (

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowtuple.benchmark.published.presets import PRESETS, reference_preset
-from flowtuple.benchmark.published.variables import Variables
+from flowtuple.benchmark.published.presets import PRESETS, Variables, reference_preset
 from flowtuple.cli.options import Json, print_json
 from flowtuple.cli.reference import reference
 from flowtuple.cli.terminal import show_table
