@@ -23,13 +23,17 @@ import torch
 
 import flowtuple as ft
 from flowtuple.api import decode_rows, encode_rows, report_rows
-from flowtuple.api.reference_report import RowsReport
+from flowtuple.api.reference import RowsReport
 from flowtuple.benchmark.published.accuracy import measure
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
-from flowtuple.benchmark.published.networks import Pair, decoder
+from flowtuple.benchmark.published.networks import (
+    Pair,
+    VariationalPair,
+    decoder,
+    divergence,
+)
 from flowtuple.benchmark.published.options import NETWORKS, Autoencoder, Latent
 from flowtuple.benchmark.published.stored import Encoded
-from flowtuple.benchmark.published.variational import VariationalPair, divergence
 from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
@@ -37,7 +41,7 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Table
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.io.source import open_dataset
-from flowtuple.reporting.row_page import DecodedRows, dijet, write_rows
+from flowtuple.reporting.row_page import DecodedRows, write_rows
 from flowtuple.reporting.row_plots import (
     corner_png,
     correlations,
@@ -220,7 +224,7 @@ def test_rounding_to_seen_values_counts_in_the_squared_error() -> None:
         NETWORK, latent=2, training=replace(NETWORK.training, epochs=30, held_out=0.2)
     )
     codec, _ = AutoencoderCodec.fit(table, asked, 0, lambda share, loss: None)
-    assert list(codec.few.values) == [1]
+    assert list(codec.few) == [1]
     y = np.stack(
         [chain.forward(table.values[:, k]) for k, chain in enumerate(codec.chains)], axis=1
     )
@@ -536,7 +540,7 @@ def page_of(before: list[float], after: list[float], alone: float = 1.0) -> Deco
         Rows("x", names, values[0], np.arange(len(values[0])), len(values[0])), values[1]
     )
     return DecodedRows(
-        "x", "x.ref", {}, [], original, back, [column.figures() for column in found]
+        "x", "x.ref", {}, [], original, back, [vars(column) for column in found]
     )
 
 
@@ -544,7 +548,7 @@ def page_of(before: list[float], after: list[float], alone: float = 1.0) -> Deco
 def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     rows = page_of([3.0, 0.0, 3.0, 4.0], [3.0, 1.0, np.inf, 5.0])
-    found = dijet(rows)
+    found = rows.dijet
     assert found is not None
     assert (found.events, found.left_out) == (4, 2)
     assert (found.mean, found.width, found.largest) == pytest.approx(
@@ -558,7 +562,7 @@ def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -
 def test_a_page_without_a_finite_decoded_value(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     rows = page_of([3.0, 4.0], [np.inf, np.inf], alone=np.inf)
-    found = dijet(rows)
+    found = rows.dijet
     assert found is not None
     assert (found.events, found.left_out, math.isnan(found.mean)) == (2, 2, True)
     alts = [

@@ -140,11 +140,10 @@ def _planned_from_first(source: TableSource, notes: Mapping[str, Any]) -> _Plan:
     """Return the plan by the types of the first events, or of all where a value may be missing."""
     forms = first_forms(source)
     writer, why = _plan(source, forms, notes, None)
-    open_types = [name for name in why if name in forms and "?" in str(forms[name].type)]
-    unsure = [name for name in writer.lost if name in forms] + open_types
-    if not unsure:
-        return writer, why
-    return _plan(source, forms | opaque_forms(source, unsure), notes, None)
+    is_open = any(name in forms and "?" in str(forms[name].type) for name in why)
+    if is_open or any(name in forms for name in writer.lost):
+        return _plan(source, opaque_forms(source), notes, None)
+    return writer, why
 
 
 def _plan(
