@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from flowtuple.api.inputs import is_of_rows
+from flowtuple.api.inputs import FilePath, is_of_rows
 from flowtuple.api.training_summary import of_events, of_rows
 from flowtuple.benchmark.published.layout import is_reference
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, merge_columns
@@ -62,10 +62,10 @@ class Verified(Shown, list[ColumnFidelity]):
 @accepts_old(resources=Resources)
 def verify(
     original: Source,
-    path: str | os.PathLike[str],
+    path: FilePath,
     *,
     names: tuple[str, ...] | None = None,
-    model: str | os.PathLike[str] | None = None,
+    model: FilePath | None = None,
     resources: Resources = Resources(),
 ) -> Verified:
     """Compare every value of a file with its original, column by column.
@@ -124,31 +124,19 @@ def verify(
 
 def _absent(original: Dataset, file: File) -> Iterator[str]:
     """Yield parts of the original that the file lacks and does not list as left out."""
-    recorded = {
-        part["name"]
-        for part in file.meta.get("left_out", ())
-        if isinstance(part, dict) and "name" in part
-    }
+    present = {*file.meta["carried"], *(part.name for part in file.left_out), *file.tables}
+    for name, table in file.tables.items():
+        present |= {f"{name}/{column.name}" for column in table.columns}
+    parts = []
     for name, source in original.tables.items():
-        if name not in file.tables:
-            yield from () if name in recorded else (name,)
-            continue
-        there = {column.name for column in file.tables[name].columns}
-        named = (
-            f"{name}/{column.name}"
-            for column in source.columns
-            if not column.hidden and column.name not in there
-        )
-        yield from (column for column in named if column not in recorded)
-    carried = set(file.meta["carried"])
-    yield from (
-        name
-        for name in (*original.refused, *original.carried)
-        if name not in carried | recorded
-    )
+        columns = [f"{name}/{column.name}" for column in source.columns if not column.hidden]
+        parts += columns if name in file.tables else [name]
+    for name in (*parts, *original.refused, *original.carried):
+        if name not in present:
+            yield name
 
 
-def _refuse_reference(path: str | os.PathLike[str]) -> None:
+def _refuse_reference(path: FilePath) -> None:
     if is_reference(path):
         raise InvalidArgument(
             f"{os.fspath(path)}: is of a reference method and not checked value by value;"
@@ -157,9 +145,9 @@ def _refuse_reference(path: str | os.PathLike[str]) -> None:
 
 
 def _open_file(
-    path: str | os.PathLike[str],
+    path: FilePath,
     original: Dataset,
-    model: str | os.PathLike[str] | None,
+    model: FilePath | None,
     resources: Resources,
 ) -> File:
     """Open the file that is checked, with its original.
@@ -195,11 +183,11 @@ def _compare_carried(name: str, original: bytes | None, content: bytes) -> Colum
 @accepts_old(resources=Resources)
 def report(
     original: Source,
-    path: str | os.PathLike[str],
-    folder: str | os.PathLike[str],
+    path: FilePath,
+    folder: FilePath,
     *,
     names: tuple[str, ...] | None = None,
-    model: str | os.PathLike[str] | None = None,
+    model: FilePath | None = None,
     resources: Resources = Resources(),
 ) -> Path:
     """Write a self-contained HTML page about a file, or about a model.

@@ -6,8 +6,8 @@ A model's description holds each of them by step: the bytes of `flows/stored.py`
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.flows.options import RowFlow
 from flowtuple.runtime.extras import require_torch
-from flowtuple.runtime.progress import Progress
+from flowtuple.runtime.progress import Progress, losses
 from flowtuple.runtime.torch_threads import SingleTorchThread
 from flowtuple.simulation.sampler import Conditional, as_matrix
 from flowtuple.simulation.training_tables import TrainingTable
@@ -35,20 +34,7 @@ def is_for_rows(training_table: TrainingTable, steps: Sequence[str]) -> bool:
         training_table: The step's rows.
         steps: Names of the steps that draw properties, and not counts or references.
     """
-    return (
-        training_table.table.name in steps and int(_finite(training_table).sum()) >= _MIN_ROWS
-    )
-
-
-def _finite(training_table: TrainingTable) -> Array:
-    """Return which rows have finite values in all drawn columns: bool, shape (n,)."""
-    drawn = [
-        training_table.table.data[c.name]
-        for c in training_table.table.columns
-        if c.name not in training_table.conditions
-    ]
-    finite: Array = np.all([np.isfinite(content) for content in drawn], axis=0)
-    return finite
+    return training_table.table.name in steps and len(_rows(training_table)) >= _MIN_ROWS
 
 
 def learn_rows(
@@ -69,15 +55,17 @@ def learn_rows(
             "`transforms=` is for flows of rows by themselves; "
             "a simulation chooses its own, leave it out"
         )
+    require_torch("training a flow")
+    from flowtuple.flows.stored import pack_model
+    from flowtuple.flows.train import train_rows
+
     flows, notes = {}, []
     for training_table in tables:
         name, rows = training_table.table.name, _rows(training_table)
-        log = None if flow.log is None else str(Path(flow.log) / name)
+        own = replace(flow, log=None if flow.log is None else str(Path(flow.log) / name))
         folder = None if checkpoint is None else checkpoint / name
-        trained = _trained(
-            rows, replace(flow, log=log), seed, folder, _losses(progress, name)
-        )
-        flows[name] = base64.b64encode(trained).decode("ascii")
+        model, _ = train_rows(rows, own, seed, losses(progress, f"train {name}"), folder)
+        flows[name] = base64.b64encode(pack_model(model)).decode("ascii")
         if rows.dropped:
             notes.append(
                 f"{rows.dropped} rows of step {name!r} hold NaN or infinite values"
@@ -86,17 +74,11 @@ def learn_rows(
     return flows, notes
 
 
-def _losses(progress: Progress, name: str) -> Callable[[float, float], None]:
-    return lambda share, loss: progress(
-        f"train {name}", share, f"held-out loss {loss:.4f} per row"
-    )
-
-
 def _rows(training_table: TrainingTable) -> Rows:
-    """Return a step's finite rows: drawn columns and their conditions."""
+    """Return a step's rows with finite values in all drawn columns, and their conditions."""
     table, given = training_table.table, training_table.conditions
     drawn = tuple(c.name for c in table.columns if c.name not in given)
-    keep = _finite(training_table)
+    keep = np.all([np.isfinite(table.data[name]) for name in drawn], axis=0)
     event = np.arange(table.num_entries) // _BLOCK
 
     def rows(names: tuple[str, ...], conditions: Rows | None = None) -> Rows:
@@ -112,21 +94,6 @@ def _rows(training_table: TrainingTable) -> Rows:
         )
 
     return rows(drawn, rows(tuple(given)))
-
-
-def _trained(
-    rows: Rows,
-    flow: RowFlow,
-    seed: int,
-    checkpoint: Path | None,
-    report: Callable[[float, float], None],
-) -> bytes:
-    require_torch("training a flow")
-    from flowtuple.flows.stored import pack_model
-    from flowtuple.flows.train import train_rows
-
-    model, _ = train_rows(rows, flow, seed, report, checkpoint)
-    return pack_model(model)
 
 
 def load_rows(described: Any, path: str) -> dict[str, Conditional]:
@@ -158,11 +125,9 @@ def load_rows(described: Any, path: str) -> dict[str, Conditional]:
 _ONE_THREAD = SingleTorchThread()
 
 
-@contextmanager
-def single_torch_thread(flows: Mapping[str, Conditional]) -> Iterator[None]:
-    """Run PyTorch on one thread while rows are drawn.
+def single_torch_thread(flows: Mapping[str, Conditional]) -> AbstractContextManager[None]:
+    """Return a context in which PyTorch draws rows on one thread.
 
     The number of threads decides the last bits of a product. Threads that start inside inherit it.
     """
-    with _ONE_THREAD if flows else nullcontext():
-        yield
+    return _ONE_THREAD if flows else nullcontext()

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flowtuple.api.checking import verify
-from flowtuple.api.compressing import Compressed, compress
+from flowtuple.api.compressing import compress
 from flowtuple.api.inputs import (
     EVERYTHING,
+    FilePath,
     Selection,
     Tolerance,
     bounds_by_glob,
     check_request,
     left_out_notes,
+    pages,
     read,
 )
 from flowtuple.api.reading import decompress
@@ -33,7 +33,6 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import Source, open_dataset
 from flowtuple.reporting.describe import report_input
-from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.report import summary_rows, totals, write_report
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.runtime.old_names import accepts_old
@@ -50,7 +49,7 @@ def bench(
     codecs: Iterable[str] | None = None,
     effort: str = "default",
     unit: str = "GeV",
-    folder: str | os.PathLike[str] | None = None,
+    folder: FilePath | None = None,
     command: str = "",
     resources: Resources = Resources(),
 ) -> Bench:
@@ -94,15 +93,13 @@ def bench(
     bounds = [bound if isinstance(bound, Bound) else Bound.parse(bound) for bound in scan]
     points = {str(bound): {"*": bound, **usual} for bound in bounds}
     points = points or {_in_words(usual): dict(usual)}
-    if folder is not None:
-        require_plots()
     settings = Settings(effort, workers, unit, progress=resources.progress)
-    with contextlib.nullcontext() if folder is None else new_folder(Path(folder)):
+    with pages(folder) as target:
         dataset = read(source, selection)
         result = run(dataset, points, chosen, settings, command)
         result = replace(result, notes=(*notes, *left_out_notes(dataset), *result.notes))
-        if folder is not None:
-            write_bench(result, Path(folder))
+        if target is not None:
+            write_bench(result, target)
         return result
 
 
@@ -126,10 +123,8 @@ DEMO_TOLERANCE = {
 
 @dataclass(frozen=True)
 class Demonstration:
-    """Files of the demonstration, violated bounds, and figures of each column and of the whole."""
+    """Page of the demonstration, violated bounds, and figures of each column and of the whole."""
 
-    compressed: Compressed
-    decompressed: Path
     report: Path
     violations: int
     rows: list[dict[str, Any]]
@@ -137,7 +132,7 @@ class Demonstration:
 
 
 def demo(
-    folder: str | os.PathLike[str],
+    folder: FilePath,
     *,
     effort: str = "default",
     resources: Resources = Resources(),
@@ -150,15 +145,11 @@ def demo(
 
 
 def _demonstrate(target: Path, effort: str, resources: Resources) -> Demonstration:
-    sample, packed, unpacked = sample_path(), target / "jets.ftup", target / "jets.root"
-    compressed = compress(
-        sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, resources=resources
-    )
-    decompress(packed, unpacked)
+    sample, packed = sample_path(), target / "jets.ftup"
+    compress(sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, resources=resources)
+    decompress(packed, target / "jets.root")
     verified = verify(sample, packed, resources=resources)
     with File(packed) as file:
         about = report_input(open_dataset(sample), file, "The flowtuple demo: jets in events")
     page = write_report(about, target, lambda what: resources.progress("report", 0.0, what))
-    return Demonstration(
-        compressed, unpacked, page, verified.violations, summary_rows(about), totals(about)
-    )
+    return Demonstration(page, verified.violations, summary_rows(about), totals(about))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 
 from flowtuple.api.inputs import (
     EVERYTHING,
+    FilePath,
     Selection,
     Tolerance,
     Weighted,
@@ -14,28 +14,26 @@ from flowtuple.api.inputs import (
     check_request,
     left_out_notes,
     refuse_rows,
+    resolved,
 )
 from flowtuple.api.old_train import takes_all_jobs
-from flowtuple.data.bounds import Bound
 from flowtuple.data.event_weights import Weighting
 from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument
-from flowtuple.file.file import File
 from flowtuple.file.provenance import provenance
 from flowtuple.file.writer import create
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import write_model
 
 
 @takes_all_jobs
 def train(
     source: Source | Weighted,
-    output: str | os.PathLike[str],
+    output: FilePath,
     *,
     tolerance: Tolerance | None = None,
     selection: Selection = EVERYTHING,
@@ -43,7 +41,7 @@ def train(
     effort: str = "default",
     seed: int = 0,
     lean: bool = False,
-    like: str | os.PathLike[str] | None = None,
+    like: FilePath | None = None,
     resources: Resources = Resources(),
 ) -> tuple[str, ...]:
     """Fit a model of events, and write it without events: to compress, sample, score and share.
@@ -87,12 +85,16 @@ def train(
             "torchrun is for flows over rows; use `train_flow()`, or start without torchrun"
         )
     events, given = Weighted.of(source), tuple(given)
+    if like is not None:
+        refuse_rows(like)
+    if like is not None and given:
+        raise InvalidArgument(f"{like}: fixes which columns are given; leave out `given=`")
     dataset, lengths = events.read(selection, given)
     weightings = _weightings(dataset, events, lengths)
     if events.weight:
         dataset = select(dataset, (), (events.weight,))
     with create(output) as writer:
-        prepared = _prepare(dataset, bounds_by_glob(tolerance), given, like, resources)
+        prepared = resolved(dataset, bounds_by_glob(tolerance), given, like, resources)
         prepared = with_flows(
             prepared, effort, seed, resources, complete=not lean, weightings=weightings
         )
@@ -117,21 +119,3 @@ def _weightings(
         name: Weighting(table, events.weight or "", lengths[name], tuple(events.mix))
         for name, table in dataset.tables.items()
     }
-
-
-def _prepare(
-    dataset: Dataset,
-    tolerance: Mapping[str, str | Bound],
-    given: tuple[str, ...],
-    like: str | os.PathLike[str] | None,
-    resources: Resources,
-) -> list[ResolvedTable]:
-    if like is None:
-        return resolve_tables(dataset, tolerance, resources.progress, given, resources.memory)
-    if given:
-        raise InvalidArgument(f"{like}: fixes which columns are given; leave out `given=`")
-    refuse_rows(like)
-    with File(like) as model:
-        return resolve_tables(
-            dataset, tolerance, resources.progress, memory=resources.memory, model=model
-        )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from flowtuple.api.inputs import (
     EVERYTHING,
+    FilePath,
     Selection,
     Weighted,
     check_flow,
@@ -26,17 +27,18 @@ from flowtuple.flows.options import RowFlow
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source, check_stored_name
 from flowtuple.runtime.extras import require_torch
+from flowtuple.runtime.progress import losses
 
 
 def train_flow(
     source: Source | Weighted,
-    output: str | os.PathLike[str],
+    output: FilePath,
     flow: RowFlow = RowFlow(),
     *,
     selection: Selection = EVERYTHING,
     given: Iterable[str] = (),
     seed: int = 0,
-    like: str | os.PathLike[str] | None = None,
+    like: FilePath | None = None,
     resources: Resources = Resources(),
 ) -> tuple[str, ...]:
     """Fit a flow over rows, to `sample` and `score` with; it compresses nothing.
@@ -96,9 +98,7 @@ def train_flow(
     known = None if like is None else load_model(like)
     stage = f"train {flow.kind}"
 
-    def report(share: float, loss: float) -> None:
-        resources.progress(stage, share, f"held-out loss {loss:.4f} per row")
-
+    report = losses(resources.progress, stage)
     model, fitted = train_rows(rows, flow, seed, report, folder, known)
     if Process.here().is_main:
         save_model(model, output)

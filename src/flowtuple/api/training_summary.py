@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flowtuple.api.inputs import FilePath
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Dataset, Table
 from flowtuple.file.file import File
@@ -40,11 +41,11 @@ def of_events(dataset: Dataset, model: File) -> Trained:
         source, coding = dataset.table(table_name), table.coding
         counts.append(f"{table_name}: {source.num_entries:,}")
         events = read_like(source, coding.columns, 0, min(_EVENTS, source.num_entries))
-        scores = score(events, coding)
+        bits_of = _bits_per_value(score(events, coding))
         numbers = {c.name: k for k, c in enumerate(coding.columns)}
         for name, flow in coding.flow.columns.items():
             label = f"{table_name}/{name}" if len(model.tables) > 1 else name
-            bits, entropy = _bits(scores, name), _entropy(events, name, flow, coding)
+            bits, entropy = bits_of.get(name), _entropy(events, name, flow, coding)
             if bits is not None and entropy is not None:
                 alone[label] = (entropy, bits)
             parents = ", ".join(_spelled(p) for p in flow.parents)
@@ -60,23 +61,19 @@ def of_events(dataset: Dataset, model: File) -> Trained:
         f"Bits per value over the first {_EVENTS:,} events of the training sample; "
         "alone is the column's own distribution."
     )
-    headings = [
-        ("Column", 1),
-        ("Model", 1),
-        ("Reads", 1),
-        ("Bits", 0),
-        ("Alone", 0),
-        ("Bytes", 0),
-    ]
+    headings = _headings(["Column", "Model", "Reads"], ["Bits", "Alone", "Bytes"])
     return Trained(dataset.description, model.path, facts, about, headings, rows, alone)
 
 
-def _bits(scores: Scores, name: str) -> float | None:
-    if name not in scores.columns:
-        return None
-    k = scores.columns.index(name)
-    count = int(scores.values[:, k].sum())
-    return float(scores.bits[:, k].sum()) / count if count else None
+def _headings(of_text: list[str], of_numbers: list[str]) -> list[tuple[str, int]]:
+    return [*((name, 1) for name in of_text), *((name, 0) for name in of_numbers)]
+
+
+def _bits_per_value(scores: Scores) -> dict[str, float]:
+    sums = zip(
+        scores.columns, scores.bits.sum(axis=0), scores.values.sum(axis=0), strict=True
+    )
+    return {name: float(bits) / int(count) for name, bits, count in sums if count}
 
 
 def _entropy(events: Table, name: str, flow: ColumnFlow, coding: TableCoding) -> float | None:
@@ -106,7 +103,7 @@ def _spelled(parent: Parent) -> str:
     return parent.column if parent.relation == "row" else f"{parent.relation} {parent.column}"
 
 
-def of_rows(dataset: Dataset, path: str | os.PathLike[str]) -> Trained:
+def of_rows(dataset: Dataset, path: FilePath) -> Trained:
     """Summarise a flow over rows: its loss by epoch, and the preprocessing of each column.
 
     Raises:
@@ -116,44 +113,39 @@ def of_rows(dataset: Dataset, path: str | os.PathLike[str]) -> Trained:
     from flowtuple.flows.stored import load_model
 
     trained = load_model(path)
-    rows, watched = [], trained.about.get("watched", [])
+    record = trained.about
+    history, watched = record["history"], record.get("watched", [])
     last = watched[-1][1] if watched else {}
     measures = list(dict.fromkeys(name.partition("/")[0] for name in last))
+    rows = []
     for name, dtype, chain in zip(
         trained.columns, trained.dtypes, trained.chains, strict=True
     ):
         steps = ", ".join(type(step).__name__.lower() for step in chain.transforms)
-        rows.append(
-            [name, dtype, steps, *(last.get(f"{measure}/{name}") for measure in measures)]
-        )
+        distances = [last.get(f"{measure}/{name}") for measure in measures]
+        rows.append([name, dtype, steps, *distances])
     facts = {
-        "rows": f"{trained.about['rows']:,}",
+        "rows": f"{record['rows']:,}",
         "flow": trained.kind,
-        "best epoch": f"{trained.about['best_epoch']} of {len(trained.about['history'])}",
-        "schedule": str(trained.about["training"]["schedule"]),
+        "best epoch": f"{record['best_epoch']} of {len(history)}",
+        "schedule": str(record["training"]["schedule"]),
         "file": format_bytes(Path(path).stat().st_size),
-    } | ({"given": ", ".join(trained.context.columns)} if trained.context.columns else {})
-    headings = [
-        ("Column", 1),
-        ("Type", 1),
-        ("Transforms", 1),
-        *((measure.capitalize(), 0) for measure in measures),
-    ]
+    }
+    if trained.context.columns:
+        facts["given"] = ", ".join(trained.context.columns)
     about = "Transforms are fitted once and stored with the model."
     if watched:
         about += (
             f" Distances between rows drawn after epoch {watched[-1][0]} and rows held out,"
             " in standard deviations."
         )
-    history = trained.about["history"]
     return Trained(
         dataset.description,
         os.fspath(path),
         facts,
         about,
-        headings,
+        _headings(["Column", "Type", "Transforms"], [m.capitalize() for m in measures]),
         rows,
-        {},
-        history,
-        watched,
+        history=history,
+        watched=watched,
     )

@@ -30,9 +30,6 @@ from flowtuple.cli import (
     files,
     inspecting,
     reference,
-    reference_presets,
-    reference_report,
-    reference_sample,
     training,
 )
 from flowtuple.cli.app import app, main
@@ -46,8 +43,5 @@ __all__ = [
     "inspecting",
     "main",
     "reference",
-    "reference_presets",
-    "reference_report",
-    "reference_sample",
     "training",
 ]

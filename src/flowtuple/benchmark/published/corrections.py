@@ -19,11 +19,11 @@ from flowtuple.baseline.pieces import join, split
 from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
 from flowtuple.baseline.quantise import narrow, quantise, restore
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
+from flowtuple.codec.packing import checksum
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
-from flowtuple.file.layout import checksum
 
 FEW = 256  # different values, at most
 _TIMES = (
