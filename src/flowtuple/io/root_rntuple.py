@@ -77,7 +77,7 @@ class NTupleWriter:
         elif form is not None and any(part.is_unknown for part in forms_within(form)):
             change = "no value tells its type -> float64"
         elif form is not None and (mark_of(form) or has_record_arrays(form)):
-            change = f"{kind_in_words(column, self._forms)} -> {layout.form.type}"
+            change = f"{kind_in_words(form)} -> {layout.form.type}"
         if change:
             self.loosened.append(f"{column.name}: {change}")
 

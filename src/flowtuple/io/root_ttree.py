@@ -166,7 +166,7 @@ class TreeWriter:
         for column in source.columns:
             if column.is_opaque:
                 made = _opaque_branches(column, forms[column.name], names, taken)
-                reason = f"no branch of a tree holds {kind_in_words(column, forms)}"
+                reason = f"no branch of a tree holds {kind_in_words(forms[column.name])}"
             else:
                 dtype = np.dtype((_branch_dtype(column, counting), column.shape))
                 counter = None if column.counter is None else names[column.counter]
