@@ -165,7 +165,7 @@ def _take_models(
     ]
     if path is None:
         for table in wanting:
-            table.use_flow(LatticeFlow())
+            table.flow = LatticeFlow()
         return {}
     with File(path) as file:
         return {table.name: _take_model(table, file) for table in wanting}
@@ -181,7 +181,7 @@ def _take_model(table: StoredTable, file: File) -> bytes:
         raise InvalidArgument(
             f"{file.path}: is not the model {table.model_hash} of table {table.name!r}"
         )
-    table.use_flow(other.flow)
+    table.flow = other.flow
     return file.read_head(other.model_section)
 
 
