@@ -85,37 +85,29 @@ def find_delimiter(text: str, spaced: bool) -> str | None:
         >>> find_delimiter("p [GeV,c=1];q\n1;2\n", False), find_delimiter('"a;b"\n1\n', False)
         (';', ',')
     """
-    candidates: Sequence[str | None] = _SPACED if spaced else (*DELIMITERS, None)
-    splitting = []
-    for delimiter in candidates:
-        widths = _widths(text, delimiter)
-        if not widths or widths[0] < 2:
+    splitting: list[str | None] = []
+    for delimiter in _SPACED if spaced else (*DELIMITERS, None):
+        rows = _sample(text, delimiter)
+        if not rows or len(rows[0]) < 2:
             continue
-        if len(set(widths)) == 1 and (spaced or delimiter or _splits_numbers(text)):
+        is_even = all(len(row) == len(rows[0]) for row in rows)
+        numbers = (is_value(cell) for row in rows[1:] or rows for cell in row)
+        if is_even and (spaced or delimiter or all(numbers)):
             return delimiter
         splitting.append(delimiter)
     usual = [d for d in splitting if (d in (",", None) if spaced else d)]
     return usual[0] if usual else None if spaced else ","
 
 
-def _splits_numbers(text: str) -> bool:
-    """Return whether the words between white space are numbers in all lines but a header."""
-    lines = islice(lines_of("", text, None), 4 * _SAMPLE)
-    rows = [line.fields for line in lines if not line.comment][:_SAMPLE]
-    return all(is_value(cell) for row in rows[1:] or rows for cell in row)
-
-
-def _widths(text: str, delimiter: str | None) -> list[int]:
+def _sample(text: str, delimiter: str | None) -> list[list[str]]:
+    """Return the fields of the first lines, those of the last comment where there are no others."""
+    lines = islice(lines_of("", text, delimiter), 4 * _SAMPLE)
     try:
-        lines = [
-            line for line in islice(lines_of("", text, delimiter), 4 * _SAMPLE) if line.fields
-        ]
+        filled = [line for line in lines if line.fields]
     except InvalidArgument:
         return []
-    widths = [len(line.fields) for line in lines if not line.comment]
-    return widths[:_SAMPLE] or [
-        len(comment_words(line.comment, delimiter)) for line in lines[-1:]
-    ]
+    rows = [line.fields for line in filled if not line.comment]
+    return rows[:_SAMPLE] or [comment_words(c.comment, delimiter) for c in filled[-1:]]
 
 
 def lines_of(path: str, text: str, delimiter: str | None) -> Iterator[Line]:
