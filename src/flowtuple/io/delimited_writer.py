@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,34 +16,14 @@ from flowtuple.data.schema import OPAQUE, Column
 from flowtuple.data.table import Dataset, Table, TableSource, ranges, read_all
 from flowtuple.errors import Unsupported
 from flowtuple.io.changes import Capabilities, write_result
-from flowtuple.io.delimited_lines import DELIMITERS, Contents, is_value
+from flowtuple.io.delimited import DELIMITERS, is_value
 from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.source import leave_out, single_table
 
 SPACED = (".txt", ".dat")
-_LARGEST_COMMENTS = 1 << 16  # characters; a file with more comes back without
 _TYPES = ("int64", "uint64", "float64", "bool", OPAQUE)
 _CAPABILITIES = Capabilities("text", titles=False, types=_TYPES)
 _QUOTED = frozenset((*DELIMITERS, '"', "\r", "\n"))
-
-
-def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[str, Any]:
-    """Describe the layout of a text file as JSON; empty where it is that of `write_dataset`."""
-    stored: dict[str, Any] = {}
-    if delimiter != (None if spaced else ","):
-        stored["delimiter"] = delimiter or " "
-    if contents.header is None or contents.sign:
-        stored["header"] = contents.sign
-    if contents.comments and not is_long(contents):
-        stored["comments"] = [list(comment) for comment in contents.comments]
-    if stored:
-        stored = {"format": "txt" if spaced else "csv", "width": contents.width, **stored}
-    return stored
-
-
-def is_long(contents: Contents) -> bool:
-    """Return whether the comments of a file are too long to be stored."""
-    return len(json.dumps(contents.comments)) > _LARGEST_COMMENTS
 
 
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:

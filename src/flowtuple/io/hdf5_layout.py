@@ -344,7 +344,9 @@ def _padding(values: Any, columns: Mapping[str, Column]) -> dict[str, Any]:
                     varying.add(name)
     except UNREADABLE:
         return {}  # reading the values raises
-    return {name: fills.get(name, nothing[name]) for name in of_objects if name not in varying}
+    return {
+        name: fills.get(name, nothing[name]) for name in of_objects if name not in varying
+    }
 
 
 def _records_note(
