@@ -6,7 +6,6 @@ import gzip
 import io
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -55,13 +54,13 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         raise Unsupported(
             f"{dataset.description}: no column of {source.name!r} can be text; write .npz"
         )
-    with ExitStack() as stack:
-        raw: Any = stack.enter_context(open(path, "wb"))
+    with open(path, "wb") as file:
+        stream: Any = file
         if path.suffix == ".gz":
             # no name and no time inside, so that equal data makes equal files
-            raw = stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
-        stream = stack.enter_context(io.TextIOWrapper(raw, "utf-8", newline=""))
-        layout.write(stream, source, columns, options.step)
+            stream = gzip.GzipFile("", "wb", fileobj=file, mtime=0)
+        with stream, io.TextIOWrapper(stream, "utf-8", newline="") as text:
+            layout.write(text, source, columns, options.step)
     return write_result(dataset, {source.name: columns}, _CAPABILITIES, left_out)
 
 
@@ -71,12 +70,12 @@ def _obstacle(column: Column, opaque: Table, spaced: bool) -> str:
         return "it has lists"
     if column.shape:
         return f"it has {list(column.shape)} values per event"
-    if (
-        column.is_opaque
-        and ak.to_layout(opaque[column.name]).parameter("__array__") != "string"
-    ):
-        return f"its type is {ak.type(opaque[column.name]).content}"
-    words = [column.name, *(opaque[column.name].tolist() if column.is_opaque else ())]
+    words = [column.name]
+    if column.is_opaque:
+        values = opaque[column.name]
+        if ak.to_layout(values).parameter("__array__") != "string":
+            return f"its type is {ak.type(values).content}"
+        words += values.tolist()
     if spaced and any(word.split() != [word] for word in words):
         return "it has words with white space, use .csv"
     if spaced and any(word.startswith("#") for word in words):
