@@ -18,6 +18,7 @@ from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.file.file import File
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.runtime.old_names import accepts_old
+from flowtuple.simulation.sampler import Sampler
 from flowtuple.simulation.simulator import SimulatedTable
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.sums import multiply_sums
@@ -97,8 +98,9 @@ def simulate(
     generated = dataset.tables.get(spec.table) or next(iter(dataset.tables.values()))
     column = _weight_column(weight, generated, where)
     with prefix_errors(where):
+        sampler = Sampler(spec, codings, flows, seed)
         events = SimulatedTable(
-            spec, codings, flows, generated, seed, oversample, column, resources.workers, flag
+            sampler, generated, oversample, column, resources.workers, flag
         )
     if output is None:
         with single_torch_thread(flows):

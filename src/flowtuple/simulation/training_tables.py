@@ -15,8 +15,8 @@ from flowtuple.simulation.block import Block
 from flowtuple.simulation.fit_spec import fit_spec
 from flowtuple.simulation.out_of_range import merge_seen
 from flowtuple.simulation.spec import SimulationSpec
-from flowtuple.simulation.steps import run
-from flowtuple.simulation.training_targets import TrainingTargets
+from flowtuple.simulation.steps import Step, run
+from flowtuple.simulation.training_targets import training_targets
 
 STEP = 16384  # events at a time
 FITTED = 65536  # events that thresholds and coefficients are fitted to
@@ -33,6 +33,28 @@ class TrainingTable:
 
     table: Table
     conditions: tuple[str, ...]
+
+
+class TrainingTargets:
+    """A `DrawSource` that knows the true events, and records the rows of each step as a table.
+
+    Attributes:
+        tables: The rows that were requested, in the order of the steps.
+
+    Args:
+        block: Events with all columns, generated and simulated.
+        spec: The simulation.
+    """
+
+    def __init__(self, block: Block, spec: SimulationSpec) -> None:
+        self._targets = training_targets(block, spec)
+        self.tables: list[TrainingTable] = []
+
+    def __call__(self, step: Step) -> dict[str, Array]:
+        drawn = {name: self._targets[step.name][name] for name in step.columns}
+        if drawn:
+            self.tables.append(TrainingTable(step.table(drawn), tuple(step.conditions)))
+        return drawn
 
 
 def training_tables(
@@ -54,8 +76,7 @@ def training_tables(
     if not source.num_entries:
         raise InvalidArgument(f"table {source.name!r} holds no events to learn from")
     spec = fit_spec(spec, _read(source, spec, 0, min(FITTED, source.num_entries)))
-    parts: dict[str, list[Table]] = {}
-    drawn: dict[str, set[str]] = {}
+    parts: dict[str, list[TrainingTable]] = {}
     dangling: Counter[str] = Counter()
     for start, stop in ranges(source.num_entries, STEP):
         true = _read(source, spec, start, stop)
@@ -63,17 +84,17 @@ def training_tables(
         spec = replace(spec, seen=seen)
         dangling += count_dangling(true, spec)
         targets = TrainingTargets(true, spec)
-        run(_generated_part(true, spec), spec, targets)
-        for step, table in targets.tables.items():
-            parts.setdefault(step, []).append(table)
-        drawn = {step: set(columns) for step, columns in targets.columns.items()}
+        generated = {n: v for n, v in true.values.items() if n not in spec.simulated}
+        counts = {c.name: true.counts[c.name] for c in spec.generated}
+        run(Block(true.events, counts, generated), spec, targets)
+        for rows in targets.tables:
+            parts.setdefault(rows.table.name, []).append(rows)
         progress("arrange events", stop / source.num_entries, "")
     tables = [
-        TrainingTable(table, tuple(n for n in table.data if n not in drawn[table.name]))
-        for table in map(concatenate, parts.values())
-        if drawn[table.name] and table.num_entries
+        TrainingTable(concatenate([part.table for part in rows]), rows[0].conditions)
+        for rows in parts.values()
     ]
-    return spec, tables, _notes(spec, dangling)
+    return spec, [rows for rows in tables if rows.table.num_entries], _notes(spec, dangling)
 
 
 def _read(source: TableSource, spec: SimulationSpec, start: int, stop: int) -> Block:
@@ -81,12 +102,6 @@ def _read(source: TableSource, spec: SimulationSpec, start: int, stop: int) -> B
     block = Block.of(table, spec.collections)
     check_finite(block, spec, start, also_simulated=True)
     return block
-
-
-def _generated_part(true: Block, spec: SimulationSpec) -> Block:
-    """Return the events without their simulated columns."""
-    values = {name: v for name, v in true.values.items() if name not in spec.simulated}
-    return Block(true.events, {c.name: true.counts[c.name] for c in spec.generated}, values)
 
 
 def _notes(spec: SimulationSpec, dangling: Counter[str]) -> list[str]:
