@@ -208,7 +208,9 @@ def _trained(
         return train(jobs[number], progress, check)
 
     try:
-        yield from ordered_map(run, range(len(jobs)), workers)
+        # Not `yield from`, which would wait for the running trainings before it ends them.
+        for networks in ordered_map(run, range(len(jobs)), workers):
+            yield networks
     finally:
         ended.set()
 
