@@ -269,7 +269,7 @@ class TestSignals:
 
         jobs = [_Job(None, hidden, Schedule(1, 1)) for hidden in ((0, 0), (1, 1))]
         trained = _trained(jobs, train, lambda share, bits: None, 2)
-        assert next(trained) == []
+        assert next(trained) == (jobs[0], [])
         trained.close()
         assert ended.wait(5)
 

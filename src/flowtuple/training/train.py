@@ -128,7 +128,7 @@ def train_flow(
     # How wide functions change densities under conditions has not been measured.
     jobs = list(_jobs(plan, EFFORTS[effort], complete, wide=complete and not external))
     train = partial(_networks, seed, checkpoint)
-    for job, networks in zip(jobs, _trained(jobs, train, report, workers), strict=True):
+    for job, networks in _trained(jobs, train, report, workers):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
             choices[c.name].append(_choice(job.task, c, flow, validation))
@@ -192,8 +192,8 @@ Train = Callable[[_Job, Progress, Callable[[], None]], list[Network]]
 
 def _trained(
     jobs: Sequence[_Job], train: Train, report: Report, workers: int | None
-) -> Iterator[list[Network]]:
-    """Return the networks of each job; an early end stops running trainings after their step."""
+) -> Iterator[tuple[_Job, list[Network]]]:
+    """Yield each job with its networks; an early end stops running trainings after their step."""
     ended, done = threading.Event(), [0.0] * len(jobs)
 
     def run(number: int) -> list[Network]:
@@ -207,10 +207,11 @@ def _trained(
 
         return train(jobs[number], progress, check)
 
+    # The name delays the end of the threads until they are told to stop.
+    results = ordered_map(run, range(len(jobs)), workers)
     try:
-        # Not `yield from`, which would wait for the running trainings before it ends them.
-        for networks in ordered_map(run, range(len(jobs)), workers):
-            yield networks
+        for job, networks in zip(jobs, results, strict=True):
+            yield job, networks
     finally:
         ended.set()
 
