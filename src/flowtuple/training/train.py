@@ -210,7 +210,7 @@ def _trained(
     # The name delays the end of the threads until they are told to stop.
     results = ordered_map(run, range(len(jobs)), workers)
     try:
-        for job, networks in zip(jobs, results, strict=True):
+        for job, networks in zip(jobs, results, strict=True):  # noqa: UP028
             yield job, networks
     finally:
         ended.set()
