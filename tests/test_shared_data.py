@@ -17,7 +17,7 @@ import pytest
 import uproot
 
 import flowtuple as ft
-from flowtuple.io.root_writer import type_changes
+from flowtuple.io.root_ttree import type_changes
 
 ROOT_FILES = ["nano_dy.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root", "uproot-HZZ.root"]
 TEXT_FILES = ["Zee_Run2011A.csv", "higgs_train_10k.csv"]

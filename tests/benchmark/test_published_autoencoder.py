@@ -37,7 +37,7 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Table
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.io.source import open_dataset
-from flowtuple.reporting.row_page import DecodedRows, dijet, write_rows
+from flowtuple.reporting.row_page import DecodedRows, write_rows
 from flowtuple.reporting.row_plots import (
     corner_png,
     correlations,
@@ -544,7 +544,7 @@ def page_of(before: list[float], after: list[float], alone: float = 1.0) -> Deco
 def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     rows = page_of([3.0, 0.0, 3.0, 4.0], [3.0, 1.0, np.inf, 5.0])
-    found = dijet(rows)
+    found = rows.dijet
     assert found is not None
     assert (found.events, found.left_out) == (4, 2)
     assert (found.mean, found.width, found.largest) == pytest.approx(
@@ -558,7 +558,7 @@ def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -
 def test_a_page_without_a_finite_decoded_value(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     rows = page_of([3.0, 4.0], [np.inf, np.inf], alone=np.inf)
-    found = dijet(rows)
+    found = rows.dijet
     assert found is not None
     assert (found.events, found.left_out, math.isnan(found.mean)) == (2, 2, True)
     alts = [

@@ -14,7 +14,8 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.io.root import open_dataset
-from flowtuple.io.root_writer import type_changes, write_dataset
+from flowtuple.io.root_ttree import type_changes
+from flowtuple.io.root_writer import write_dataset
 from flowtuple.io.source import ReadOptions, WriteOptions
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "data"

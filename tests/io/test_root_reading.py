@@ -29,6 +29,7 @@ from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.io import root_pages
 from flowtuple.io.root import open_dataset
 from flowtuple.io.root_baskets import c_strings, counted_lists
+from flowtuple.io.root_changes import root_changes
 from flowtuple.io.root_interpretation import (
     HiddenError,
     _leaf_list,
@@ -39,7 +40,6 @@ from flowtuple.io.root_interpretation import (
 from flowtuple.io.root_metadata import describe
 from flowtuple.io.root_pages import Pages
 from flowtuple.io.root_tree import _walk
-from flowtuple.io.root_writer import root_changes
 from flowtuple.io.source import ReadOptions
 from opcodes import count_opcodes
 
@@ -169,7 +169,7 @@ class TestRepeatedNames:
 def with_words(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree of numbers and of strings, which uproot decodes."""
     monkeypatch.setattr(
-        "flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False
+        "flowtuple.io.root_interpretation.TreeBranch.decoder", lambda self: None
     )
     return tree(path, {"x": numbers(0), "word": ["a"] * N})
 
@@ -212,7 +212,7 @@ class TestUndecodable:
         with pytest.raises(MemoryError, match="of decoding"):
             read_all(source)
         with pytest.raises(MemoryError, match="of decoding"):
-            source._failing(["x"], 0, 1)
+            source._can_fetch("x", 0, 1)
 
     @pytest.mark.parametrize("where", ["interpretation", "typename"])
     def test_too_little_memory_for_a_description(self, where: str) -> None:
@@ -296,7 +296,7 @@ class TestUndecodable:
                 made.extend({"x": numbers(k), "word": ["a"] * N})
         fail_for(monkeypatch, uproot.AsStrings, "word", ValueError("no"), basket=2)
         monkeypatch.setattr(
-            "flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False
+            "flowtuple.io.root_interpretation.TreeBranch.decoder", lambda self: None
         )
         assert list(opened(tmp_path / "a.root").refused) == ["t/word"]
 

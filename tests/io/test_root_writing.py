@@ -25,13 +25,15 @@ from flowtuple.data.table import Dataset, LeftOut, Table, difference, read_all
 from flowtuple.errors import Corrupt, Refused, Unsupported
 from flowtuple.io import npz, source
 from flowtuple.io.root import open_dataset
+from flowtuple.io.root_changes import root_changes
 from flowtuple.io.root_header import tree_header
 from flowtuple.io.root_objects import _no_time
 from flowtuple.io.root_private import KNOWN
-from flowtuple.io.root_rntuple import NTupleWriter, plan_fields
+from flowtuple.io.root_rntuple import NTupleWriter
 from flowtuple.io.root_streamers import built_in
+from flowtuple.io.root_ttree import type_changes
 from flowtuple.io.root_types import set_types
-from flowtuple.io.root_writer import root_changes, root_outlook, type_changes, write_dataset
+from flowtuple.io.root_writer import root_outlook, write_dataset
 from flowtuple.io.source import ReadOptions, WriteOptions, WriteResult
 
 
@@ -704,7 +706,7 @@ class TestTypesOfFields:
         with uproot.recreate(tmp_path / "a.root") as file:
             form = ak.to_packed(array).layout.form
             made = file.mkrntuple("t", form, "a title")
-            set_types(made, form, self.TYPES)
+            set_types(made, self.TYPES)
             made.extend(array)
         return tmp_path / "a.root"
 
@@ -770,21 +772,23 @@ class TestPrivateParts:
     def test_a_tree_names_the_version_that_works(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delattr("uproot.writing.writable.WritableFile._move_tree")
+        monkeypatch.delattr("uproot.writing._cascadetree.Tree._relocate")
         with pytest.raises(
             Unsupported,
-            match=r"uproot .* has no _file\._move_tree in .*; .*pip install uproot==",
+            match=r"uproot .* has no _cascading\._relocate in .*; .*pip install uproot==",
         ):
             written(of_one("x", [1, 2]), tmp_path / "a.root")
 
     def test_an_ntuple_names_the_version_that_works(self) -> None:
         table = of_one("x", [1, 2])
-        made = SimpleNamespace(_cascading=SimpleNamespace(_header=SimpleNamespace()))
+        made = SimpleNamespace(_cascading=SimpleNamespace(_footer=SimpleNamespace()))
         file = SimpleNamespace(mkrntuple=lambda *_: made)
+        writer = NTupleWriter(table, {}, {"types": {"x": "char"}})
         with pytest.raises(
-            Unsupported, match=r"uproot .* has no _akform in .*; .*pip install uproot=="
+            Unsupported,
+            match=r"has no _footer\._header_checksum in .*; .*pip install uproot==",
         ):
-            NTupleWriter(file, table, plan_fields(table, {}), 10, "", {})
+            writer.begin(file, 10)
 
     def test_reading_names_the_version_that_works(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

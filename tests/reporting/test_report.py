@@ -368,7 +368,7 @@ def test_allowed_difference_is_where_the_bound_ends(text: str) -> None:
 
 @pytest.mark.slow
 def test_plots_are_the_same_text_every_time_and_say_what_they_leave_out() -> None:
-    for module in ("matplotlib", "hist", "mplhep"):
+    for module in ("matplotlib", "mplhep"):
         pytest.importorskip(module)
     table = events()
     x = table["MET_pt"]
@@ -461,7 +461,7 @@ class _Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Table]:
-    for module in ("matplotlib", "hist", "mplhep", "jinja2"):
+    for module in ("matplotlib", "mplhep", "jinja2"):
         pytest.importorskip(module)
     table = events()
     folder = tmp_path_factory.mktemp("report") / "new"
@@ -498,7 +498,7 @@ def test_the_report_is_accessible(page: tuple[str, Table]) -> None:
 def test_the_report_says_where_bounds_are_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("matplotlib", "hist", "mplhep", "jinja2"):
+    for module in ("matplotlib", "mplhep", "jinja2"):
         pytest.importorskip(module)
     monkeypatch.setattr(report, "PLOTTED_COLUMNS", 2)
     table = events()
@@ -517,7 +517,7 @@ def test_the_report_says_where_bounds_are_broken(
 
 
 def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    for module in ("matplotlib", "hist", "mplhep", "jinja2"):
+    for module in ("matplotlib", "mplhep", "jinja2"):
         pytest.importorskip(module)
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidArgument, match="cannot be made"):

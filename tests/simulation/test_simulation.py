@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import flowtuple as ft
 from flowtuple.cli.app import app
 from flowtuple.data.awkward_tables import table_to_awkward
-from flowtuple.data.counters import OwnCounters
+from flowtuple.data.schema_diff import OwnCounters
 from flowtuple.data.table import read_all
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.file import File

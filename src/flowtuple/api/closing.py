@@ -14,7 +14,7 @@ from flowtuple.comparison.closure.samples import ClosureSample, layout_of, read_
 from flowtuple.comparison.closure.verdicts import measure_closure
 from flowtuple.data.resources import Resources
 from flowtuple.io.source import ReadOptions, Source, open_dataset
-from flowtuple.reporting.closure_page import write_closure
+from flowtuple.reporting.comparison_pages import write_closure
 from flowtuple.reporting.plots import require_plots
 from flowtuple.runtime.atomic import atomic_path, new_folder
 from flowtuple.runtime.old_names import accepts_old

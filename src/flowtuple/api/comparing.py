@@ -24,8 +24,8 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import ReadOptions, Source, open_dataset, write_dataset
+from flowtuple.reporting.comparison_pages import write_comparison
 from flowtuple.reporting.plots import require_plots
-from flowtuple.reporting.two_samples import write_comparison
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.runtime.old_names import accepts_old, moved
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.data.rows import Conditions, Rows
+from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.flows.options import RowFlow
@@ -95,24 +95,23 @@ def _losses(progress: Progress, name: str) -> Callable[[float, float], None]:
 def _rows(training_table: TrainingTable) -> Rows:
     """Return a step's finite rows: drawn columns and their conditions."""
     table, given = training_table.table, training_table.conditions
-    drawn = [c for c in table.columns if c.name not in given]
-    values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
+    drawn = tuple(c.name for c in table.columns if c.name not in given)
     keep = _finite(training_table)
-    dtypes = tuple(table.data[name].dtype.name for name in given)
-    conditions = Conditions(
-        given, as_matrix(table.data, given, table.num_entries)[keep], dtypes
-    )
     event = np.arange(table.num_entries) // _BLOCK
-    return Rows(
-        table.name,
-        tuple(c.name for c in drawn),
-        values[keep],
-        event[keep],
-        int(event[-1]) + 1,
-        dropped=int((~keep).sum()),
-        dtypes=tuple(c.dtype for c in drawn),
-        conditions=conditions,
-    )
+
+    def rows(names: tuple[str, ...], conditions: Rows | None = None) -> Rows:
+        return Rows(
+            table.name,
+            names,
+            as_matrix(table.data, names, table.num_entries)[keep],
+            event[keep],
+            int(event[-1]) + 1,
+            dropped=int((~keep).sum()),
+            dtypes=tuple(table.data[name].dtype.name for name in names),
+            conditions=conditions,
+        )
+
+    return rows(drawn, rows(tuple(given)))
 
 
 def _trained(

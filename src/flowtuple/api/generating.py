@@ -22,7 +22,7 @@ from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.model.model import EventModel
-from flowtuple.reporting.roc import roc_png
+from flowtuple.reporting.plots import roc_png
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.notebook import Shown

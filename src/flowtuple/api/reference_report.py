@@ -18,10 +18,10 @@ from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import ReadOptions, Source, open_dataset
+from flowtuple.reporting.decoded_figures import Dijet
 from flowtuple.reporting.page import format_bytes, format_number
 from flowtuple.reporting.plots import require_plots
-from flowtuple.reporting.row_page import DecodedRows, Dijet, dijet, write_rows
-from flowtuple.reporting.row_plots import correlations
+from flowtuple.reporting.row_page import DecodedRows, write_rows
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.runtime.extras import require_torch
 
@@ -56,7 +56,7 @@ class RowsReport:
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text; what is undefined is `None`."""
         figures = [a.to_json() for a in self.accuracy]
-        pair = None if self.dijet is None else plain(vars(self.dijet))
+        pair = None if self.dijet is None else plain(self.dijet.to_json())
         correlation = plain(self.correlation.tolist())
         return vars(self) | {
             "page": str(self.page),
@@ -114,8 +114,8 @@ def report_rows(
     )
     with new_folder(Path(folder)):
         page = write_rows(content, Path(folder), resources.progress)
-    rho = correlations(content.residuals(rows.columns))
-    return RowsReport(page, len(rows), rows.dropped, left_out, accuracy, rho, dijet(content))
+    figures = accuracy, content.correlation, content.dijet
+    return RowsReport(page, len(rows), rows.dropped, left_out, *figures)
 
 
 def _check_same(rows: Rows, decoded: Decoded, path: str) -> None:

@@ -16,8 +16,8 @@ from flowtuple.api.inputs import (
     read,
 )
 from flowtuple.api.simulating import FLOWS, SPEC
-from flowtuple.data.counters import OwnCounters
 from flowtuple.data.resources import Resources
+from flowtuple.data.schema_diff import OwnCounters
 from flowtuple.data.selection import prefix_errors, table_with
 from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument

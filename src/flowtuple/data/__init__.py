@@ -9,8 +9,8 @@ in blocks.
 
 - `schema`, `schema_diff`, `globs`, `bounds`: columns, their comparison, their choice, their bounds.
 - `table`, `awkward`, `awkward_tables`: events in memory, and as awkward arrays.
-- `selection`, `counters`, `collections`: views of tables, and objects of one kind.
-- `rows`, `row_columns`, `row_source`, `mapped_rows`: objects or events as rows of numbers.
+- `selection`, `collections`: views of tables, and objects of one kind.
+- `rows`, `row_source`, `mapped_rows`: objects or events as rows of numbers.
 - `event_weights`, `expressions`, `kinematics`, `binning`, `memory`: weights, cuts, derived
   quantities, bins, and numbers of events that fit into memory.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import awkward as ak
@@ -44,76 +44,58 @@ def table_from_awkward(
         >>> table["Jet_pt"].tolist(), table["n(Jet_pt)"].tolist()
         ([50.0, 20.0], [2, 0])
     """
-    visible: dict[str, tuple[str, ak.Array]] = {}
+    visible = _leaves(name, array)
+    counters, titles = counters or {}, titles or {}
+    columns: list[Column] = []
+    data: dict[str, Any] = {}
+    hidden: dict[bytes, str] = {}  # counters by the lengths that they count
+    lengths: dict[str, Array] = {}
+    for leaf, values in visible.items():
+        dtype, shape, is_counted = kind_of(values)
+        counter = None
+        if is_counted:
+            lengths[leaf] = np.asarray(ak.to_numpy(ak.num(values)), dtype=np.int64)
+            key = lengths[leaf].tobytes()
+            counter = counters.get(leaf, hidden.get(key))
+            if counter is None:
+                # Visible columns keep their names.
+                counter = unused(f"n({leaf})", {*visible, *hidden.values()})
+                hidden[key] = counter
+                columns.append(Column(counter, "int64", "counter", hidden=True))
+                data[counter] = lengths[leaf]
+        data[leaf] = ak.flatten(values) if is_counted else values
+        role: Role = "value"
+        if dtype != OPAQUE:
+            role = infer_role(leaf, dtype)
+            data[leaf] = np.ascontiguousarray(ak.to_numpy(data[leaf]))
+        if leaf in counters.values():
+            role = "counter"
+        columns.append(Column(leaf, dtype, role, titles.get(leaf, ""), counter, shape))
+    for leaf, counter in counters.items():
+        if leaf in lengths and not (
+            counter in data and np.array_equal(lengths[leaf], data[counter])
+        ):
+            raise InvalidArgument(
+                f"column {leaf!r} does not have as many values as {counter!r} says; "
+                "name its own counter"
+            )
+    return Table(name, tuple(columns), len(array), data)
+
+
+def _leaves(name: str, array: ak.Array) -> dict[str, ak.Array]:
+    """Return the values of each column of a table."""
+    visible: dict[str, ak.Array] = {}
+    origins: dict[str, str] = {}
     for field_name in array.fields:
         for leaf, fields, values in leaves(field_name, array[field_name]):
             origin = ".".join((field_name, *fields))
             if leaf in visible:
                 raise InvalidArgument(
-                    f"table {name!r}: {visible[leaf][0]!r} and {origin!r} would both be "
+                    f"table {name!r}: {origins[leaf]!r} and {origin!r} would both be "
                     f"column {leaf!r}; rename one"
                 )
-            visible[leaf] = (origin, values)
-    builder = _Builder(titles or {}, counters or {}, visible)
-    for leaf, (_, values) in visible.items():
-        builder.add(leaf, values)
-    builder.check_counters()
-    return Table(name, tuple(builder.columns), len(array), builder.data)
-
-
-class _Builder:
-    """Collector of columns, which share a hidden counter where their lengths are equal."""
-
-    def __init__(
-        self, titles: Mapping[str, str], counters: Mapping[str, str], visible: Iterable[str]
-    ) -> None:
-        self.columns: list[Column] = []
-        self.data: dict[str, Any] = {}
-        self._taken = set(visible)
-        self._titles = titles
-        self._counters = counters
-        self._counting = set(counters.values())
-        self._hidden: dict[bytes, str] = {}  # by the lengths that it counts
-        self._lengths: dict[str, Array] = {}
-
-    def add(self, name: str, values: ak.Array) -> None:
-        dtype, shape, is_counted = kind_of(values)
-        counter = self._counter(name, values) if is_counted else None
-        role: Role = "value"
-        if name in self._counting:
-            role = "counter"
-        elif dtype != OPAQUE:
-            role = infer_role(name, dtype)
-        self.columns.append(
-            Column(name, dtype, role, self._titles.get(name, ""), counter, shape)
-        )
-        flat = ak.flatten(values) if is_counted else values
-        self.data[name] = (
-            values if dtype == OPAQUE else np.ascontiguousarray(ak.to_numpy(flat))
-        )
-
-    def check_counters(self) -> None:
-        for name, lengths in self._lengths.items():
-            counter = self._counters[name]
-            if counter not in self.data or not np.array_equal(lengths, self.data[counter]):
-                raise InvalidArgument(
-                    f"column {name!r} does not have as many values as {counter!r} says; "
-                    "name its own counter"
-                )
-
-    def _counter(self, name: str, values: ak.Array) -> str:
-        lengths = np.asarray(ak.to_numpy(ak.num(values)), dtype=np.int64)
-        if name in self._counters:
-            self._lengths[name] = lengths
-            return self._counters[name]
-        key = lengths.tobytes()
-        if key not in self._hidden:
-            hidden = unused(f"n({name})", self._taken)  # visible columns keep their names
-            self._taken.add(hidden)
-            self._hidden[key] = hidden
-            self.columns.append(Column(hidden, "int64", "counter", hidden=True))
-            self.data[hidden] = lengths
-        return self._hidden[key]
+            visible[leaf], origins[leaf] = values, origin
+    return visible
 
 
 def table_to_awkward(table: Table) -> ak.Array:

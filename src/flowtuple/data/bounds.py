@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowtuple.data.globs import columns_by_name, matches, names_in_full
+from flowtuple.data.globs import NamedColumns
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.errors import InvalidArgument
 
@@ -84,8 +84,8 @@ class Bound:
         Raises:
             InvalidArgument: The text is none of these, or its number is no amount of this kind.
         """
-        kind, colon, number = text.strip().partition(":")
-        if kind == "lossless" and not colon:
+        kind, _, number = text.strip().partition(":")
+        if text.strip() == "lossless":
             return cls()
         if kind not in KINDS or kind == "lossless":
             raise InvalidArgument(f"bound {text!r} does not parse: write {FORMS}")
@@ -95,12 +95,23 @@ class Bound:
             raise InvalidArgument(
                 f"bound {text!r} has no number after '{kind}:': write for example {kind}:1e-3"
             ) from None
-        _check_amount(kind, amount, text)
         return cls(kind, amount)
 
     def __post_init__(self) -> None:
-        if self.kind != "lossless":
-            _check_amount(self.kind, self.amount, f"{self.kind}:{self.amount}")
+        kind, amount = self.kind, self.amount
+        wrong = ""
+        if kind not in KINDS:
+            wrong = f"does not parse: write {FORMS}"
+        elif kind == "lossless":
+            return
+        elif not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
+            wrong = "must be a positive, finite number; for exact values write lossless"
+        elif kind == "rel" and amount >= 1:
+            wrong = "allows every value to become zero: write a number below 1"
+        elif kind == "bits" and (amount != int(amount) or amount > 52):
+            wrong = "must be a whole number of mantissa bits, 0 to 52"
+        if wrong:
+            raise InvalidArgument(f"bound '{kind}:{amount:g}' {wrong}")
 
     def __str__(self) -> str:
         """Return the bound as text that parses back to the very same number."""
@@ -220,23 +231,6 @@ class Bound:
         )
 
 
-def _check_amount(kind: str, amount: float, text: str) -> None:
-    if kind not in KINDS:
-        raise InvalidArgument(f"bound {text!r} does not parse: write {FORMS}")
-    if not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
-        raise InvalidArgument(
-            f"bound {text!r} must be a positive, finite number; for exact values write lossless"
-        )
-    if kind == "rel" and amount >= 1:
-        raise InvalidArgument(
-            f"bound {text!r} allows every value to become zero: write a number below 1"
-        )
-    if kind == "bits" and (amount != int(amount) or amount > 52):
-        raise InvalidArgument(
-            f"bound {text!r} must be a whole number of mantissa bits, 0 to 52"
-        )
-
-
 def requested_bounds(
     tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str, str | Bound]
 ) -> dict[str, dict[str, Bound]]:
@@ -254,9 +248,8 @@ def requested_bounds(
         InvalidArgument: A pattern matches no column, or a column named in full cannot have its
             bound.
     """
-    everything = {name: tuple(columns) for name, columns in tables.items()}
-    bounds: dict[str, dict[str, Bound]] = {table: {} for table in everything}
-    named = columns_by_name(everything)
+    bounds: dict[str, dict[str, Bound]] = {table: {} for table in tables}
+    named = NamedColumns(tables)
     for pattern, request in tolerance.items():
         if not isinstance(request, (str, Bound)):
             raise InvalidArgument(
@@ -264,8 +257,8 @@ def requested_bounds(
                 f"write for example 'abs:{request}'"
             )
         bound = request if isinstance(request, Bound) else Bound.parse(request)
-        for table, column in named.get(pattern) or matches(pattern, everything):
-            if names_in_full(pattern, table, column):
+        for table, column in named.matching(pattern):
+            if pattern in named:
                 _check_applicable(bound, column)
             elif not column.is_float or column.role in ("id", "weight"):
                 continue

@@ -6,9 +6,9 @@ import ast
 import functools
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,26 +16,36 @@ from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument, nearest
 
-_BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+Operation = Callable[..., Any]
+_FUNCTIONS: dict[str, Operation] = {
+    "abs": np.abs,
+    "sqrt": np.sqrt,
+    "log": np.log,
+    "exp": np.exp,
+    "cos": np.cos,
+}
+_ON_NUMBERS: dict[Any, Operation] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: np.divide,
-}
-_COMPARISONS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.UAdd: operator.pos,
+    ast.USub: operator.neg,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
+    **_FUNCTIONS,
 }
-_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "abs": np.abs,
-    "sqrt": np.sqrt,
-    "log": np.log,
-    "exp": np.exp,
-    "cos": np.cos,
+_ON_CONDITIONS: dict[Any, Operation] = {
+    ast.And: np.logical_and,
+    ast.BitAnd: np.logical_and,
+    ast.Or: np.logical_or,
+    ast.BitOr: np.logical_or,
+    ast.Not: np.logical_not,
+    ast.Invert: np.logical_not,
 }
 _LONGEST = 1000  # characters
 
@@ -152,7 +162,7 @@ def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array
     try:
         tree = ast.parse(expression.strip(), mode="eval")
         with np.errstate(all="ignore"):
-            passes = np.asarray(_Evaluator(columns, where).visit(tree.body))
+            passes = np.asarray(_Evaluator(columns, where).value(tree.body))
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         if isinstance(error, InvalidArgument):
             raise
@@ -167,76 +177,65 @@ def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array
     return passes
 
 
-class _Evaluator(ast.NodeVisitor):
-    """The value of an expression, node by node; a node without a method here is refused."""
+@dataclass(frozen=True)
+class _Evaluator:
+    """Values of the parts of an expression; a part without a case here is refused."""
 
-    def __init__(self, columns: Mapping[str, Array], where: str) -> None:
-        self._columns = columns
-        self._where = where
+    columns: Mapping[str, Array]
+    where: str
 
-    def visit_Constant(self, node: ast.Constant) -> Any:
-        if isinstance(node.value, (int, float)):
-            return float(node.value)
-        return self.generic_visit(node)
+    def value(self, node: ast.expr) -> Any:
+        """Return the value of a part: numbers or conditions, of each row or of all."""
+        operation: type[ast.AST] | str
+        operands: Sequence[ast.expr]
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                return float(number)
+            case ast.Name(name):
+                return self._column(name)
+            case ast.Compare(left, ops, others):
+                pairs = zip(ops, [left, *others], others, strict=False)
+                results = [self._applied(node, type(op), pair) for op, *pair in pairs]
+                return functools.reduce(np.logical_and, results)
+            case ast.BinOp(left, op, right):
+                operation, operands = type(op), (left, right)
+            case ast.UnaryOp(op, operand):
+                operation, operands = type(op), (operand,)
+            case ast.BoolOp(op, values):
+                operation, operands = type(op), values
+            case ast.Call(ast.Name(name), [argument], []):
+                operation, operands = name, (argument,)
+            case _:
+                self._refuse(node)
+        return self._applied(node, operation, operands)
 
-    def visit_Name(self, node: ast.Name) -> Any:
-        if node.id not in self._columns:
+    def _column(self, name: str) -> Array:
+        if name not in self.columns:
             raise InvalidArgument(
-                f"{self._where}: the cut names column {node.id!r}, which is not there; "
-                f"{nearest(node.id, self._columns)}"
+                f"{self.where}: the cut names column {name!r}, which is not there; "
+                f"{nearest(name, self.columns)}"
             )
-        return self._columns[node.id]
+        return self.columns[name]
 
-    def visit_BinOp(self, node: ast.BinOp) -> Any:
-        join = {ast.BitAnd: np.logical_and, ast.BitOr: np.logical_or}.get(type(node.op))
-        if join is not None:
-            return join(self._condition(node.left), self._condition(node.right))
-        operation = _BINARY.get(type(node.op))
+    def _applied(
+        self, node: ast.expr, name: type[ast.AST] | str, operands: Sequence[ast.expr]
+    ) -> Any:
+        """Return the result of an operation on numbers, or on conditions."""
+        on_conditions = name in _ON_CONDITIONS
+        operation = (_ON_CONDITIONS if on_conditions else _ON_NUMBERS).get(name)
         if operation is None:
-            return self.generic_visit(node)
-        return operation(self._number(node.left), self._number(node.right))
+            self._refuse(node)
+        values = [self.value(operand) for operand in operands]
+        for operand, value in zip(operands, values, strict=True):
+            if (np.asarray(value).dtype == np.bool_) != on_conditions:
+                text = repr(ast.unparse(operand))
+                raise InvalidArgument(
+                    f"the cut joins {text}, which is no condition; put conditions in brackets"
+                    if on_conditions
+                    else f"the cut calculates with {text}, which is a condition and no number"
+                )
+        return operation(*values) if len(values) == 1 else functools.reduce(operation, values)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
-        if isinstance(node.op, (ast.Not, ast.Invert)):
-            return np.logical_not(self._condition(node.operand))
-        value = self._number(node.operand)
-        return -value if isinstance(node.op, ast.USub) else value
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
-        join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-        return functools.reduce(join, [self._condition(part) for part in node.values])
-
-    def visit_Compare(self, node: ast.Compare) -> Any:
-        sides = [self._number(part) for part in (node.left, *node.comparators)]
-        comparisons = [
-            _COMPARISONS.get(type(op)) or self.generic_visit(node) for op in node.ops
-        ]
-        pairs = zip(comparisons, sides[:-1], sides[1:], strict=True)
-        return functools.reduce(np.logical_and, [np.asarray(c(a, b)) for c, a, b in pairs])
-
-    def visit_Call(self, node: ast.Call) -> Any:
-        name = node.func.id if isinstance(node.func, ast.Name) else ""
-        if name not in _FUNCTIONS or len(node.args) != 1 or node.keywords:
-            return self.generic_visit(node)
-        return _FUNCTIONS[name](self._number(node.args[0]))
-
-    def _condition(self, node: ast.expr) -> Any:
-        value = np.asarray(self.visit(node))
-        if value.dtype != np.bool_:
-            raise InvalidArgument(
-                f"the cut joins {ast.unparse(node)!r}, which is no condition; "
-                "put conditions in brackets"
-            )
-        return value
-
-    def _number(self, node: ast.expr) -> Any:
-        value = self.visit(node)
-        if np.asarray(value).dtype == np.bool_:
-            raise InvalidArgument(
-                f"the cut calculates with {ast.unparse(node)!r}, which is a condition and no number"
-            )
-        return value
-
-    def generic_visit(self, node: ast.AST) -> Any:
+    def _refuse(self, node: ast.expr) -> NoReturn:
         what = "comparisons, and, or, not, + - * / and " + ", ".join(_FUNCTIONS)
         raise InvalidArgument(f"the cut cannot hold {ast.unparse(node)!r}; it takes {what}")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 
 from flowtuple.data.schema import Column
 from flowtuple.errors import InvalidArgument, nearest
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
+Hit = tuple[str, Column]
+"""A column with its table's name."""
+
 
 def is_glob(pattern: str) -> bool:
     """Return True if a pattern can match more than the one name that it spells."""
     return bool(_GLOB_CHARACTERS & set(pattern))
-
-
-def names_in_full(pattern: str, table: str, column: Column) -> bool:
-    """Return True if a pattern is the full name of a column, even one with characters of globs."""
-    return pattern in (column.name, f"{table}/{column.name}")
 
 
 def fits_name(pattern: str, name: str) -> bool:
@@ -30,45 +28,57 @@ def fits_name(pattern: str, name: str) -> bool:
         >>> fits_name("x", "Delphes/fBits")
         False
     """
-    names = (name, name.rpartition("/")[2])
-    return pattern in names or any(
-        fnmatch.fnmatchcase(candidate, pattern) for candidate in names
-    )
+    return _fits(pattern, (name, name.rpartition("/")[2]))
 
 
-def matches(pattern: str, tables: Mapping[str, Iterable[Column]]) -> list[tuple[str, Column]]:
-    """Return the columns that a name or glob matches, each with its table's name.
+class NamedColumns:
+    """The columns of some tables by their full names, so that many names need no search each.
 
-    A full name matches its column alone, whatever else it would match as a glob.
+    Args:
+        tables: Columns of each table, by the table's name.
 
-    Raises:
-        InvalidArgument: No column matches.
+    Example:
+        >>> columns = NamedColumns({"Events": [Column("Jet_pt", "float32")]})
+        >>> "Events/Jet_pt" in columns, "Jet_*" in columns, len(columns.matching("Jet_*"))
+        (True, False, 1)
     """
-    hits = [
-        (table, column)
-        for table, columns in tables.items()
-        for column in columns
-        if _fits(pattern, table, column)
-    ]
-    if not hits:
-        names = [c.name for columns in tables.values() for c in columns]
-        what = "glob" if is_glob(pattern) else "name"
-        raise InvalidArgument(
-            f"the {what} {pattern!r} matches no column; {nearest(pattern, names)}"
-        )
-    return [hit for hit in hits if names_in_full(pattern, *hit)] or hits
+
+    def __init__(self, tables: Mapping[str, Iterable[Column]]) -> None:
+        self._hits = [
+            (table, column) for table, columns in tables.items() for column in columns
+        ]
+        self._named: dict[str, list[Hit]] = {}
+        for hit in self._hits:
+            for name in _names(*hit):
+                self._named.setdefault(name, []).append(hit)
+
+    def __contains__(self, pattern: str) -> bool:
+        """Return True for the full name of a column, even one with characters of globs."""
+        return pattern in self._named
+
+    def matching(self, pattern: str) -> list[Hit]:
+        """Return the columns that a name or glob matches.
+
+        A full name matches its column alone, whatever else it would match as a glob.
+
+        Raises:
+            InvalidArgument: No column matches.
+        """
+        hits = self._named.get(pattern) or [
+            hit for hit in self._hits if _fits(pattern, _names(*hit))
+        ]
+        if not hits:
+            what = "glob" if is_glob(pattern) else "name"
+            names = [column.name for _, column in self._hits]
+            raise InvalidArgument(
+                f"the {what} {pattern!r} matches no column; {nearest(pattern, names)}"
+            )
+        return hits
 
 
-def columns_by_name(
-    tables: Mapping[str, Iterable[Column]],
-) -> dict[str, list[tuple[str, Column]]]:
-    """Return the columns of each full name, so that many names need no search each."""
-    named: dict[str, list[tuple[str, Column]]] = {}
-    for table, columns in tables.items():
-        for column in columns:
-            for name in {column.name, f"{table}/{column.name}"}:
-                named.setdefault(name, []).append((table, column))
-    return named
+def matches(pattern: str, tables: Mapping[str, Iterable[Column]]) -> list[Hit]:
+    """Return the columns that a name or glob matches, as `NamedColumns.matching` does."""
+    return NamedColumns(tables).matching(pattern)
 
 
 def select_columns(
@@ -87,18 +97,14 @@ def select_columns(
         InvalidArgument: A glob matches no column, or no column is left.
     """
     include = list(include)
-    exclude = list(exclude)
     everything = {name: tuple(columns) for name, columns in tables.items()}
-    named = columns_by_name(everything)
-    for pattern in (*include, *exclude):
-        if pattern not in named:
-            matches(pattern, everything)
-    is_included = _matcher(include)
-    is_excluded = _matcher(exclude)
+    named = NamedColumns(everything)
+    included = {hit for pattern in include for hit in named.matching(pattern)}
+    excluded = {hit for pattern in exclude for hit in named.matching(pattern)}
     selected: dict[str, tuple[Column, ...]] = {}
     for table, columns in everything.items():
-        included = [c for c in columns if not include or is_included(table, c)]
-        names = {c.name for c in included if not is_excluded(table, c)}
+        chosen = [c for c in columns if not include or (table, c) in included]
+        names = {c.name for c in chosen if (table, c) not in excluded}
         counters = {c.counter for c in columns if c.name in names and c.counter is not None}
         # A hidden counter is read through the columns that it counts; without them it goes.
         used = {c.counter for c in columns}
@@ -113,19 +119,9 @@ def select_columns(
     return selected
 
 
-def _matcher(patterns: Iterable[str]) -> Callable[[str, Column], bool]:
-    """Return a test of a column against many patterns; only globs are compared one by one."""
-    names = frozenset(patterns)
-    globs = [pattern for pattern in names if is_glob(pattern)]
-
-    def matches_any(table: str, column: Column) -> bool:
-        if column.name in names or f"{table}/{column.name}" in names:
-            return True
-        return any(_fits(pattern, table, column) for pattern in globs)
-
-    return matches_any
+def _names(table: str, column: Column) -> tuple[str, str]:
+    return column.name, f"{table}/{column.name}"
 
 
-def _fits(pattern: str, table: str, column: Column) -> bool:
-    names = (column.name, f"{table}/{column.name}")
-    return pattern in names or any(fnmatch.fnmatchcase(name, pattern) for name in names)
+def _fits(pattern: str, names: tuple[str, str]) -> bool:
+    return pattern in names or any(fnmatchcase(name, pattern) for name in names)

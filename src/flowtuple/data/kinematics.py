@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import awkward as ak
 import numpy as np
 
-from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Array, Column
-from flowtuple.data.table import Dataset, Table
+from flowtuple.data.schema import Array
+from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.runtime.extras import require
 
 ABSENT = -1.0  # value of a quantity of two objects in events with fewer
-_MASSES = ("mass", "m")
 
 
 def derived_rows(dataset: Dataset, collection: str, weights: str | None = None) -> Rows:
@@ -44,81 +42,69 @@ def derived_rows(dataset: Dataset, collection: str, weights: str | None = None) 
         >>> rows.values[0].round(6).tolist()
         [2.0, 60.0, 0.0, 60.0, 0.0, 3.141593]
     """
-    source = dataset.only_table()
-    names = [
-        _named(f"{collection}_{part}", source.columns, dataset.description)
-        for part in ("pt", "eta", "phi")
-    ]
-    names.append(_mass(collection, source.columns, dataset.description))
-    known = {c.name: c for c in source.columns}
-    counter = known[names[0]].counter
-    for name in names:
-        if counter is None or known[name].counter != counter or known[name].is_opaque:
+    source, where = dataset.only_table(), dataset.description
+    columns = {c.name: c for c in source.columns}
+    names = {part: f"{collection}_{part}" for part in ("pt", "eta", "phi", "mass")}
+    if names["mass"] not in columns and f"{collection}_m" in columns:
+        names["mass"] = f"{collection}_m"
+    for name in names.values():
+        _check_name(name, columns, where)
+    counter = columns[names["pt"]].counter
+    for name in names.values():
+        if counter is None or columns[name].counter != counter or columns[name].is_opaque:
             raise InvalidArgument(
-                f"{dataset.description}: {name!r} is no number of each {collection}; "
+                f"{where}: {name!r} is no number of each {collection}; "
                 "`derived=` takes a collection"
             )
-    table = source.read(names, 0, source.num_entries)
+    table = source.read(list(names.values()), 0, source.num_entries)
     counts = np.asarray(table.data[str(counter)])
-    parts = zip(("pt", "eta", "phi", "mass"), names, strict=True)
-    content = {part: np.asarray(table.data[name], np.float64) for part, name in parts}
-    values = {f"n{collection}": counts.astype(np.float64)}
-    for name, quantity in _quantities(counts, content).items():
-        values[f"{collection}_{name}"] = quantity
-    columns = [Column(name, "float64") for name in values]
-    read = dict(values)
+    content = {part: np.asarray(table.data[name]) for part, name in names.items()}
+    values = _quantities(collection, counts, content)
+    weight = None
     if weights is not None:
-        numbers = tuple(c for c in source.columns if c.is_event_number)
-        _named(weights, numbers, dataset.description)
-        read[weights] = np.asarray(
-            source.read([weights], 0, source.num_entries)[weights], np.float64
-        )
-        columns.append(Column(weights, "float64", role="weight"))
-    derived = Table("derived", tuple(columns), len(counts), read)
-    rows = read_rows(Dataset(dataset.description, {"derived": derived}), (), weights)
-    return replace(rows, columns=tuple(values))
+        _check_name(weights, [c.name for c in source.columns if c.is_event_number], where)
+        read = source.read([weights], 0, source.num_entries)[weights]
+        weight = np.asarray(read, np.float64)
+    return Rows(
+        where,
+        tuple(values),
+        np.stack(list(values.values()), axis=1),
+        np.arange(len(counts)),
+        len(counts),
+        weight,
+        dtypes=("float64",) * len(values),
+    ).finite()
 
 
-def _quantities(counts: Array, content: dict[str, Array]) -> dict[str, Array]:
+def _quantities(
+    collection: str, counts: Array, content: Mapping[str, Array]
+) -> dict[str, Array]:
     """Return the quantities of events by name, each of shape (events,)."""
-    fields = {part: ak.unflatten(values, counts) for part, values in content.items()}
-    objects = _vector().zip(fields)
+    vector: Any = require("vector", "compare", "derived quantities")
+    objects = vector.zip(
+        {part: ak.unflatten(x.astype(np.float64), counts) for part, x in content.items()}
+    )
     padded = ak.pad_none(objects, 2)
     first, second = padded[:, 0], padded[:, 1]
     pair = first + second
-
-    def of_two(values: Any) -> Array:
-        return np.asarray(ak.fill_none(values, ABSENT), np.float64)
-
-    def total(component: Any) -> Array:
-        return np.asarray(ak.sum(component, axis=1), np.float64)
-
+    px, py, ht = (ak.sum(part, axis=1) for part in (objects.px, objects.py, objects.pt))
+    quantities = {
+        f"n{collection}": counts,
+        f"{collection}_HT": ht,
+        f"{collection}_MHT": np.hypot(px, py),
+        f"{collection}_mjj": pair.mass,
+        f"{collection}_ptjj": pair.pt,
+        f"{collection}_dRjj": first.deltaR(second),
+    }
     return {
-        "HT": total(objects.pt),
-        "MHT": np.hypot(total(objects.px), total(objects.py)),
-        "mjj": of_two(pair.mass),
-        "ptjj": of_two(pair.pt),
-        "dRjj": of_two(first.deltaR(second)),
+        name: np.asarray(ak.fill_none(values, ABSENT), np.float64)
+        for name, values in quantities.items()
     }
 
 
-def _mass(collection: str, columns: tuple[Column, ...], description: str) -> str:
-    names = {c.name for c in columns}
-    for name in _MASSES:
-        if f"{collection}_{name}" in names:
-            return f"{collection}_{name}"
-    return _named(f"{collection}_mass", columns, description)
-
-
-def _named(name: str, columns: tuple[Column, ...], description: str) -> str:
-    names = [c.name for c in columns]
+def _check_name(name: str, names: Collection[str], where: str) -> None:
     if name not in names:
         raise InvalidArgument(
-            f"{description}: has no column {name!r}, which the derived quantities need; "
+            f"{where}: has no column {name!r}, which the derived quantities need; "
             f"{nearest(name, names)}"
         )
-    return name
-
-
-def _vector() -> Any:
-    return require("vector", "compare", "derived quantities")

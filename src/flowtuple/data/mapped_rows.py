@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from flowtuple.data.memory import BLOCK, ROWS, entries_within
 from flowtuple.data.row_source import RowSource
-from flowtuple.data.rows import Conditions, Rows
+from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.data.table import ranges
 from flowtuple.errors import InvalidArgument
@@ -50,40 +51,33 @@ def gather_rows(source: RowSource, memory: int, folder: Path | None = None) -> R
     most = events
     if source.counter is not None:
         most = sum(_objects(source, start, stop) for start, stop in parts)
-    dtypes = (*source.dtypes, *source.condition_dtypes)
+    none = source.read(0, 0)
+    given = none.conditions
+    learned, weighted = len(none.columns), none.weights is not None
+    dtypes = none.dtypes if given is None else none.dtypes + given.dtypes
     values = _matrix(most, dtypes, memory // ROWS, folder)
     event = np.empty(most, np.int64)
-    weights = np.empty(most if source.weight else 0)
-    learned = len(source.names)
-    count = 0
-    dropped = 0
+    weights = np.ones(most if weighted else 0)
+    count = dropped = 0
     for start, stop in parts:
         part = source.read(start, stop)
         place = slice(count, count + len(part))
         values[place, :learned] = part.values
+        values[place, learned:] = part.context
         event[place] = part.event + start
-        if part.conditions is not None:
-            values[place, learned:] = part.conditions.values
         if part.weights is not None:
             weights[place] = part.weights
         count += len(part)
         dropped += part.dropped
-    conditions = None
-    if source.conditions:
-        conditions = Conditions(
-            source.condition_names, values[:count, learned:], source.condition_dtypes
-        )
-    return Rows(
-        source.source,
-        source.names,
-        values[:count, :learned],
-        event[:count],
-        events,
-        weights[:count] if source.weight else None,
-        dropped,
-        source.dtypes,
-        source.counter,
-        conditions,
+
+    def filled(rows: Rows, values: Array) -> Rows:
+        return replace(rows, values=values[:count], event=event[:count], events=events)
+
+    return replace(
+        filled(none, values[:, :learned]),
+        weights=weights[:count] if weighted else None,
+        dropped=dropped,
+        conditions=None if given is None else filled(given, values[:, learned:]),
     )
 
 

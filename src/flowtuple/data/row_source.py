@@ -1,24 +1,23 @@
-"""Rows read from a data set, whole or a range of events at a time."""
+"""Rows read from a data set, whole or a range of events at a time.
+
+Their columns are those of one collection, or of the events themselves.
+"""
 
 from __future__ import annotations
 
+import glob
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.data.row_columns import (
-    check_conditioning,
-    choose_columns,
-    conditioning_columns,
-    escaped,
-    weight_column,
-)
-from flowtuple.data.rows import Conditions, Rows
+from flowtuple.data.globs import matches
+from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array, Column
+from flowtuple.data.selection import prefix_errors, select
 from flowtuple.data.table import Dataset, Table, TableSource
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import InvalidArgument, nearest
 
 
 @dataclass(frozen=True)
@@ -42,27 +41,7 @@ class RowSource:
     @property
     def counter(self) -> str | None:
         """Name of the collection's counter; `None` where rows are events."""
-        return self.columns[0].counter
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the rows' columns; a fixed array is as many as it has places."""
-        return _names(self.columns)
-
-    @property
-    def dtypes(self) -> tuple[str, ...]:
-        """Types of the rows' columns."""
-        return _dtypes(self.columns)
-
-    @property
-    def condition_names(self) -> tuple[str, ...]:
-        """Names of the conditions."""
-        return _names(self.conditions)
-
-    @property
-    def condition_dtypes(self) -> tuple[str, ...]:
-        """Types of the conditions."""
-        return _dtypes(self.conditions)
+        return next((c.counter for c in self.columns if c.counter is not None), None)
 
     def read(self, start: int, stop: int, *, keep_undefined: bool = False) -> Rows:
         """Read the rows of a range of events, which count from 0.
@@ -72,32 +51,45 @@ class RowSource:
             stop: The event after the last.
             keep_undefined: Include rows with NaN or an infinity.
         """
-        weights = () if self.weight is None else (self.weight,)
-        read = [c.name for c in (*self.columns, *self.conditions, *weights)]
+        weight = () if self.weight is None else (self.weight,)
+        read = [c.name for c in (*self.columns, *self.conditions, *weight)]
         table = self.table.read(read, start, stop)
-        event = _event_numbers(table, self.counter)
-        values = _matrix(table, self.columns, event)
-        rows = Rows(
+        rows = self._rows(table, self.columns)
+        if self.conditions:
+            rows = replace(rows, conditions=self._rows(table, self.conditions))
+        if weight:
+            rows = replace(rows, weights=self._rows(table, weight).values[:, 0])
+        return rows if keep_undefined else rows.finite()
+
+    def _rows(self, table: Table, columns: Sequence[Column]) -> Rows:
+        """Return some columns; a fixed array is as many as it has places."""
+        event = np.arange(table.num_entries)
+        if self.counter is not None:
+            event = np.repeat(event, np.asarray(table.data[self.counter]))
+        names: list[str] = []
+        dtypes: list[str] = []
+        parts: list[Array] = []
+        for column in columns:
+            places = math.prod(column.shape)
+            names += (
+                [f"{column.name}[{k}]" for k in range(places)]
+                if column.shape
+                else [column.name]
+            )
+            dtypes += [column.dtype] * places
+            content = np.asarray(table.data[column.name], dtype=np.float64)
+            content = content.reshape(len(content), places)
+            # Numbers of an event go to all its objects.
+            parts.append(content[event] if column.counter is None else content)
+        return Rows(
             self.source,
-            self.names,
-            values,
+            tuple(names),
+            np.concatenate(parts, axis=1),
             event,
             table.num_entries,
-            weights=_of_rows(table, self.weight, event)[:, 0] if self.weight else None,
-            dtypes=self.dtypes,
+            dtypes=tuple(dtypes),
             counter=self.counter,
-            conditions=_conditions(table, self.conditions, event)
-            if self.conditions
-            else None,
         )
-        if keep_undefined:
-            return rows
-        keep: Array = np.all(np.isfinite(values), axis=1)
-        if rows.weights is not None:
-            keep &= np.isfinite(rows.weights)
-        if rows.conditions is not None:
-            keep &= np.isfinite(rows.conditions.values).all(axis=1)
-        return replace(rows.some(keep), dropped=int((~keep).sum()))
 
 
 def read_rows(
@@ -148,72 +140,116 @@ def row_source(
     Raises:
         InvalidArgument: A name or glob matches nothing, or several tables or collections are left.
     """
-    table, chosen, conditioning = choose_columns(
-        dataset, columns, weights, exactly, conditions
-    )
+    selected = select(dataset, escaped(exactly) if exactly else columns)
+    candidates = selected.only_table().columns
+    table = dataset.tables[next(iter(selected.tables))]
+    given = _conditioning(table, conditions, dataset.description)
+    names = {name.partition("[")[0] for name in exactly}
+    taken = [
+        c
+        for c in candidates
+        if c not in given and (c.name in names if exactly else _is_compared(c, weights))
+    ]
+    chosen = _one_collection(taken, dataset.description)
     weight = None
     if weights is not None:
-        weight = weight_column(table, weights, chosen[0].counter, dataset.description)
-    return RowSource(dataset.description, table, chosen, weight, conditioning)
+        weight = _weight(table, weights, chosen[0].counter, dataset.description)
+    source = RowSource(dataset.description, table, chosen, weight, given)
+    _check_conditions(source, given)
+    return source
 
 
-def read_conditions(dataset: Dataset, columns: Sequence[str]) -> Conditions:
+def read_conditions(dataset: Dataset, columns: Sequence[str]) -> Rows:
     """Read the conditions of rows from a data set that may contain nothing else.
 
     Args:
         dataset: With one table.
-        columns: Names, as in `Conditions.columns`; all of events, or some of the objects of one
+        columns: Names, as in `Rows.columns`; all of events, or some of the objects of one
             collection.
 
     Raises:
         InvalidArgument: A column is missing, or one of its values is NaN or infinite.
     """
-    source = dataset.only_table()
-    chosen = conditioning_columns(source, escaped(columns), dataset.description)
-    counter = next((c.counter for c in chosen if c.counter is not None), None)
-    check_conditioning(chosen, counter, dataset.description)
-    table = source.read([c.name for c in chosen], 0, source.num_entries)
-    conditions = _conditions(table, chosen, _event_numbers(table, counter))
-    for name, values in zip(conditions.columns, conditions.values.T, strict=True):
+    table = dataset.only_table()
+    given = _conditioning(table, escaped(columns), dataset.description)
+    source = RowSource(dataset.description, table, given)
+    _check_conditions(source, given)
+    rows = source.read(0, table.num_entries, keep_undefined=True)
+    for name, values in zip(rows.columns, rows.values.T, strict=True):
         undefined = np.count_nonzero(~np.isfinite(values))
         if undefined:
             raise InvalidArgument(
                 f"{dataset.description}: column {name!r}: {undefined} values are NaN or infinite; "
                 "leave these rows out"
             )
-    return conditions.only(columns)
+    return rows.only(columns)
 
 
-def _conditions(table: Table, columns: Sequence[Column], event: Array) -> Conditions:
-    return Conditions(_names(columns), _matrix(table, columns, event), _dtypes(columns))
+def escaped(names: Sequence[str]) -> list[str]:
+    """Return patterns that match columns of these names only; places of an array are one column."""
+    return [
+        glob.escape(name) for name in dict.fromkeys(name.partition("[")[0] for name in names)
+    ]
 
 
-def _names(columns: Sequence[Column]) -> tuple[str, ...]:
-    names: list[str] = []
-    for column in columns:
-        if column.shape:
-            names += [f"{column.name}[{k}]" for k in range(math.prod(column.shape))]
-        else:
-            names.append(column.name)
-    return tuple(names)
+def _conditioning(
+    table: TableSource, patterns: Sequence[str], description: str
+) -> tuple[Column, ...]:
+    """Return the columns that names or globs match, once each."""
+    visible = {table.name: [c for c in table.columns if not c.is_opaque]}
+    with prefix_errors(description):
+        hits = [column for pattern in patterns for _, column in matches(pattern, visible)]
+    return tuple(dict.fromkeys(hits))
 
 
-def _dtypes(columns: Sequence[Column]) -> tuple[str, ...]:
-    return tuple(c.dtype for c in columns for _ in range(math.prod(c.shape)))
+def _check_conditions(source: RowSource, conditions: Sequence[Column]) -> None:
+    """Raise if a condition belongs neither to the rows' own collection nor to events."""
+    for column in conditions:
+        if column.counter not in (None, source.counter):
+            raise InvalidArgument(
+                f"{source.source}: column {column.name!r} is none of the same objects and cannot "
+                "be given with them; to learn some objects from others, use `train_simulation()`"
+            )
 
 
-def _event_numbers(table: Table, counter: str | None) -> Array:
-    """Return the event of each row."""
-    events = np.arange(table.num_entries)
-    return events if counter is None else np.repeat(events, np.asarray(table.data[counter]))
+def _is_compared(column: Column, weights: str | None) -> bool:
+    if column.hidden or column.is_opaque or column.role in ("id", "weight"):
+        return False
+    return column.name != weights
 
 
-def _matrix(table: Table, columns: Sequence[Column], event: Array) -> Array:
-    return np.concatenate([_of_rows(table, c, event) for c in columns], axis=1)
+def _one_collection(columns: list[Column], description: str) -> tuple[Column, ...]:
+    """Return the columns without the counters of their objects.
+
+    Raises:
+        InvalidArgument: None are left, or they belong to different collections.
+    """
+    counters = {c.counter for c in columns if c.counter is not None}
+    columns = [c for c in columns if c.name not in counters]
+    if not columns:
+        raise InvalidArgument(
+            f"{description}: holds no number that could be looked at: widen `columns=`"
+        )
+    if len({c.counter for c in columns}) > 1:
+        collection = next(c.name.partition("_")[0] for c in columns if c.counter is not None)
+        raise InvalidArgument(
+            f"{description}: holds numbers of events and of their objects: "
+            f"take one collection at a time, such as `columns=` '{collection}_*'"
+        )
+    return tuple(columns)
 
 
-def _of_rows(table: Table, column: Column, event: Array) -> Array:
-    """Return float64 of shape (n, places); numbers of an event go to all its objects."""
-    content = np.asarray(table.data[column.name], dtype=np.float64)
-    content = content.reshape(len(content), -1 if len(content) else math.prod(column.shape))
-    return content[event] if column.counter is None else content
+def _weight(table: TableSource, name: str, counter: str | None, description: str) -> Column:
+    """Return the column of weights of rows: one number for each of them, or for each event.
+
+    Raises:
+        InvalidArgument: There is no such column.
+    """
+    numbers = [c for c in table.columns if c.counter in (None, counter) and not c.is_opaque]
+    for column in numbers:
+        if column.name == name and not column.shape:
+            return column
+    names = [c.name for c in numbers if not c.hidden]
+    raise InvalidArgument(
+        f"{description}: no column of weights {name!r} for these rows; {nearest(name, names)}"
+    )

@@ -5,33 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from flowtuple.data.schema import Array
+import numpy as np
+
+from flowtuple.data.schema import Array, Column, infer_role
 from flowtuple.errors import InvalidArgument, nearest
-
-
-@dataclass(frozen=True, eq=False)
-class Conditions:
-    """Conditions of each row: columns of the same objects, or of their events.
-
-    Attributes:
-        columns: Names of c columns.
-        values: float64 of shape (n, c).
-        dtypes: NumPy names of the columns' stored types.
-    """
-
-    columns: tuple[str, ...]
-    values: Array
-    dtypes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def only(self, columns: Sequence[str]) -> Conditions:
-        """Return the same rows with some of their columns, in this order."""
-        places = [self.columns.index(name) for name in columns]
-        return Conditions(
-            tuple(columns), self.values[:, places], tuple(self.dtypes[k] for k in places)
-        )
 
 
 @dataclass(frozen=True)
@@ -48,7 +25,8 @@ class Rows:
         dropped: Rows that were left out because a value was NaN or infinite.
         dtypes: NumPy names of the columns' stored types; empty where they are unknown.
         counter: Name of the collection's counter; `None` where rows are events.
-        conditions: Conditions of each row, if there are any.
+        conditions: The same rows in other columns that their values depend on, if there are any:
+            columns of the same objects, or of their events.
     """
 
     source: str
@@ -60,10 +38,15 @@ class Rows:
     dropped: int = 0
     dtypes: tuple[str, ...] = ()
     counter: str | None = None
-    conditions: Conditions | None = None
+    conditions: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def context(self) -> Array:
+        """Values of the conditions, shape (n, c), with c = 0 where there are none."""
+        return np.empty((len(self), 0)) if self.conditions is None else self.conditions.values
 
     def like(self, other: Rows) -> Rows:
         """Return the same rows with the columns of another sample, in its order.
@@ -81,17 +64,21 @@ class Rows:
 
     def some(self, keep: Array) -> Rows:
         """Return the rows of a mask, bool of shape (n,), with the same numbers of events."""
-        weights = None if self.weights is None else self.weights[keep]
-        conditions = self.conditions
-        if conditions is not None:
-            conditions = replace(conditions, values=conditions.values[keep])
         return replace(
             self,
             values=self.values[keep],
             event=self.event[keep],
-            weights=weights,
-            conditions=conditions,
+            weights=None if self.weights is None else self.weights[keep],
+            conditions=None if self.conditions is None else self.conditions.some(keep),
         )
+
+    def finite(self) -> Rows:
+        """Return the rows without NaN and infinities, whose number becomes `dropped`."""
+        keep: Array = np.all(np.isfinite(self.values), axis=1)
+        keep &= np.all(np.isfinite(self.context), axis=1)
+        if self.weights is not None:
+            keep &= np.isfinite(self.weights)
+        return replace(self.some(keep), dropped=int((~keep).sum()))
 
     def only(self, columns: Sequence[str]) -> Rows:
         """Return the same rows with some of their columns."""
@@ -100,3 +87,24 @@ class Rows:
         return replace(
             self, columns=tuple(columns), values=self.values[:, places], dtypes=dtypes
         )
+
+
+def columns_of_rows(
+    names: Sequence[str], dtypes: Sequence[str], counter: str | None = None
+) -> tuple[Column, ...]:
+    """Return columns of a table for rows of a file or a flow, with the roles that names suggest.
+
+    Args:
+        names: Names of the rows' columns.
+        dtypes: NumPy names of their types.
+        counter: Name of the counter of the objects of an event; `None` where rows are events.
+
+    Example:
+        >>> columns = columns_of_rows(["Jet_phi", "Jet_pt"], ["float32", "float32"])
+        >>> [column.role for column in columns]
+        ['angle', 'value']
+    """
+    return tuple(
+        Column(name, dtype, infer_role(name, dtype), counter=counter)
+        for name, dtype in zip(names, dtypes, strict=True)
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from flowtuple.data.globs import is_glob, matches, select_columns
-from flowtuple.data.schema import ROLES, Column
+from flowtuple.data.globs import Hit, NamedColumns, is_glob, select_columns
+from flowtuple.data.schema import ROLES, Column, Role
 from flowtuple.data.table import Dataset, Table, TableSource
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.progress import Progress
@@ -128,24 +128,18 @@ def table_with(dataset: Dataset, patterns: Iterable[str], what: str) -> TableSou
     Raises:
         InvalidArgument: Several tables have such a column.
     """
-    patterns = tuple(patterns)
-    tables = list(dataset.tables.values())
-    matching = [
-        table for table in tables if any(_has(table, pattern) for pattern in patterns)
-    ]
-    if len(matching) > 1:
+    named = NamedColumns({name: t.columns for name, t in dataset.tables.items()})
+    matching: set[str] = set()
+    for pattern in patterns:
+        with suppress(InvalidArgument):
+            matching |= {table for table, _ in named.matching(pattern)}
+    holders = [table for name, table in dataset.tables.items() if name in matching]
+    if len(holders) > 1:
         raise InvalidArgument(
             f"{dataset.description}: several trees hold {what}; "
-            f"choose one, such as FILE:{matching[0].name}"
+            f"choose one, such as FILE:{holders[0].name}"
         )
-    return (matching or tables)[0]
-
-
-def _has(table: TableSource, pattern: str) -> bool:
-    try:
-        return bool(matches(pattern, {table.name: table.columns}))
-    except InvalidArgument:
-        return False
+    return (holders or list(dataset.tables.values()))[0]
 
 
 def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
@@ -155,7 +149,8 @@ def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
         InvalidArgument: A role does not exist, a glob matches nothing, or a counter would get
             another role.
     """
-    columns = {name: list(t.columns) for name, t in dataset.tables.items()}
+    named = NamedColumns({name: t.columns for name, t in dataset.tables.items()})
+    assigned: dict[Hit, Role] = {}
     for pattern, role in roles.items():
         if role not in ROLES or role == "counter":
             choices = ", ".join(r for r in ROLES if r != "counter")
@@ -163,20 +158,16 @@ def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
                 f"the role {role!r} for {pattern!r} is not one of {choices}"
             )
         with prefix_errors(dataset.description):
-            matching = matches(pattern, columns)
-        if not is_glob(pattern) and any(column.role == "counter" for _, column in matching):
+            hits = named.matching(pattern)
+        if not is_glob(pattern) and any(column.role == "counter" for _, column in hits):
             raise InvalidArgument(
                 f"{dataset.description}: column {pattern!r} is a counter and has no other role"
             )
-        hits = {(table, column.name) for table, column in matching}
-        for table, members in columns.items():
-            columns[table] = [
-                replace(c, role=role)
-                if (table, c.name) in hits and c.role != "counter"
-                else c
-                for c in members
-            ]
-    return replace(
-        dataset,
-        tables={name: SelectedTable(t, columns[name]) for name, t in dataset.tables.items()},
-    )
+        assigned |= {hit: role for hit in hits if hit[1].role != "counter"}
+    tables: dict[str, TableSource] = {
+        name: SelectedTable(
+            t, [replace(c, role=assigned.get((name, c), c.role)) for c in t.columns]
+        )
+        for name, t in dataset.tables.items()
+    }
+    return replace(dataset, tables=tables)

@@ -122,8 +122,7 @@ class Table:
 
         Contents are views where possible.
         """
-        stop = max(0, min(stop, self.num_entries))
-        start = min(max(0, start), stop)
+        start, stop = bounded(start, stop, self.num_entries)
         selected = with_counters(self.columns, columns)
         offsets = self.offsets_of(selected)
         data = {}
@@ -284,6 +283,17 @@ def read_all(source: TableSource, columns: Sequence[str] | None = None) -> Table
     """Read every event of a table, of some columns or of all."""
     names = [c.name for c in source.columns] if columns is None else columns
     return source.read(names, 0, source.num_entries)
+
+
+def bounded(start: int, stop: int, num_entries: int) -> tuple[int, int]:
+    """Return the part of a range of events that a table has, which may be empty.
+
+    Example:
+        >>> bounded(-3, 9, 5), bounded(7, 9, 5)
+        ((0, 5), (5, 5))
+    """
+    stop = max(0, min(stop, num_entries))
+    return min(max(0, start), stop), stop
 
 
 def ranges(num_entries: int, step: int) -> Iterator[tuple[int, int]]:

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowtuple.data.row_columns import escaped
-from flowtuple.data.row_source import read_conditions, read_rows
+from flowtuple.data.row_source import escaped, read_conditions, read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Dataset, Table, TableSource

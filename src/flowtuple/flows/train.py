@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from flowtuple.data.rows import Conditions, Rows
+from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.flows.bijection import Bijection
@@ -97,7 +97,7 @@ def _sample(rows: Rows, model: RowModel, weight: Array) -> SampledRows:
 
     context = None
     if rows.conditions is not None:
-        context = model.context.forward(rows.conditions.values).astype(np.float32)
+        context = model.context.forward(rows.context).astype(np.float32)
     identity = _identity(rows, (*model.chains, *model.context.chains))
     shape = (len(rows), len(rows.columns))
     return SampledRows(spread, shape, rows.event, weight, context, identity)
@@ -113,8 +113,7 @@ def _identity(rows: Rows, chains: Sequence[Chain]) -> str:
 
 def _values(rows: Rows) -> list[Array]:
     """Return the values of each column and each condition."""
-    conditions = () if rows.conditions is None else rows.conditions.values.T
-    return [*rows.values.T, *conditions]
+    return [*rows.values.T, *rows.context.T]
 
 
 def _history(fitted: Fitted) -> dict[str, object]:
@@ -189,12 +188,15 @@ def _preprocessing(
     rows: Rows, transforms: Mapping[str, str]
 ) -> tuple[tuple[Chain, ...], ContextColumns]:
     """Fit the preprocessing of columns and conditions; the last matching glob wins."""
-    conditions = rows.conditions or Conditions((), np.empty((len(rows), 0)), ())
-    names = (*rows.columns, *conditions.columns)
+    given: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    if rows.conditions is not None:
+        given, types = rows.conditions.columns, rows.conditions.dtypes
+    names = (*rows.columns, *given)
     recipes = [
         MANY if _has_many_integers(rows, k) else REAL for k in range(len(rows.columns))
     ]
-    recipes += [CONDITION] * len(conditions.columns)
+    recipes += [CONDITION] * len(given)
     for pattern, recipe in transforms.items():
         matching = [k for k, name in enumerate(names) if fnmatchcase(name, pattern)]
         if not matching:
@@ -208,7 +210,7 @@ def _preprocessing(
         for column in zip(names, _values(rows), recipes, strict=True)
     )
     count = len(rows.columns)
-    context = ContextColumns(conditions.columns, conditions.dtypes, chains[count:])
+    context = ContextColumns(given, types, chains[count:])
     return chains[:count], context
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -19,6 +17,7 @@ from flowtuple.data.table import (
     LeftOut,
     Table,
     TableSource,
+    bounded,
     concatenate,
     with_counters,
 )
@@ -44,35 +43,32 @@ class Chain:
     ) -> None:
         self.name = name
         self._parts = tuple(parts)
-        self._descriptions = tuple(descriptions)
         self._ends = list(accumulate(part.num_entries for part in parts))
-
-    @property
-    def num_entries(self) -> int:
-        return self._ends[-1]
-
-    @cached_property
-    def columns(self) -> tuple[Column, ...]:
-        visible = [{c.name: c for c in part.columns if not c.hidden} for part in self._parts]
-        hidden = [{c.name for c in part.columns if c.hidden} for part in self._parts]
-        first = self._parts[0].columns
-        for part, description in zip(self._parts[1:], self._descriptions[1:], strict=True):
-            for name, words in schema_diff(
+        self.num_entries = self._ends[-1]
+        first = parts[0].columns
+        for part, description in zip(parts, descriptions, strict=True):
+            for column, words in schema_diff(
                 first, part.columns, counters=True, additional=True
             ):
                 raise InvalidArgument(
                     f"{description}: table {part.name!r}: unlike in the first file, "
-                    f"column {name!r} {words}; read these files one by one"
+                    f"column {column!r} {words}; read these files one by one"
                 )
+        self.columns = self._merged()
+
+    def _merged(self) -> tuple[Column, ...]:
+        columns = [{c.name: c for c in part.columns} for part in self._parts]
         merged: list[Column] = []
         shared: dict[tuple[str | None, ...], str] = {}
         # each file names a hidden counter after a column of its own, so that only the columns which
         # share one in every file are known to have the same lengths everywhere
-        for name, column in visible[0].items():
-            if column.counter is None or column.counter not in hidden[0]:
+        for name, column in columns[0].items():
+            if column.hidden:
+                continue
+            if column.counter is None or not columns[0][column.counter].hidden:
                 merged.append(column)
                 continue
-            key = tuple(columns[name].counter for columns in visible)
+            key = tuple(own[name].counter for own in columns)
             if key not in shared:
                 shared[key] = f"n({name})"
                 merged.append(Column(shared[key], "int64", "counter", hidden=True))
@@ -82,30 +78,22 @@ class Chain:
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Read events `start` to `stop` of some columns, from the files that hold them."""
         read = with_counters(self.columns, columns)
-        start = max(0, start)
-        stop = min(stop, self.num_entries)
-        first = min(bisect_right(self._ends, start), len(self._parts) - 1)
-        pieces = [self._read_part(first, read, start, stop)]
-        for k in range(first + 1, len(self._parts)):
-            if self._ends[k - 1] >= stop:
-                break
-            pieces.append(self._read_part(k, read, start, stop))
+        start, stop = bounded(start, stop, self.num_entries)
+        counted = {c.counter: c.name for c in self.columns}
+        pieces: list[Table] = []
+        for part, end in zip(self._parts, self._ends, strict=True):
+            begin = end - part.num_entries
+            first, last = max(start, begin), min(stop, end)
+            # of no events, the last file gives the types
+            if first >= last and (pieces or part is not self._parts[-1]):
+                continue
+            # a hidden counter has another name in each file: that of a column which it counts
+            own = {c.name: c.counter for c in part.columns}
+            names = {c.name: own[counted[c.name]] if c.hidden else c.name for c in read}
+            table = part.read([str(n) for n in names.values()], first - begin, last - begin)
+            data = {name: table.data[str(inner)] for name, inner in names.items()}
+            pieces.append(Table(self.name, read, table.num_entries, data))
         return pieces[0] if len(pieces) == 1 else concatenate(pieces)
-
-    def _read_part(self, k: int, columns: tuple[Column, ...], start: int, stop: int) -> Table:
-        part = self._parts[k]
-        begin = self._ends[k] - part.num_entries
-        names = {c.name: c.name for c in columns if not c.hidden}
-        # a hidden counter has another name in each file: that of a column which it counts
-        hidden = {c.name for c in columns if c.hidden}
-        own = {c.name: c for c in part.columns}
-        for column in self.columns:
-            if column.counter in hidden:
-                names[str(column.counter)] = str(own[column.name].counter)
-        end = max(start, min(stop, self._ends[k]))
-        table = part.read(list(names.values()), start - begin, end - begin)
-        data = {c.name: table.data[names[c.name]] for c in columns}
-        return Table(self.name, columns, table.num_entries, data)
 
 
 def chain(parts: Sequence[Dataset]) -> Dataset:
@@ -136,7 +124,6 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
     left_out = {part.name: part for whole in reversed(parts) for part in whole.left_out}
     for name in first.tables:
         tables[name] = Chain(name, [part.tables[name] for part in parts], descriptions)
-        _ = tables[name].columns  # raises now, not at the first read, where files differ
         notes = [part.storage.get(name, {}) for part in parts]
         shared = _shared_storage(notes, first.format)
         storage |= {name: shared} if shared else {}
@@ -188,7 +175,7 @@ def _check_same_paths(first: Dataset, part: Dataset) -> None:
     for name in first.tables:
         paths = first.storage.get(name, {}).get("paths", {})
         others = part.storage.get(name, {}).get("paths", {})
-        for column in {**paths, **others}:
+        for column in paths | others:
             if paths.get(column) != others.get(column):
                 where = f"{part.description}: table {name!r}: column {column!r}"
                 advice = "write the columns of all files in one order"

@@ -9,7 +9,7 @@ from typing import Any
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.io.formats import WriteResult
-from flowtuple.io.root_rntuple import columns_of_shape
+from flowtuple.io.root_records import columns_of_shape
 
 _SHOWN = 5  # names in a sentence
 _NOTES = {
@@ -55,7 +55,7 @@ def write_result(
     for table, written in columns.items():
         storage = dataset.storage.get(table, {})
         changes += changes_of(table, written, storage, format_)
-        for name, original in _renamed(written, storage):
+        for name, original in renamed_columns(written, storage).items():
             renamed[f"{table}/{original}"] = (name,)
     return WriteResult(tuple(left_out), tuple(changes), renamed)
 
@@ -94,7 +94,7 @@ def changes_of(
         members = [member for member in columns_of_shape(shape) if member in written]
         if members:
             sentences.append(f"{name}: a record -> columns {listed(members)}")
-    for name, original in _renamed(columns, storage):
+    for name, original in renamed_columns(columns, storage).items():
         sentences.append(f"{name}: another name for {original!r}")
     return [f"{table}: {sentence}" for sentence in sentences]
 
@@ -105,10 +105,11 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _renamed(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[tuple[str, str]]:
+def renamed_columns(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, str]:
     """Return the columns whose names differ from those of the input, with the names there."""
     written = {c.name for c in columns}
-    return [pair for pair in storage.get("renamed", {}).items() if pair[0] in written]
+    renamed = storage.get("renamed", {})
+    return {name: original for name, original in renamed.items() if name in written}
 
 
 def _column_changes(columns: Sequence[Column], format_: Capabilities) -> list[str]:

@@ -7,15 +7,16 @@ import math
 import re
 import zlib
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import awkward as ak
 import numpy as np
 
-from flowtuple.data.table import Dataset
+from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.delimited_lines import WORDS, Line, contents_of, find_delimiter, lines_of
-from flowtuple.io.delimited_writer import left_out_of, storage_of
+from flowtuple.io.delimited_writer import is_long, storage_of
 from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, numbered, table_from_arrays
@@ -24,7 +25,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 _WHOLE = re.compile(r"[+-]?[0-9]+([.]0*)?")
 _INFINITE = ("inf", "infinity")
 _INEXACT = 2.0**53  # from here on a float64 may be next to the whole number that was meant
-_MOST_DIGITS = 300  # beyond, no float64 is near
+_MOST_DIGITS = 300  # beyond, a whole number is text
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -74,12 +75,14 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     cells = zip(*(row.fields for row in rows), strict=True) if rows else [()] * width
     columns = dict(zip(numbered(width, names, path), map(_values, cells), strict=True))
     stored = storage_of(contents, delimiter, spaced)
+    reason = f"{len(contents.comments)} lines of comments are too many"
+    left_out = [LeftOut(f"{TABLE_NAME}/(comments)", reason)] if is_long(contents) else []
     return Dataset(
         path,
         {TABLE_NAME: table_from_arrays(TABLE_NAME, columns)},
         nbytes=len(content),
         storage={TABLE_NAME: stored} if stored else {},
-        left_out=left_out_of(TABLE_NAME, contents),
+        left_out=tuple(left_out),
     )
 
 
@@ -108,8 +111,12 @@ def _filled(rows: list[Line]) -> list[Line]:
 def _values(cells: Sequence[str]) -> Any:
     """Return fields as int64, uint64, bool, float64 or text: the first type that fits all."""
     words = [cell.strip() for cell in cells]
-    if words and all(map(_INTEGER.fullmatch, words)):
-        return _integers(cells, words)
+    if words and all(map(_INTEGER.fullmatch, words)) and max(map(len, words)) < _MOST_DIGITS:
+        numbers = [int(word) for word in words]
+        for dtype in (np.int64, np.uint64):
+            limits = np.iinfo(dtype)
+            if limits.min <= min(numbers) and max(numbers) <= limits.max:
+                return np.array(numbers, dtype=dtype)
     if words and all(word.lower() in WORDS for word in words):
         return np.array([WORDS[word.lower()] for word in words])
     if any("_" in word for word in words):  # float() reads 1_000
@@ -132,24 +139,4 @@ def _is_changed(word: str, value: float) -> bool:
         return word.lstrip("+-").lower() not in _INFINITE
     if value == 0:
         return re.search("[1-9]", word.lower().partition("e")[0]) is not None
-    return _WHOLE.fullmatch(word) is not None and not _is_exact(word.partition(".")[0])
-
-
-def _is_exact(word: str) -> bool:
-    """Return whether a float64 holds a whole number."""
-    value = float(word) if len(word) <= _MOST_DIGITS else math.inf
-    return math.isfinite(value) and int(value) == int(word)
-
-
-def _integers(cells: Sequence[str], words: Sequence[str]) -> Any:
-    if any(len(word) > _MOST_DIGITS for word in words):
-        return ak.from_iter(cells)
-    numbers = [int(word) for word in words]
-    low, high = min(numbers), max(numbers)
-    if low >= -(2**63) and high < 2**63:
-        return np.array(numbers, dtype=np.int64)
-    if low >= 0 and high < 2**64:
-        return np.array(numbers, dtype=np.uint64)
-    if not all(map(_is_exact, words)):
-        return ak.from_iter(cells)
-    return np.array([float(word) for word in words], dtype=np.float64)
+    return _WHOLE.fullmatch(word) is not None and Decimal(word) != Decimal(value)

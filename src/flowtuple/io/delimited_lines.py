@@ -124,51 +124,27 @@ def lines_of(path: str, text: str, delimiter: str | None) -> Iterator[Line]:
     Raises:
         InvalidArgument: A quoted field is not closed.
     """
-    source = _Source(text)
-    reader = (
-        None if delimiter is None else csv.reader(source, delimiter=delimiter, strict=True)
-    )
-    while source.advance():
-        if source.next.startswith("#"):
-            line = next(source)
-            yield Line(source.number, split_line(line, delimiter), line.rstrip("\r\n"))
-        elif reader is None:
-            fields = split_line(next(source), delimiter)
-            if fields:
-                yield Line(source.number, fields)
-        else:
-            try:
+    source = io.StringIO(text, newline="")
+    reader = csv.reader(source, delimiter=delimiter or ",", strict=True)
+    others = 0  # lines that the reader does not see
+    while source.tell() < len(text):
+        is_comment = text.startswith("#", source.tell())
+        comment = ""
+        try:
+            if is_comment or delimiter is None:
+                line = next(source)
+                others += 1
+                fields = split_line(line, delimiter)
+                comment = line.rstrip("\r\n") if is_comment else ""
+            else:
                 fields = next(reader)
-            except csv.Error as error:
-                raise InvalidArgument(
-                    f"{path}: line {source.number} cannot be read ({error}); correct that line"
-                ) from None
-            yield Line(source.number, fields)
-
-
-class _Source:
-    """Iterator over lines that shows the next one."""
-
-    def __init__(self, text: str) -> None:
-        self._lines = iter(io.StringIO(text, newline=""))
-        self.number = 0
-        self.next = ""
-
-    def advance(self) -> bool:
-        """Read the next line ahead; false at the end."""
-        if not self.next:
-            self.next = next(self._lines, "")
-        return self.next != ""
-
-    def __iter__(self) -> _Source:
-        return self
-
-    def __next__(self) -> str:
-        if not self.advance():
-            raise StopIteration
-        line, self.next = self.next, ""
-        self.number += 1
-        return line
+        except csv.Error as error:
+            number = reader.line_num + others
+            raise InvalidArgument(
+                f"{path}: line {number} cannot be read ({error}); correct that line"
+            ) from None
+        if fields or comment or delimiter is not None:
+            yield Line(reader.line_num + others, fields, comment)
 
 
 def split_line(line: str, delimiter: str | None) -> list[str]:
@@ -204,19 +180,35 @@ def contents_of(path: str, lines: Sequence[Line], delimiter: str | None) -> Cont
     """
     start = _first_event(lines)
     above = [line.comment for line in lines[:start] if line.comment]
-    if start == len(lines):
-        if not above:
-            raise InvalidArgument(f"{path}: holds no line of data; name a file with events")
-        return _below(above, len(above) - 1, [], delimiter)
-    first = lines[start].fields
-    chosen = _fitting_comment(above, first, delimiter)
-    is_text = not all(map(is_value, first))
-    if is_text and (chosen is None or _has_numbers_below(first, lines[start + 1 :])):
-        return _with_header_line(above, lines[start], lines[start + 1 :])
-    if chosen is not None:
-        return _below(above, chosen, lines[start:], delimiter)
-    events, comments = _split_comments(lines[start:], len(first), bool(above), False)
-    return Contents(None, events, [(-1, text) for text in above] + comments)
+    if start == len(lines) and not above:
+        raise InvalidArgument(f"{path}: holds no line of data; name a file with events")
+    header: list[str] | None = None
+    sign = ""
+    comments = [(-1, text) for text in above]
+    rest = lines[start:]
+    first = rest[0].fields if rest else comment_words(above[-1], delimiter)
+    chosen = _fitting_comment(above, first, delimiter) if rest else len(above) - 1
+    is_text = bool(rest) and not all(map(is_value, first))
+    is_line = is_text and (chosen is None or _has_numbers_below(first, rest[1:]))
+    if is_line:
+        header = [cell.strip() for cell in first]
+        rest = rest[1:]
+        start = _first_event(rest)
+        below = [(0, line.comment) for line in rest[:start] if line.comment]
+        comments += below
+        rest = rest[start:] if below else rest
+    elif chosen is not None:
+        header = comment_words(above[chosen], delimiter)
+        sign = above[chosen][
+            : len(above[chosen]) - len(above[chosen].lstrip("#").lstrip(" "))
+        ]
+        comments = [(-1, text) for text in above[:chosen]]
+        comments += [(0, text) for text in above[chosen + 1 :]]
+    is_below = header is not None and not is_line
+    events, others = _split_comments(
+        rest, len(header or first), bool(above or comments), is_below
+    )
+    return Contents(header, events, comments + others, sign)
 
 
 def _first_event(lines: Sequence[Line]) -> int:
@@ -255,29 +247,6 @@ def _has_numbers_below(first: Sequence[str], rest: Sequence[Line]) -> bool:
         all(is_value(row[i]) for row in rows) and any(row[i].strip() for row in rows)
         for i in columns
     )
-
-
-def _below(
-    above: Sequence[str], chosen: int, rest: Sequence[Line], delimiter: str | None
-) -> Contents:
-    """Return the contents of a file whose header is one of the comments."""
-    words = comment_words(above[chosen], delimiter)
-    events, comments = _split_comments(rest, len(words), True, True)
-    around = [(-1, text) for text in above[:chosen]] + [
-        (0, text) for text in above[chosen + 1 :]
-    ]
-    sign = above[chosen][: len(above[chosen]) - len(above[chosen].lstrip("#").lstrip(" "))]
-    return Contents(words, events, around + comments, sign)
-
-
-def _with_header_line(above: Sequence[str], header: Line, rest: Sequence[Line]) -> Contents:
-    start = _first_event(rest)
-    below = [(0, line.comment) for line in rest[:start] if line.comment]
-    names = [cell.strip() for cell in header.fields]
-    if below:
-        rest = rest[start:]
-    events, comments = _split_comments(rest, len(names), bool(above or below), False)
-    return Contents(names, events, [*((-1, text) for text in above), *below, *comments])
 
 
 def _split_comments(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, TextIO
 import awkward as ak
 
 from flowtuple.data.schema import OPAQUE, Column
-from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
+from flowtuple.data.table import Dataset, Table, TableSource, ranges, read_all
 from flowtuple.errors import Unsupported
 from flowtuple.io.changes import Capabilities, write_result
 from flowtuple.io.delimited_lines import DELIMITERS, Contents, is_value
@@ -32,26 +33,17 @@ def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[
     stored: dict[str, Any] = {}
     if delimiter != (None if spaced else ","):
         stored["delimiter"] = delimiter or " "
-    if contents.header is None:
-        stored["header"] = ""
-    elif contents.sign:
+    if contents.header is None or contents.sign:
         stored["header"] = contents.sign
-    if contents.comments and not _is_long(contents):
+    if contents.comments and not is_long(contents):
         stored["comments"] = [list(comment) for comment in contents.comments]
     if stored:
         stored = {"format": "txt" if spaced else "csv", "width": contents.width, **stored}
     return stored
 
 
-def left_out_of(table: str, contents: Contents) -> tuple[LeftOut, ...]:
-    """Return the comments as one part where they are too long to be stored."""
-    if not _is_long(contents):
-        return ()
-    reason = f"{len(contents.comments)} lines of comments are too many"
-    return (LeftOut(f"{table}/(comments)", reason),)
-
-
-def _is_long(contents: Contents) -> bool:
+def is_long(contents: Contents) -> bool:
+    """Return whether the comments of a file are too long to be stored."""
     return len(json.dumps(contents.comments)) > _LARGEST_COMMENTS
 
 
@@ -117,14 +109,11 @@ class _Layout:
     """Layout of the lines of a text file."""
 
     def __init__(self, storage: Mapping[str, Any], spaced: bool) -> None:
-        if storage.get("format") != ("txt" if spaced else "csv"):
-            storage = {}
-        delimiter = storage.get("delimiter")
+        is_alike = storage.get("format") == ("txt" if spaced else "csv")
+        self._storage = storage if is_alike else {}
+        delimiter = self._storage.get("delimiter")
         default = " " if spaced else ","
         self.delimiter = str(delimiter) if delimiter in (*DELIMITERS, " ") else default
-        self._width = storage.get("width")
-        self._sign = storage.get("header")
-        self._comments = [(int(row), str(text)) for row, text in storage.get("comments", ())]
         self._missing = "nan" if self.delimiter == " " else ""
 
     def write(
@@ -132,9 +121,9 @@ class _Layout:
     ) -> None:
         """Write the header and the events, and the input's comments for all of its columns."""
         names = [c.name for c in columns]
-        is_whole = len(names) == self._width
-        comments = sorted(self._comments if is_whole else [], key=lambda comment: comment[0])
-        comments = _write_comments(stream, comments, -1)
+        is_whole = len(names) == self._storage.get("width")
+        comments = self._comments(source.num_entries) if is_whole else {}
+        stream.write(comments.get(-1, ""))
         header = self._header(names, source, is_whole)
         if header is not None:
             stream.write(header + self._line(names))
@@ -142,25 +131,27 @@ class _Layout:
             table = source.read(names, start, stop)
             rows = zip(*(_cells(table[name], self._missing) for name in names), strict=True)
             for row, cells in enumerate(rows, start):
-                comments = _write_comments(stream, comments, row) if comments else comments
-                stream.write(self._line(cells))
-        _write_comments(
-            stream, comments, max(source.num_entries, *(row for row, _ in comments), 0)
-        )
+                stream.write(comments.get(row, "") + self._line(cells))
+        stream.write(comments.get(source.num_entries, ""))
+
+    def _comments(self, num_entries: int) -> dict[int, str]:
+        """Return the lines of comments by the event below them, -1 for those above the header."""
+        lines: dict[int, str] = {}
+        for row, text in self._storage.get("comments", ()):
+            place = max(-1, min(int(row), num_entries))
+            if re.fullmatch(r"#[^\r\n]*", str(text)):
+                lines[place] = lines.get(place, "") + f"{text}\n"
+        return lines
 
     def _header(
         self, names: Sequence[str], source: TableSource, is_whole: bool
     ) -> str | None:
         """Return the sign before the names: nothing, or that of a comment; `None` for no header."""
-        if is_whole and self._sign == "" and self._goes_without(names, source):
+        sign = self._storage.get("header") if is_whole else None
+        if sign == "" and self._goes_without(names, source):
             return None
-        if (
-            is_whole
-            and self._sign
-            and set(self._sign) <= {"#", " "}
-            and self._sign.startswith("#")
-        ):
-            return str(self._sign)
+        if re.fullmatch("#[# ]*", str(sign)):
+            return str(sign)
         # a line of numbers would be taken for an event
         return "#" if all(map(is_value, names)) else ""
 
@@ -171,25 +162,12 @@ class _Layout:
         return all(is_value(_cells(first[name], self._missing)[0]) for name in names)
 
     def _line(self, words: Sequence[str]) -> str:
-        if list(words) == [""]:
-            return '""\n'  # a blank line could be taken for the end
-        if (
-            len(words) == 1
-            and len(words[0].split()) > 1
-            and all(map(is_value, words[0].split()))
-        ):
-            return f'"{words[0]}"\n'  # white space could be taken for a delimiter
+        if len(words) == 1:
+            parts = words[0].split()
+            # a blank line could be taken for the end, white space for a delimiter
+            if not words[0] or (len(parts) > 1 and all(map(is_value, parts))):
+                return f'"{words[0]}"\n'
         return self.delimiter.join(map(_quoted, words)) + "\n"
-
-
-def _write_comments(
-    stream: TextIO, comments: list[tuple[int, str]], row: int
-) -> list[tuple[int, str]]:
-    """Write the comments that come before an event, and return the others."""
-    for before, text in comments:
-        if before <= row and text.startswith("#") and not set("\r\n") & set(text):
-            stream.write(f"{text}\n")
-    return [comment for comment in comments if comment[0] > row]
 
 
 def _quoted(word: str) -> str:

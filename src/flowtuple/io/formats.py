@@ -130,7 +130,9 @@ class Format:
             if not isinstance(dataset, Dataset):
                 raise TypeError(f"its reader returned {type(dataset).__name__}, no Dataset")
             tables: dict[str, TableSource] = {
-                name: _PluginTable(table, self, path)
+                name: _PluginTable(
+                    table.name, table.columns, table.num_entries, table, self, path
+                )
                 for name, table in dataset.tables.items()
             }
             return replace(dataset, tables=tables)
@@ -204,21 +206,12 @@ class Format:
 class _PluginTable:
     """A table of another package, whose later errors name the file and the package, too."""
 
+    name: str
+    columns: tuple[Column, ...]
+    num_entries: int
     table: TableSource
     format_: Format
     path: str
-
-    @property
-    def name(self) -> str:
-        return self.table.name
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return self.table.columns
-
-    @property
-    def num_entries(self) -> int:
-        return self.table.num_entries
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         with self.format_.named_errors(self.path, "read"):

@@ -16,11 +16,18 @@ import h5py
 import numpy as np
 
 from flowtuple.data.schema import Array, Column, unused
-from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, with_counters
+from flowtuple.data.table import (
+    Dataset,
+    LeftOut,
+    Table,
+    TableSource,
+    bounded,
+    with_counters,
+)
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
 from flowtuple.io.formats import ReadOptions
 from flowtuple.io.hdf5_layout import Plan, plans_of
-from flowtuple.io.hdf5_leaves import UNREADABLE, ArrayLeaf, Leaf
+from flowtuple.io.hdf5_leaves import UNREADABLE, Leaf, array_leaf
 from flowtuple.io.hdf5_types import attribute_token
 from flowtuple.io.hdf5_writer import CARRIED, ENTRIES, VERSION, VERSION_ATTRIBUTE
 from flowtuple.io.location import seekable, size_of
@@ -45,33 +52,29 @@ class HDF5Table:
         Raises:
             Corrupt: The file's bytes are damaged, or a counter does not agree with what it counts.
         """
-        stop = max(0, min(stop, self.num_entries))
-        start = min(max(0, start), stop)
+        start, stop = bounded(start, stop, self.num_entries)
         read = with_counters(self.columns, columns)
-        data = {column.name: self._content(column, start, stop) for column in read}
+        where = ""
         try:
+            data = {}
+            for column in read:
+                leaf = self._leaves[column.name]
+                where = f"dataset {leaf.dataset.name!r}"
+                objects = self._offsets[column.counter] if leaf.is_by_object else None
+                rows = (start, stop) if objects is None else objects[[start, stop]].tolist()
+                data[column.name] = leaf.read(*rows)
             return Table(self.name, read, stop - start, data)
-        except InvalidArgument as error:
-            raise self._damaged(start, stop, str(error)) from None
-
-    def _content(self, column: Column, start: int, stop: int) -> Any:
-        leaf = self._leaves[column.name]
-        begin, end = start, stop
-        try:
-            if column.counter is not None and not leaf.is_by_event:
-                offsets = self._offsets[column.counter]
-                begin, end = int(offsets[start]), int(offsets[stop])
-            return leaf.read(begin, end)
-        except UNREADABLE:
-            raise self._damaged(start, stop, f"dataset {leaf.dataset.name!r}") from None
-
-    def _damaged(self, start: int, stop: int, where: str) -> Corrupt:
-        events = f"events {start} to {stop} of {self.name!r}"
-        return Corrupt(f"{self._path}: {events} are damaged ({where}); fetch the file again")
+        except (InvalidArgument, *UNREADABLE) as error:
+            # a table's own message names the column whose values do not fit its counter
+            reason = str(error) if isinstance(error, InvalidArgument) else where
+            events = f"events {start} to {stop} of {self.name!r}"
+            raise Corrupt(
+                f"{self._path}: {events} are damaged ({reason}); fetch the file again"
+            ) from None
 
     @cached_property
-    def _offsets(self) -> Mapping[str, Array]:
-        offsets = {}
+    def _offsets(self) -> Mapping[str | None, Array]:
+        offsets: dict[str | None, Array] = {}
         for name in {c.counter for c in self.columns if c.counter is not None}:
             counts = self._leaves[name].read(0, self.num_entries)
             offsets[name] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
@@ -118,8 +121,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
             f"{path}: is not an HDF5 file, or is cut short ({reason}); fetch it again"
         ) from None
     contents = _Contents(path, options)
-    for name, group in _groups(file):
-        contents.add(name, group)
+    for name, group, members, unreachable in _groups(file):
+        contents.add(name, group, members, unreachable)
     contents.finish()
     return Dataset(
         path,
@@ -145,25 +148,30 @@ class _Contents:
         self._without_table: dict[str, dict[str, Any]] = {}  # attributes by group
         self._root_refused: dict[str, str] = {}
 
-    def add(self, name: str, group: Any) -> None:
-        """Add the datasets of a group."""
-        members, unreachable = _members(group)
+    def add(
+        self,
+        name: str,
+        group: Any,
+        members: Mapping[str, Any],
+        unreachable: Mapping[str, str],
+    ) -> None:
+        """Add the datasets of a group, and the reasons for its members that cannot be opened."""
         datasets = {
-            key: value for key, value in members.items() if isinstance(value, h5py.Dataset)
+            k: value for k, value in members.items() if isinstance(value, h5py.Dataset)
         }
         if VERSION_ATTRIBUTE in group.attrs:
             self._add_written(name, group, datasets)
         else:
-            plans = list(plans_of(self._path, name, group, datasets, self._options))
+            plans = list(plans_of(self._path, name, datasets, group, self._options))
             for plan in plans:
                 self._add_plan(plan)
-            plans = [plan for plan in plans if plan.name in self.storage]
+            plans = [plan for plan in plans if plan.leaves]
             self._add_attributes(name, group, datasets, plans)
+            self.storage |= {plan.name: plan.storage for plan in plans}
             if name and not members and not unreachable:
                 self._without_table.setdefault(name, {})
-        self.refused.update(
-            {self._part(name, key): reason for key, reason in unreachable.items()}
-        )
+        part = f"{name}/" if name in self.tables else f"/{name}/".replace("//", "/")
+        self.refused |= {part + key: reason for key, reason in unreachable.items()}
 
     def finish(self) -> None:
         """Name refused datasets of the root; give groups without datasets to the first table."""
@@ -174,16 +182,10 @@ class _Contents:
             if self._without_table:
                 next(iter(self.storage.values()))["groups"] = self._without_table
             return
+        reason = "a group without columns has no place among the tables of this file"
         for path, tokens in self._without_table.items():
             names = [f"/{path}@{key}" for key in tokens] or [f"/{path}"]
-            reason = "a group without columns has no place among the tables of this file"
             self.left_out += [LeftOut(name, reason) for name in names]
-
-    def _part(self, group: str, member: str) -> str:
-        """Return the name of a member as a part of its table, else of the file."""
-        if group in self.tables:
-            return f"{group}/{member}"
-        return f"/{group}/{member}".replace("//", "/")
 
     def _add_written(self, name: str, group: Any, datasets: Mapping[str, Any]) -> None:
         version = group.attrs[VERSION_ATTRIBUTE]
@@ -192,7 +194,7 @@ class _Contents:
                 f"{self._path}: written as version {version} of flowtuple's HDF5; update flowtuple"
             )
         leaves = [
-            ArrayLeaf(Column.from_json(json.loads(values.attrs["column"])), values)
+            array_leaf(Column.from_json(json.loads(values.attrs["column"])), values)
             for values in datasets.values()
         ]
         self.tables[name] = HDF5Table(self._path, name, leaves, int(group.attrs[ENTRIES]))
@@ -208,7 +210,6 @@ class _Contents:
             self.tables[plan.name] = HDF5Table(
                 self._path, plan.name, plan.leaves, plan.length
             )
-            self.storage[plan.name] = plan.storage
 
     def _add_attributes(
         self, name: str, group: Any, datasets: Mapping[str, Any], plans: Sequence[Plan]
@@ -216,18 +217,16 @@ class _Contents:
         """Add each dataset's attributes to its table, the group's to the group's first table."""
         part = f"{name}/@" if name in self.tables else f"/{name}@"
         tokens = self._attributes(group, part)
-        if tokens and plans:
-            self.storage[plans[0].name].setdefault("attributes", {})[name] = tokens
-        elif tokens:
-            self._without_table[name] = tokens
+        if not plans:  # the datasets are refused, and their attributes with them
+            self._without_table |= {name: tokens} if tokens else {}
+            return
+        plans[0].attributes |= {name: tokens} if tokens else {}
         for key, values in datasets.items():
-            if not plans:
-                break  # the datasets are refused, and their attributes with them
-            table = next((plan for plan in plans if plan.holds(values)), plans[0]).name
+            owners = [p for p in plans if any(leaf.dataset is values for leaf in p.leaves)]
+            plan = [*owners, *plans][0]
             path = f"{name}/{key}".strip("/")
-            tokens = self._attributes(values, _attribute_prefix(table, path, key))
-            if tokens:
-                self.storage[table].setdefault("attributes", {})[path] = tokens
+            tokens = self._attributes(values, _attribute_prefix(plan.name, path, key))
+            plan.attributes |= {path: tokens} if tokens else {}
 
     def _attributes(self, thing: Any, prefix: str) -> dict[str, Any]:
         """Return small attributes as JSON; the others are left out under their names."""
@@ -252,8 +251,11 @@ def _attribute_prefix(table: str, path: str, key: str) -> str:
     return f"{path}@" if path.startswith(f"{table}/") else f"{table}/{key}@"
 
 
-def _groups(file: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every group but that of the carried objects once, outer ones first, with its path."""
+def _groups(file: Any) -> Iterator[tuple[str, Any, dict[str, Any], dict[str, str]]]:
+    """Yield every group but that of the carried objects once, outer ones first.
+
+    Each comes with its path, its members and the reasons for members that cannot be opened.
+    """
     waiting = [("", file)]
     seen = set()
     # the last one in comes first, so members are added in reverse; links may lead to a group again
@@ -262,8 +264,9 @@ def _groups(file: Any) -> Iterator[tuple[str, Any]]:
         if group in seen:
             continue
         seen.add(group)
-        yield name, group
-        for key, value in reversed(_members(group)[0].items()):
+        members, unreachable = _members(group)
+        yield name, group, members, unreachable
+        for key, value in reversed(members.items()):
             if isinstance(value, h5py.Group) and (name or key != CARRIED):
                 waiting.append((f"{name}/{key}".strip("/"), value))
 
@@ -281,9 +284,8 @@ def _members(group: Any) -> tuple[dict[str, Any], dict[str, str]]:
         if isinstance(value, (h5py.Group, h5py.Dataset)):
             members[key] = value
         else:
-            unreachable[key] = (
-                "it is a type and holds no values; the datasets of that type are read without it"
-            )
+            advice = "the datasets of that type are read without it"
+            unreachable[key] = f"it is a type and holds no values; {advice}"
     return members, unreachable
 
 

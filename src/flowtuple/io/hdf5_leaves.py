@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import awkward as ak
 import h5py
 import numpy as np
 
-from flowtuple.data.schema import OPAQUE, Array, Column, infer_role
+from flowtuple.data.schema import OPAQUE, Array, Column, bit_patterns, infer_role
 from flowtuple.data.table import ranges
 
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)  # h5py's errors for damaged bytes
 SCAN_STEP = 1 << 16
+VALID = "valid"
+"""The member that marks the records which are objects, where others are padding."""
 _FILTERS = {
     32001: "blosc",
     32004: "lz4",
@@ -30,104 +32,91 @@ _FILTERS = {
 }
 
 
-class Leaf(Protocol):
-    """A column and the way to its values."""
-
-    @property
-    def column(self) -> Column: ...
-
-    @property
-    def dataset(self) -> Any: ...
-
-    @property
-    def is_by_event(self) -> bool:
-        """Return whether `read` of a counted column takes events; else it takes objects."""
-        ...
-
-    def read(self, start: int, stop: int) -> Any:
-        """Return the values of a range."""
-        ...
-
-
 @dataclass(frozen=True)
-class ArrayLeaf:
-    """A column: a dataset, or a part of it (name of a member, number of a matrix column)."""
+class Leaf:
+    """A column and the way to its values.
+
+    Attributes:
+        column: The column.
+        dataset: The dataset that holds its values.
+        read: Returns the values of a range of events, or of objects where `is_by_object`.
+        is_by_object: The dataset has the objects of all events one after another.
+    """
 
     column: Column
     dataset: Any
-    part: str | int | None = None
-    is_by_event: bool = False
+    read: Callable[[int, int], Any]
+    is_by_object: bool = False
 
-    def read(self, start: int, stop: int) -> Any:
-        """Return the values of the rows of a range."""
-        if self.column.is_opaque:
-            texts: list[Any] = self._texts(start, stop)
-            if self._is_utf8:
-                texts = [text.decode() for text in texts]
-            # an empty text beyond the end, so that no texts have the type of text, too
-            return ak.from_iter([*texts, "" if self._is_utf8 else b""])[:-1]
-        index = (
-            (slice(start, stop), self.part)
-            if isinstance(self.part, int)
-            else slice(start, stop)
-        )
-        return np.ascontiguousarray(self._rows[index], dtype=np.dtype(self.column.dtype))
 
-    @property
-    def _rows(self) -> Any:
-        return self.dataset.fields(self.part) if isinstance(self.part, str) else self.dataset
+def array_leaf(column: Column, dataset: Any, part: str | int | None = None) -> Leaf:
+    """Return a column that is a dataset, or a part of it: a member, a column of a matrix."""
+    rows = dataset.fields(part) if isinstance(part, str) else dataset
+    if column.is_opaque:
+        return Leaf(column, dataset, _Texts(rows, len(dataset)).read)
+    index = (part,) if isinstance(part, int) else ()
 
-    def _texts(self, start: int, stop: int) -> list[bytes]:
-        texts = self._rows[start:stop]
+    def read(start: int, stop: int) -> Array:
+        values = rows[(slice(start, stop), *index)]
+        return np.ascontiguousarray(values, dtype=np.dtype(column.dtype))
+
+    return Leaf(column, dataset, read, column.counter is not None)
+
+
+def padded_leaf(column: Column, dataset: Any, part: str) -> Leaf:
+    """Return a member of the valid records; for `valid` itself, their number per event."""
+
+    def read(start: int, stop: int) -> Any:
+        valid = dataset.fields(VALID)[start:stop]
+        if part == VALID:
+            return valid.sum(axis=1, dtype=np.int64)
+        values = dataset.fields(part)[start:stop][valid]
+        return np.ascontiguousarray(values, dtype=np.dtype(column.dtype))
+
+    return Leaf(column, dataset, read)
+
+
+def ragged_leaf(column: Column, dataset: Any) -> Leaf:
+    """Return the contents of lists of numbers; for a hidden counter, their lengths."""
+
+    def read(start: int, stop: int) -> Any:
+        lists = dataset[start:stop]
+        if column.hidden:
+            return np.array([len(numbers) for numbers in lists], dtype=np.int64)
+        dtype = np.dtype(column.dtype)
+        return np.concatenate([np.zeros(0, dtype), *lists]).astype(dtype, copy=False)
+
+    return Leaf(column, dataset, read)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """The texts of a dataset or member: all UTF-8, or else all bytes."""
+
+    rows: Any
+    length: int
+
+    def read(self, start: int, stop: int) -> ak.Array:
+        texts: list[Any] = self._encoded(start, stop)
+        if self._is_utf8:
+            texts = [text.decode() for text in texts]
+        # an empty text beyond the end, so that no texts have the type of text, too
+        return ak.from_iter([*texts, "" if self._is_utf8 else b""])[:-1]
+
+    def _encoded(self, start: int, stop: int) -> list[bytes]:
+        texts = self.rows[start:stop]
         return [text if isinstance(text, bytes) else str(text).encode() for text in texts]
 
     @cached_property
     def _is_utf8(self) -> bool:
         """Whole column is UTF-8; if not, it is bytes, whichever of its events are read."""
         try:
-            for start, stop in ranges(len(self.dataset), SCAN_STEP):
-                for text in self._texts(start, stop):
+            for start, stop in ranges(self.length, SCAN_STEP):
+                for text in self._encoded(start, stop):
                     text.decode()
         except UnicodeDecodeError:
             return False
         return True
-
-
-@dataclass(frozen=True)
-class PaddedLeaf:
-    """A member of the valid padded records, or their number per event where `part` is empty."""
-
-    column: Column
-    dataset: Any
-    part: str
-    valid: str
-    is_by_event: bool = True
-
-    def read(self, start: int, stop: int) -> Any:
-        """Return the valid values of the events of a range, or their number in each."""
-        valid = self.dataset.fields(self.valid)[start:stop]
-        if not self.part:
-            return valid.sum(axis=1, dtype=np.int64)
-        values = self.dataset.fields(self.part)[start:stop][valid]
-        return np.ascontiguousarray(values, dtype=np.dtype(self.column.dtype))
-
-
-@dataclass(frozen=True)
-class RaggedLeaf:
-    """A dataset of lists of numbers, or the lengths of these lists."""
-
-    column: Column
-    dataset: Any
-    is_length: bool = False
-    is_by_event: bool = True
-
-    def read(self, start: int, stop: int) -> Any:
-        """Return the values of the events of a range one after another, or their number in each."""
-        rows = self.dataset[start:stop]
-        if self.is_length:
-            return np.array([len(row) for row in rows], dtype=np.int64)
-        dtype = np.dtype(self.column.dtype)
-        return np.concatenate([np.zeros(0, dtype), *rows]).astype(dtype, copy=False)
 
 
 def column_of(name: str, dtype: Any, shape: tuple[int, ...]) -> tuple[Column | None, str]:
@@ -137,10 +126,10 @@ def column_of(name: str, dtype: Any, shape: tuple[int, ...]) -> tuple[Column | N
     if is_text(dtype):
         if not shape:
             return Column(name, OPAQUE), ""
-        return (
-            None,
-            f"text of shape {list(shape)} per event is no column; store one text per event",
+        reason = (
+            f"text of shape {list(shape)} per event is no column; store one text per event"
         )
+        return None, reason
     if dtype.kind in "biuf" and dtype.itemsize <= 8:
         native = dtype.newbyteorder("=").name
         return Column(name, native, infer_role(name, native), shape=tuple(shape)), ""
@@ -150,8 +139,9 @@ def column_of(name: str, dtype: Any, shape: tuple[int, ...]) -> tuple[Column | N
 def _why_not(dtype: Any) -> str:
     if h5py.check_ref_dtype(dtype) is not None:
         return "references are no column; store what they point to"
-    if h5py.check_vlen_dtype(dtype) is not None:
-        return f"its lists hold {h5py.check_vlen_dtype(dtype)}; store lists of numbers"
+    inner = h5py.check_vlen_dtype(dtype)
+    if inner is not None:
+        return f"its lists hold {inner}; store lists of numbers"
     if dtype.kind == "c":
         return f"{dtype.name} is no column; store real and imaginary parts"
     if dtype.names is not None:
@@ -207,42 +197,34 @@ def _has_filter(code: int) -> bool:
 
 def _missing_sources(dataset: Any) -> str:
     """Return the first missing file of a virtual dataset, for which HDF5 would give zeros."""
-    names = (
-        [source.file_name for source in dataset.virtual_sources()]
-        if dataset.is_virtual
-        else []
-    )
+    sources = dataset.virtual_sources() if dataset.is_virtual else ()
+    names = [source.file_name for source in sources]
     names += [name for name, _, _ in dataset.external or ()]
     folder = Path(str(dataset.file.filename)).parent
     return next((name for name in names if name != "." and not (folder / name).exists()), "")
 
 
-def padding_of(dataset: Any, valid: str, fields: Sequence[str]) -> dict[str, Array] | None:
-    """Return the padding value of each member of records that are padded to one number per event.
+def padding_of(dataset: Any, members: Sequence[str]) -> dict[str, Any] | None:
+    """Return the padding of each member of records that are padded to one number per event.
 
     Args:
-        dataset: Records of shape (events, most objects).
-        valid: The member that marks the records which are objects.
-        fields: Other members; those with several padding values are left out.
+        dataset: Records of shape (events, most objects), with a member `valid`.
+        members: Other members; those with several padding values are left out.
 
     Returns:
-        One value of each member, of the shape of one record; `None` where an event has gaps between
-        its objects.
+        The bits of one value of each member; `None` where an event has gaps between its objects.
     """
-    fills: dict[str, Array] = {}
+    nothing = np.zeros((), dataset.dtype)
+    fills: dict[str, Any] = {}
     varying: set[str] = set()
     for start, stop in ranges(len(dataset), max(1, SCAN_STEP // max(1, dataset.shape[1]))):
         rows = dataset[start:stop]
-        is_object = rows[valid]
-        if bool((is_object[:, 1:] & ~is_object[:, :-1]).any()):
+        valid = rows[VALID]
+        if bool((valid[:, 1:] & ~valid[:, :-1]).any()):
             return None
-        for name in fields:
-            empty = np.ascontiguousarray(rows[name][~is_object])
-            if not len(empty):
-                continue
-            first = fills.setdefault(name, empty[0])
-            patterns = empty.view(np.uint8).reshape(len(empty), -1)
-            if bool((patterns != np.frombuffer(first.tobytes(), np.uint8)).any()):
+        padding = rows[~valid]
+        for name in members if len(padding) else ():
+            patterns = bit_patterns(padding[name])
+            if bool((patterns != fills.setdefault(name, patterns[0])).any()):
                 varying.add(name)
-    nothing = np.zeros((), dataset.dtype)
-    return {name: fills.get(name, nothing[name]) for name in fields if name not in varying}
+    return {name: fills.get(name, nothing[name]) for name in members if name not in varying}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -48,49 +47,6 @@ def type_of(token: Any, default: Any) -> Any:
     if encoding in ("utf-8", "ascii"):
         return h5py.string_dtype(encoding, int(length) if length else None)
     return np.dtype(str(token))
-
-
-@dataclass(frozen=True)
-class Members:
-    """The members of a dataset of records.
-
-    Attributes:
-        name: Name of the dataset.
-        prefix: Beginning of the columns' names, before the member's name.
-        dtype: Type of the dataset.
-        shape: Shape of the records per event.
-        fills: Padding value by member, where records are padded.
-    """
-
-    name: str
-    prefix: str
-    dtype: Any
-    shape: tuple[int, ...]
-    fills: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self, members: Sequence[str]) -> dict[str, Any]:
-        """Return notes for the writer on some of the members."""
-        tokens = [(member, type_token(self.dtype[member])) for member in members]
-        stored: dict[str, Any] = {
-            "name": self.name,
-            "kind": "records",
-            "members": [
-                member if token is None else [member, token] for member, token in tokens
-            ],
-        }
-        if self.prefix:
-            stored["prefix"] = self.prefix
-        if self.shape:
-            stored["shape"] = list(self.shape)
-        if self.fills:
-            stored["fills"] = {
-                member: value.tobytes().hex() for member, value in self.fills.items()
-            }
-        packed = np.dtype([(member, self.dtype[member]) for member in self.dtype.names])
-        if tuple(members) == self.dtype.names and packed.itemsize != self.dtype.itemsize:
-            stored["offsets"] = [self.dtype.fields[member][1] for member in members]
-            stored["size"] = self.dtype.itemsize
-        return stored
 
 
 def label_texts(values: Any) -> list[str]:

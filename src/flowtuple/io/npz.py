@@ -109,81 +109,63 @@ def _obstacle(values: Array) -> str:
 
 def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
     """Return the arrays by name, and the reason by name for names that stand for several arrays."""
+    if content.startswith(np.lib.format.MAGIC_PREFIX):
+        advice = f"save it with np.savez({path!r}, data=array)"
+        raise InvalidArgument(f"{path}: holds one bare array (npy); {advice}")
+    arrays: dict[str, Array] = {}
+    doubled: dict[str, str] = {}
     try:
-        loaded = np.load(io.BytesIO(content), allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise InvalidArgument(
-                f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)"
-            )
         archive = zipfile.ZipFile(io.BytesIO(content))
-        _check_claims(path, archive)
-        arrays: dict[str, Array] = {}
-        doubled: dict[str, str] = {}
-        with loaded as file:
-            # by the name in the zip file: NumPy takes the key `x.npy` for the column `x`
-            for name, count in Counter(archive.namelist()).items():
-                key = name.removesuffix(".npy")
-                if count > 1:
-                    doubled[key] = f"the name stands for {count} arrays; rename all but one"
-                else:
-                    arrays[key] = _member(path, file, name)
-        return arrays, doubled
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
-        if isinstance(error, InvalidArgument):
-            raise
+        # by the name in the zip file: NumPy takes the key `x.npy` for the column `x`
+        for name, count in Counter(archive.namelist()).items():
+            key = name.removesuffix(".npy")
+            if count > 1:
+                doubled[key] = f"the name stands for {count} arrays; rename all but one"
+            else:
+                arrays[key] = _member(path, key, archive, archive.getinfo(name))
+    except InvalidArgument:
+        raise
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error):
         raise InvalidArgument(
             f"{path}: is not an npz file, or is damaged or cut short; fetch it again"
         ) from None
+    return arrays, doubled
 
 
-def _check_claims(path: str, archive: zipfile.ZipFile) -> None:
-    """Raise if an array claims more bytes than its member has, before NumPy allocates them.
+def _member(path: str, key: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+    """Return an array, or the bytes of a member that is none.
 
     Raises:
-        InvalidArgument: One does.
+        InvalidArgument: It holds Python objects, or claims more bytes than its member has; NumPy
+            would allocate them.
     """
-    for member in archive.infolist():
-        claimed = _claimed(archive, member)
+    formats = np.lib.format
+    with archive.open(member) as stream:
+        prefix = stream.read(len(formats.MAGIC_PREFIX))
+        stream.seek(0)
+        if prefix != formats.MAGIC_PREFIX:
+            return np.asarray(stream.read())
+        is_first = formats.read_magic(stream) == (1, 0)
+        read = formats.read_array_header_1_0 if is_first else formats.read_array_header_2_0
+        shape, _, dtype = read(stream)
+        if dtype.hasobject:
+            what = f"array {key!r} holds Python objects, which are not opened"
+            advice = f"save numbers, {key}=numpy.asarray(values, 'float32')"
+            raise InvalidArgument(
+                f"{path}: {what}; {advice}, and lists as flat contents and counts"
+            )
+        claimed = math.prod(shape) * dtype.itemsize
         most = member.file_size
         if member.compress_type == zipfile.ZIP_DEFLATED:
             most = min(most, _LARGEST_RATIO * member.compress_size + _SMALL)
         if claimed > most:
-            key = member.filename.removesuffix(".npy")
             what = f"array {key!r} claims {claimed} bytes and has at most {most}"
             raise InvalidArgument(f"{path}: {what}; it is damaged, fetch it again")
-
-
-def _claimed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
-    """Return the bytes of the array that the header of a member declares; 0 where there is none."""
-    try:
-        with archive.open(member) as stream:
-            version = np.lib.format.read_magic(stream)
-            is_first = version == (1, 0)
-            formats = np.lib.format
-            read = (
-                formats.read_array_header_1_0 if is_first else formats.read_array_header_2_0
-            )
-            shape, _, dtype = read(stream)
-    except ValueError:
-        return 0
-    return 0 if dtype.hasobject else math.prod(shape) * int(dtype.itemsize)
-
-
-def _member(path: str, file: Mapping[str, Any], key: str) -> Array:
-    try:
-        values: Array = np.asarray(file[key])
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise
-        key = key.removesuffix(".npy")
-        what = f"array {key!r} holds Python objects, which are not opened"
-        advice = f"save numbers, {key}=numpy.asarray(values, 'float32')"
-        raise InvalidArgument(
-            f"{path}: {what}; {advice}, and lists as flat contents and counts"
-        ) from None
-    if values.dtype.names is None:
-        values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    return values
+        stream.seek(0)
+        values: Array = formats.read_array(stream, allow_pickle=False)
+    if dtype.names is not None:
+        return values
+    return values.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _plain_tables(
@@ -223,32 +205,31 @@ def _plain_table(
     path: str, name: str, prefix: str, group: dict[str, Array], options: ReadOptions
 ) -> tuple[Table, dict[str, Any] | None]:
     """Return a table, and notes by which the writer makes the same arrays again."""
-    labels = None
-    for key in _NAMES:
-        if labels is None and key in group and group[key].ndim == 1:
-            labels = key if group[key].dtype.kind in _TEXT else None
+    is_label = {
+        k: values.ndim == 1 and values.dtype.kind in _TEXT for k, values in group.items()
+    }
+    labels = next((key for key in _NAMES if is_label.get(key)), None)
     data = [key for key in group if key != labels]
     if len(data) == 1:
-        only = group[data[0]]
-        if only.dtype.names is not None and only.ndim == 1 and labels is None:
-            columns, renamed = _flat({member: only[member] for member in only.dtype.names})
-            notes = renamed or stored_records(prefix, data[0], only)
-            return table_from_arrays(name, columns), notes
-        width = only.shape[1] if only.ndim == 2 and only.dtype.names is None else -1
-        if width >= 0 and (labels is None or len(group[labels]) == width):
-            texts = None if labels is None else group[labels]
-            names = options.names if texts is None else [_text(text) for text in texts]
-            matrix = {
-                label: only[:, i] for i, label in enumerate(numbered(width, names, path))
-            }
-            return table_from_arrays(name, matrix), stored_matrix(
-                prefix, data[0], labels, texts
+        key, only = data[0], group[data[0]]
+        members = only.dtype.names
+        if members is not None and only.ndim == 1 and labels is None:
+            columns, renamed = _flat({member: only[member] for member in members})
+            return table_from_arrays(name, columns), renamed or stored_records(
+                prefix, key, only
             )
+        texts = None if labels is None else group[labels]
+        is_matrix = members is None and only.ndim == 2
+        if is_matrix and (texts is None or len(texts) == only.shape[1]):
+            names = options.names if texts is None else [_text(text) for text in texts]
+            labelled = numbered(only.shape[1], names, path)
+            matrix = dict(zip(labelled, only.T, strict=True))
+            return table_from_arrays(name, matrix), stored_matrix(prefix, key, labels, texts)
     check_lengths(path, {key: len(values) for key, values in group.items()})
-    has_records = any(values.dtype.names is not None for values in group.values())
     columns, renamed = _flat(group)
-    notes = (renamed or None) if has_records else stored_arrays(prefix, group)
-    return table_from_arrays(name, columns), notes
+    if any(values.dtype.names is not None for values in group.values()):
+        return table_from_arrays(name, columns), renamed or None
+    return table_from_arrays(name, columns), stored_arrays(prefix, group)
 
 
 def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -52,17 +52,24 @@ def plain_type(kind: Any) -> Any:
     if isinstance(kind, pa.BaseExtensionType):
         return kind if kind.extension_name == _AWKWARD else plain_type(kind.storage_type)
     if pa.types.is_map(kind):
-        return _plain_map(kind)
+        return pa.list_(pa.field("item", plain_type(pa.struct(_members_of(kind)))))
     if pa.types.is_struct(kind):
-        return _plain_struct(kind)
-    if pa.types.is_dictionary(kind):
-        return plain_type(kind.value_type)
+        names = [field.name for field in kind]
+        doubled = [name for i, name in enumerate(names) if name in names[:i]]
+        if doubled:
+            raise NoColumnError(f"two of its members are called {doubled[0]!r}; rename one")
+        return pa.struct([field.with_type(plain_type(field.type)) for field in kind])
     if kind.num_fields == 1 and hasattr(kind, "value_field"):
-        return _plain_list(kind)
+        inner = kind.value_field.with_type(plain_type(kind.value_type))
+        if pa.types.is_fixed_size_list(kind):
+            return pa.list_(inner, kind.list_size)
+        return pa.large_list(inner) if _is_large(kind) else pa.list_(inner)
     return _plain_scalar(kind)
 
 
 def _plain_scalar(kind: Any) -> Any:
+    if pa.types.is_dictionary(kind):
+        return plain_type(kind.value_type)
     if pa.types.is_decimal(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_binary_view(kind):
@@ -78,26 +85,13 @@ def _plain_scalar(kind: Any) -> Any:
     return kind
 
 
-def _plain_list(kind: Any) -> Any:
-    inner = kind.value_field.with_type(plain_type(kind.value_type))
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(inner, kind.list_size)
-    is_large = pa.types.is_large_list(kind) or pa.types.is_large_list_view(kind)
-    return pa.large_list(inner) if is_large else pa.list_(inner)
-
-
-def _plain_struct(kind: Any) -> Any:
-    names = [field.name for field in kind]
-    doubled = [name for i, name in enumerate(names) if name in names[:i]]
-    if doubled:
-        raise NoColumnError(f"two of its members are called {doubled[0]!r}; rename one")
-    return pa.struct([field.with_type(plain_type(field.type)) for field in kind])
-
-
-def _plain_map(kind: Any) -> Any:
-    key = pa.field("key", plain_type(kind.key_type), nullable=False)
-    value = kind.item_field.with_name("value").with_type(plain_type(kind.item_type))
-    return pa.list_(pa.field("item", pa.struct([key, value])))
+def _members_of(kind: Any) -> list[Any]:
+    """Return the fields of records, of lists of records or of a map; none for other types."""
+    if pa.types.is_map(kind):
+        key = pa.field("key", kind.key_type, nullable=False)
+        return [key, kind.item_field.with_name("value")]
+    kind = getattr(kind, "value_type", kind)
+    return list(kind) if pa.types.is_struct(kind) else []
 
 
 def to_plain(column: Any) -> Any:
@@ -126,19 +120,25 @@ def _is_view(kind: Any) -> bool:
     return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))
 
 
+def _is_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _is_large(kind: Any) -> bool:
+    return bool(pa.types.is_large_list(kind) or pa.types.is_large_list_view(kind))
+
+
 def _without_views(array: Any) -> Any:
     """Return list views as lists; Arrow's own cast of them is broken."""
-    counts = np.asarray(array.value_lengths().fill_null(0))
-    return _list_array(
-        counts, to_plain(array.flatten()), plain_type(array.type), _missing(array)
-    )
+    values = to_plain(array.flatten())
+    return _list_array(array, values).cast(plain_type(array.type))
 
 
-def _list_kind(kind: Any) -> tuple[Any, Any]:
-    """Return the class of a type of lists, and the type of its offsets."""
-    if pa.types.is_large_list(kind):
-        return pa.LargeListArray, pa.int64()
-    return pa.ListArray, pa.int32()
+def _list_array(like: Any, values: Any) -> Any:
+    """Return lists of other values with the lengths of a list array."""
+    counts = np.asarray(like.value_lengths().fill_null(0))
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    return pa.LargeListArray.from_arrays(offsets, values, mask=_missing(like))
 
 
 def restored(array: Any, kind: Any) -> Any:
@@ -151,38 +151,26 @@ def restored(array: Any, kind: Any) -> Any:
         return array
     if isinstance(kind, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(kind, restored(array, kind.storage_type))
-    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-        return _restored_list(array, kind)
     if pa.types.is_struct(kind) and pa.types.is_struct(array.type):
         members = [restored(array.field(i), field.type) for i, field in enumerate(kind)]
         return pa.StructArray.from_arrays(members, fields=list(kind), mask=_missing(array))
-    return array.cast(kind)
-
-
-def _restored_list(array: Any, kind: Any) -> Any:
-    mask = _missing(array)
-    if pa.types.is_map(kind):
-        keys = restored(array.values.field(0), kind.key_type)
-        items = restored(array.values.field(1), kind.item_type)
-        offsets = _offsets(array, pa.int32())
-        return pa.MapArray.from_arrays(offsets, keys, items, type=kind, mask=mask)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        whole, width = _list_kind(kind)
-        values = restored(array.values, kind.value_type)
-        return whole.from_arrays(_offsets(array, width), values, type=kind, mask=mask)
-    if _is_view(kind):
-        is_small = pa.types.is_list_view(kind)
-        whole = pa.ListViewArray if is_small else pa.LargeListViewArray
-        width = pa.int32() if is_small else pa.int64()
-        sizes = array.value_lengths().fill_null(0).cast(width)
-        values = restored(array.values, kind.value_type)
-        begins = _offsets(array, width)[:-1]
-        return whole.from_arrays(begins, sizes, values, type=kind, mask=mask)
-    return array.cast(kind)
-
-
-def _offsets(array: Any, width: Any) -> Any:
-    return pa.array(np.asarray(array.offsets)).cast(width)
+    is_map = pa.types.is_map(kind)
+    if not _is_list(array.type) or not (is_map or _is_list(kind) or _is_view(kind)):
+        return array.cast(kind)
+    # first the offsets, then the values: Arrow casts no lists to maps or to views
+    whole = pa.large_list if _is_large(kind) else pa.list_
+    array = array.cast(whole(array.type.value_field))
+    inner = pa.struct(_members_of(kind)) if is_map else kind.value_type
+    values = restored(array.values, inner)
+    if not _is_view(kind):
+        buffers = array.buffers()[:2]
+        return pa.Array.from_buffers(
+            kind, len(array), buffers, array.null_count, array.offset, [values]
+        )
+    views = pa.LargeListViewArray if _is_large(kind) else pa.ListViewArray
+    sizes = array.value_lengths().fill_null(0)
+    begins = array.offsets[:-1]
+    return views.from_arrays(begins, sizes, values, type=kind, mask=_missing(array))
 
 
 def _missing(array: Any) -> Any:
@@ -232,26 +220,24 @@ def assembled(
     column = names.column(path)
     if column in arrays:
         return restored(arrays[column], kind)
-    if pa.types.is_struct(kind):
-        members = [
-            assembled((*path, field.name), field.type, arrays, names) for field in kind
-        ]
-        if _lacks_one(members):
-            return None
-        return pa.StructArray.from_arrays(members, fields=list(kind))
-    if pa.types.is_map(kind):
-        key = pa.field("key", kind.key_type, False)
-        plain = pa.list_(pa.struct([key, kind.item_field.with_name("value")]))
-        entries = assembled(path, plain, arrays, names)
-        return None if entries is None else restored(entries, kind)
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if is_list and pa.types.is_struct(kind.value_type):
-        lists = [
-            assembled((*path, field.name), pa.list_(field), arrays, names)
-            for field in kind.value_type
-        ]
-        return None if _lacks_one(lists) else _zipped(lists, kind)
-    return None
+    is_struct = pa.types.is_struct(kind)
+    if not (is_struct or _is_list(kind) or pa.types.is_map(kind)):
+        return None
+    fields = _members_of(kind)
+    kinds = [field.type if is_struct else pa.list_(field) for field in fields]
+    members = [
+        assembled((*path, field.name), inner, arrays, names)
+        for field, inner in zip(fields, kinds, strict=True)
+    ]
+    if not members or any(member is None for member in members):
+        return None
+    if is_struct:
+        return pa.StructArray.from_arrays(members, fields=fields)
+    lengths = [member.value_lengths().fill_null(0) for member in members]
+    if any(other != lengths[0] for other in lengths):
+        return None
+    records = pa.StructArray.from_arrays([part.flatten() for part in members], fields=fields)
+    return restored(_list_array(members[0], records), kind)
 
 
 def columns_of_field(
@@ -261,37 +247,10 @@ def columns_of_field(
     column = names.column(path)
     if column in present:
         return [column]
-    members: list[tuple[str, Any]] = []
-    if hasattr(kind, "item_type"):
-        members = [("key", kind.key_type), ("value", kind.item_type)]
-    else:
-        inner = kind.value_type if hasattr(kind, "value_type") else kind
-        if hasattr(inner, "get_field_index"):
-            members = [(field.name, field.type) for field in inner]
     columns: list[str] = []
-    for member, member_kind in members:
-        columns += columns_of_field((*path, member), member_kind, present, names)
+    for field in _members_of(kind):
+        columns += columns_of_field((*path, field.name), field.type, present, names)
     return columns
-
-
-def _lacks_one(members: Sequence[Any]) -> bool:
-    return not members or any(member is None for member in members)
-
-
-def _zipped(lists: Sequence[Any], kind: Any) -> Any:
-    """Return lists of records from lists of their members; `None` where these differ in length."""
-    counts = [np.asarray(part.value_lengths().fill_null(0)) for part in lists]
-    if any(not np.array_equal(counts[0], other) for other in counts[1:]):
-        return None
-    members = [part.flatten() for part in lists]
-    records = pa.StructArray.from_arrays(members, fields=list(kind.value_type))
-    return _list_array(counts[0], records, kind)
-
-
-def _list_array(counts: Any, values: Any, kind: Any, mask: Any = None) -> Any:
-    whole, width = _list_kind(kind)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])).cast(width)
-    return whole.from_arrays(offsets, values, type=kind, mask=mask)
 
 
 def storage_of(
@@ -299,13 +258,12 @@ def storage_of(
 ) -> dict[str, Any]:
     """Describe the types of a Parquet file as JSON; short where they are pyarrow's own."""
     metadata = _metadata(schema)
-    if sum(map(len, metadata.values())) > LARGEST_METADATA:
-        metadata = {}
     for i, field in enumerate(schema):
         if _is_ordered(field.type):
             unordered = pa.dictionary(field.type.index_type, field.type.value_type)
             schema = schema.set(i, field.with_type(unordered))
-    schema = schema.with_metadata(metadata or None)
+    is_long = sum(map(len, metadata.values())) > LARGEST_METADATA
+    schema = schema.with_metadata(None if is_long else metadata or None)
     if schema.equals(usual_schema(columns), check_metadata=True):
         return {"format": FORMAT}
     packed = zlib.compress(bytes(schema.serialize()), 9)

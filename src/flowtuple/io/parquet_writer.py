@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -33,9 +31,6 @@ from flowtuple.io.parquet_types import (
 from flowtuple.io.source import leave_out, single_table
 
 VERSION = 1
-
-_Opaque: TypeAlias = tuple[ak.Array, Any]
-"""An opaque column as awkward and as Arrow array."""
 
 
 def from_arrow(column: Any) -> ak.Array:
@@ -74,80 +69,66 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     reasons = {f"{source.name}/{name}": reason for name, reason in refused.items()}
     left_out = (*leave_out(dataset, reasons, "as Parquet", options), *left_out)
     columns = tuple(c for c in source.columns if c.name not in refused)
+    plain = [c.name for c in columns if not c.is_opaque]
     storage = dataset.storage.get(source.name, {})
     schema = stored_schema(storage, columns)
+    described = {source.name: columns} if schema is None else {}
+    names = FieldNames()
+    whole: list[str] = []
     if schema is None:
-        form = _described_form(source, columns, opaque)
+        schema = _described_schema(source, columns, opaque)
     else:
-        none = _arrow_arrays(columns, source.read(_plain_names(columns), 0, 0), opaque, 0, 0)
-        form = _original_form(schema, FieldNames.of(schema, storage), none)
+        names = FieldNames.of(schema, storage)
+        none = _arrow_arrays(columns, source.read(plain, 0, 0), opaque, 0)
+        schema, whole = _original_schema(schema, names, none)
     repeating = [
         c.name for c in columns if not (c.hidden or c.is_float or c.counter or c.shape)
     ]
     with parquet.ParquetWriter(
-        path, form.schema, compression="zstd", use_dictionary=repeating
+        path, schema, compression="zstd", use_dictionary=repeating
     ) as writer:
         for start, stop in ranges(source.num_entries, options.step):
-            table = source.read(_plain_names(columns), start, stop)
-            arrays = _arrow_arrays(columns, table, opaque, start, stop)
-            fields = form.arrays(arrays, dataset.description)
-            rows = (
-                pa.Table.from_arrays(fields, schema=form.schema)
-                if fields
-                else pa.table({}, schema=form.schema)
-            )
+            arrays = _arrow_arrays(columns, source.read(plain, start, stop), opaque, start)
+            typed = {
+                name: _typed(schema.field(name), arrays, names, dataset.description)
+                for name in whole
+            }
+            rows = pa.table(arrays | typed, schema=schema)
             writer.write_table(rows, row_group_size=options.step)
-    described = {source.name: columns} if schema is None else {}
     return write_result(dataset, described, Capabilities("Parquet"), left_out)
 
 
-def _plain_names(columns: Sequence[Column]) -> list[str]:
-    return [c.name for c in columns if not c.is_opaque]
+def _typed(
+    field: Any, columns: Mapping[str, Any], names: FieldNames, description: str
+) -> Any:
+    """Return the array of a field in the type of the input, perhaps from several columns.
 
-
-@dataclass(frozen=True)
-class _Form:
-    """The fields of the file.
-
-    Attributes:
-        schema: Its Arrow schema.
-        typed: Fields in the types of the input, which may be made of several columns.
-        names: Columns of the fields.
+    Raises:
+        Unsupported: A value does not fit the type that its column had.
     """
-
-    schema: Any
-    typed: frozenset[str] = frozenset()
-    names: FieldNames = dataclasses.field(default_factory=FieldNames)
-
-    def arrays(self, columns: Mapping[str, Any], description: str) -> list[Any]:
-        """Return the fields' arrays from those of the columns.
-
-        Raises:
-            Unsupported: A value does not fit the type that its column had.
-        """
-        arrays = []
-        for field in self.schema:
-            if field.name not in self.typed:
-                arrays.append(columns[field.name])
-                continue
-            try:
-                arrays.append(assembled((field.name,), field.type, columns, self.names))
-            except ARROW_FAILURES as error:
-                what = f"column {field.name!r} cannot be {field.type} again ({first_line(error)})"
-                advice = "write .npz, or leave it out with `exclude=`"
-                raise Unsupported(f"{description}: {what}; {advice}") from None
-        return arrays
+    try:
+        return assembled((field.name,), field.type, columns, names)
+    except ARROW_FAILURES as error:
+        what = f"column {field.name!r} cannot be {field.type} again ({first_line(error)})"
+        advice = "write .npz, or leave it out with `exclude=`"
+        raise Unsupported(f"{description}: {what}; {advice}") from None
 
 
-def _described_form(
-    source: TableSource, columns: Sequence[Column], opaque: Mapping[str, _Opaque]
-) -> _Form:
-    """Return the columns as fields, with the schema in the metadata."""
-    optional = [
-        name
-        for name, (values, _) in opaque.items()
-        if has_options(without_idle_options(values))
-    ]
+def _described_schema(
+    source: TableSource, columns: Sequence[Column], opaque: Mapping[str, Any]
+) -> Any:
+    """Return the columns as fields, with their schema in the metadata."""
+    fields = []
+    optional = []
+    for column in columns:
+        kind = opaque[column.name].type if column.is_opaque else column_type(column, False)
+        if column.is_opaque and has_options(
+            without_idle_options(from_arrow(opaque[column.name]))
+        ):
+            optional.append(column.name)
+        if not column.hidden:
+            is_nullable = column.name in optional or pa.types.is_null(kind)
+            fields.append(pa.field(column.name, kind, is_nullable))
     description = {
         "version": VERSION,
         "name": source.name,
@@ -155,42 +136,39 @@ def _described_form(
         "options": optional,
         "columns": [c.to_json() for c in columns],
     }
-    fields = []
-    for column in columns:
-        if not column.hidden:
-            kind = _arrow_type(column, opaque)
-            is_nullable = column.name in optional or pa.types.is_null(kind)
-            fields.append(pa.field(column.name, kind, is_nullable))
-    return _Form(pa.schema(fields, metadata={METADATA_KEY: json.dumps(description)}))
+    return pa.schema(fields, metadata={METADATA_KEY: json.dumps(description)})
 
 
-def _original_form(schema: Any, names: FieldNames, columns: Mapping[str, Any]) -> _Form:
-    """Return the fields of the input whose columns are all there, and the other columns."""
+def _original_schema(
+    schema: Any, names: FieldNames, columns: Mapping[str, Any]
+) -> tuple[Any, list[str]]:
+    """Return the fields of the input whose columns are all there, and the other columns.
+
+    The names of the former come with them.
+    """
     fields: list[Any] = []
-    typed: list[str] = []
-    used: set[str] = set()
+    whole: list[str] = []
+    others = dict(columns)
     for field in schema:
-        try:
-            whole = assembled((field.name,), field.type, columns, names)
-        except ARROW_FAILURES:
-            whole = None
         needed = columns_of_field((field.name,), field.type, columns, names)
-        used.update(needed)
-        if whole is None:
-            fields += [pa.field(name, columns[name].type) for name in needed]
-        else:
+        parts = {name: others.pop(name, columns[name]) for name in needed}
+        try:
+            is_whole = assembled((field.name,), field.type, columns, names) is not None
+        except ARROW_FAILURES:
+            is_whole = False
+        if is_whole:
             fields.append(field)
-            typed.append(field.name)
-    fields += [
-        pa.field(name, array.type) for name, array in columns.items() if name not in used
-    ]
-    return _Form(pa.schema(fields, metadata=schema.metadata or None), frozenset(typed), names)
+            whole.append(field.name)
+        else:
+            fields += [pa.field(name, array.type) for name, array in parts.items()]
+    fields += [pa.field(name, array.type) for name, array in others.items()]
+    return pa.schema(fields, metadata=schema.metadata or None), whole
 
 
-def _opaque_arrays(source: TableSource) -> tuple[dict[str, _Opaque], dict[str, str]]:
+def _opaque_arrays(source: TableSource) -> tuple[dict[str, Any], dict[str, str]]:
     """Return opaque columns as arrays, and reasons by column where Parquet cannot hold one."""
     table = read_all(source, [c.name for c in source.columns if c.is_opaque])
-    arrays: dict[str, _Opaque] = {}
+    arrays: dict[str, Any] = {}
     refused: dict[str, str] = {}
     for column in source.columns:
         if 0 in column.shape:
@@ -198,11 +176,9 @@ def _opaque_arrays(source: TableSource) -> tuple[dict[str, _Opaque], dict[str, s
         if not column.is_opaque:
             continue
         values = table[column.name]
-        arrow = _opaque_arrow(values)
-        if arrow is None:
+        arrays[column.name] = _opaque_arrow(values)
+        if arrays[column.name] is None:
             refused[column.name] = f"Parquet has no such type: {ak.type(values).content}"
-        else:
-            arrays[column.name] = (values, arrow)
     return arrays, refused
 
 
@@ -223,22 +199,14 @@ def _opaque_arrow(values: ak.Array) -> Any:
     return array if same_values(back, without_idle_options(values)) else None
 
 
-def _arrow_type(column: Column, opaque: Mapping[str, _Opaque]) -> Any:
-    return opaque[column.name][1].type if column.is_opaque else column_type(column, False)
-
-
 def _arrow_arrays(
-    columns: Sequence[Column],
-    table: Table,
-    opaque: Mapping[str, _Opaque],
-    start: int,
-    stop: int,
+    columns: Sequence[Column], table: Table, opaque: Mapping[str, Any], start: int
 ) -> dict[str, Any]:
-    """Return the columns of events `start` to `stop` as Arrow arrays; lists know their lengths."""
+    """Return the columns of the events from `start` on as Arrow arrays; lists have lengths."""
     arrays = {}
     for column in columns:
         if column.is_opaque:
-            arrays[column.name] = opaque[column.name][1].slice(start, stop - start)
+            arrays[column.name] = opaque[column.name].slice(start, table.num_entries)
         elif not column.hidden:
             arrays[column.name] = _arrow_array(column, table)
     return arrays

@@ -63,17 +63,6 @@ def c_strings(branch: Any, start: int, stop: int) -> Any:
     return ak.concatenate(pieces)
 
 
-def check_valid(values: Any) -> None:
-    """Raise if lists end before they begin, as uproot makes them of bytes that it misunderstands.
-
-    Raises:
-        ValueError: There are such lists.
-    """
-    problem = ak.validity_error(values)
-    if problem:
-        raise ValueError(problem)
-
-
 def _strings(data: Array, begin: Array, end: Array) -> Any:
     characters = ak.contents.NumpyArray(data, parameters={"__array__": "char"})
     begins, ends = ak.index.Index64(begin), ak.index.Index64(end)

@@ -1,14 +1,14 @@
-"""The type of a column over all its events, and the reasons why a ROOT file may not hold it."""
+"""Types of columns over all events, the reasons why a ROOT file may not hold them, and layouts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import awkward as ak
+import numpy as np
 
-from flowtuple.data.awkward import without_idle_options
+from flowtuple.data.awkward import from_block, without_idle_options
 from flowtuple.data.schema import Column
 from flowtuple.data.table import TableSource, ranges
 
@@ -51,6 +51,11 @@ def first_forms(source: TableSource) -> dict[str, Any]:
     return {name: ak.to_layout(ak.to_packed(table[name])).form for name in names}
 
 
+def stored_dtype(column: Column) -> str:
+    """Return the type of numbers in a ROOT file: uproot does not write float16."""
+    return "float32" if column.dtype == "float16" else column.dtype
+
+
 def kind_in_words(column: Column, forms: Mapping[str, Any]) -> str:
     """Return a column's type in words, as `float32 [2, 3]`, `var * float32` or `bitset`."""
     if not column.is_opaque:
@@ -58,26 +63,25 @@ def kind_in_words(column: Column, forms: Mapping[str, Any]) -> str:
     return mark_of(forms[column.name]) or " ".join(str(forms[column.name].type).split())
 
 
-def widened(column: Column) -> Column:
-    """Return a column of half precision as one of float32, since uproot does not write float16."""
-    return replace(column, dtype="float32") if column.dtype == "float16" else column
-
-
 def plain_reason(column: Column) -> str:
     """Return the reason why ROOT cannot hold a column of numbers; empty where it can."""
-    if column.dtype not in NUMBERS:
+    if stored_dtype(column) not in NUMBERS:
         return f"ROOT has no {column.dtype}"
     return "ROOT has no arrays of length 0" if 0 in column.shape else ""
 
 
+def forms_within(form: Any) -> Iterator[Any]:
+    """Yield a form, and the forms of its contents at any depth."""
+    yield form
+    if form.is_numpy or form.is_unknown:
+        return
+    for inner in form.contents if form.is_record or form.is_union else [form.content]:
+        yield from forms_within(inner)
+
+
 def field_reason(form: Any) -> str:
     """Return the reason why an RNTuple cannot hold a form; empty where it can."""
-    own = _own_reason(form)
-    if own or form.is_numpy or form.is_unknown:
-        return own
-    if form.is_record:
-        return next(filter(None, map(field_reason, form.contents)), "")
-    return field_reason(form.content)
+    return next(filter(None, map(_own_reason, forms_within(form))), "")
 
 
 def mark_of(form: Any) -> str:
@@ -88,13 +92,17 @@ def mark_of(form: Any) -> str:
         >>> mark_of(ak.forms.ListOffsetForm("i64", bits, parameters={"__array__": "bitset"}))
         'bitset'
     """
-    mark = form.parameter("__array__")
-    if mark is not None and mark not in _STRINGS:
-        return str(mark)
-    if form.is_numpy or form.is_unknown:
-        return ""
-    inner = form.contents if form.is_record or form.is_union else [form.content]
-    return next(filter(None, map(mark_of, inner)), "")
+    marks = (part.parameter("__array__") for part in forms_within(form))
+    return next((str(mark) for mark in marks if mark not in (None, *_STRINGS)), "")
+
+
+def has_record_arrays(form: Any) -> bool:
+    """Return whether there are fixed arrays of records, which ROOT reads with a class only."""
+    return any(part.is_regular and _holds_records(part) for part in forms_within(form))
+
+
+def _holds_records(form: Any) -> bool:
+    return any(part.is_record and not part.is_tuple for part in forms_within(form))
 
 
 def _own_reason(form: Any) -> str:
@@ -119,3 +127,41 @@ def _innermost(form: Any) -> Any:
     while form.is_indexed or form.is_option:
         form = form.content
     return form
+
+
+def plain_layout(layout: Any) -> Any:
+    """Return values as uproot writes them: one kind of list and of option, no indices or marks.
+
+    Example:
+        >>> plain_layout(ak.Array([[1, None]])[[0, 0]].layout).form.type.content
+        OptionType(NumpyType('int64'))
+    """
+    if layout.is_option:
+        layout = layout.to_IndexedOptionArray64()
+        return ak.contents.IndexedOptionArray(layout.index, plain_layout(layout.content))
+    if layout.is_indexed:
+        return plain_layout(layout.project())
+    if layout.is_record:  # the fields of a tuple are its numbers
+        contents = [plain_layout(layout[name]) for name in layout.fields]
+        names = None if layout.is_tuple else layout.fields
+        return ak.contents.RecordArray(contents, names, layout.length)
+    if layout.is_unknown:
+        return ak.contents.NumpyArray(np.empty(0))
+    if layout.is_numpy:
+        return from_block(layout.data).layout
+    return _plain_list(layout)
+
+
+def _plain_list(layout: Any) -> Any:
+    is_string = layout.parameter("__array__") == "string"
+    if layout.is_regular and not is_string and not _holds_records(layout.form):
+        content = plain_layout(layout.content[: layout.length * layout.size])
+        return ak.contents.RegularArray(content, layout.size, layout.length)
+    layout = layout.to_ListOffsetArray64(True)
+    content = plain_layout(layout.content[: layout.offsets[-1]])
+    if not is_string:
+        return ak.contents.ListOffsetArray(layout.offsets, content)
+    letters = content.copy(parameters={"__array__": "char"})
+    return ak.contents.ListOffsetArray(
+        layout.offsets, letters, parameters={"__array__": "string"}
+    )

@@ -1,15 +1,22 @@
-"""uproot's interpretations of branches, and the awkward forms of their values."""
+"""A branch of a TTree as uproot interprets it, and the awkward form of its values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import uproot
 
 from flowtuple.data.schema import unused
+from flowtuple.errors import InvalidArgument
+from flowtuple.io.location import translate_fsspec_errors
+from flowtuple.io.root_baskets import c_strings, counted_lists
+from flowtuple.io.root_branches import Branch
+from flowtuple.io.root_metadata import documentation
 
+_OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
 _LEAVES = {
     "TLeafO": "?",
     "TLeafB": "i1",
@@ -22,7 +29,137 @@ _LEAVES = {
 
 
 class HiddenError(Exception):
-    """A branch that uproot reads without showing any of its members."""
+    """A branch that cannot be a column; the message is the reason."""
+
+
+class TreeBranch:
+    """One branch of a TTree.
+
+    Args:
+        tree: uproot's tree.
+        branch: uproot's branch.
+        path: A name of its own in the tree.
+        counter: The path of the branch that counts its lists.
+    """
+
+    def __init__(self, tree: Any, branch: Any, path: str, counter: str | None) -> None:
+        self._tree = tree
+        self._branch = branch
+        self._counter = counter
+        self.path = path
+        self.interpretation = interpretation_of(branch)
+        self._is_plain = type(self.interpretation) is uproot.AsDtype
+        self._is_plain_jagged = (
+            isinstance(self.interpretation, uproot.AsJagged)
+            and type(self.interpretation.content) is uproot.AsDtype
+        )
+        # events may have more bytes than their type, as the object of a TRef
+        self._may_hold_more = branch.name.rpartition(".")[2] == "fBits"
+
+    def decoder(self) -> Callable[[Any, int, int], Any] | None:
+        """Return the function for lists without offsets or strings, where uproot's is wrong."""
+        if isinstance(self.interpretation, uproot.AsStrings):
+            is_c_string = self._branch.member("fLeaves")[0].classname == "TLeafC"
+            return c_strings if is_c_string else None
+        if not self._is_plain_jagged or self._counter is None:
+            return None
+        features = self._tree.member("fIOFeatures", none_if_missing=True)
+        bits = 0 if features is None else int(features.member("fIOBits"))
+        is_without = bits & _OFFSETS_FROM_COUNTS and self.interpretation.header_bytes == 0
+        return counted_lists if is_without else None
+
+    def read(self, start: int, stop: int) -> Any:
+        """Return the values of the events from `start` to `stop`."""
+        decode = self.decoder()
+        if decode is not None:
+            return decode(self._branch, start, stop)
+        events = {"entry_start": start, "entry_stop": stop}
+        return self._branch.array(
+            self.interpretation, library="ak", array_cache=None, **events
+        )
+
+    def is_damaged(self, start: int, stop: int) -> bool:
+        """Return whether the bytes of these events are damaged."""
+        try:
+            for number, _ in self._branch.entries_to_ranges_or_baskets(start, stop):
+                self._branch.basket(number)
+        except MemoryError:
+            raise
+        except Exception:  # nothing is known of damaged bytes, not even how they fail
+            return True
+        return False
+
+    def describe(self, source: str, *, repeated: bool) -> Branch:
+        """Return its description.
+
+        Args:
+            source: The file, for messages.
+            repeated: Another branch has the same path.
+        """
+        form, reason = None, ""
+        try:
+            with translate_fsspec_errors(source):
+                form = self._form()
+        except (InvalidArgument, MemoryError):
+            raise
+        except HiddenError as error:
+            reason = str(error)
+        except Exception:  # a branch that fails in any way is named, and the others are read
+            reason = f"uproot cannot decode its type {type_name(self._branch)}"
+            if self.is_damaged(0, self._tree.num_entries):
+                reason = "its bytes are damaged or cut short; fetch the file again"
+        leaf_list = ""
+        if self._counter is not None:
+            leaf_list = str(self._branch.member("fLeaves")[0].member("fTitle"))
+        return Branch(
+            self.path,
+            self._branch.name,
+            documentation(self._branch),
+            form,
+            self._counter,
+            reason,
+            leaf_list,
+            repeated,
+        )
+
+    def _form(self) -> Any:
+        """Return the awkward form; branches of other than plain numbers are read in samples.
+
+        Raises:
+            HiddenError: The branch cannot be a column.
+        """
+        branch, total = self._branch, self._tree.num_entries
+        if isinstance(self.interpretation, Exception):
+            raise HiddenError("uproot has no interpretation for its type")
+        if branch.num_entries != total:
+            raise HiddenError(f"it has {branch.num_entries} entries, the tree {total}")
+        # the base of ATLAS's auxiliary containers is such a class
+        if isinstance(self.interpretation, uproot.AsStridedObjects) and all(
+            name.startswith("@") for name, _ in self.interpretation.members
+        ):
+            raise HiddenError(f"it is empty: {type_name(branch)} has no members of its own")
+        _ = branch.entry_offsets  # raises where its baskets do not add up
+        is_counted = self._counter is not None and self._is_plain_jagged
+        if is_counted or (self._is_plain and not self._may_hold_more):
+            return self._announced_form()
+        last = total - 1
+        samples = [(max(0, event), event + 1) for event in sorted({0, last // 2, last})]
+        values = [self.read(*s) for s in ([(0, total)] if self._may_hold_more else samples)]
+        for sample in values:
+            if problem := ak.validity_error(sample):  # uproot misunderstands the bytes
+                raise ValueError(problem)
+        return as_read(self._announced_form(), values[0].layout.form)
+
+    def _announced_form(self) -> Any:
+        """Return uproot's form, or that of zero events for leaf lists where it gives none."""
+        try:
+            return self.interpretation.awkward_form(self._branch.file)
+        except MemoryError:
+            raise
+        except Exception:
+            if not (self._is_plain or self._is_plain_jagged):
+                raise
+            return self.read(0, 0).layout.form
 
 
 def interpretation_of(branch: Any) -> Any:
@@ -34,10 +171,9 @@ def interpretation_of(branch: Any) -> Any:
     except Exception as error:  # uproot lets through whatever its streamers run into
         leaves = branch.member("fLeaves", none_if_missing=True) or []
         names = [leaf.member("fName") for leaf in leaves]
-        if len(set(names)) == len(names):
-            return error
-        kinds = [_LEAVES.get(leaf.classname) for leaf in leaves]
-        return error if None in kinds else uproot.AsDtype(_leaf_list(leaves))
+        is_plain = all(leaf.classname in _LEAVES for leaf in leaves)
+        is_repeated = len(set(names)) < len(names)
+        return uproot.AsDtype(_leaf_list(leaves)) if is_plain and is_repeated else error
 
 
 def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
@@ -48,28 +184,9 @@ def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
         if leaf.member("fIsUnsigned"):
             code = code.replace("i", "u")
         length = leaf.member("fLen")
-        fields[unused(leaf.member("fName"), fields, numbered=True)] = (
-            (code, (length,)) if length > 1 else code
-        )
+        name = unused(leaf.member("fName"), fields, numbered=True)
+        fields[name] = (code, (length,)) if length > 1 else code
     return np.dtype(list(fields.items()))
-
-
-def array_of(branch: Any, interpretation: Any, start: int, stop: int) -> Any:
-    """Values of a branch, of the events from `start` to `stop`."""
-    events = {"entry_start": start, "entry_stop": stop}
-    return branch.array(interpretation, library="ak", array_cache=None, **events)
-
-
-def form_of(branch: Any, interpretation: Any) -> Any:
-    """The form that uproot gives, or the form of zero events for leaf lists where it gives none."""
-    try:
-        return interpretation.awkward_form(branch.file)
-    except MemoryError:
-        raise
-    except Exception:
-        if not (is_plain(interpretation) or is_plain_jagged(interpretation)):
-            raise
-        return array_of(branch, interpretation, 0, 0).layout.form
 
 
 def as_read(form: Any, actual: Any) -> Any:
@@ -94,26 +211,6 @@ def as_read(form: Any, actual: Any) -> Any:
     if form.is_list and actual.is_list:
         return form.copy(content=as_read(form.content, actual.content))
     return form
-
-
-def is_empty(interpretation: Any) -> bool:
-    """Return whether a class has no member of its own: uproot lists only entries named `@...`.
-
-    The base of ATLAS's auxiliary containers is such a class.
-    """
-    if not isinstance(interpretation, uproot.AsStridedObjects):
-        return False
-    return all(name.startswith("@") for name, _ in interpretation.members)
-
-
-def is_plain(interpretation: Any) -> bool:
-    """Return whether values are numbers or fixed arrays of them, and nothing else."""
-    return type(interpretation) is uproot.AsDtype
-
-
-def is_plain_jagged(interpretation: Any) -> bool:
-    """Return whether values are lists of numbers or of fixed arrays."""
-    return isinstance(interpretation, uproot.AsJagged) and is_plain(interpretation.content)
 
 
 def type_name(branch: Any) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import awkward as ak
@@ -16,15 +16,10 @@ from flowtuple.data.schema import Array, Column, unused
 from flowtuple.data.table import Table, ranges, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.io.location import translate_fsspec_errors
-from flowtuple.io.root_branches import Access
-from flowtuple.io.root_leaves import (
-    Leaf,
-    make_column,
-    record_shape,
-    walk,
-    whole_bools,
-    with_whole_bools,
-)
+from flowtuple.io.root_branches import Branch, Leaf, make_leaf
+from flowtuple.io.root_ntuple import NTupleAccess
+from flowtuple.io.root_records import columns_of_shape, record_shape
+from flowtuple.io.root_tree import TreeAccess
 
 _SCAN_STEP = 16384
 
@@ -38,43 +33,37 @@ class RootTable:
         storage: Notes on the tree for `Dataset.storage`.
     """
 
-    def __init__(self, path: str, name: str, access: Access) -> None:
+    def __init__(self, path: str, name: str, access: TreeAccess | NTupleAccess) -> None:
         self._path = path
         self._access = access
         self.name = name
+        self.num_entries = access.num_entries
         self.refused: dict[str, str] = {}
-        self._renamed: dict[str, str] = {}
-        self._records: dict[str, Any] = {}
-        self._leaves = self._find_leaves()
-        noted = {"renamed": self._renamed, "records": self._records}
-        self.storage = access.description() | {
-            key: value for key, value in noted.items() if value
-        }
+        self.storage: dict[str, Any] = {}
+        self._leaves: dict[str, Leaf] = {}
         self._sharing: dict[str, list[Leaf]] = {}
+        self._find_leaves()
+        self.storage = access.description() | self.storage
 
     @property
     def has_columns(self) -> bool:
         """Return whether a branch can be read; no event is read for it."""
         return bool(self._leaves)
 
-    @property
-    def num_entries(self) -> int:
-        return self._access.num_entries
-
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """Return the schema; lists without counter branch are read once, for their lengths."""
         shared = self._shared_counts()
         columns: list[Column] = []
-        for leaf in self._leaves.values():
-            hidden = shared.get(leaf.column.name)
-            if hidden is not None and hidden not in self._sharing:
-                columns.append(Column(hidden, "int64", "counter", hidden=True))
-            if hidden is not None:
+        for name, leaf in self._leaves.items():
+            column = leaf.column
+            if name in shared:
+                hidden = shared[name]
+                if hidden not in self._sharing:
+                    columns.append(Column(hidden, "int64", "counter", hidden=True))
                 self._sharing.setdefault(hidden, []).append(leaf)
-            columns.append(
-                leaf.column if hidden is None else replace(leaf.column, counter=hidden)
-            )
+                column = replace(column, counter=hidden)
+            columns.append(column)
         return tuple(columns)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
@@ -87,170 +76,171 @@ class RootTable:
         start = max(0, start)
         stop = max(start, min(stop, self.num_entries))
         read = with_counters(self.columns, columns)
-        names = {c.name for c in read}
-        leaves = {
-            name: self._leaves.get(name) or self._counting_leaf(name, names)
-            for name in (c.name for c in read)
-        }
-        branches = dict.fromkeys(leaf.branch for leaf in leaves.values())
-        arrays = self._fetch(list(branches), start, stop)
+        leaves = {c.name: self._leaves[c.name] for c in read if not c.hidden}
+        for column in read:
+            if column.hidden:  # the lengths of lists that are read anyway, if possible
+                sharing = self._sharing[column.name]
+                leaves[column.name] = next(
+                    (leaf for leaf in sharing if leaf.column.name in leaves), sharing[0]
+                )
+        branches = dict.fromkeys(leaf.branch.path for leaf in leaves.values())
+        arrays, failing = self._fetch(list(branches), start, stop)
+        if failing:
+            raise self._unreadable(failing, start, stop)
         values = {name: leaf.pick(arrays) for name, leaf in leaves.items()}
         data = {c.name: self._content(c, values[c.name]) for c in read}
         for column in read:
-            if column.counter is not None:
-                self._check_counts(column, values[column.name], data[column.counter])
+            counter = column.counter
+            if counter is not None and not np.array_equal(
+                _counts(values[column.name]), data[counter]
+            ):
+                what = f"does not have as many values as {counter!r} says"
+                raise Corrupt(f"{self._where(column)} {what}; leave it out with `exclude=`")
         return Table(self.name, read, stop - start, data)
 
-    def _fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
-        if not branches:
-            return {}
+    def _fetch(
+        self, branches: Sequence[str], start: int, stop: int
+    ) -> tuple[Mapping[str, Any], list[str]]:
+        """Return the values of the branches that can be read, and the other branches.
+
+        Raises:
+            Unsupported: Each can be read, but not all together.
+        """
         try:
             with translate_fsspec_errors(self._path):
-                return self._access.fetch(branches, start, stop)
+                return self._access.fetch(branches, start, stop), []
         except (InvalidArgument, MemoryError):
             raise
         except Exception:  # uproot lets through whatever it runs into
-            failing = self._failing(branches, start, stop)
-        raise self._unreadable(failing, start, stop)
+            failing = [b for b in branches if not self._can_fetch(b, start, stop)]
+        if not failing:
+            why = "memory may not be enough for so many"
+            raise Unsupported(
+                f"{self._unread(start, stop)} together; {why}, leave columns out with `exclude=`"
+            )
+        others = [branch for branch in branches if branch not in failing]
+        return self._fetch(others, start, stop)[0], failing
 
-    def _failing(self, branches: Sequence[str], start: int, stop: int) -> list[str]:
-        """Return the branches that cannot be read by themselves either."""
-        failing = []
-        for branch in branches:
-            try:
-                self._access.fetch([branch], start, stop)
-            except MemoryError:
-                raise
-            except Exception:  # as above
-                failing.append(branch)
-        return failing
+    def _can_fetch(self, branch: str, start: int, stop: int) -> bool:
+        try:
+            self._access.fetch([branch], start, stop)
+        except MemoryError:
+            raise
+        except Exception:  # as above
+            return False
+        return True
+
+    def _unread(self, start: int, stop: int) -> str:
+        events = f"events {start} to {stop}"
+        return f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
 
     def _unreadable(self, failing: Sequence[str], start: int, stop: int) -> Exception:
         """Return the error that names the branches which cannot be read."""
-        events = f"events {start} to {stop}"
-        where = f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
-        if not failing:
-            why = "memory may not be enough for so many"
-            return Unsupported(f"{where} together; {why}, leave columns out with `exclude=`")
-        names = [leaf.column.name for leaf in self._leaves.values() if leaf.branch in failing]
+        names = [name for name, leaf in self._leaves.items() if leaf.branch.path in failing]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        column = f"column {names[0]!r}{more}"
         advice = f"leave it out with `exclude=` {names[0]!r}"
+        where = self._unread(start, stop)
         if any(self._access.is_damaged(branch, start, stop) for branch in failing):
-            what = f"column {names[0]!r}{more} is damaged"
-            return Corrupt(f"{where}: {what}; fetch the file again, or {advice}")
-        return Unsupported(
-            f"{where}: uproot cannot decode column {names[0]!r}{more}; {advice}"
-        )
+            return Corrupt(f"{where}: {column} is damaged; fetch the file again, or {advice}")
+        return Unsupported(f"{where}: uproot cannot decode {column}; {advice}")
 
-    def _counting_leaf(self, hidden: str, names: Container[str]) -> Leaf:
-        """Return a leaf with a hidden counter's lengths, one that is read anyway if possible."""
-        leaves = self._sharing[hidden]
-        return next((leaf for leaf in leaves if leaf.column.name in names), leaves[0])
+    def _where(self, column: Column) -> str:
+        return f"{self._path}: column {column.name!r} of tree {self.name!r}"
 
     def _content(self, column: Column, values: Any) -> Any:
         if column.hidden:
             return _counts(values)
+        if column.dtype == "bool" or column.is_opaque:
+            values = _with_whole_bools(values)
         if column.is_opaque:
-            self._check_valid(column, values)
-            return ak.to_packed(with_whole_bools(values))
-        content = ak.to_numpy(
-            _lists(values).content if column.counter is not None else values
-        )
-        content = np.ascontiguousarray(content, dtype=np.dtype(column.dtype))
-        return whole_bools(content) if column.dtype == "bool" else content
+            if ak.validity_error(values):
+                what = "uproot decodes its lists wrongly"
+                advice = f"leave it out with `exclude=` {column.name!r}"
+                raise Unsupported(f"{self._where(column)}: {what}; {advice}")
+            return ak.to_packed(values)
+        if column.counter is not None:
+            values = ak.to_packed(values).layout.to_ListOffsetArray64(True).content
+        return np.ascontiguousarray(ak.to_numpy(values), dtype=np.dtype(column.dtype))
 
-    def _check_valid(self, column: Column, values: Any) -> None:
-        if ak.validity_error(values):
-            where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
-            advice = f"leave it out with `exclude=` {column.name!r}"
-            raise Unsupported(f"{where}: uproot decodes its lists wrongly; {advice}")
-
-    def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
-        if not np.array_equal(_counts(values), counts):
-            where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
-            what = f"does not have as many values as {column.counter!r} says"
-            raise Corrupt(f"{where} {what}; leave it out with `exclude=`")
-
-    def _find_leaves(self) -> dict[str, Leaf]:
+    def _find_leaves(self) -> None:
+        """Make the leaves of all branches, and notes on those that are refused or renamed."""
         branches = list(self._access.branches())
-        counting = {b.count for b in branches if b.count is not None}
-        leaves: dict[str, Leaf] = {}
-        by_path: dict[str, str] = {}
         counts = Counter(b.name for b in branches)
+        records: dict[str, Any] = {}
         for branch in branches:
-            name = branch.path.replace("/", ".") if counts[branch.name] > 1 else branch.name
-            parts = [] if branch.form is None else list(walk(branch.form))
-            if not parts:
+            is_unique = counts[branch.name] == 1
+            name = branch.name if is_unique else branch.path.replace("/", ".")
+            add = partial(self._add_leaf, branch, name)
+            shape = {"": []} if branch.form is None else record_shape(branch.form, add)
+            if not columns_of_shape(shape):
                 self.refused[f"{self.name}/{name}"] = branch.reason or "it holds no values"
-            members: dict[tuple[str, ...], str] = {}
-            for fields, (dtype, shape, is_counted) in parts:
-                usual = "_".join((name, *fields))
-                free = unused(usual, leaves, numbered=True)
-                column = make_column(free, branch, dtype, shape)
-                if branch.repeated or free != usual:
-                    self._renamed[free] = "_".join((branch.name, *fields))
-                is_integer = "int" in dtype and not (fields or shape or is_counted)
-                if is_integer and branch.path in counting:
-                    column = replace(column, role="counter")
-                    by_path[branch.path] = column.name
-                leaves[column.name] = Leaf(column, branch.path, fields, is_counted)
-                members[fields] = column.name
-            if any(members):
-                self._records[name] = record_shape(branch.form, members)
-        counters = {b.path: by_path.get(b.count or "") for b in branches}
-        for name, leaf in leaves.items():
+            elif not isinstance(shape, str):
+                records[name] = shape
+        if records:
+            self.storage["records"] = records
+        counting = {b.count for b in branches}
+        counters = {
+            leaf.branch.path: name
+            for name, leaf in self._leaves.items()
+            if leaf.branch.path in counting and leaf.is_counter
+        }
+        for name, leaf in self._leaves.items():
+            column = leaf.column
             if leaf.is_counted:
-                column = replace(leaf.column, counter=counters[leaf.branch])
-                leaves[name] = replace(leaf, column=column)
-        return leaves
+                column = replace(column, counter=counters.get(leaf.branch.count or ""))
+            elif counters.get(leaf.branch.path) == name:
+                column = replace(column, role="counter")
+            self._leaves[name] = replace(leaf, column=column)
+
+    def _add_leaf(self, branch: Branch, name: str, fields: tuple[str, ...], form: Any) -> str:
+        usual = "_".join((name, *fields))
+        free = unused(usual, self._leaves, numbered=True)
+        if branch.repeated or free != usual:
+            renamed = self.storage.setdefault("renamed", {})
+            renamed[free] = "_".join((branch.name, *fields))
+        self._leaves[free] = make_leaf(free, branch, fields, form)
+        return free
 
     def _shared_counts(self) -> dict[str, str]:
         """Return the hidden counter of each column of lists without a counter branch."""
-        leaves = [
-            leaf
-            for leaf in self._leaves.values()
+        leaves = {
+            name: leaf
+            for name, leaf in self._leaves.items()
             if leaf.is_counted and leaf.column.counter is None
-        ]
+        }
         # lists of equal lengths share a counter; digests of the lengths take no memory per event
-        digests = {leaf.column.name: hashlib.blake2b() for leaf in leaves}
-        branches = list(dict.fromkeys(leaf.branch for leaf in leaves))
-        unread: set[str] = set()
+        digests = {name: hashlib.blake2b() for name in leaves}
+        branches = list(dict.fromkeys(leaf.branch.path for leaf in leaves.values()))
+        unread: list[str] = []
         for start, stop in ranges(self.num_entries if leaves else 0, _SCAN_STEP):
-            arrays, failing = self._readable(
-                [b for b in branches if b not in unread], start, stop
-            )
-            unread.update(failing)
-            for leaf in leaves:
-                if leaf.branch not in unread:
-                    digests[leaf.column.name].update(_counts(leaf.pick(arrays)).tobytes())
-        for leaf in leaves:
-            if (
-                leaf.branch in unread
-            ):  # a counter of its own: without it the others can be read
-                digests[leaf.column.name].update(leaf.column.name.encode())
+            readable = [branch for branch in branches if branch not in unread]
+            arrays, failing = self._fetch(readable, start, stop)
+            unread += failing
+            for name, leaf in leaves.items():
+                if leaf.branch.path not in unread:
+                    digests[name].update(_counts(leaf.pick(arrays)).tobytes())
         first: dict[bytes, str] = {}
         counters: dict[str, str] = {}
         for name, digest in digests.items():
+            if leaves[name].branch.path in unread:  # a counter of its own, to read the others
+                digest.update(name.encode())
             own = unused(f"n({name})", self._leaves)
             counters[name] = first.setdefault(digest.digest(), own)
         return counters
 
-    def _readable(
-        self, branches: Sequence[str], start: int, stop: int
-    ) -> tuple[Mapping[str, Any], list[str]]:
-        """Values of the branches that can be read, and the others."""
-        try:
-            return self._fetch(branches, start, stop), []
-        except (Corrupt, Unsupported):
-            failing = self._failing(branches, start, stop)
-        return self._fetch([b for b in branches if b not in failing], start, stop), failing
-
-
-def _lists(values: Any) -> Any:
-    """The layout of lists with offsets that begin at 0 and contents that end with the last list."""
-    layout = ak.to_packed(values).layout
-    return layout.to_ListOffsetArray64(True)
-
 
 def _counts(values: Any) -> Array:
     return np.asarray(ak.to_numpy(ak.num(values, axis=1)), dtype=np.int64)
+
+
+def _with_whole_bools(values: Any) -> Any:
+    """Return the values, true for every byte but 0: a C++ bool that was never set has any byte."""
+
+    def mended(layout: Any, **_: Any) -> Any:
+        if not (layout.is_numpy and layout.dtype == np.bool_):
+            return None
+        whole = np.ascontiguousarray(layout.data).view(np.uint8) != 0
+        return ak.contents.NumpyArray(whole, parameters=layout.parameters)
+
+    return ak.transform(mended, values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,28 +13,21 @@ import numpy as np
 from flowtuple.data.awkward import number_block
 from flowtuple.data.schema import Column, unused
 from flowtuple.data.table import Table, TableSource, ranges
-from flowtuple.io.root_forms import NUMBERS, kind_in_words, plain_reason, widened
+from flowtuple.io.root_forms import NUMBERS, kind_in_words, plain_reason, stored_dtype
 from flowtuple.io.root_header import use_own_header
 from flowtuple.io.root_private import require
 
 _BRACKETS = re.compile(r"[\[\]]")
 _NEEDED = (
-    "_file._move_tree",
     "_file.sink",
-    "_cascading._basket_capacity",
     "_cascading._branch_data",
     "_cascading._branch_lookup",
     "_cascading._branch_np",
     "_cascading._build_out",
     "_cascading._metadata",
-    "_cascading._num_baskets",
-    "_cascading._num_entries",
-    "_cascading.freesegments",
-    "_cascading.write_anew",
+    "_cascading._relocate",
     "_cascading.write_jagged_basket",
 )
-# ROOT stores a counter's maximum as a signed number of its own width
-_NARROW_COUNTERS = frozenset(["uint8", "uint16"])
 
 
 @dataclass(frozen=True)
@@ -66,18 +59,20 @@ def type_changes(columns: Sequence[Column]) -> list[str]:
         >>> type_changes([counter, Column("x", "float32", counter="n(x)")])
         ['n(x): hidden -> branch nx, int32']
     """
-    names = _branch_names(columns)
-    narrow = _narrow_counters(columns)
-    changes = [
-        f"{c.name}: hidden -> branch {names[c.name]}, int32" for c in columns if c.hidden
-    ]
-    changes += [f"{c.name}: {c.dtype} -> int32" for c in columns if c.name in narrow]
-    changes += [f"{c.name}: float16 -> float32" for c in columns if c.dtype == "float16"]
-    renamed = [c.name for c in columns if not c.hidden and names[c.name] != c.name]
-    return changes + [
-        f"{name} -> branch {names[name]}: ROOT finds no counter by a name in brackets"
-        for name in renamed
-    ]
+    counting = _counting(columns)
+    names = _branch_names(columns, counting)
+    changes = []
+    for column in columns:
+        name, dtype = column.name, _branch_dtype(column, counting)
+        if column.hidden:
+            changes.append(f"{name}: hidden -> branch {names[name]}, {dtype}")
+            continue
+        if dtype != column.dtype:
+            changes.append(f"{name}: {column.dtype} -> {dtype}")
+        if names[name] != name:
+            why = "ROOT finds no counter by a name in brackets"
+            changes.append(f"{name} -> branch {names[name]}: {why}")
+    return changes
 
 
 def _counting(columns: Sequence[Column]) -> set[str]:
@@ -88,182 +83,164 @@ def _counting(columns: Sequence[Column]) -> set[str]:
     }
 
 
-def _narrow_counters(columns: Sequence[Column]) -> set[str]:
-    """Counters too narrow for ROOT."""
-    counting = _counting(columns)
-    return {c.name for c in columns if c.name in counting and c.dtype in _NARROW_COUNTERS}
+def _branch_dtype(column: Column, counting: Container[str]) -> str:
+    # ROOT stores a counter's maximum as a signed number of its own width
+    is_narrow = column.name in counting and column.dtype in ("uint8", "uint16")
+    return "int32" if column.hidden or is_narrow else stored_dtype(column)
 
 
-def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
+def _branch_names(columns: Sequence[Column], counting: Container[str]) -> dict[str, str]:
     """Return a branch name by column: `nJet` for the hidden counter of Jet_pt and Jet_eta."""
-    counting = _counting(columns)
     names = {c.name: c.name for c in columns if not c.hidden}
     taken = set(names)
     for name in names:
         if name in counting and _BRACKETS.search(name):
-            names[name] = _take(_BRACKETS.sub("_", name), taken)
-    by_counter: dict[str, list[str]] = {c.name: [] for c in columns if c.hidden}
-    for column in columns:
-        if column.counter in by_counter:
-            by_counter[column.counter].append(column.name)
+            names[name] = _take(name, taken)
     # as NanoAOD names counters: after the collection, or after a lone column
-    for hidden, counted in by_counter.items():
+    for hidden in (c.name for c in columns if c.hidden):
+        counted = [c.name for c in columns if c.counter == hidden]
         collections = {name.partition("_")[0] for name in counted}
-        collection = collections.pop() if len(counted) > 1 and len(collections) == 1 else ""
-        name = "n" + (collection or (counted or [re.sub(r"\W", "", hidden)])[0])
-        names[hidden] = _take(_BRACKETS.sub("_", name), taken)
+        owner = (counted or [re.sub(r"\W", "", hidden)])[0]
+        if len(counted) > 1 and len(collections) == 1:
+            owner = collections.pop() or owner
+        names[hidden] = _take(f"n{owner}", taken)
     return names
 
 
 def _take(name: str, taken: set[str]) -> str:
-    """Return a free name, and add it to the taken ones."""
-    free = unused(name, taken)
+    """Return a free name without brackets, and add it to the taken ones."""
+    free = unused(_BRACKETS.sub("_", name), taken)
     taken.add(free)
     return free
 
 
-def plan_branches(
-    source: TableSource, forms: Mapping[str, Any]
-) -> tuple[list[Branch], dict[str, str]]:
-    """Return the branches of a table, and the reasons, by column, for columns that have none.
+def _opaque_branches(
+    column: Column, form: Any, names: Mapping[str, str], taken: set[str]
+) -> list[Branch]:
+    """Return the branches of strings, or of lists of fixed arrays; none for other types."""
+    name = column.name
+    if form.parameter("__array__") == "string":
+        return [Branch(name, name, "string", column.title)]
+    is_plain_list = form.is_list and form.parameter("__array__") is None
+    block = number_block(form.content) if is_plain_list else None
+    if block is None or block[0] not in NUMBERS or 0 in block[1]:
+        return []
+    leaf_list = re.match(re.escape(name) + r"\[(\w+)\]", column.title)
+    known = None if leaf_list is None else names.get(leaf_list[1])
+    counter = known or _take(f"n{name}", taken)
+    lengths = [] if known else [Branch(counter, name, np.dtype("int32"), is_count=True)]
+    title = "" if leaf_list else column.title
+    return [*lengths, Branch(name, name, np.dtype(block), title, counter)]
 
-    Each counter comes before the branches that it counts, because ROOT's leaves refer backwards.
+
+class TreeWriter:
+    """A table that becomes a TTree.
 
     Args:
         source: The table.
         forms: Awkward forms of its opaque columns.
-    """
-    columns = source.columns
-    names = _branch_names(columns)
-    branches: dict[str, Branch] = {}
-    reasons: dict[str, str] = {}
-    narrow = _narrow_counters(columns)
-    taken = {*names, *names.values()}
-    for column in columns:
-        if column.is_opaque:
-            made = _opaque_branches(column, forms[column.name], names, taken)
-            reason = (
-                "" if made else f"no branch of a tree holds {kind_in_words(column, forms)}"
-            )
-        else:
-            reason = plain_reason(widened(column))
-            made = [] if reason else [_plain_branch(column, names, narrow)]
-        if reason:
-            reasons[column.name] = reason
-        branches.update({b.name: b for b in made})
-    return _ordered(branches), reasons
+        notes: Notes on how the input stored the table.
 
-
-def _ordered(branches: Mapping[str, Branch]) -> list[Branch]:
-    ordered: dict[str, Branch] = {}
-    for branch in branches.values():
-        if branch.counter is not None:
-            ordered.setdefault(branch.counter, branches[branch.counter])
-        ordered.setdefault(branch.name, branch)
-    return list(ordered.values())
-
-
-def _plain_branch(column: Column, names: Mapping[str, str], narrow: set[str]) -> Branch:
-    """Return the branch of a column of numbers."""
-    dtype = np.dtype(
-        "int32" if column.hidden or column.name in narrow else widened(column).dtype
-    )
-    counter = None if column.counter is None else names[column.counter]
-    return Branch(
-        names[column.name],
-        column.name,
-        np.dtype((dtype, column.shape)),
-        column.title,
-        counter,
-    )
-
-
-def _opaque_branches(
-    column: Column, form: Any, names: dict[str, str], taken: set[str]
-) -> list[Branch]:
-    """Return the branches of strings, or of lists of fixed arrays; none for other types."""
-    if form.parameter("__array__") == "string":
-        return [Branch(column.name, column.name, "string", column.title)]
-    block = (
-        number_block(form.content)
-        if form.is_list and form.parameter("__array__") is None
-        else None
-    )
-    if block is None or block[0] not in NUMBERS or 0 in block[1]:
-        return []
-    leaf_list = re.match(re.escape(column.name) + r"\[(\w+)\]", column.title)
-    known = names.get(leaf_list[1]) if leaf_list is not None else None
-    counter = known or _take(_BRACKETS.sub("_", f"n{column.name}"), taken)
-    branch = Branch(
-        column.name, column.name, np.dtype(block), "" if leaf_list else column.title, counter
-    )
-    if known:
-        return [branch]
-    names[f"n({column.name})"] = counter
-    return [Branch(counter, column.name, np.dtype("int32"), is_count=True), branch]
-
-
-class TreeWriter:
-    """A TTree in an open file, whose header is written at once and whose events come later.
-
-    Args:
-        file: uproot's file.
+    Attributes:
+        kind: The container, for notes.
         source: The table.
-        branches: From `plan_branches`, at least one.
-        step: Events a basket.
-        title: Title of the tree.
-        aliases: Formulas by name.
-        weight: Factor of all events.
+        notes: The notes.
+        lost: Reasons, by column, why it has no branch.
+        loosened: Sentences on types that a TTree has less strictly.
     """
+
+    kind = "ttree"
+    loosened: Sequence[str] = ()
 
     def __init__(
-        self,
-        file: Any,
-        source: TableSource,
-        branches: Sequence[Branch],
-        step: int,
-        title: str = "",
-        aliases: Mapping[str, str] | None = None,
-        weight: float = 1.0,
+        self, source: TableSource, forms: Mapping[str, Any], notes: Mapping[str, Any]
     ) -> None:
-        counters = {b.name: b.counter for b in branches if b.counter is not None}
-        self._source = source
-        self._branches = branches
+        self.source = source
+        self.notes = notes
+        self.lost: dict[str, str] = {}
+        counting = _counting(source.columns)
+        names = _branch_names(source.columns, counting)
+        taken = {*names, *names.values()}
+        branches: list[Branch] = []
+        for column in source.columns:
+            if column.is_opaque:
+                made = _opaque_branches(column, forms[column.name], names, taken)
+                branches += made
+                kind = kind_in_words(column, forms)
+                reason = "" if made else f"no branch of a tree holds {kind}"
+            else:
+                reason = plain_reason(column)
+            if reason:
+                self.lost[column.name] = reason
+            elif not column.is_opaque:
+                dtype = np.dtype((_branch_dtype(column, counting), column.shape))
+                counter = None if column.counter is None else names[column.counter]
+                name = names[column.name]
+                branches.append(Branch(name, column.name, dtype, column.title, counter))
+        self._branches = _ordered(branches)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no column has a branch."""
+        return not self._branches
+
+    def begin(self, file: Any, step: int) -> None:
+        """Write the header, without events, into uproot's file.
+
+        Args:
+            file: uproot's file.
+            step: Events a basket.
+        """
         self._step = step
+        counters = {b.name: b.counter for b in self._branches}
+        first = self._branches[0]
         self._tree = file.mktree(
-            source.name,
-            {branches[0].name: branches[0].type},
-            title=title,
+            self.source.name,
+            {first.name: first.type},
+            title=self.notes.get("title", ""),
             counter_name=lambda counted: counters[counted],
-            initial_basket_capacity=-(-source.num_entries // step) + 2,
+            initial_basket_capacity=-(-self.source.num_entries // step) + 2,
         )
         require(self._tree, *_NEEDED)
-        _add_branches(self._tree, branches)
-        use_own_header(self._tree._cascading, aliases or {}, weight)
-        _write_header_again(self._tree)
+        _add_branches(self._tree, self._branches)
+        aliases, weight = self.notes.get("aliases", {}), float(self.notes.get("weight", 1))
+        use_own_header(self._tree._cascading, aliases, weight)
+        # the header, which has no events yet, is written once more
+        self._tree._cascading._relocate(self._tree._file, self._tree._file.sink)
 
     def fill(self) -> None:
         """Write the events."""
         columns = list(dict.fromkeys(b.column for b in self._branches))
-        for start, stop in ranges(self._source.num_entries, self._step):
-            table = self._source.read(columns, start, stop)
+        for start, stop in ranges(self.source.num_entries, self._step):
+            table = self.source.read(columns, start, stop)
             offsets = table.offsets_of(table.columns)
-            known = {c.name: c for c in table.columns}
-            self._tree.extend(
-                {b.name: _values(b, known[b.column], table, offsets) for b in self._branches}
-            )
+            self._tree.extend({b.name: _values(b, table, offsets) for b in self._branches})
 
 
-def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, Any]) -> Any:
+def _ordered(branches: Sequence[Branch]) -> list[Branch]:
+    """Return each counter before the branches that it counts: ROOT's leaves refer backwards."""
+    by_name = {branch.name: branch for branch in branches}
+    ordered: dict[str, Branch] = {}
+    for branch in branches:
+        if branch.counter is not None:
+            ordered.setdefault(branch.counter, by_name[branch.counter])
+        ordered.setdefault(branch.name, branch)
+    return list(ordered.values())
+
+
+def _values(branch: Branch, table: Table, offsets: Mapping[str, Any]) -> Any:
     """Return a branch's values as uproot takes them: awkward for lists and strings."""
+    column = table.column(branch.column)
     content = table.data[branch.column]
     if branch.is_count:
         return ak.to_numpy(ak.num(content, axis=1)).astype(np.int32)
-    if column.counter is not None:
-        index = ak.index.Index64(offsets[column.counter])
-        flat = content.astype(branch.type.base, copy=False)
-        return ak.Array(ak.contents.ListOffsetArray(index, ak.contents.NumpyArray(flat)))
-    return content if column.is_opaque else content.astype(branch.type.base, copy=False)
+    if column.is_opaque:
+        return content
+    flat = content.astype(branch.type.base, copy=False)
+    if column.counter is None:
+        return flat
+    index = ak.index.Index64(offsets[column.counter])
+    return ak.Array(ak.contents.ListOffsetArray(index, ak.contents.NumpyArray(flat)))
 
 
 def _add_branches(tree: Any, branches: Sequence[Branch]) -> None:
@@ -302,16 +279,3 @@ def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:
         )
 
     cascade.write_jagged_basket = write_in_shape
-
-
-def _write_header_again(tree: Any) -> None:
-    cascade = tree._cascading
-    sink = tree._file.sink
-    old = cascade.key
-    cascade.write_anew(sink)
-    tree._file._move_tree(old.seek_location, cascade.key.seek_location)
-    cascade.freesegments.release(
-        old.seek_location, old.seek_location + old.num_bytes + old.compressed_bytes
-    )
-    sink.set_file_length(cascade.freesegments.fileheader.end)
-    sink.flush()

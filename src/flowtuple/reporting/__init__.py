@@ -1,15 +1,16 @@
 """Pages and drawings: reports on files, comparisons, simulations and trainings; `inspect`, `info`.
 
 A page is one HTML file that carries everything it shows and fetches nothing: tables that sort and
-filter, drawings that open, a light and a dark theme. `page.write_page` fills a template of
-`templates/`; all templates extend `page.html.j2` and share the tables, verdicts and cards of
-`parts.html.j2`. A module for each kind of page computes the figures and drawings of its template.
+filter, drawings that open, a light and a dark theme. It is a list of blocks (headings, texts,
+verdicts, tables, figures), which `page.write_page` renders by one template. A module for each kind
+of page makes the blocks of its results.
 
 - `report`: a compressed file and its original. `describe`: the numbers of `inspect` and `info`,
   and the input of the report, whose figures are measured once.
-- `two_samples`: two samples. `closure_page`, `closure_plots`: a simulation and the truth.
+- `comparison_pages`, `comparison_plots`: two samples, and a simulation and the truth.
 - `training_page`: a training. `row_page`, `row_plots`: rows that a reference method decoded.
-- `plots`: the style, histograms with ratios, bars. `roc`, `rate_distortion`: one drawing each.
+- `decoded_figures`: figures that the pages about decoded values share.
+- `plots`: the style, histograms with ratios, bars, ROC curves. `rate_distortion`: codecs.
 
 In: tables in memory, open files, and plain numbers of results. Out: plain numbers, SVG text, PNG
 bytes, and pages. `benchmark`, `api` and `cli` import the package; it imports no PyTorch. Pages and

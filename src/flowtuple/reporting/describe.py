@@ -27,7 +27,7 @@ from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import pack_column
 from flowtuple.file.table import StoredTable
-from flowtuple.io.root_writer import root_changes, root_renamed
+from flowtuple.io.root_changes import root_changes, root_renamed
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered

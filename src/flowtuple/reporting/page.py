@@ -1,15 +1,18 @@
 """The builder of HTML pages, which carry everything that they show and fetch nothing.
 
-A page is a template with its content: figures, drawings as data, numbers formatted for people. It
-needs the extra 'plots'.
+A page is a list of blocks: headings, texts, verdicts, tables, figures. One template renders them
+all. It needs the extra 'plots'.
 """
 
 from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.extras import require
@@ -17,39 +20,117 @@ from flowtuple.runtime.extras import require
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def write_page(template: str, path: Path, content: dict[str, Any]) -> Path:
-    """Fill a template; an older page is replaced once the new one is complete.
+@dataclass(frozen=True)
+class Heading:
+    """A heading of level 2, or of level 3 below one."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; its style is a class of `page.css`: soft, bad, or none."""
+
+    text: str
+    style: str = "soft"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict, which is `bad` or good."""
+
+    text: str
+    bad: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A small table of text, whose first column has names.
+
+    Attributes:
+        rows: Cells of each row.
+        headings: Headings of the columns; none by default.
+        caption: Caption of the table.
+    """
+
+    rows: Sequence[Sequence[str]]
+    headings: Sequence[str] = ()
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A table whose headings sort, with a field that filters by the first cell.
+
+    Attributes:
+        name: Name of the table, unique on the page.
+        columns: Heading of each column, key of its values, and `TEXT`, `NOTE` for long text, or the
+            form of its numbers. A form that takes a pair of numbers sorts by the first of them;
+            `None` is no number.
+        rows: Values of each row by key.
+        bad: Key that is true or above 0 in rows that fail; empty for none.
+        caption: Caption of the table.
+        part: What the field filters by, in words; empty for no field.
+    """
+
+    name: str
+    columns: Sequence[Column]
+    rows: Sequence[Any]
+    bad: str = ""
+    caption: str = ""
+    part: str = "part of a name"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing.
+
+    Attributes:
+        drawing: SVG text, or a PNG.
+        description: The drawing in words.
+    """
+
+    drawing: str | bytes
+    description: str
+
+    @property
+    def source(self) -> str:
+        """The drawing as the address of an image; ids in it cannot clash."""
+        kind, content = "svg+xml", self.drawing
+        if isinstance(content, str):
+            content = content.encode()
+        else:
+            kind = "png"
+        return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Cards side by side, each with blocks of its own."""
+
+    cards: Sequence[Sequence[Block]]
+
+
+Block: TypeAlias = "Heading | Text | Verdict | Facts | TableBlock | Figure | Cards"
+Form: TypeAlias = Callable[[Any], str]
+Column: TypeAlias = "tuple[str, str | int, str | Form]"
+TEXT, NOTE = "", "note"
+
+
+def write_page(
+    path: Path, title: str, header: Sequence[Block], body: Sequence[Block]
+) -> Path:
+    """Write a page; an older one is replaced once the new one is complete.
 
     Args:
-        template: Name of the template without `.html.j2`.
         path: Path of the page, in an existing folder.
-        content: Values of the names in the template.
+        title: Title and first heading.
+        header: Blocks below the title.
+        body: The other blocks.
 
     Returns:
         The path.
-
-    Raises:
-        MissingExtra: The extra 'plots' is not installed.
-    """
-    html = _environment().get_template(f"{template}.html.j2").render(content)
-    with atomic_path(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return path
-
-
-def image(drawing: str | bytes, description: str) -> dict[str, str]:
-    """Return SVG text or a PNG as data for a template's `drawing`; ids in it cannot clash."""
-    kind, content = (
-        ("png", drawing) if isinstance(drawing, bytes) else ("svg+xml", drawing.encode())
-    )
-    return {
-        "source": f"data:image/{kind};base64," + base64.b64encode(content).decode(),
-        "description": description,
-    }
-
-
-def _environment() -> Any:
-    """Return templates that escape their content, with filters for numbers, bytes and shares.
 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
@@ -62,19 +143,12 @@ def _environment() -> Any:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(
-        figures=format_number, size=format_bytes, percent=format_percent, plainly=_plainly
-    )
-    return environment
-
-
-def _plainly(value: Any) -> Any:
-    """Format numbers to four digits, also those of a pair."""
-    if isinstance(value, (list, tuple)):
-        if len(value) == 2:
-            return " to ".join(str(_plainly(part)) for part in value)
-        return ", ".join(map(str, value))
-    return format_number(value, 4) if isinstance(value, float) else value
+    environment.filters["kind"] = lambda block: type(block).__name__
+    template = environment.get_template("page.html.j2")
+    html = template.render(title=title, header=header, body=body)
+    with atomic_path(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return path
 
 
 def format_number(value: float | None, digits: int = 3) -> str:
@@ -94,6 +168,35 @@ def format_number(value: float | None, digits: int = 3) -> str:
     if not -4 <= exponent < 6:
         text = f"{mantissa}\N{MULTIPLICATION SIGN}10{str(exponent).translate(_SUPERSCRIPT)}"
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+two_digits = partial(format_number, digits=2)
+four_digits = partial(format_number, digits=4)
+
+
+def format_count(count: int) -> str:
+    """Return a whole number with commas."""
+    return f"{count:,}"
+
+
+def format_error(pair: tuple[float, float]) -> str:
+    """Return a number with its standard deviation.
+
+    Example:
+        >>> format_error((0.12345, 0.0019))
+        '0.1235 ± 0.0019'
+    """
+    return f"{four_digits(pair[0])} ± {two_digits(pair[1])}"
+
+
+def format_interval(low: float, high: float) -> str:
+    """Return the ends of an interval in brackets.
+
+    Example:
+        >>> format_interval(0.5, 0.625)
+        '(0.5000 to 0.6250)'
+    """
+    return f"({four_digits(low)} to {four_digits(high)})"
 
 
 def format_bytes(nbytes: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +11,39 @@ from typing import Any
 import numpy as np
 
 from flowtuple.baseline.sizes import BASELINES, PCODEC, RAW, baseline_bytes
-from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, dijet_masses
+from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables
 from flowtuple.comparison.verification import Promise
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import OPAQUE, bit_patterns
 from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.reporting import plots
-from flowtuple.reporting.page import image, write_page
+from flowtuple.reporting.decoded_figures import (
+    PLOTTED_COLUMNS,
+    column_figures,
+    dijet,
+    dijet_card,
+)
+from flowtuple.reporting.page import (
+    TEXT,
+    Block,
+    Cards,
+    Column,
+    Facts,
+    Figure,
+    Heading,
+    TableBlock,
+    Text,
+    Verdict,
+    format_bytes,
+    format_count,
+    format_number,
+    format_percent,
+    two_digits,
+    write_page,
+)
 from flowtuple.runtime.atomic import new_folder
 
-PLOTTED_COLUMNS = 24
 LEAST_DRAWN = 20  # fewer values make no histogram
 
 
@@ -197,84 +219,169 @@ def write_report(
     plots.require_plots()
     with new_folder(folder):  # before the drawing, which takes a while and would be lost
         report("comparing the decompressed events with the original")
-        rows = summary_rows(report_input)
+        rows, whole = summary_rows(report_input), totals(report_input)
+        several = len(report_input.tables) > 1
+        for row in rows:
+            row["label"] = f"{row['table']}/{row['column']}" if several else row["column"]
         drawable = (r for r in rows if r["dtype"] != OPAQUE and r["values"] >= LEAST_DRAWN)
         shown = sorted(drawable, key=lambda r: (not r["violations"], -r["bytes"]))
         shown = shown[:PLOTTED_COLUMNS]
-        content = {
-            "report": report_input,
-            "totals": totals(report_input),
-            "rows": rows,
-            "bits": _bits_figure(shown),
-            "cards": _cards(report_input, shown, report),
-            "dijets": _dijets(report_input, report),
-            "several_tables": len(report_input.tables) > 1,
-        }
-        return write_page("report", folder / "report.html", content)
+        chosen = ""
+        if len(shown) < len(rows):
+            first = "; those with values outside their bound come first"
+            chosen = f"The {len(shown)} columns with the most bytes, of {len(rows)}"
+            chosen += f"{first if whole['violations'] else ''}. "
+        header = _header(report_input, rows, whole)
+        cards = _cards(report_input, shown, chosen, report)
+        body = [
+            *_sizes(whole),
+            *_columns(rows),
+            *_bits(shown, chosen),
+            *_dijets(report_input, report),
+            *cards,
+        ]
+        return write_page(folder / "report.html", report_input.title, header, body)
 
 
-def _bits_figure(shown: list[dict[str, Any]]) -> dict[str, str] | None:
+def _header(
+    report_input: ReportInput, rows: list[dict[str, Any]], whole: Mapping[str, Any]
+) -> list[Block]:
+    files = Text(
+        f"{report_input.original_path} → {report_input.compressed_path}", "soft files"
+    )
+    broken, values = whole["violations"], whole["values"]
+    if not broken:
+        return [files, Verdict("Every value within its bound", bad=False)]
+    are, their = ("is", "its") if broken == 1 else ("are", "their")
+    names = [f"{r['column']} ({r['violations']:,})" for r in rows if r["violations"]]
+    more = f" and {len(names) - 8} more columns" if len(names) > 8 else ""
+    return [
+        files,
+        Verdict(f"{broken:,} of {values:,} values {are} not within {their} bound", bad=True),
+        Text(f"In {', '.join(names[:8])}{more}.", "bad"),
+    ]
+
+
+def _sizes(whole: Mapping[str, Any]) -> list[Block]:
+    values, size = whole["values"], whole["bytes"]
+    labels = {
+        "bytes": "flowtuple file",
+        "model_bytes": "of which model",
+        "index_bytes": "of which header and index",
+        PCODEC: "quantise+pcodec, same bounds",
+        "gzip": "gzip, lossless",
+        RAW: "raw values",
+        "input": "input file",
+    }
+    rows = []
+    for key, label in labels.items():
+        nbytes, is_part = whole[key], key.endswith("_bytes")
+        bits = format_number(_ratio(8 * nbytes, values)) if values and not is_part else ""
+        ratio = format_number(_ratio(nbytes, size)) if f"ratio_{key}" in whole else ""
+        if nbytes or is_part:
+            rows.append((label, format_bytes(nbytes), format_count(nbytes), bits, ratio))
+    events = [f"{name}: {count:,} events" for name, count in whole["events"].items()]
+    caption = (
+        f"{', '.join(events)}, {values:,} values. Model and index count as part of the file; "
+        "the rivals have neither."
+    )
+    headings = ("", "Size", "Bytes", "Bits per value", "Size / flowtuple")
+    return [Heading("Size"), Facts(rows, headings, caption)]
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[Block]:
+    columns: list[Column] = [
+        ("Column", "label", TEXT),
+        ("Type", "dtype", TEXT),
+        ("Bound", "bound", TEXT),
+        ("Values", "values", format_count),
+        ("Not within\nbound", "violations", format_count),
+        ("Bit for\nbit same", "exact_share", format_percent),
+        ("Max\n|Δ| / σ", "max_over_std", format_number),
+        ("Mean\n|Δ| / σ", "mean_over_std", format_number),
+        ("Response\nmean", "response_mean", two_digits),
+        ("Response\nrms", "response_rms", format_number),
+        ("Bits per\nvalue", "bits_per_value", format_number),
+        ("Raw\n/ this", "ratio_raw", format_number),
+        ("Gzip\n/ this", "ratio_gzip", format_number),
+        ("Quant.+\npcodec\n/ this", f"ratio_{PCODEC}", format_number),
+        ("Method", "method", TEXT),
+    ]
+    about = (
+        "Δ = original − decompressed, σ is the standard deviation of the column's finite values, "
+        "response = Δ / original without zeros. Bits and size ratios count the column's share of "
+        "the model; quantise+pcodec works at the same bound."
+    )
+    caption = (
+        "Every column: its bound, what happened to its values, and its size. A heading sorts."
+    )
+    table = TableBlock("columns", columns, rows, "violations", caption)
+    return [Heading("Columns"), Text(about), table]
+
+
+def _bits(shown: list[dict[str, Any]], chosen: str) -> list[Block]:
     if not shown:
-        return None
-    several = len({r["table"] for r in shown}) > 1
-    names = [f"{r['table']}/{r['column']}" if several else r["column"] for r in shown]
+        return []
     keys = {"flowtuple": "bytes", PCODEC: PCODEC, RAW: RAW}
     bits = {method: [8 * r[key] / r["values"] for r in shown] for method, key in keys.items()}
-    description = "Bits per value of each column with flowtuple, with quantise+pcodec and raw"
-    return image(plots.bits_svg(names, bits), f"{description}; numbers in the table.")
+    drawing = plots.bits_svg([r["label"] for r in shown], bits)
+    about = "Bits per value of each column with flowtuple, with quantise+pcodec and raw"
+    text = [Text(chosen)] if chosen else []
+    figure = Figure(drawing, f"{about}; numbers in the table.")
+    return [Heading("Bits per value"), *text, figure]
+
+
+def _dijets(report_input: ReportInput, report: Callable[[str], None]) -> list[Block]:
+    cards = []
+    for original, decoded in report_input.tables:
+        pair = dijet(original, decoded)
+        if pair is not None:
+            report(f"drawing the mass of the two leading {pair.collection}")
+            cards.append(dijet_card(pair, original.name))
+    return [Heading("Derived quantities"), Cards(cards)] if cards else []
 
 
 def _cards(
-    report_input: ReportInput, shown: list[dict[str, Any]], report: Callable[[str], None]
-) -> list[dict[str, Any]]:
+    report_input: ReportInput,
+    shown: list[dict[str, Any]],
+    chosen: str,
+    report: Callable[[str], None],
+) -> list[Block]:
     pairs = {original.name: (original, decoded) for original, decoded in report_input.tables}
     cards = []
     for place, row in enumerate(shown, 1):
         report(f"drawing {row['table']}/{row['column']} ({place} of {len(shown)})")
         original, decoded = (np.asarray(t.data[row["column"]]) for t in pairs[row["table"]])
         bound = report_input.bounds.get(row["table"], {}).get(row["column"], Bound())
-        images = _column_images(row["column"], bound, original, decoded)
-        cards.append({"row": row, "images": images})
-    return cards
+        figures = _figures(row["column"], bound, original, decoded)
+        cards.append([Heading(row["label"], 3), *_about(row), *figures])
+    about = (
+        f"{chosen}The grey band is the statistical uncertainty of the original; dashed lines are "
+        "the bound. Decompressed values lie on a lattice; where a bin is only a few bounds wide "
+        "the ratio shows it. A column that came back bit for bit has no difference to draw."
+    )
+    return [Heading("Column by column"), Text(about), Cards(cards)] if cards else []
 
 
-def _column_images(
+def _about(row: dict[str, Any]) -> list[Block]:
+    text = f"{row['bound']}, {format_number(row['bits_per_value'])} bits per value"
+    if row["exact_share"] == 1:
+        text += ", bit for bit the same"
+    if row["special"]:
+        text += f", {row['special']:,} NaN, infinite or −0"
+    broken = f"{row['violations']:,} not within the bound"
+    return [Text(text), *([Text(broken, "bad")] if row["violations"] else [])]
+
+
+def _figures(
     name: str, bound: Bound | Promise, original: Any, decoded: Any
-) -> list[dict[str, str]]:
-    finite = original[np.isfinite(original)]
-    if not finite.size:
-        return []
-    overlay = f"Histogram of {name}, original against decompressed, with their ratio below."
-    images = [image(plots.overlay_svg(original, decoded, name), overlay)]
-    if np.array_equal(bit_patterns(original), bit_patterns(decoded)):
-        return images
-    if bound.kind != "lossless":
-        difference = f"Histogram of the difference of {name} in units of its bound {bound}."
-        images.append(image(plots.difference_svg(bound, original, decoded, name), difference))
-    if np.count_nonzero(finite):
-        response = f"Histogram of the response of {name}: difference over original."
-        images.append(image(plots.response_svg(original, decoded, name), response))
-    return images
-
-
-def _dijets(report_input: ReportInput, report: Callable[[str], None]) -> list[dict[str, Any]]:
-    cards = []
-    for original, decoded in report_input.tables:
-        before, after = dijet_masses(original), dijet_masses(decoded)
-        if before is None or after is None or not np.isfinite(before[1]).any():
-            continue
-        collection, masses = before
-        report(f"drawing the mass of the two leading {collection}")
-        both = np.isfinite(masses) & np.isfinite(after[1])
-        least = np.finfo(np.float64).tiny
-        shift = np.abs(masses - after[1])[both] / np.maximum(masses[both], least)
-        cards.append(
-            {
-                "table": original.name,
-                "collection": collection,
-                "events": len(masses),
-                "image": plots.dijet_image(collection, masses, after[1]),
-                "median_shift": float(np.median(shift)) if shift.size else None,
-            }
-        )
-    return cards
+) -> Sequence[Block]:
+    if not np.isfinite(original).any():
+        return [Text("No finite value to draw.")]
+    differences = []
+    changed = not np.array_equal(bit_patterns(original), bit_patterns(decoded))
+    if changed and bound.kind != "lossless":
+        words = f"Histogram of the difference of {name} in units of its bound {bound}."
+        drawing = plots.difference_svg(bound, original, decoded, name)
+        differences.append(Figure(drawing, words))
+    return column_figures(name, original, decoded, differences, response=changed)

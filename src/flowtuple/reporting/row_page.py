@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowtuple.comparison.fidelity import dijet_masses
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
-from flowtuple.reporting import plots
-from flowtuple.reporting.page import image, write_page
+from flowtuple.reporting.decoded_figures import (
+    PLOTTED_COLUMNS,
+    Dijet,
+    column_figures,
+    dijet,
+    dijet_card,
+)
+from flowtuple.reporting.page import (
+    TEXT,
+    Block,
+    Cards,
+    Column,
+    Facts,
+    Figure,
+    Heading,
+    TableBlock,
+    Text,
+    format_count,
+    format_number,
+    two_digits,
+    write_page,
+)
 from flowtuple.reporting.row_plots import (
     corner_png,
     correlations,
@@ -23,29 +43,6 @@ from flowtuple.reporting.row_plots import (
 from flowtuple.runtime.progress import Progress
 
 CORNER_COLUMNS = 6
-PLOTTED_COLUMNS = 24
-
-
-@dataclass(frozen=True)
-class Dijet:
-    """Invariant mass of the first two objects of each event; shift = (after - before) / before.
-
-    Attributes:
-        collection: Name of the collection.
-        events: Number of events with two objects.
-        left_out: Events of these without a shift: their mass is 0 before, or not finite before or
-            after.
-        mean: Mean shift; NaN, as are the others, where no event has one.
-        width: Standard deviation of the shift.
-        largest: Largest |shift|.
-    """
-
-    collection: str
-    events: int
-    left_out: int
-    mean: float
-    width: float
-    largest: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +67,21 @@ class DecodedRows:
     decoded: Table
     accuracy: Sequence[Mapping[str, Any]]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [figures["column"] for figures in self.accuracy]
+
+    @cached_property
+    def dijet(self) -> Dijet | None:
+        """The shift of the mass of the first two jets; `None` without a collection of jets."""
+        return dijet(self.original, self.decoded)
+
+    @cached_property
+    def correlation(self) -> Array:
+        """Rank correlation of the residuals of each pair of columns, shape (d, d)."""
+        return correlations(self.residuals(self.names))
+
     def difference(self, column: str) -> Array:
         """Return original - decompressed of a column in its unit, float64 of shape (n,)."""
         return np.asarray(self.original.data[column], np.float64) - np.asarray(
@@ -80,27 +92,6 @@ class DecodedRows:
         """Return differences over the original standard deviation, shape (n, len(columns))."""
         std = {figures["column"]: figures["std"] or 1.0 for figures in self.accuracy}
         return np.stack([self.difference(name) / std[name] for name in columns], axis=1)
-
-
-def dijet(rows: DecodedRows) -> Dijet | None:
-    """Return the shift of the mass of the first two jets; `None` without a collection of jets."""
-    masses = _masses(rows)
-    if masses is None:
-        return None
-    collection, before, after = masses
-    defined = np.isfinite(before) & np.isfinite(after) & (before > 0)
-    shift = np.array([np.nan])
-    if defined.any():
-        shift = (after[defined] - before[defined]) / before[defined]
-    figures = float(shift.mean()), float(shift.std()), float(np.abs(shift).max())
-    return Dijet(collection, len(before), int((~defined).sum()), *figures)
-
-
-def _masses(rows: DecodedRows) -> tuple[str, Array, Array] | None:
-    before, after = dijet_masses(rows.original), dijet_masses(rows.decoded)
-    if before is None or after is None or not np.isfinite(before[1]).any():
-        return None
-    return *before, after[1]
 
 
 def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
@@ -114,45 +105,96 @@ def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
-    names = [figures["column"] for figures in rows.accuracy]
     progress("report", 0.0, "drawing residuals against each other")
     by_error = sorted(rows.accuracy, key=lambda figures: -figures["relative_mean"])
-    largest = [figures["column"] for figures in by_error]
-    corner = [name for name in names if name in largest[:CORNER_COLUMNS]]
-    shown = [
-        figures for figures in rows.accuracy if figures["column"] in largest[:PLOTTED_COLUMNS]
+    body = [
+        Heading("File"),
+        Facts(list(rows.facts.items())),
+        *_columns(rows),
+        *_residuals(rows, by_error[:CORNER_COLUMNS]),
     ]
-    masses, pairs = _masses(rows), f"Residuals of {', '.join(corner)} against each other."
-    matrix = correlations_png(correlations(rows.residuals(names)), names)
-    content = {
-        "rows": rows,
-        "corner": image(corner_png(rows.residuals(corner), corner), pairs),
-        "cornered": corner,
-        "correlation": image(
-            matrix, "Rank correlation of the residuals of each pair of columns."
-        ),
-        "dijet": masses and {"figures": dijet(rows), "image": plots.dijet_image(*masses)},
-        "cards": _cards(rows, shown, progress),
-        "columns": names,
+    if rows.dijet is not None:
+        body += [Heading("Derived quantities"), Cards([dijet_card(rows.dijet)])]
+    body += _cards(rows, by_error[:PLOTTED_COLUMNS], progress)
+    files = Text(f"{rows.source} → {rows.path}", "soft files")
+    header = [files, *map(Text, rows.notes)]
+    return write_page(folder / "report.html", "Decoded rows and the original", header, body)
+
+
+def _columns(rows: DecodedRows) -> list[Block]:
+    headings = {
+        "bias": "Mean Δ",
+        "spread": "Width\nof Δ",
+        "mean": "Mean\n|Δ|",
+        "largest": "Largest\n|Δ|",
+        "relative_mean": "Mean\n|Δ| / σ",
+        "relative_largest": "Largest\n|Δ| / σ",
+        "response": "Response\nmean",
+        "width": "Response\nwidth",
+        "half_width": "Response\n68 % half-\nwidth",
     }
-    return write_page("rows", folder / "report.html", content)
+    columns: list[Column] = [
+        ("Column", "column", TEXT),
+        *((heading, key, format_number) for key, heading in headings.items()),
+        ("Zeros", "zeros", format_count),
+    ]
+    about = (
+        "Δ = original − decompressed, width is a standard deviation, σ that of the original "
+        "column, response = Δ / original without zeros. The half-width holds 68 % of the "
+        "responses; values near 0 do not blow it up."
+    )
+    return [Heading("Columns"), Text(about), TableBlock("columns", columns, rows.accuracy)]
+
+
+def _residuals(rows: DecodedRows, largest: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """Draw pairs of the columns with the largest errors, and the correlations of all."""
+    corner = [figures["column"] for figures in rows.accuracy if figures in largest]
+    chosen = ""
+    if len(corner) < len(rows.names):
+        chosen = (
+            f"Below the diagonal the {len(corner)} columns of {len(rows.names)} with the largest "
+            "mean |Δ| / σ. "
+        )
+    about = (
+        f"Residual = Δ / σ. {chosen}Axes cover 99.5 % of the rows; the number in a square is the "
+        "rank correlation over all of them. Where a column comes back exactly it has none."
+    )
+    pairs = f"Residuals of {', '.join(corner)} against each other."
+    matrix = "Rank correlation of the residuals of each pair of columns."
+    return [
+        Heading("Residuals together"),
+        Text(about),
+        Figure(corner_png(rows.residuals(corner), corner), pairs),
+        Figure(correlations_png(rows.correlation, rows.names), matrix),
+    ]
 
 
 def _cards(
-    rows: DecodedRows, shown: Sequence[Mapping[str, Any]], progress: Progress
-) -> list[dict[str, Any]]:
-    cards = []
+    rows: DecodedRows, largest: Sequence[Mapping[str, Any]], progress: Progress
+) -> list[Block]:
+    cards: list[list[Block]] = []
+    shown = [figures for figures in rows.accuracy if figures in largest]
     for place, figures in enumerate(shown):
         name = figures["column"]
         progress("report", place / len(shown), f"drawing {name}")
         original, decoded = (np.asarray(t.data[name]) for t in (rows.original, rows.decoded))
-        off, overlay = rows.difference(name), plots.overlay_svg(original, decoded, name)
-        images = [
-            image(overlay, f"{name}, original against decompressed, ratio below."),
-            image(difference_png(off, name), f"Histogram of the difference of {name}."),
-        ]
-        if np.isfinite(off[original != 0]).any():
-            words = f"Histogram of the response of {name}: difference over original."
-            images.append(image(plots.response_svg(original, decoded, name), words))
-        cards.append({"figures": figures, "images": images})
-    return cards
+        drawing = difference_png(rows.difference(name), name)
+        difference = Figure(drawing, f"Histogram of the difference of {name}.")
+        mean, most = (two_digits(figures[f"relative_{key}"]) for key in ("mean", "largest"))
+        cards.append(
+            [
+                Heading(name, 3),
+                Text(f"Mean |Δ| {mean} σ, largest {most} σ"),
+                *column_figures(name, original, decoded, [difference]),
+            ]
+        )
+    chosen = ""
+    if len(shown) < len(rows.names):
+        chosen = (
+            f"The {len(shown)} columns of {len(rows.names)} with the largest mean |Δ| / σ. "
+        )
+    about = (
+        f"{chosen}The grey band is the statistical uncertainty of the original. "
+        "A drawing that is clicked fills the window."
+    )
+    return [Heading("Column by column"), Text(about), Cards(cards)]

@@ -5,7 +5,6 @@ Every function needs the extra 'plots' and raises `MissingExtra` without it.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,39 +26,26 @@ def difference_png(difference: Array, label: str) -> bytes:
             that an axis may be empty.
         label: Name of the column.
     """
-    finite = np.isfinite(difference)
-    infinite, difference = int((~finite).sum()), difference[finite]
-    edges = _edges(difference, _BINS)
-    words = _figures(difference, edges) + ([f"infinite: {infinite:,}"] if infinite else [])
+    finite = difference[np.isfinite(difference)]
+    edges = _edges(finite, _BINS)
+    words = []
+    if len(finite):
+        words = [f"mean {finite.mean():.2g}", f"width {finite.std():.2g}"]
+        words.append(f"largest {np.abs(finite).max():.2g}")
+        outside = float(np.mean((finite < edges[0]) | (finite >= edges[-1])))
+        if outside:
+            words.append(f"off the axis: {100 * outside:.2g} %")
+    if len(finite) < len(difference):
+        words.append(f"infinite: {len(difference) - len(finite):,}")
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        counts = np.histogram(difference, edges)[0]
-        axes.stairs(counts, edges, fill=True, color=plots.BLUE, alpha=0.4)
-        axes.stairs(counts, edges, color=plots.BLUE, linewidth=1.2)
+        plots.histogram(axes, finite, edges, plots.BLUE)
         axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
-        axes.set_xlim(edges[0], edges[-1])
-        axes.set_ylim(0, 1.3 * max(1, counts.max()))
-        axes.ticklabel_format(scilimits=(-2, 4), useMathText=True)
-        axes.xaxis.get_offset_text().set(x=0, horizontalalignment="left")
         plots.note(axes, "\n".join(words))
-        axes.set_xlabel(f"Difference of {plots.plain_label(label)}", loc="right")
-        axes.set_ylabel("Rows", loc="top")
+        plots.label_values(axes, f"Difference of {plots.plain_label(label)}")
 
     return plots.png(draw, 4.6, 3.2)
-
-
-def _figures(difference: Array, edges: Array) -> list[str]:
-    """Return the figures of finite differences in words."""
-    if not len(difference):
-        return []
-    outside = float(np.mean((difference < edges[0]) | (difference >= edges[-1])))
-    words = [
-        f"mean {difference.mean():.2g}",
-        f"width {difference.std():.2g}",
-        f"largest {np.abs(difference).max():.2g}",
-    ]
-    return words + ([f"off the axis: {100 * outside:.2g} %"] if outside else [])
 
 
 def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
@@ -73,6 +59,7 @@ def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
     residuals = residuals[np.isfinite(residuals).all(axis=1)]
     edges = [_edges(column, _CORNER_BINS) for column in residuals.T]
     rho, count = correlations(residuals), len(labels)
+    names = [plots.plain_label(label) for label in labels]
 
     def draw(figure: Any) -> None:
         all_axes = figure.subplots(count, count, squeeze=False, sharex="col")
@@ -87,7 +74,13 @@ def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
             else:
                 pair = residuals[:, j], residuals[:, i]
                 _draw_pair(axes, pair, (edges[j], edges[i]), float(rho[i, j]))
-            _label(axes, labels, i, j)
+            axes.minorticks_off()
+            axes.locator_params(nbins=3)
+            axes.tick_params(labelsize=8, length=3, labelleft=j == 0 and i > 0)
+            if i == count - 1:
+                axes.set_xlabel(names[j], loc="center", fontsize=10)
+            if j == 0 and i > 0:
+                axes.set_ylabel(names[i], loc="center", fontsize=10)
 
     size = 1.4 + 1.75 * count
     return plots.png(draw, size, size)
@@ -96,32 +89,13 @@ def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
 def _draw_pair(
     axes: Any, values: tuple[Array, Array], edges: tuple[Array, Array], rho: float
 ) -> None:
-    hist = importlib.import_module("hist")
-    filled = hist.Hist(hist.axis.Variable(edges[0]), hist.axis.Variable(edges[1])).fill(
-        *values
-    )
-    counts = filled.values().T
+    counts = np.histogram2d(*values, edges)[0].T
     if counts.any():  # a logarithmic scale of nothing is none
         style = {"norm": "log", "cmap": "Blues", "vmin": 0.5, "rasterized": True}
         axes.pcolormesh(*edges, np.ma.masked_equal(counts, 0), **style)
     axes.set_ylim(edges[1][0], edges[1][-1])
     if np.isfinite(rho):
         plots.note(axes, _short(rho), 9)
-
-
-def _label(axes: Any, labels: Sequence[str], i: int, j: int) -> None:
-    """Write names at the left and below, with three ticks each."""
-    ticker = importlib.import_module("matplotlib.ticker")
-    axes.minorticks_off()
-    axes.tick_params(labelsize=8, length=3)
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(3))
-    if i != j:
-        axes.yaxis.set_major_locator(ticker.MaxNLocator(3))
-    axes.tick_params(labelleft=j == 0 and i > 0)
-    if i == len(labels) - 1:
-        axes.set_xlabel(plots.plain_label(labels[j]), loc="center", fontsize=10)
-    if j == 0 and i > 0:
-        axes.set_ylabel(plots.plain_label(labels[i]), loc="center", fontsize=10)
 
 
 def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
@@ -143,12 +117,11 @@ def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
         axes.set_yticks(range(count), names, fontsize=9)
         axes.tick_params(which="both", length=0)
         axes.minorticks_off()
+        style = {"ha": "center", "va": "center", "fontsize": 8}
         for (i, j), value in np.ndenumerate(rho):
             if count <= 12 and np.isfinite(value):
                 color = "white" if abs(value) > 0.6 else "black"
-                axes.text(
-                    j, i, _short(value), ha="center", va="center", fontsize=8, color=color
-                )
+                axes.text(j, i, _short(value), color=color, **style)
 
     size = 2.6 + max(1.8, 0.34 * count)
     return plots.png(draw, size + 0.8, size)
@@ -168,12 +141,12 @@ def correlations(residuals: Array) -> Array:
         >>> correlations(x).round(6).tolist()
         [[1.0, -1.0, nan], [-1.0, 1.0, nan], [nan, nan, nan]]
     """
+    from scipy.stats import rankdata
+
     if len(residuals) < 2:
         return np.full((residuals.shape[1],) * 2, np.nan)
-    ranks = importlib.import_module("scipy.stats").rankdata(residuals, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        rho: Array = np.atleast_2d(np.corrcoef(ranks, rowvar=False))
-    return rho
+        return np.atleast_2d(np.corrcoef(rankdata(residuals, axis=0), rowvar=False))
 
 
 def _short(rho: float) -> str:
@@ -183,10 +156,10 @@ def _short(rho: float) -> str:
 
 def _edges(values: Array, bins: int) -> Array:
     """Return bins over the bulk of the values and 0; from -1 to 1 without values."""
-    if not len(values):
-        return np.linspace(-1.0, 1.0, bins + 1)
-    low, high = np.percentile(values, [(100 - BULK) / 2, (100 + BULK) / 2])
-    low, high = min(float(low), 0.0), max(float(high), 0.0)
-    if high - low < _LEAST_REACH:
-        low, high = -1.0, 1.0
+    low, high = -1.0, 1.0
+    if len(values):
+        ends = np.percentile(values, [(100 - BULK) / 2, (100 + BULK) / 2])
+        ends = np.append(ends, 0.0)
+        if np.ptp(ends) >= _LEAST_REACH:
+            low, high = float(ends.min()), float(ends.max())
     return np.linspace(low, np.nextafter(high, np.inf), bins + 1)

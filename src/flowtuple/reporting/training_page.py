@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 
 from flowtuple.reporting import plots
-from flowtuple.reporting.page import image, write_page
+from flowtuple.reporting.page import (
+    NOTE,
+    Block,
+    Column,
+    Facts,
+    Figure,
+    Heading,
+    TableBlock,
+    Text,
+    format_number,
+    write_page,
+)
 from flowtuple.runtime.atomic import new_folder
 
 DRAWN_COLUMNS = 24
@@ -52,24 +63,36 @@ def write_training(trained: Trained, folder: Path) -> Path:
     """
     plots.require_plots()
     with new_folder(folder):
-        content = vars(trained) | {"title": "A model trained", "curve": _curve(trained)}
-        return write_page("train", folder / "train.html", content)
+        files = Text(f"{trained.source} → {trained.model}", "soft files")
+        columns: list[Column] = [
+            (heading, place, NOTE if is_text else format_number)
+            for place, (heading, is_text) in enumerate(trained.headings)
+        ]
+        body: list[Block] = [
+            Heading("Training"),
+            Facts(list(trained.facts.items())),
+            *_curve(trained),
+            Heading("Columns"),
+            Text(trained.about),
+            TableBlock("columns", columns, trained.rows),
+        ]
+        return write_page(folder / "train.html", "A model trained", [files], body)
 
 
-def _curve(trained: Trained) -> dict[str, str] | None:
+def _curve(trained: Trained) -> list[Figure]:
     if trained.history:
         shown = "Loss of each epoch, in training and on held-out events"
         if trained.watched:
             shown += "; distances of rows drawn, of the column where they are largest"
-        return image(loss_png(trained.history, trained.watched), f"{shown}.")
+        return [Figure(loss_png(trained.history, trained.watched), f"{shown}.")]
     by_gain = sorted(trained.alone.items(), key=lambda item: item[1][1] - item[1][0])
     most = dict(by_gain[:DRAWN_COLUMNS])
     if not most:
-        return None
+        return []
     alone, known = zip(*most.values(), strict=True)
     drawing = plots.bits_svg(list(most), {"with the model": known, "alone": alone})
     words = "Bits per value of the columns that gain most, by themselves and with the model."
-    return image(drawing, words)
+    return [Figure(drawing, words)]
 
 
 def loss_png(

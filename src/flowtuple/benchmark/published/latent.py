@@ -26,8 +26,7 @@ from flowtuple.benchmark.published.second_codec import (
     stored_second,
     unpack_numbers,
 )
-from flowtuple.data.row_columns import columns_of_rows
-from flowtuple.data.rows import Rows
+from flowtuple.data.rows import Rows, columns_of_rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 from flowtuple.flows.draw import uniform_rows

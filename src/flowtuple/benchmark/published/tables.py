@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowtuple.data.row_columns import columns_of_rows
+from flowtuple.data.rows import columns_of_rows
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Dataset, Table
 from flowtuple.io.formats import ReadOptions

@@ -9,10 +9,10 @@ import numpy as np
 
 from flowtuple.comparison.closure.layout import ClosureLayout, check_layout, find_layout
 from flowtuple.comparison.closure.pairs import Pairs, read_pairs
-from flowtuple.data.counters import OwnCounters
 from flowtuple.data.kinematics import derived_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
+from flowtuple.data.schema_diff import OwnCounters
 from flowtuple.data.selection import prefix_errors, table_with
 from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument
