@@ -15,6 +15,7 @@ import awkward as ak
 import numpy as np
 
 import flowtuple as ft
+from flowtuple.benchmark.codecs.table_codec import ColumnCodec
 from flowtuple.benchmark.published.accuracy import Accuracy, measure
 from flowtuple.data.bounds import Bound
 from flowtuple.data.row_source import read_rows
@@ -24,6 +25,7 @@ from flowtuple.data.table import Table, read_all
 from flowtuple.io.source import open_dataset
 
 Result = TypeVar("Result")
+Columns = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,54 @@ def lattice_file(
     path = folder / "lattice.ftup"
     selection = ft.Selection(columns=rows.columns)
     ft.compress(source, path, tolerance=bounds, selection=selection, effort=effort)
-    events = ft.decompress(path)
-    decoded = [
-        np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in rows.columns
-    ]
-    return path.stat().st_size, measure(rows, np.stack(decoded, axis=1))
+    decoded = flat_rows(ft.decompress(path), rows.columns)
+    return path.stat().st_size, measure(rows, decoded)
+
+
+def flat_rows(events: ak.Array, names: Sequence[str]) -> np.ndarray:
+    """Return columns of events as float64 of shape (n, d), a row for each object or event."""
+    flat = [np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in names]
+    return np.stack(flat, axis=1)
+
+
+def decoded_by(
+    codec: ColumnCodec, rows: Rows, bounds: Mapping[str, Bound]
+) -> tuple[int, np.ndarray]:
+    """Return the bytes of all columns, and what they decode to."""
+    size, decoded = 0, []
+    for name, x, dtype in zip(rows.columns, rows.values.T, rows.dtypes, strict=True):
+        values = x.astype(dtype)
+        data = codec.compress(values, bounds[name])
+        size += len(data)
+        restored = codec.decompress(data, values.dtype, bounds[name])
+        decoded.append(restored.astype(np.float64))
+    return size, np.stack(decoded, axis=1)
+
+
+def part(columns: Columns, rows: np.ndarray | slice) -> Columns:
+    """Return some of the rows."""
+    return {name: values[rows] for name, values in columns.items()}
+
+
+def boosted_trees(x: np.ndarray, labels: np.ndarray, seed: int) -> Any:
+    """Return gradient-boosted trees that tell rows of shape (n, d) by their labels."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    trees = HistGradientBoostingClassifier(
+        max_iter=200, learning_rate=0.05, random_state=seed
+    )
+    return trees.fit(x, labels)
+
+
+def epochs_within(
+    seconds: float, seconds_of: Callable[[int], float], epochs: float = 1.0
+) -> int:
+    """Return the epochs that fit in a time, as trainings of one and three foretell.
+
+    Args:
+        seconds: The time.
+        seconds_of: Returns the seconds of a training of some epochs.
+        epochs: Time of an epoch over that of one in these trainings.
+    """
+    one, three = seconds_of(1), seconds_of(3)
+    return max(1, int((seconds - one) / max((three - one) / 2 * epochs, 1e-3)))

@@ -48,7 +48,7 @@ class Task:
 
     def table(self) -> tuple[Any, Any]:
         """Return the objects as a table of events, and its bounds resolved."""
-        from flowtuple.benchmark.inputs import layouts, surveys
+        from flowtuple.benchmark.inputs import layouts
         from flowtuple.data.schema import Column
         from flowtuple.data.table import Table
         from flowtuple.runtime.progress import silent
@@ -57,7 +57,7 @@ class Task:
         columns = tuple(map(Column, rows.columns, rows.dtypes))
         data = {c.name: rows.values[:, k].astype(c.dtype) for k, c in enumerate(columns)}
         tables = [Table("rows", columns, len(rows), data)]
-        return tables, layouts(tables, surveys(tables, silent), {"*": self.bound}, "rows")
+        return tables, layouts(tables, [{"*": self.bound}], "rows", silent)[0]
 
 
 class Method(Protocol):
@@ -89,7 +89,7 @@ class Published:
         from safetensors.torch import save
 
         from flowtuple.benchmark.published import options
-        from flowtuple.benchmark.published.fitting import fit_codec
+        from flowtuple.benchmark.published.stored import fit_codec
 
         importlib.import_module(
             "torch._dynamo"
@@ -157,11 +157,13 @@ class Baler:
         from flowtuple.benchmark.published import baler
 
         importlib.import_module("torch._dynamo")
+        from flowtuple.baseline.pieces import split
+
         rows, options = task.rows(), baler.Baler()
         options = replace(options, epochs=task.epochs or options.epochs)
 
         def work() -> None:
-            pieces = baler.baler_pack(rows.values, rows.columns, options)
+            pieces = split(baler.BalerFiles("baler", options=options).pack(rows)[0])
             for name, content in zip(baler.FILES, pieces, strict=True):
                 (task.folder / f"out.{name}").write_bytes(content)
             # where decoding looks for it

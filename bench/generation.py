@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import uproot
-from commands import Script, first_table, show_header, show_row, timed
+from commands import (
+    Columns,
+    Script,
+    boosted_trees,
+    epochs_within,
+    first_table,
+    flat_rows,
+    part,
+    show_header,
+    show_row,
+    timed,
+)
 
 import flowtuple as ft
-from flowtuple.comparison.closure.distances import find_distances
 from flowtuple.comparison.closure.result import Agreement
-from flowtuple.comparison.two_sample.cross_fitting import joint_area
+from flowtuple.comparison.closure.verdicts import find_distances
+from flowtuple.comparison.two_sample.ratio import joint_area
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.rows import Rows
 
@@ -25,7 +37,6 @@ SUMS = ["Jet_chEmE", "Jet_chMuE", "Jet_chN", "Jet_neN", "Jet_neEmE"]
 QUARTERS = 4
 TENTH, FEWEST = 10, 4096  # rows that foretell the time
 
-Columns = dict[str, np.ndarray]
 script = Script(__doc__)
 
 
@@ -66,7 +77,7 @@ def generate(a: argparse.Namespace) -> None:
         size = model.stat().st_size
     # the rows are those of the last column's kind: objects, or events
     names = [n for n in drawn.fields if events[n].ndim == events[drawn.fields[-1]].ndim]
-    x, y, *others = (rows_of(sample, names) for sample in (real, drawn, *more))
+    x, y, *others = (flat_rows(sample, names) for sample in (real, drawn, *more))
     draw = np.random.default_rng(0)
     shuffled = np.stack([draw.permutation(x[:, k]) for k in range(x.shape[1])], axis=1)
     split = draw.permutation(len(x))
@@ -84,16 +95,8 @@ def generate(a: argparse.Namespace) -> None:
     print(f"zuko's spline flow: {spline_rate(len(names)):.0f} rows/s")
 
 
-def rows_of(events: ak.Array, names: list[str]) -> np.ndarray:
-    """Return one row an object, or an event."""
-    flat = [np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in names]
-    return np.stack(flat, axis=1)
-
-
 def accuracy(real: np.ndarray, other: np.ndarray, rows: int, seed: int) -> float:
     """Return the share of held-out rows that a classifier puts on the right side."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     draw = np.random.default_rng(seed)
     half = min(rows, len(real), len(other))
     x = np.concatenate(
@@ -102,10 +105,7 @@ def accuracy(real: np.ndarray, other: np.ndarray, rows: int, seed: int) -> float
     y = np.repeat([0, 1], half)
     order = draw.permutation(len(x))
     train, test = order[:half], order[half:]
-    trees = HistGradientBoostingClassifier(
-        max_iter=200, learning_rate=0.05, random_state=seed
-    )
-    trees.fit(x[train], y[train])
+    trees = boosted_trees(x[train], y[train], seed)
     return float(np.mean(trees.predict(x[test]) == y[test]))
 
 
@@ -219,11 +219,6 @@ def object_pairs(
     return columns | given, list(given), event
 
 
-def part(columns: Columns, rows: np.ndarray | slice) -> Columns:
-    """Return some of the rows."""
-    return {name: values[rows] for name, values in columns.items()}
-
-
 def train_flow(
     rows: Columns, conditions: list[str], a: argparse.Namespace, path: Path
 ) -> tuple[float, int]:
@@ -239,10 +234,8 @@ def train_flow(
 
     count = len(rows[conditions[0]])
     few = min(count, max(count // TENTH, FEWEST))
-    some = part(rows, slice(few))
-    one, three = seconds_of(some, 1), seconds_of(some, 3)
-    epoch = (three - one) / 2 * steps(count) / steps(few)
-    epochs = max(1, int((a.seconds - one) / max(epoch, 1e-3)))
+    foretold = partial(seconds_of, part(rows, slice(few)))
+    epochs = epochs_within(a.seconds, foretold, steps(count) / steps(few))
     return seconds_of(rows, epochs), epochs
 
 

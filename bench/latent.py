@@ -24,6 +24,7 @@ import torch
 from commands import (
     OneOf,
     Script,
+    decoded_by,
     lattice_file,
     no_report,
     rows_of,
@@ -40,9 +41,9 @@ from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
 from flowtuple.benchmark.published import stored
 from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
 from flowtuple.benchmark.published.erf_codes import largest, to_codes
-from flowtuple.benchmark.published.fitting import fit_codec
 from flowtuple.benchmark.published.latent import LatentCodec
 from flowtuple.benchmark.published.options import MODELS, SCALES, Latent
+from flowtuple.benchmark.published.stored import fit_codec
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
 from flowtuple.flows.fit import Fitted
@@ -143,9 +144,10 @@ def scan(a: argparse.Namespace) -> None:
             c.column: Bound("abs", 2 * c.mean) if c.mean > 0 else Bound()
             for c in encoded.accuracy
         }
+        nbytes, decoded = decoded_by(QUANTISE_PCODEC, rows, bounds)
         results = {
             "latent": (encoded.file_bytes, encoded.accuracy),
-            "quantise+pcodec": pcodec(rows, bounds),
+            "quantise+pcodec": (nbytes, measure(rows, decoded)),
         }
         if bits in a.lattice:
             with tempfile.TemporaryDirectory() as folder:
@@ -162,20 +164,6 @@ def scan(a: argparse.Namespace) -> None:
                 f"{8 * bare / rows.values.size:.3f}" if name == "latent" else "",
                 *(f"{error:.3e}" for error in overall(accuracy)),
             )
-
-
-def pcodec(rows: Rows, bounds: dict[str, Bound]) -> tuple[int, tuple[Accuracy, ...]]:
-    """Return the bytes of quantise+pcodec, and its errors."""
-    size = 0
-    decoded = []
-    for k, name in enumerate(rows.columns):
-        values, bound = rows.values[:, k].astype(rows.dtypes[k]), bounds[name]
-        data = QUANTISE_PCODEC.compress(values, bound)
-        size += len(data)
-        decoded.append(
-            QUANTISE_PCODEC.decompress(data, values.dtype, bound).astype(np.float64)
-        )
-    return size, measure(rows, np.stack(decoded, axis=1))
 
 
 @dataclass(frozen=True)

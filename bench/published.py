@@ -14,6 +14,7 @@ import numpy as np
 from commands import (
     OneOf,
     Script,
+    decoded_by,
     lattice_file,
     no_report,
     rows_of,
@@ -31,11 +32,9 @@ from flowtuple.benchmark.codecs.table_codec import ColumnCodec
 from flowtuple.benchmark.published import stored
 from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
-from flowtuple.benchmark.published.baler import Baler
+from flowtuple.benchmark.published.baler import Baler, BalerFiles
 from flowtuple.benchmark.published.filters import cut_rows
-from flowtuple.benchmark.published.fitting import fit_codec
-from flowtuple.benchmark.published.methods import BalerFiles
-from flowtuple.benchmark.published.normalisations import kind_of
+from flowtuple.benchmark.published.normalisations import variable_of
 from flowtuple.benchmark.published.options import (
     NETWORKS,
     NORMALISATIONS,
@@ -44,6 +43,7 @@ from flowtuple.benchmark.published.options import (
     Latent,
 )
 from flowtuple.benchmark.published.presets import reference_preset
+from flowtuple.benchmark.published.stored import fit_codec
 from flowtuple.data.bounds import Bound
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
@@ -72,7 +72,7 @@ MEANS = {  # of (x' - x) / x: m, p_T, phi, eta
     ("leaky-relu-bn", "custom"): ("4.9e-3", "-1.1e-3", "8.1e-3", "-2.5e-2"),
     ("elu-bn", "custom"): ("5.5e-3", "-7.6e-4", "-3.1e-3", "-2.2e-4"),
 }
-KINDS = ("mass", "pt", "phi", "eta")
+KINDS = ("m", "pt", "phi", "eta")
 LATENT = {"latent-13": 13, "latent-20": 20}
 AUTOENCODERS = {
     f"{network} {normalisation}": (network, normalisation)
@@ -194,7 +194,7 @@ def show_autoencoder(
     )
     lines = []
     for k, column in enumerate(accuracy):
-        x, kind = test.values[:, k], kind_of(column.column)
+        x, kind = test.values[:, k], variable_of(column.column).name
         relative = (decoded[:, k] - x)[x != 0] / x[x != 0]
         known = published and kind in KINDS and len(accuracy) == len(KINDS)
         means = MEANS[options.network, options.normalisation] if known else ()
@@ -366,7 +366,7 @@ def coded_by_methods(
         data, model = stored.pack(network, rows)
         yield name, data, model, stored.unpack(data, name).values
     for epochs in a.baler_epochs if "baler" in a.methods else ():
-        method = BalerFiles(Baler(epochs=epochs))
+        method = BalerFiles("baler", options=Baler(epochs=epochs))
         data, model = method.pack(rows)
         yield f"baler, {epochs} epochs", data, model, method.unpack(data)
 
@@ -395,21 +395,13 @@ def bound_for(mean: float, error_at: Callable[[float], float]) -> Bound:
     return Bound("abs", low)
 
 
-def decoded_by(
-    codec: ColumnCodec, values: np.ndarray, bound: Bound
-) -> tuple[int, np.ndarray]:
-    """Return the bytes of a column, and what it decodes to."""
-    data = codec.compress(values, bound)
-    return len(data), codec.decompress(data, values.dtype, bound)
-
-
 def error_at(codec: ColumnCodec, values: np.ndarray, amount: float) -> float:
     """Return the mean |residual| of a column at an `abs` bound."""
     bound = Bound("abs", amount)
     if codec is QUANTISE_PCODEC:  # its grid alone is enough
         decoded = restore(quantise_shifted(values, bound)[0], bound, values.dtype)
     else:
-        decoded = decoded_by(codec, values, bound)[1]
+        decoded = codec.decompress(codec.compress(values, bound), values.dtype, bound)
     return float(np.abs(decoded.astype(np.float64) - values).mean())
 
 
@@ -417,14 +409,14 @@ def at_equal_error(
     codec: ColumnCodec, rows: Rows, means: list[float]
 ) -> tuple[Point, dict[str, Bound]]:
     """Return a codec's figures and bounds where each column's mean error is that of `means`."""
-    size, decoded, bounds = 0, [], {}
-    for k, name in enumerate(rows.columns):
-        values = rows.values[:, k].astype(rows.dtypes[k])
-        bounds[name] = bound_for(means[k], partial(error_at, codec, values))
-        nbytes, restored = decoded_by(codec, values, bounds[name])
-        size += nbytes
-        decoded.append(restored.astype(np.float64))
-    return point(codec.name, rows, size, measure(rows, np.stack(decoded, axis=1))), bounds
+    bounds = {
+        name: bound_for(mean, partial(error_at, codec, x.astype(dtype)))
+        for name, x, dtype, mean in zip(
+            rows.columns, rows.values.T, rows.dtypes, means, strict=True
+        )
+    }
+    size, decoded = decoded_by(codec, rows, bounds)
+    return point(codec.name, rows, size, measure(rows, decoded)), bounds
 
 
 def cell(result: Point, mean: float) -> str:

@@ -25,7 +25,7 @@ from flowtuple.batch.jobs import Compress, Decompress, Facts, Job, Verify
 from flowtuple.batch.run import run
 from flowtuple.batch.tasks import Task, plan
 from flowtuple.benchmark.flowtuple_codec import Flowtuple
-from flowtuple.benchmark.memory import peak_meter
+from flowtuple.benchmark.memory import peak_meter, status
 from flowtuple.cli.options import read_memory
 from flowtuple.data.mapped_rows import gather_rows
 from flowtuple.data.row_source import row_source
@@ -152,8 +152,8 @@ def process_costs(*arguments: str) -> tuple[float, float]:
     begin = time.perf_counter()
     command = [sys.executable, "-m", "flowtuple", *arguments]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
+    _, code, usage = os.wait4(child.pid, 0)
+    if code:
         raise SystemExit(f"flowtuple {' '.join(arguments)} failed")
     return time.perf_counter() - begin, usage.ru_maxrss / 2**20
 
@@ -244,8 +244,7 @@ def largest_resident() -> float:
 
     The kernel counts it from the start of the program, not of the process that started it.
     """
-    status = Path("/proc/self/status").read_text()
-    return float(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+    return (status("VmHWM:") or 0) / 1e6
 
 
 @dataclass(frozen=True)
@@ -382,8 +381,7 @@ def train_rows(a: argparse.Namespace) -> None:
 
 def own_memory() -> int:
     """Return the bytes of the process without mapped files."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+    return status("RssAnon:") or 0
 
 
 def watch_own_memory(growth: list[int]) -> None:

@@ -10,11 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from commands import Script, first_table, no_report, show_header, show_row, timed
+from commands import (
+    Columns,
+    Script,
+    boosted_trees,
+    decoded_by,
+    epochs_within,
+    first_table,
+    flat_rows,
+    no_report,
+    part,
+    show_header,
+    show_row,
+    timed,
+)
 
 import flowtuple as ft
 from flowtuple.benchmark.codecs.absolute import SZ3, ZFP
-from flowtuple.benchmark.codecs.table_codec import ColumnCodec, is_available
+from flowtuple.benchmark.codecs.table_codec import is_available
 from flowtuple.benchmark.published.accuracy import measure, overall
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
 from flowtuple.benchmark.published.filters import cut_rows
@@ -32,14 +45,8 @@ from flowtuple.lattice.grid import ATOM
 from flowtuple.runtime.progress import silent
 from flowtuple.training.lattices import resolve_tables
 
-Columns = dict[str, np.ndarray]
 Score = Callable[[Array], Array]
 script = Script(__doc__)
-
-
-def part(columns: Columns, rows: np.ndarray) -> Columns:
-    """Return some of the rows."""
-    return {name: values[rows] for name, values in columns.items()}
 
 
 # -- bits of held-out events ----------------------------------------------------------------------
@@ -145,8 +152,7 @@ def spline_bits(
         options = ft.RowFlow(flow, training=training, transforms=transforms)
         return timed(lambda: ft.train_flow(train, path, flow=options))[1]
 
-    one, three = seconds_of(1), seconds_of(3)
-    epochs = max(1, int((limit - one) / ((three - one) / 2)))
+    epochs = epochs_within(limit, seconds_of)
     seconds = seconds_of(epochs)
     return float(np.mean(ft.score(path, test)["bits"])), seconds, epochs
 
@@ -190,13 +196,8 @@ def signal(a: argparse.Namespace) -> None:
 
 def tree_area(train: Columns, test: Columns, label: str, seed: int) -> str:
     """Return the area under the ROC curve of boosted trees."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     rows = [np.stack([x[n] for n in x if n != label], axis=1) for x in (train, test)]
-    trees = HistGradientBoostingClassifier(
-        max_iter=200, learning_rate=0.05, random_state=seed
-    )
-    trees.fit(rows[0], train[label] > train[label].min())
+    trees = boosted_trees(rows[0], train[label] > train[label].min(), seed)
     return str(
         area_under_roc(trees.predict_proba(rows[1])[:, 1], test[label] > test[label].min())
     )
@@ -310,18 +311,17 @@ def flow_score(a: argparse.Namespace, normal: Rows, folder: Path) -> Score:
 def snapped(rows: Rows, bound: str) -> Array:
     """Return values as flowtuple gives them back."""
     events = ft.snap(columns_of(rows, rows.values), {"*": bound})
-    return np.stack([np.asarray(events[name], np.float64) for name in rows.columns], axis=1)
+    return flat_rows(events, rows.columns)
 
 
-def decoded_by(codec: ColumnCodec, rows: Rows, std: float) -> Array:
-    """Return values after a classical codec, floats within so many standard deviations."""
-    columns = []
-    for k, x in enumerate(columns_of(rows, rows.values).values()):
-        amount = std * float(rows.values[:, k].std())
-        bound = Bound("abs", amount) if x.dtype.kind == "f" and amount > 0 else Bound()
-        decoded = codec.decompress(codec.compress(x, bound), x.dtype, bound)
-        columns.append(decoded.astype(np.float64))
-    return np.stack(columns, axis=1)
+def bounds_of(rows: Rows, std: float) -> dict[str, Bound]:
+    """Return a bound of so many standard deviations for each column of floats."""
+    bounds = dict.fromkeys(rows.columns, Bound())
+    for name, values, dtype in zip(rows.columns, rows.values.T, rows.dtypes, strict=True):
+        amount = std * float(values.std())
+        if np.dtype(dtype).kind == "f" and amount > 0:
+            bounds[name] = Bound("abs", amount)
+    return bounds
 
 
 def compressed(
@@ -331,7 +331,7 @@ def compressed(
     for std in a.std:
         yield "flowtuple", f"std:{std:g}", snapped(test, f"std:{std:g}")
         for codec in filter(is_available, (SZ3, ZFP)):
-            yield codec.name, f"std:{std:g}", decoded_by(codec, test, std)
+            yield codec.name, f"std:{std:g}", decoded_by(codec, test, bounds_of(test, std))[1]
     for bits in a.mantissa:
         yield "rounding", f"bits:{bits}", snapped(test, f"bits:{bits}")
     latent = LatentCodec.fit(normal, Latent(), a.seed, no_report)[0]

@@ -22,7 +22,7 @@ import flowtuple as ft
 from flowtuple import cli
 from flowtuple.baseline.quantise import quantise_shifted, restore
 from flowtuple.benchmark import child, pages, registry
-from flowtuple.benchmark.codecs import grids, listing
+from flowtuple.benchmark.codecs import grids
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
 from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
 from flowtuple.benchmark.codecs.table_codec import TableCodec, TableLayout, is_available
@@ -32,7 +32,6 @@ from flowtuple.benchmark.inputs import (
     numeric_tables,
     read_layouts,
     read_tables,
-    surveys,
     write_layouts,
     write_tables,
 )
@@ -47,7 +46,7 @@ from flowtuple.io.source import open_dataset
 from flowtuple.reporting.rate_distortion import rate_distortion_png
 from flowtuple.runtime.progress import silent
 
-CODECS: dict[str, TableCodec] = {c.name: c for c in (*listing.CODECS, Flowtuple())}
+CODECS: dict[str, TableCodec] = {c.name: c for c in (*registry.CODECS, Flowtuple())}
 BOUNDS = ["lossless", "abs:0.05", "rel:1e-3", "rel:0.3", "std:1e-2", "bits:7"]
 
 
@@ -83,7 +82,7 @@ TABLES = made_tables()
 
 
 def made_layouts(tables: list[Table], bound: str, **named: str) -> list[TableLayout]:
-    return layouts(tables, surveys(tables, silent), {"*": bound, **named}, "made")
+    return layouts(tables, [{"*": bound, **named}], "made", silent)[0]
 
 
 def installed(name: str) -> TableCodec:
@@ -103,7 +102,8 @@ def test_every_codec_comes_back_within_its_bound(
     codec.load()
     codec.encode(TABLES, described, path)
     decoded = codec.decode(path, described)
-    violations, worst = child.compare(TABLES, decoded, described)
+    errors = child.compare(TABLES, decoded, described)
+    violations, worst = errors["violations"], errors["worst"]
     assert (violations, worst is not None and worst <= 1) == (0, True), (
         f"{name} at {bound}: {violations} outside, worst {worst}"
     )
@@ -135,7 +135,8 @@ def test_bounded_integers(name: str, tmp_path: Path) -> None:
         made_layouts(TABLES, "lossless", Jet_flavour="abs:2", small="abs:3"),
     )
     codec.encode(TABLES, described, tmp_path / "out")
-    assert child.compare(TABLES, codec.decode(tmp_path / "out", described), described)[0] == 0
+    decoded = codec.decode(tmp_path / "out", described)
+    assert child.compare(TABLES, decoded, described)["violations"] == 0
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int64", "uint64"])
@@ -218,9 +219,10 @@ def test_comparison_counts_what_broke() -> None:
         for w in (np.ones(2), np.array([1, 1.3]))
     )
     bounded = TableLayout("Runs", columns, 2, {"sumw": Bound("abs", 0.1)})
-    violations, worst = child.compare([before], [after], [bounded])
-    assert (violations, worst) == (1, pytest.approx(3.0))
-    assert child.compare([before], [after], [replace(bounded, bounds={})]) == (1, None)
+    errors = child.compare([before], [after], [bounded])
+    assert (errors["violations"], errors["worst"]) == (1, pytest.approx(3.0))
+    errors = child.compare([before], [after], [replace(bounded, bounds={})])
+    assert (errors["violations"], errors["worst"]) == (1, None)
 
 
 def shared_definition() -> ModuleType:

@@ -21,11 +21,15 @@ pytest.importorskip("zuko")
 import flowtuple as ft
 from flowtuple.api import decode_rows, encode_rows, write
 from flowtuple.benchmark.published import layout, stored
-from flowtuple.benchmark.published.bits import pack_bits, unpack_bits
+from flowtuple.benchmark.published.corrections import (
+    add_residuals,
+    pack_residuals,
+    resolve,
+)
 from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_codes
-from flowtuple.benchmark.published.fitting import fit_codec
 from flowtuple.benchmark.published.networks import Pair, decoder
 from flowtuple.benchmark.published.normalisations import autoencoder_recipe, latent_recipe
+from flowtuple.benchmark.published.numbers import pack_bits, unpack_bits
 from flowtuple.benchmark.published.options import (
     MODELS,
     NETWORKS,
@@ -33,7 +37,7 @@ from flowtuple.benchmark.published.options import (
     Autoencoder,
     Latent,
 )
-from flowtuple.benchmark.published.residuals import add_residuals, pack_residuals, resolve
+from flowtuple.benchmark.published.stored import fit_codec
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported

@@ -23,13 +23,17 @@ import torch
 
 import flowtuple as ft
 from flowtuple.api import decode_rows, encode_rows, report_rows
-from flowtuple.api.reference_report import RowsReport
+from flowtuple.api.reference import RowsReport
 from flowtuple.benchmark.published.accuracy import measure
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
-from flowtuple.benchmark.published.networks import Pair, decoder
+from flowtuple.benchmark.published.networks import (
+    Pair,
+    VariationalPair,
+    decoder,
+    divergence,
+)
 from flowtuple.benchmark.published.options import NETWORKS, Autoencoder, Latent
 from flowtuple.benchmark.published.stored import Encoded
-from flowtuple.benchmark.published.variational import VariationalPair, divergence
 from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
@@ -220,7 +224,7 @@ def test_rounding_to_seen_values_counts_in_the_squared_error() -> None:
         NETWORK, latent=2, training=replace(NETWORK.training, epochs=30, held_out=0.2)
     )
     codec, _ = AutoencoderCodec.fit(table, asked, 0, lambda share, loss: None)
-    assert list(codec.few.values) == [1]
+    assert list(codec.few) == [1]
     y = np.stack(
         [chain.forward(table.values[:, k]) for k, chain in enumerate(codec.chains)], axis=1
     )
@@ -536,7 +540,7 @@ def page_of(before: list[float], after: list[float], alone: float = 1.0) -> Deco
         Rows("x", names, values[0], np.arange(len(values[0])), len(values[0])), values[1]
     )
     return DecodedRows(
-        "x", "x.ref", {}, [], original, back, [column.figures() for column in found]
+        "x", "x.ref", {}, [], original, back, [vars(column) for column in found]
     )
 
 

@@ -20,12 +20,12 @@ pytest.importorskip("zuko")
 
 import flowtuple as ft
 from flowtuple.api import decode_rows, encode_rows
-from flowtuple.benchmark.published.options import SECOND, Autoencoder, Latent
-from flowtuple.benchmark.published.second_codec import (
+from flowtuple.benchmark.published.numbers import (
     pack_numbers,
     stored_second,
     unpack_numbers,
 )
+from flowtuple.benchmark.published.options import SECOND, Autoencoder, Latent
 from flowtuple.errors import Corrupt, InvalidArgument
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "reference"

@@ -23,21 +23,19 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft
-from flowtuple.baseline.pieces import join
+from flowtuple.baseline.pieces import join, split
 from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark import run as contest
 from flowtuple.benchmark.codecs.table_codec import TableLayout
 from flowtuple.benchmark.published.baler import (
     FILES,
     Baler,
-    baler_pack,
-    baler_unpack,
+    BalerFiles,
     silenced,
 )
-from flowtuple.benchmark.published.listing import PUBLISHED
-from flowtuple.benchmark.published.method_codec import MethodCodec
-from flowtuple.benchmark.published.methods import BalerFiles, Stored
+from flowtuple.benchmark.published.methods import MethodCodec, Stored
 from flowtuple.benchmark.published.options import Autoencoder, Latent
+from flowtuple.benchmark.registry import PUBLISHED
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
 from flowtuple.benchmark.settings import Settings
@@ -48,12 +46,13 @@ from flowtuple.data.table import Dataset, Table, difference
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
 
 SHORT = ft.Training(epochs=1, batch=256, patience=0)
-QUICK = {
-    "latent": Stored(Latent(bits=20, model=2, training=SHORT)),
+QUICK: dict[str, MethodCodec] = {
+    "latent": Stored("latent", options=Latent(bits=20, model=2, training=SHORT)),
     "autoencoder": Stored(
-        Autoencoder(hidden=(16, 8), normalisation="standard", training=SHORT)
+        "autoencoder",
+        options=Autoencoder(hidden=(16, 8), normalisation="standard", training=SHORT),
     ),
-    "baler": BalerFiles(Baler(epochs=1)),
+    "baler": BalerFiles("baler", options=Baler(epochs=1)),
 }
 needs_baler = pytest.mark.skipif(
     importlib.util.find_spec("baler_compressor") is None, reason="Baler is not installed"
@@ -127,7 +126,7 @@ def jets(n: int = 600) -> Rows:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_only_floats_of_rows_move(name: str, tmp_path: Path) -> None:
-    codec = MethodCodec(name, "none", QUICK[name])
+    codec = QUICK[name]
     codec.load()
     codec.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
     decoded = codec.decode(tmp_path / "out.bin", LAYOUTS)
@@ -151,7 +150,7 @@ def test_only_floats_of_rows_move(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
-    codec = MethodCodec(name, "none", QUICK[name])
+    codec = QUICK[name]
     codec.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
     model, index = codec.overhead(tmp_path / "out.bin")
     assert index == 0
@@ -163,7 +162,7 @@ def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_few_rows_are_kept_as_they_are(name: str, tmp_path: Path) -> None:
-    codec = MethodCodec(name, "none", QUICK[name])
+    codec = QUICK[name]
     tables = [t.read([c.name for c in t.columns], 0, min(100, t.num_entries)) for t in TABLES]
     layouts = [TableLayout(t.name, t.columns, t.num_entries, {}) for t in tables]
     codec.encode(tables, layouts, tmp_path / "out.bin")
@@ -177,14 +176,14 @@ def test_more_bits_bring_the_latent_codec_closer() -> None:
     rows = jets()
     errors = []
     for bits in (8, 13, 20):
-        method = Stored(Latent(bits=bits, model=2, training=SHORT))
+        method = Stored("latent", options=Latent(bits=bits, model=2, training=SHORT))
         errors.append(np.abs(method.unpack(method.pack(rows)[0]) - rows.values).mean())
     assert errors[0] > 8 * errors[1] > 64 * errors[2] > 0
 
 
 def test_units_reach_the_options() -> None:
     for codec in PUBLISHED:
-        method = registry.codec(codec.name, Settings(unit="MeV")).method
+        method = registry.codec(codec.name, Settings(unit="MeV"))
         assert isinstance(method, BalerFiles) or method.options.unit == "MeV"
     with pytest.raises(InvalidArgument, match="no unit 'TeV' of energies"):
         ft.bench({"x": [1.0]}, unit="TeV")
@@ -203,21 +202,23 @@ def test_baler_learns_and_keeps_its_own_files() -> None:
     )  # one of four columns follows, and three numbers are enough
     errors = []
     for epochs in (1, 15):
-        pieces = baler_pack(rows.values, rows.columns, Baler(epochs=epochs))
+        method = BalerFiles("baler", options=Baler(epochs=epochs))
+        data, model = method.pack(rows)
+        pieces = split(data)
         assert len(pieces) == len(FILES)
-        errors.append(np.abs(baler_unpack(pieces) - rows.values).mean())
+        assert model == len(pieces[0]) + len(pieces[1])
+        errors.append(np.abs(method.unpack(data) - rows.values).mean())
     assert errors[1] < errors[0] / 2  # 0.272 +- 0.014, 13 models
     assert (
         len(pieces[2]) > 0.8 * 2000 * 3 * 8
     )  # three float64 numbers a row: no smaller than four float32
     with pytest.raises(Corrupt, match="2 files are not the 3 that Baler leaves"):
-        baler_unpack(pieces[:2])
+        method.unpack(join(pieces[:2]))
 
 
 @pytest.fixture(scope="module")
 def baler_pieces() -> list[bytes]:
-    rows = jets()
-    return baler_pack(rows.values, rows.columns, Baler(epochs=1))
+    return split(QUICK["baler"].pack(jets())[0])
 
 
 @needs_baler
@@ -226,17 +227,15 @@ def test_baler_leaves_the_process_as_it_was(capfd: pytest.CaptureFixture[str]) -
 
     rows = jets()
     before = list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist()
-    first = baler_pack(rows.values, rows.columns, Baler(epochs=1))
+    method = QUICK["baler"]
+    first, _ = method.pack(rows)
     assert (
         list(sys.path),
         torch.get_num_threads(),
         torch.random.get_rng_state().tolist(),
     ) == before
     assert capfd.readouterr() == ("", "")
-    assert (
-        baler_unpack(first)
-        == baler_unpack(baler_pack(rows.values, rows.columns, Baler(epochs=1)))
-    ).all()
+    assert (method.unpack(first) == method.unpack(method.pack(rows)[0])).all()
 
 
 def test_a_call_that_fails_leaves_the_process_as_it_was() -> None:
@@ -280,9 +279,9 @@ def test_what_baler_fails_at_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None
         Corrupt,
         match=r"Baler's files do not decode \(BadZipFile: File is not a zip file\); restore them",
     ):
-        BalerFiles().unpack(join([b"model", b"ranges", b"numbers"]))
+        BalerFiles("baler").unpack(join([b"model", b"ranges", b"numbers"]))
     with pytest.raises(Corrupt, match="1 files are not the 3 that Baler leaves"):
-        BalerFiles().unpack(join([b"model"]))
+        BalerFiles("baler").unpack(join([b"model"]))
 
 
 @pytest.mark.slow
@@ -300,7 +299,7 @@ def test_files_that_are_cut_off_are_damaged(
     with pytest.raises(
         Corrupt, match=r"Baler's files do not decode \(\w+: .*\); restore them from a copy"
     ):
-        baler_unpack(damaged)
+        QUICK["baler"].unpack(join(damaged))
 
 
 # -- the contest
@@ -432,20 +431,27 @@ def test_a_bound_changes_nothing_and_is_measured_all_the_same(
     assert (fine.trained_seconds_in, found.best("abs:1e9")) == (None, "pcodec")
 
 
+def errors_over_std(before: list[Table], after: list[Table]) -> tuple[float, float]:
+    layouts = [TableLayout(t.name, t.columns, t.num_entries, {}) for t in before]
+    errors = child.compare(before, after, layouts)
+    return errors["mean_error"], errors["largest_error"]
+
+
 def test_errors_over_std_are_of_floats_that_may_move() -> None:
     before = TABLES[0]
     data = {c.name: before[c.name].copy() for c in before.columns}
     data["MET_pt"][3] += 2 * before["MET_pt"].std()
     data["genWeight"] += 7  # a weight is no such column
     moving = [c for c in before.columns if c.is_float and c.role not in ("id", "weight")]
-    mean, largest = child.errors_over_std(
-        [before], [Table(before.name, before.columns, before.num_entries, data)]
+    changed = Table(before.name, before.columns, before.num_entries, data)
+    assert errors_over_std([before], [changed]) == (
+        pytest.approx(2 / 500 / len(moving)),
+        pytest.approx(2),
     )
-    assert (mean, largest) == (pytest.approx(2 / 500 / len(moving)), pytest.approx(2))
     data["MET_pt"][3] = np.nan
     broken = Table(before.name, before.columns, before.num_entries, data)
-    assert child.errors_over_std([before], [broken]) == (np.inf, np.inf)
-    assert child.errors_over_std(TABLES[1:], TABLES[1:]) == (
+    assert errors_over_std([before], [broken]) == (np.inf, np.inf)
+    assert errors_over_std(TABLES[1:], TABLES[1:]) == (
         0,
         0,
     )  # no column with two different values

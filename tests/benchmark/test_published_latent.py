@@ -22,10 +22,10 @@ import flowtuple as ft
 from flowtuple.api import decode_rows, encode_rows, sample_rows
 from flowtuple.benchmark.published import stored
 from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_codes
-from flowtuple.benchmark.published.fitting import fit_codec
 from flowtuple.benchmark.published.latent import LatentCodec
 from flowtuple.benchmark.published.layout import describe
 from flowtuple.benchmark.published.options import Autoencoder, Latent
+from flowtuple.benchmark.published.stored import fit_codec
 from flowtuple.cli import app
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows

@@ -28,9 +28,9 @@ from flowtuple.comparison.closure.axes import (
 )
 from flowtuple.comparison.closure.bootstrap import Binned, shares, spreads, with_errors
 from flowtuple.comparison.closure.curves import find_curves, find_grids
-from flowtuple.comparison.closure.distances import find_distances
 from flowtuple.comparison.closure.result import Closure
 from flowtuple.comparison.closure.samples import ClosureSample, layout_of, read_sample
+from flowtuple.comparison.closure.verdicts import find_distances
 from flowtuple.comparison.two_sample import classifier
 from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
@@ -324,7 +324,7 @@ class TestPairs:
             assert np.array_equal(pairs.joint().values, alone.joint().values, equal_nan=True)
             assert np.array_equal(pairs.reconstructed, alone.reconstructed)
             assert np.array_equal(pairs.objects.event, 2 * alone.objects.event + start)
-            assert len(half.derived[0]) == len(range(start, 101, 2))
+            assert len(half.pairs[0].derived) == len(range(start, 101, 2))
 
     def test_pairs_without_a_response(self) -> None:
         """A generated p_T of 0 or a reconstructed NaN has no response, but is reconstructed."""

@@ -1112,6 +1112,7 @@ def from_root() -> Dataset:
         "aliases": {"twice": "2*x"},
         "records": {"p": {"record": [["a", "p_a"]]}},
         "renamed": {"x": "x."},
+        "weight": 2.5,
     }
     return Dataset(
         "f",
@@ -1126,6 +1127,7 @@ def test_changes_in_another_format_are_said(tmp_path, suffix):
     said = " | ".join(result.changes)
     assert "events: its title 'from run B' is not written" in said
     assert "aliases twice: not written" in said
+    assert "the weight 2.5: not written" in said
     assert "p: a record -> columns p_a" in said
     assert "x: another name for 'x.'" in said
     assert ("titles of x are not written: text has none" in said) == (suffix == ".csv")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,9 +21,12 @@ from flowtuple.benchmark.inputs import read_layouts, read_tables
 from flowtuple.benchmark.memory import peak_meter
 from flowtuple.benchmark.registry import codec
 from flowtuple.benchmark.settings import Settings
+from flowtuple.comparison.fidelity import compare_tables
 from flowtuple.data.bounds import Bound
-from flowtuple.data.schema import Array, Column
+from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
+
+Result = TypeVar("Result")
 
 
 def main() -> None:
@@ -49,95 +52,87 @@ def perform(task: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         task: `operation` (`encode` or `decode`), `codec`, `inputs` (folder of arrays), `layouts`
-            and `path` (files), and `effort`, `threads`, `unit` and `model` as in `Settings`.
+            and `path` (files), `raw_bytes` and `values` (of all columns), and `effort`, `threads`,
+            `unit` and `model` as in `Settings`.
 
     Returns:
-        `seconds` and `peak_bytes`; for a decoding also `violations` and `worst` of `compare`, and
-        `mean_error` and `largest_error` of `errors_over_std`.
+        Figures by the names of the attributes of a `Measurement`.
     """
     model = Path(task["model"]) if task["model"] else None
     settings = Settings(task["effort"], task["threads"], task["unit"], model, _progress)
     measured = codec(task["codec"], settings)
     layouts, inputs = read_layouts(Path(task["layouts"])), Path(task["inputs"])
-    path = Path(task["path"])
+    path, raw = Path(task["path"]), task["raw_bytes"]
     measured.load()
     if task["operation"] == "encode":
         tables = read_tables(layouts, inputs)
-        peak, start = peak_meter(), time.perf_counter()
-        measured.encode(tables, layouts, path)
-        return {"seconds": time.perf_counter() - start, "peak_bytes": peak()}
-    peak, start = peak_meter(), time.perf_counter()
-    decoded = measured.decode(path, layouts)
-    times = {"seconds": time.perf_counter() - start, "peak_bytes": peak()}
+        _, costs = _timed("in", raw, lambda: measured.encode(tables, layouts, path))
+        model_bytes, index_bytes = measured.overhead(path)
+        size = path.stat().st_size
+        return costs | {
+            "bytes": size,
+            "model_bytes": model_bytes,
+            "index_bytes": index_bytes,
+            "bits_per_value": 8 * size / task["values"],
+        }
+    decoded, costs = _timed("out", raw, lambda: measured.decode(path, layouts))
     originals = read_tables(layouts, inputs)
-    violations, worst = compare(originals, decoded, layouts)
-    mean, largest = errors_over_std(originals, decoded)
-    errors = {"mean_error": mean, "largest_error": largest}
-    return {**times, "violations": violations, "worst": worst, **errors}
+    return costs | compare(originals, decoded, layouts)
 
 
-def _pairs(
-    originals: Sequence[Table], decoded: Sequence[Table]
-) -> Iterator[tuple[int, Column, Array, Array]]:
-    """Yield the number of the table, the column, and its values before and after."""
-    for number, (before, after) in enumerate(zip(originals, decoded, strict=True)):
-        for column in before.columns:
-            yield number, column, before.data[column.name], after.data[column.name]
+def _timed(way: str, raw: int, work: Callable[[], Result]) -> tuple[Result, dict[str, Any]]:
+    """Return the result of some work, its seconds, its rate and the growth of the peak memory."""
+    peak, start = peak_meter(), time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - start
+    return result, {
+        f"seconds_{way}": seconds,
+        f"mb_per_s_{way}": raw / 1e6 / seconds,
+        f"peak_bytes_{way}": peak(),
+    }
 
 
 def compare(
     originals: Sequence[Table], decoded: Sequence[Table], layouts: Sequence[TableLayout]
-) -> tuple[int, float | None]:
-    """Count values outside their bound, and find the largest |x' - x| / allowed of finite ones.
+) -> dict[str, Any]:
+    """Return the errors of a `Measurement` by name.
 
-    A value that may not move counts 0 where it did not; where it did there is no such number, and
-    the result is `None`.
+    `worst` is the largest |x' - x| / allowed of finite values: 0 for a value that may not move and
+    did not, `None` where one did. `mean_error` and `largest_error` are over the standard deviation,
+    a mean over columns and the largest of all, of floats that are no ids and no weights. Values
+    that are not finite do not count, nor does a column without two different values; a finite value
+    that comes back as something else makes both infinite. Both are 0 where no column counts.
 
     Raises:
-        ValueError: A column came back with another shape or type.
-    """
-    violations, worst = 0, 0.0
-    for number, column, x, y in _pairs(originals, decoded):
-        bound = layouts[number].bound(column)
-        if x.shape != y.shape or x.dtype != y.dtype:
-            types = f"{y.dtype}{y.shape}, not {x.dtype}{x.shape}"
-            raise ValueError(f"column {column.name!r} came back as {types}")
-        violations += int(np.count_nonzero(~bound.holds(x, y)))
-        worst = max(worst, _largest_share(x, y, bound))
-    return violations, worst if np.isfinite(worst) else None
-
-
-def errors_over_std(
-    originals: Sequence[Table], decoded: Sequence[Table]
-) -> tuple[float, float]:
-    """Return errors over the standard deviation: the mean over columns, and the largest of all.
-
-    Floats that are no ids and no weights count. Values that are not finite do not, nor does a
-    column without two different values; a finite value that comes back as something else makes
-    both infinite. Both are 0 where no column counts.
+        InvalidArgument: A column came back with another shape or type.
 
     Example:
-        >>> column = Column("x", "float32")
+        >>> from flowtuple.data.schema import Column
+        >>> columns = (Column("x", "float32"),)
         >>> data = ({"x": np.float32(x)} for x in ([0, 2], [0, 3]))
-        >>> one, other = (Table("t", (column,), 2, x) for x in data)
-        >>> errors_over_std([one], [other])
-        (0.5, 1.0)
+        >>> one, other = (Table("t", columns, 2, x) for x in data)
+        >>> errors = compare([one], [other], [TableLayout("t", columns, 2, {})])
+        >>> errors["violations"], errors["mean_error"], errors["largest_error"]
+        (1, 0.5, 1.0)
     """
-    means: list[float] = []
-    largest = 0.0
-    for _, column, before, after in _pairs(originals, decoded):
-        if not may_move(column):
-            continue
-        x, y = before.astype(np.float64), after.astype(np.float64)
-        finite = np.isfinite(x)
-        std = float(x[finite].std()) if finite.any() else 0.0
-        if std > 0:
-            off = np.nan_to_num(
-                np.abs(y[finite] - x[finite]) / std, nan=np.inf, posinf=np.inf
-            )
-            means.append(float(off.mean()))
-            largest = max(largest, float(off.max()))
-    return (sum(means) / len(means) if means else 0.0), largest
+    violations, worst = 0, 0.0
+    means, largest = [], [0.0]
+    for before, after, layout in zip(originals, decoded, layouts, strict=True):
+        for column in compare_tables(before, after, layout.bounds):
+            violations += column.violations
+            schema, name = before.column(column.column), column.column
+            share = _largest_share(before.data[name], after.data[name], layout.bound(schema))
+            worst = max(worst, share)
+            if may_move(schema) and column.original.std > 0:
+                is_finite = column.difference.count == column.original.count
+                means.append(column.mean_over_std if is_finite else np.inf)
+                largest.append(column.max_over_std if is_finite else np.inf)
+    return {
+        "violations": violations,
+        "worst": worst if np.isfinite(worst) else None,
+        "mean_error": float(np.mean(means)) if means else 0.0,
+        "largest_error": max(largest),
+    }
 
 
 def _largest_share(x: Array, y: Array, bound: Bound) -> float:

@@ -1,9 +1,9 @@
-"""Events for the measured processes: arrays in npy files, layouts as JSON."""
+"""Events for the measured processes: arrays in npz files, layouts as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, Table, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.lattice import resolve_statistics
-from flowtuple.lattice.statistics import Statistics
 from flowtuple.runtime.progress import Progress
 from flowtuple.training.lattices import survey
 
@@ -28,70 +27,61 @@ def numeric_tables(dataset: Dataset) -> tuple[list[Table], list[str]]:
     """
     tables, notes = [], [f"{name} is left out: it is no table" for name in dataset.carried]
     for name, source in dataset.tables.items():
-        columns = tuple(c for c in source.columns if not c.is_opaque)
-        opaque = (c.name for c in source.columns if c.is_opaque)
+        numbers = [c.name for c in source.columns if not c.is_opaque]
+        opaque = [c.name for c in source.columns if c.is_opaque]
         notes += [
             f"{name}/{column} is left out: it holds no plain numbers" for column in opaque
         ]
-        if columns:
-            table = read_all(source, [c.name for c in columns])
-            data = {c.name: table.data[c.name] for c in columns}
-            tables.append(Table(name, columns, table.num_entries, data))
-    if not any(c for table in tables for c in table.columns if table.data[c.name].size):
+        if numbers:
+            tables.append(read_all(source, numbers))
+    if not any(values.size for table in tables for values in table.data.values()):
         raise InvalidArgument(
             f"{dataset.description}: holds no numbers to compare codecs on; name a file with events"
         )
     return tables, notes
 
 
-def surveys(tables: Sequence[Table], progress: Progress) -> dict[str, dict[str, Statistics]]:
-    """Return statistics of every column by table, which resolve the bounds of all codecs."""
-    return {table.name: survey(table, progress) for table in tables}
-
-
 def layouts(
     tables: Sequence[Table],
-    statistics: Mapping[str, Mapping[str, Statistics]],
-    tolerance: Mapping[str, str | Bound],
+    tolerances: Iterable[Mapping[str, str | Bound]],
     description: str,
-) -> list[TableLayout]:
-    """Return the layout of each table: its schema, and bounds resolved as `compress` does.
+    progress: Progress,
+) -> list[list[TableLayout]]:
+    """Return for each tolerance the layout of each table, bounds resolved as `compress` does.
 
     Raises:
         InvalidArgument: A pattern matches nothing, or a bound is impossible for a named column.
     """
+    statistics = {table.name: survey(table, progress) for table in tables}
+    columns = {table.name: table.columns for table in tables}
+
+    def layout(table: Table, requested: Mapping[str, Bound]) -> TableLayout:
+        bounds = {
+            name: resolve_statistics(bound, statistics[table.name][name])
+            for name, bound in requested.items()
+        }
+        bounds = {name: bound for name, bound in bounds.items() if bound.kind != "lossless"}
+        return TableLayout(table.name, table.columns, table.num_entries, bounds)
+
     with prefix_errors(description):
-        requested = requested_bounds(
-            {table.name: table.columns for table in tables}, tolerance
-        )
-    result = []
-    for table in tables:
-        bounds = {}
-        for name, bound in requested[table.name].items():
-            resolved = resolve_statistics(bound, statistics[table.name][name])
-            if resolved.kind != "lossless":
-                bounds[name] = resolved
-        result.append(TableLayout(table.name, table.columns, table.num_entries, bounds))
-    return result
+        requests = [requested_bounds(columns, tolerance) for tolerance in tolerances]
+    return [[layout(table, request[table.name]) for table in tables] for request in requests]
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> None:
-    """Write one npy file a column, uncompressed, so that reading takes no memory beyond it."""
-    for t, table in enumerate(tables):
-        for c, column in enumerate(table.columns):
-            values = np.ascontiguousarray(table.data[column.name])
-            np.save(folder / f"t{t}c{c}.npy", values, allow_pickle=False)
+    """Write one file a table, uncompressed, so that reading takes no memory beyond its arrays."""
+    for number, table in enumerate(tables):
+        np.savez(folder / f"{number}.npz", *(table.data[c.name] for c in table.columns))
 
 
 def read_tables(layouts: Sequence[TableLayout], folder: Path) -> list[Table]:
     """Read the tables that `write_tables` wrote."""
     tables = []
-    for t, layout in enumerate(layouts):
-        data = {
-            column.name: np.load(folder / f"t{t}c{c}.npy", allow_pickle=False)
-            for c, column in enumerate(layout.columns)
-        }
-        tables.append(Table(layout.name, layout.columns, layout.num_entries, data))
+    for number, layout in enumerate(layouts):
+        with np.load(folder / f"{number}.npz") as arrays:
+            values = [arrays[f"arr_{k}"] for k in range(len(layout.columns))]
+        names = (column.name for column in layout.columns)
+        tables.append(layout.table(dict(zip(names, values, strict=True))))
     return tables
 
 

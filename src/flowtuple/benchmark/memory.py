@@ -28,11 +28,11 @@ def peak_meter() -> Callable[[], int]:
 
 def resident() -> int:
     """Return the resident bytes of the process; 0 where the system does not count them."""
-    return _status("VmRSS:") or 0
+    return status("VmRSS:") or 0
 
 
 def _peak() -> int:
-    peak = _status("VmHWM:")
+    peak = status("VmHWM:")
     if peak is not None:
         return peak
     import resource
@@ -42,7 +42,7 @@ def _peak() -> int:
     )
 
 
-def _status(name: str) -> int | None:
+def status(name: str) -> int | None:
     """Return a figure that the kernel counts in kB, in bytes."""
     with contextlib.suppress(OSError, StopIteration):
         line = next(

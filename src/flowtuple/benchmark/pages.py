@@ -44,10 +44,9 @@ def write_bench(bench: Bench, folder: Path) -> None:
         InvalidArgument: The folder cannot be written.
         MissingExtra: The extra 'plots' is not installed.
     """
-    bits = {
-        codec: [_bits(bench, codec, bound) for bound in bench.bounds]
-        for codec in dict.fromkeys(r.codec for r in bench.rows)
-    }
+    bits: dict[str, list[float | None]] = {row.codec: [] for row in bench.rows}
+    for row in bench.rows:
+        bits[row.codec].append(row.bits_per_value if row.holds else None)
     image = rate_distortion_png(bench.bounds, bits, Path(bench.source).name)
     contents = {
         "bench.json": (json.dumps(bench.to_json(), indent=1) + "\n").encode(),
@@ -57,13 +56,6 @@ def write_bench(bench: Bench, folder: Path) -> None:
     for name, content in contents.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_bytes(content)
-
-
-def _bits(bench: Bench, codec: str, bound: str) -> float | None:
-    return next(
-        (row.bits_per_value for row in bench.at(bound) if row.codec == codec and row.holds),
-        None,
-    )
 
 
 def cells(bench: Bench, row: Measurement) -> list[str]:

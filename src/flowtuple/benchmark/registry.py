@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from flowtuple.benchmark.codecs.listing import CODECS
+from flowtuple.benchmark.codecs.absolute import SZ3, ZFP
+from flowtuple.benchmark.codecs.grids import QUANTISE_LZMA, QUANTISE_PCODEC
+from flowtuple.benchmark.codecs.raw import BLOSC, GZIP, LZMA, PCODEC, ROUNDING, ZSTD
+from flowtuple.benchmark.codecs.root_lzma import ROOT_LZMA
 from flowtuple.benchmark.codecs.table_codec import TableCodec, is_available
 from flowtuple.benchmark.flowtuple_codec import NAME, Flowtuple
-from flowtuple.benchmark.published.listing import PUBLISHED
+from flowtuple.benchmark.published.baler import BalerFiles
+from flowtuple.benchmark.published.methods import MethodCodec, Stored
+from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.benchmark.settings import Settings
 from flowtuple.errors import InvalidArgument, MissingExtra, nearest
+
+CODECS: tuple[TableCodec, ...] = (
+    GZIP,
+    LZMA,
+    ZSTD,
+    BLOSC,
+    ROOT_LZMA,
+    PCODEC,
+    ROUNDING,
+    SZ3,
+    ZFP,
+    QUANTISE_LZMA,
+    QUANTISE_PCODEC,
+)
+"""Codecs of other tools in the order in which tables show them."""
+
+PUBLISHED: tuple[MethodCodec, ...] = (
+    Stored("latent-13", options=Latent(bits=13)),
+    Stored("latent-20", options=Latent(bits=20)),
+    Stored("autoencoder-tanh", options=Autoencoder(network="tanh")),
+    Stored("autoencoder-elu-bn", options=Autoencoder(network="elu-bn")),
+    BalerFiles("baler"),
+)
+"""Published methods in the order in which tables show them."""
 
 _DEFAULT = Settings()
 
@@ -25,7 +53,7 @@ def codec(name: str, settings: Settings = _DEFAULT) -> TableCodec:
         >>> codec("zstd-19").promise, codec("latent-13").promise
         ('lossless', 'none')
     """
-    published = (replace(c, method=c.method.in_unit(settings.unit)) for c in PUBLISHED)
+    published = (c.in_unit(settings.unit) for c in PUBLISHED)
     codecs = {c.name: c for c in (*CODECS, Flowtuple(settings=settings), *published)}
     if name not in codecs:
         raise InvalidArgument(

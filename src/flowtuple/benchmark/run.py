@@ -7,20 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flowtuple.benchmark.codecs.table_codec import raw_bytes
 from flowtuple.benchmark.flowtuple_codec import NAME
-from flowtuple.benchmark.inputs import (
-    layouts,
-    numeric_tables,
-    surveys,
-    write_layouts,
-    write_tables,
-)
+from flowtuple.benchmark.inputs import layouts, numeric_tables, write_layouts, write_tables
 from flowtuple.benchmark.machine import machine
 from flowtuple.benchmark.registry import codec
 from flowtuple.benchmark.result import Bench, Measurement
@@ -75,18 +69,14 @@ def run(
             are no numbers.
     """
     tables, notes = numeric_tables(dataset)
-    statistics = surveys(tables, settings.progress)
-    described = [
-        layouts(tables, statistics, tolerance, dataset.description)
-        for tolerance in points.values()
-    ]
+    described = layouts(tables, points.values(), dataset.description, settings.progress)
     values = sum(int(t.data[c.name].size) for t in tables for c in t.columns)
     with tempfile.TemporaryDirectory(prefix="flowtuple-bench-") as name:
         shared = _Run(Path(name), settings, raw_bytes(tables), values)
         write_tables(tables, shared.folder)
         for number, entry in enumerate(described):
             write_layouts(entry, shared.folder / f"{number}.json")
-        rows = _measure_all(shared, list(points), codecs)
+        rows = tuple(_measured(shared, list(points), codecs))
     return Bench(
         source=dataset.description,
         command=command,
@@ -98,123 +88,77 @@ def run(
         values=values,
         raw_bytes=shared.raw_bytes,
         bounds=tuple(points),
-        rows=tuple(rows),
+        rows=rows,
         notes=tuple(notes),
         machine=machine(),
     )
 
 
-def _measure_all(
+def _measured(
     shared: _Run, bounds: Sequence[str], codecs: Sequence[str]
-) -> list[Measurement]:
-    """Return a row for each bound and codec; codecs without bounds encode once."""
-    rows: list[Measurement] = []
-    lossless: dict[str, Measurement] = {}
-    encoded: dict[str, Measurement] = {}
+) -> Iterator[Measurement]:
+    """Yield a row for each bound and codec; codecs without bounds encode once."""
+    first: dict[str, Measurement] = {}
+    progress = shared.settings.progress
     total, done = len(bounds) * sum(map(_weight, codecs)), 0
     for number, bound in enumerate(bounds):
         described = shared.folder / f"{number}.json"
         for name in codecs:
-            shared.settings.progress("bench", done / total, f"{name} at {bound}")
-            if name in lossless:
-                rows.append(replace(lossless[name], bound=bound))
-            elif codec(name).promise == "none":
-                path = shared.folder / f"{name}{codec(name).suffix}"
-                row = replace(
-                    encoded.get(name) or _encoded(shared, name, bound, described, path),
-                    bound=bound,
-                )
-                encoded[name] = row
-                rows.append(_decoded(shared, row, described, path))
-            else:
-                rows.append(_measure(shared, name, bound, described))
-            if rows[-1].promise == "lossless":
-                lossless[name] = rows[-1]
+            progress("bench", done / total, f"{name} at {bound}")
+            promise = codec(name).promise
+            path = shared.folder / f"{name}{codec(name).suffix}"
+            row = replace(first.get(name, Measurement(name, promise, bound)), bound=bound)
+            if promise == "bounded" or name not in first:
+                row = _encoded(shared, Measurement(name, promise, bound), described, path)
+            if promise != "lossless" or name not in first:
+                row = _figures(shared, row, "decode", described, path)
+            if promise != "none":
+                path.unlink(missing_ok=True)
+            first.setdefault(name, row)
+            yield row
             done += _weight(name)
-    shared.settings.progress("bench", 1.0, "")
-    return rows
+    progress("bench", 1.0, "")
 
 
 def _weight(name: str) -> int:
     return _TRAINING if name == NAME or codec(name).promise == "none" else 1
 
 
-def _measure(shared: _Run, name: str, bound: str, described: Path) -> Measurement:
-    """Measure a codec at one bound, and remove its file."""
-    path = described.with_suffix(codec(name).suffix)
-    try:
-        return _decoded(
-            shared, _encoded(shared, name, bound, described, path), described, path
-        )
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _encoded(shared: _Run, name: str, bound: str, described: Path, path: Path) -> Measurement:
-    """Return the row of a codec that has written its file."""
-    row, task = Measurement(name, codec(name).promise, bound), _task(name, described, path)
-    try:
-        done = _child(shared, task | {"operation": "encode"}, bound)
-        model_bytes, index_bytes = codec(name).overhead(path)
-        trained = (
-            _seconds_with_model(shared, task, bound) if name == NAME and model_bytes else None
-        )
-    except ChildFailed as error:
-        return replace(row, failed=str(error))
+def _encoded(shared: _Run, row: Measurement, described: Path, path: Path) -> Measurement:
+    """Return the row of a codec that has written its file, and once more with its model."""
+    row = _figures(shared, row, "encode", described, path)
+    if row.codec != NAME or not row.model_bytes:
+        return row
+    again = path.with_name("again.ftup")
+    trained = _figures(shared, row, "encode", described, again, model=path)
+    again.unlink(missing_ok=True)
     return replace(
-        row,
-        bytes=path.stat().st_size,
-        model_bytes=model_bytes,
-        index_bytes=index_bytes,
-        bits_per_value=8 * path.stat().st_size / shared.values,
-        seconds_in=done["seconds"],
-        trained_seconds_in=trained,
-        mb_per_s_in=_rate(shared.raw_bytes, done["seconds"]),
-        trained_mb_per_s_in=_rate(shared.raw_bytes, trained),
-        peak_bytes_in=done["peak_bytes"],
+        trained if trained.failed else row,
+        trained_seconds_in=trained.seconds_in,
+        trained_mb_per_s_in=trained.mb_per_s_in,
     )
 
 
-def _decoded(shared: _Run, row: Measurement, described: Path, path: Path) -> Measurement:
-    """Return the row with the figures of decoding."""
-    if row.failed:
-        return row
+def _figures(
+    shared: _Run,
+    row: Measurement,
+    operation: str,
+    described: Path,
+    path: Path,
+    model: Path | None = None,
+) -> Measurement:
+    """Return the row with the figures of one operation, or with the reason why it has none."""
+    task = {
+        "operation": operation,
+        "codec": row.codec,
+        "layouts": str(described),
+        "path": str(path),
+        "model": model and str(model),
+    }
     try:
-        done = _child(
-            shared, _task(row.codec, described, path) | {"operation": "decode"}, row.bound
-        )
+        return row if row.failed else replace(row, **_child(shared, task, row.bound))
     except ChildFailed as error:
         return Measurement(row.codec, row.promise, row.bound, failed=str(error))
-    return replace(
-        row,
-        violations=done["violations"],
-        worst=done["worst"],
-        mean_error=done["mean_error"],
-        largest_error=done["largest_error"],
-        seconds_out=done["seconds"],
-        mb_per_s_out=_rate(shared.raw_bytes, done["seconds"]),
-        peak_bytes_out=done["peak_bytes"],
-    )
-
-
-def _task(name: str, described: Path, path: Path) -> dict[str, Any]:
-    return {"codec": name, "layouts": str(described), "path": str(path), "model": None}
-
-
-def _seconds_with_model(shared: _Run, task: dict[str, Any], bound: str) -> float:
-    """Encode once more with the model of the file just written."""
-    again = Path(task["path"]).with_name("again.ftup")
-    encoded = _child(
-        shared,
-        {**task, "operation": "encode", "model": task["path"], "path": str(again)},
-        bound,
-    )
-    again.unlink(missing_ok=True)
-    return float(encoded["seconds"])
-
-
-def _rate(nbytes: int, seconds: float | None) -> float | None:
-    return nbytes / 1e6 / seconds if seconds else None
 
 
 class ChildFailed(Exception):
@@ -222,9 +166,12 @@ class ChildFailed(Exception):
 
 
 def _child(shared: _Run, task: dict[str, Any], bound: str) -> dict[str, Any]:
+    """Return the figures that a measured process prints, by the names of a `Measurement`."""
     settings = shared.settings
     whole = task | {
         "inputs": str(shared.folder),
+        "raw_bytes": shared.raw_bytes,
+        "values": shared.values,
         "effort": settings.effort,
         "threads": settings.threads,
         "unit": settings.unit,
@@ -239,16 +186,14 @@ def _child(shared: _Run, task: dict[str, Any], bound: str) -> dict[str, Any]:
     ):
         try:
             for line in process.stdout or ():
-                message = json.loads(line)
-                if "result" in message:
-                    result: dict[str, Any] = message["result"]
-                    return result
-                if "error" in message:
-                    raise ChildFailed(message["error"])
-                stage, share, detail = message["progress"]
-                shared.settings.progress(
-                    f"{task['codec']} at {bound}: {stage}", share, detail
-                )
+                match json.loads(line):
+                    case {"result": dict(result)}:
+                        return result
+                    case {"error": str(reason)}:
+                        raise ChildFailed(reason)
+                    case {"progress": [stage, share, detail]}:
+                        where = f"{task['codec']} at {bound}: {stage}"
+                        settings.progress(where, share, detail)
         except BaseException:
             process.kill()
             raise

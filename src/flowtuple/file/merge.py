@@ -13,7 +13,7 @@ from flowtuple.data.resources import Resources
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
-from flowtuple.file.description import Part, with_parts
+from flowtuple.file.description import with_parts
 from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.table import StoredChunk, StoredTable
@@ -66,7 +66,10 @@ def merge(
         for other in files[1:]:
             _check_fit(first, other)
         carried = _carried(files, drop)
-        tables = [with_parts(d, _parts(files, d["name"])) for d in first.meta["tables"]]
+        tables = [
+            with_parts(d, [part for f in files for part in f.tables[d["name"]].parts])
+            for d in first.meta["tables"]
+        ]
         origin = {"merged": [file.meta.get("provenance", {}) for file in files]}
         meta = {
             **first.meta,
@@ -102,10 +105,6 @@ def _left_out(files: Sequence[File], carried: Mapping[str, bytes]) -> list[LeftO
         if name not in carried:
             lacking[name] = LeftOut(name, "the merged files hold different ones")
     return list(lacking.values())
-
-
-def _parts(files: Sequence[File], name: str) -> list[Part]:
-    return [part for file in files for part in file.tables[name].parts]
 
 
 def _check_fit(first: File, other: File) -> None:

@@ -84,15 +84,12 @@ class Lattice:
         values = self._grid_value(q)
         special = np.flatnonzero(q >= ATOM)
         if len(special):
-            rank = np.where(q[special] == ESCAPE, len(self.atoms), q[special] - ATOM)
-            if (rank > len(self.atoms)).any() or (
-                (rank == len(self.atoms)) != (q[special] == ESCAPE)
-            ).any():
+            rank = q[special] - ATOM
+            if ((rank >= len(self.atoms)) != (q[special] == ESCAPE)).any():
                 raise Corrupt(f"an index stands for none of {len(self.atoms)} atoms")
-            atoms = np.array(
-                [*sorted(self.atoms), 0], dtype=f"u{values.dtype.itemsize}"
-            ).view(self.dtype)
-            values[special] = atoms[rank]
+            patterns = [*sorted(self.atoms), 0]
+            atoms = np.array(patterns, f"u{values.dtype.itemsize}").view(self.dtype)
+            values[special] = atoms[np.minimum(rank, len(self.atoms))]
             if escapes is not None:
                 values[q == ESCAPE] = escapes
         return values
@@ -188,12 +185,12 @@ def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float |
     """
     if low is None and high is None:
         return None, None
-    for end in (low, high):
-        with np.errstate(over="ignore", invalid="ignore"):
-            kinds = (int, float) if "float" in dtype else (int,)
-            if type(end) not in kinds or np.asarray(end, dtype).item() != end:
-                raise ValueError(f"no range of {dtype}: {low} to {high}")
-    if low > high:
+    kinds = (int, float) if "float" in dtype else (int,)
+    with np.errstate(over="ignore", invalid="ignore"):
+        exact = all(
+            type(end) in kinds and np.asarray(end, dtype).item() == end for end in (low, high)
+        )
+    if not exact or low > high:
         raise ValueError(f"no range of {dtype}: {low} to {high}")
     return low, high
 

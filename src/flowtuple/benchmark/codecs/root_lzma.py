@@ -41,7 +41,7 @@ def _like(stored: Table, layout: TableLayout) -> Table:
         name = stored.column(counted).counter if column.hidden and counted else None
         values = np.asarray(stored.data[name or column.name])
         data[column.name] = values.astype(column.dtype, copy=False)
-    return Table(layout.name, layout.columns, layout.num_entries, data)
+    return layout.table(data)
 
 
 ROOT_LZMA = RootLzma("root-lzma-9", "lossless", suffix=".root")

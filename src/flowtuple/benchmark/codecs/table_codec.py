@@ -40,6 +40,11 @@ class TableLayout:
     def bound(self, column: Column) -> Bound:
         return self.bounds.get(column.name, Bound())
 
+    def table(self, data: Mapping[str, Array]) -> Table:
+        """Return the table of this layout with some contents, by column in any order."""
+        ordered = {column.name: data[column.name] for column in self.columns}
+        return Table(self.name, self.columns, self.num_entries, ordered)
+
 
 @dataclass(frozen=True)
 class TableCodec(ABC):
@@ -112,7 +117,7 @@ class ColumnCodec(TableCodec):
                 values = self.decompress(next(pieces), dtype, layout.bound(column))
                 values = values.astype(column.dtype, copy=False)
                 data[column.name] = values.reshape(-1, *column.shape)
-            tables.append(Table(layout.name, layout.columns, layout.num_entries, data))
+            tables.append(layout.table(data))
         return tables
 
 

@@ -29,6 +29,8 @@ class Accuracy:
         half_width: Half the width of the central 68 % of the responses, from 16 % to 84 %; values
             near 0 do not blow it up.
         zeros: Number of values that are 0.
+        relative_mean: Mean |difference| over the standard deviation, 0 where nothing differs.
+        relative_largest: The largest |difference| over the standard deviation.
     """
 
     column: str
@@ -41,23 +43,8 @@ class Accuracy:
     width: float
     half_width: float
     zeros: int
-
-    @property
-    def relative_mean(self) -> float:
-        """Mean |difference| over the standard deviation, 0 where nothing differs."""
-        return _over(self.mean, self.std)
-
-    @property
-    def relative_largest(self) -> float:
-        """The largest |difference| over the standard deviation."""
-        return _over(self.largest, self.std)
-
-    def figures(self) -> dict[str, Any]:
-        """Return all figures by name, the relative ones among them."""
-        return vars(self) | {
-            "relative_mean": self.relative_mean,
-            "relative_largest": self.relative_largest,
-        }
+    relative_mean: float
+    relative_largest: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain numbers for `json.dumps`; undefined ones are null.
@@ -68,7 +55,8 @@ class Accuracy:
             >>> figures["mean"], figures["response"]
             (0.0, None)
         """
-        return {name: plain(value) for name, value in self.figures().items()}
+        figures: dict[str, Any] = plain(vars(self))
+        return figures
 
 
 def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
@@ -110,22 +98,23 @@ def _of_column(name: str, x: Array, y: Array) -> Accuracy:
     off, other = x - y, x != 0  # a value beyond its type decodes to an infinity
     ratio = off[other] / x[other] if other.any() else np.array([np.nan])
     distance = np.abs(off)
+    mean, largest, std = float(distance.mean()), float(distance.max()), float(x.std())
     with np.errstate(invalid="ignore"):
-        bias, response = float(off.mean()), float(ratio.mean())
-        spread, width = float(off.std()), float(ratio.std())
         low, high = (float(edge) for edge in np.percentile(ratio, [16, 84]))
-    return Accuracy(
-        name,
-        mean=float(distance.mean()),
-        largest=float(distance.max()),
-        std=float(x.std()),
-        bias=bias,
-        spread=spread,
-        response=response,
-        width=width,
-        half_width=(high - low) / 2,
-        zeros=int((~other).sum()),
-    )
+        return Accuracy(
+            name,
+            mean=mean,
+            largest=largest,
+            std=std,
+            bias=float(off.mean()),
+            spread=float(off.std()),
+            response=float(ratio.mean()),
+            width=float(ratio.std()),
+            half_width=(high - low) / 2,
+            zeros=int((~other).sum()),
+            relative_mean=_over(mean, std),
+            relative_largest=_over(largest, std),
+        )
 
 
 def _over(error: float, std: float) -> float:

@@ -16,17 +16,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from flowtuple.benchmark.published.few_values import FewValues, few_values
-from flowtuple.benchmark.published.networks import Pair, decoder
-from flowtuple.benchmark.published.normalisations import autoencoder_recipe, fit_chains
-from flowtuple.benchmark.published.options import NETWORKS, Autoencoder
-from flowtuple.benchmark.published.residuals import add_residuals, pack_residuals, resolve
-from flowtuple.benchmark.published.second_codec import (
-    pack_numbers,
-    stored_second,
-    unpack_numbers,
+from flowtuple.benchmark.published.corrections import (
+    add_residuals,
+    few_values,
+    pack_residuals,
+    resolve,
+    to_nearest,
 )
-from flowtuple.benchmark.published.variational import VariationalPair
+from flowtuple.benchmark.published.layout import failures_named
+from flowtuple.benchmark.published.networks import Pair, VariationalPair, decoder
+from flowtuple.benchmark.published.normalisations import autoencoder_recipe, fit_chains
+from flowtuple.benchmark.published.numbers import pack_numbers, stored_second, unpack_numbers
+from flowtuple.benchmark.published.options import NETWORKS, Autoencoder
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -65,7 +66,7 @@ class AutoencoderCodec:
     widths: tuple[int, ...]
     decoder: torch.nn.Module
     encoder: torch.nn.Module | None
-    few: FewValues
+    few: Mapping[int, Array]
     bounds: tuple[Bound, ...] = ()
     then: str = ""
     name: ClassVar[str] = "autoencoder"
@@ -96,12 +97,11 @@ class AutoencoderCodec:
         folder = None if log is None else Path(log)
         fitted = fit(pair, sample, options.training, seed, report, log=folder)
         pair.eval()
-        few = few_values(rows) if options.seen else FewValues({})
         bounds: tuple[Bound, ...] = ()
         if options.residuals:
             columns = zip(rows.values.T, rows.dtypes, strict=True)
             bounds = tuple(resolve(options.residuals, *column) for column in columns)
-        codec = cls(
+        return cls(
             rows.columns,
             rows.dtypes,
             chains,
@@ -109,11 +109,10 @@ class AutoencoderCodec:
             widths,
             pair.decoder,
             pair.encoder,
-            few,
+            few_values(rows) if options.seen else {},
             bounds,
             options.then,
-        )
-        return codec, fitted
+        ), fitted
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], weights: bytes, where: str) -> Self:
@@ -122,47 +121,32 @@ class AutoencoderCodec:
         Raises:
             Corrupt: They do not describe a codec.
         """
-        try:
+        with failures_named(where, "autoencoder", SafetensorError):
             columns, dtypes, widths = (
                 tuple(settings[key]) for key in ("columns", "dtypes", "widths")
             )
             chains = tuple(Chain.from_config(config) for config in settings["chains"])
-            bounds = tuple(Bound.parse(text) for text in settings["bounds"])
+            kind = settings["network"]
             if (
                 not len(columns) == len(dtypes) == len(chains) == widths[0]
-                or settings["network"] not in NETWORKS
+                or kind not in NETWORKS
             ):
                 raise ValueError("columns, types and networks do not fit")
             with torch.device("meta"):  # takes no memory, whatever the widths
-                network = decoder(settings["network"], widths)
+                network = decoder(kind, widths)
             network.load_state_dict(load(weights), assign=True)
-            then = stored_second(settings)
-            values = {int(k): np.array(x, np.float64) for k, x in settings["seen"].items()}
-        except (
-            SafetensorError,
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-            RuntimeError,
-            Corrupt,
-        ) as error:
-            reason = str(error).splitlines()[0]
-            raise Corrupt(
-                f"{where}: describes no autoencoder ({reason}); restore it from a copy"
-            ) from None
-        return cls(
-            columns,
-            dtypes,
-            chains,
-            settings["network"],
-            widths,
-            network.eval(),
-            None,
-            FewValues(values),
-            bounds,
-            then,
-        )
+            return cls(
+                columns,
+                dtypes,
+                chains,
+                kind,
+                widths,
+                network.eval(),
+                None,
+                {int(k): np.array(x, np.float64) for k, x in settings["seen"].items()},
+                tuple(map(Bound.parse, settings["bounds"])),
+                stored_second(settings),
+            )
 
     def settings(self) -> Mapping[str, Any]:
         return {
@@ -171,7 +155,7 @@ class AutoencoderCodec:
             "chains": [chain.config() for chain in self.chains],
             "network": self.network,
             "widths": self.widths,
-            "seen": {str(k): values.tolist() for k, values in self.few.values.items()},
+            "seen": {str(k): values.tolist() for k, values in self.few.items()},
             "bounds": [str(bound) for bound in self.bounds],
             "then": self.then,
         }
@@ -228,7 +212,7 @@ class AutoencoderCodec:
         made = _through(self.decoder, latent)
         if rounded:
             plain = self._plain(latent)
-            for k in self.few.values:
+            for k in self.few:
                 made[:, k] = self.chains[k].forward(plain[:, k])
         error: Array = np.square(made - y).mean(axis=1, dtype=np.float64)
         return error
@@ -240,9 +224,7 @@ class AutoencoderCodec:
             Unsupported: The codec was read from a file.
         """
         latent = self.latent(values)
-        pieces = [
-            pack_numbers(latent, self.then) if self.then else latent.astype(_FLOAT).tobytes()
-        ]
+        pieces = [pack_numbers(latent, self.then)]
         if self.bounds:
             base = self._plain(latent)
             columns = zip(values.T, base.T, self.bounds, self.dtypes, strict=True)
@@ -260,19 +242,13 @@ class AutoencoderCodec:
             raise Corrupt(
                 f"{len(pieces)} pieces are there where {1 + len(self.bounds)} are due"
             )
-        base = self._plain(self._unpack(pieces[0], rows))
+        base = self._plain(
+            unpack_numbers(pieces[0], self.then, rows, self.widths[-1], _FLOAT)
+        )
         if not self.bounds:
             return base
         columns = zip(pieces[1:], base.T, self.bounds, self.dtypes, strict=True)
         return np.stack([add_residuals(*column) for column in columns], axis=1)
-
-    def _unpack(self, data: bytes, rows: int) -> Array:
-        """Unpack latent numbers of shape (rows, z)."""
-        if self.then:
-            return unpack_numbers(data, self.then, rows, self.widths[-1], _FLOAT)
-        if len(data) != rows * self.widths[-1] * _FLOAT.itemsize:
-            raise Corrupt(f"the latent numbers are not those of {rows} rows")
-        return np.frombuffer(data, _FLOAT).reshape(rows, -1)
 
     def _plain(self, latent: Array) -> Array:
         """Decode rows without residuals."""
@@ -281,7 +257,7 @@ class AutoencoderCodec:
             typed(chain.inverse(y[:, k]), self.dtypes[k])
             for k, chain in enumerate(self.chains)
         ]
-        return self.few.rounded(np.stack(values, axis=1))
+        return to_nearest(np.stack(values, axis=1), self.few)
 
 
 def _forward(chains: Sequence[Chain], values: Array) -> Array:

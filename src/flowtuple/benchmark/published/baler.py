@@ -8,18 +8,22 @@ the whole model, encoder included, the range of each column, the latent numbers 
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flowtuple.baseline.pieces import join, split
+from flowtuple.benchmark.published.methods import MethodCodec
+from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 
@@ -46,29 +50,59 @@ class Baler:
     seed: int = 0
 
 
-def baler_pack(values: Array, columns: Sequence[str], options: Baler) -> list[bytes]:
-    """Return the contents of `FILES` for rows of shape (n, d), fitted to these rows.
+@dataclass(frozen=True)
+class BalerFiles(MethodCodec):
+    """Baler's files, the contents of `FILES` one after the other; its scaling needs no unit."""
 
-    Args:
-        values: Finite float64 values.
-        columns: Names of the d columns.
-        options: Settings.
+    options: Baler = field(default_factory=Baler, kw_only=True)
+    requires: tuple[str, str] | None = field(
+        default=("baler_compressor", "baler"), kw_only=True
+    )
 
-    Raises:
-        ModuleNotFoundError: baler-compressor is not installed.
-    """
-    with tempfile.TemporaryDirectory() as name, silenced(options.seed):
-        import torch
-        from baler_compressor import trainer
+    def load(self) -> None:
+        for module in (
+            "torch._dynamo",
+            "baler_compressor.legacy_models",
+            "baler_compressor.trainer",
+        ):
+            importlib.import_module(module)
 
-        folder, config = Path(name), baler_config(options)
-        rows, model = folder / "rows.npz", folder / _MODEL
-        np.savez(rows, data=values, names=np.array(columns))
-        network, ranges, _ = trainer.run(str(rows), config)
-        torch.save(network.state_dict(), model)
-        np.save(folder / _RANGES, ranges)
-        write_latent(config, ranges, rows, model, folder / _LATENT)
-        return [(folder / file).read_bytes() for file in FILES]
+    def pack(self, rows: Rows) -> tuple[bytes, int]:
+        with tempfile.TemporaryDirectory() as name, silenced(self.options.seed):
+            import torch
+            from baler_compressor import trainer
+
+            folder, config = Path(name), baler_config(self.options)
+            table, model = folder / "rows.npz", folder / _MODEL
+            np.savez(table, data=rows.values, names=np.array(rows.columns))
+            network, ranges, _ = trainer.run(str(table), config)
+            torch.save(network.state_dict(), model)
+            np.save(folder / _RANGES, ranges)
+            write_latent(config, ranges, table, model, folder / _LATENT)
+            pieces = [(folder / file).read_bytes() for file in FILES]
+        return join(pieces), sum(map(len, pieces[:2]))
+
+    def unpack(self, data: bytes) -> Array:
+        pieces = split(data)
+        if len(pieces) != len(FILES):
+            raise Corrupt(f"{len(pieces)} files are not the {len(FILES)} that Baler leaves")
+        with tempfile.TemporaryDirectory() as name, silenced(0):
+            from baler_compressor import decompressor
+
+            folder = Path(name)
+            for file, content in zip(FILES, pieces, strict=True):
+                (folder / file).write_bytes(content)
+            model, latent = str(folder / _MODEL), str(folder / _LATENT)
+            try:
+                values: Array = decompressor.run(model, latent, baler_config(Baler()))[0]
+            except (
+                Exception
+            ) as error:  # of PyTorch, NumPy, zip or pickle, as the damage has it
+                reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+                raise Corrupt(
+                    f"Baler's files do not decode ({reason}); restore them from a copy"
+                ) from None
+            return values
 
 
 def write_latent(config: Any, ranges: Array, rows: Path, model: Path, out: Path) -> None:
@@ -91,34 +125,6 @@ def write_latent(config: Any, ranges: Array, rows: Path, model: Path, out: Path)
     np.savez_compressed(
         out, data=latent, names=names, normalization_features=ranges, original_shape=shape
     )
-
-
-def baler_unpack(pieces: Sequence[bytes]) -> Array:
-    """Return rows of shape (n, d), float64, from the files of `baler_pack`.
-
-    Raises:
-        Corrupt: They are not the contents of `FILES`, or damaged ones.
-        ModuleNotFoundError: baler-compressor is not installed.
-    """
-    if len(pieces) != len(FILES):
-        raise Corrupt(f"{len(pieces)} files are not the {len(FILES)} that Baler leaves")
-    with tempfile.TemporaryDirectory() as name, silenced(0):
-        from baler_compressor import decompressor
-
-        folder = Path(name)
-        for file, content in zip(FILES, pieces, strict=True):
-            (folder / file).write_bytes(content)
-        config = baler_config(Baler())
-        try:
-            values: Array = decompressor.run(
-                str(folder / _MODEL), str(folder / _LATENT), config
-            )[0]
-        except Exception as error:  # of PyTorch, NumPy, zip or pickle, as the damage has it
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            raise Corrupt(
-                f"Baler's files do not decode ({reason}); restore them from a copy"
-            ) from None
-        return values
 
 
 def baler_config(options: Baler) -> Any:

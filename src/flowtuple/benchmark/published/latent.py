@@ -17,24 +17,25 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from flowtuple.benchmark.published.bits import pack_bits, unpack_bits
 from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_codes
 from flowtuple.benchmark.published.normalisations import latent_recipe
-from flowtuple.benchmark.published.options import MOST_BITS, SCALES, Latent
-from flowtuple.benchmark.published.second_codec import (
+from flowtuple.benchmark.published.numbers import (
+    pack_bits,
     pack_numbers,
     stored_second,
+    unpack_bits,
     unpack_numbers,
 )
+from flowtuple.benchmark.published.options import MOST_BITS, SCALES, Latent
 from flowtuple.data.rows import Rows, columns_of_rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
-from flowtuple.flows.draw import uniform_rows
 from flowtuple.flows.fit import Fitted, Report
-from flowtuple.flows.generated_rows import GeneratedRows
 from flowtuple.flows.model import RowModel
 from flowtuple.flows.options import RowFlow
+from flowtuple.flows.rng import uniform_rows
 from flowtuple.flows.stored import pack_model, unpack_model
+from flowtuple.flows.tables import GeneratedRows
 from flowtuple.flows.train import train_rows
 from flowtuple.runtime.torch_threads import torch_threads
 

@@ -21,13 +21,13 @@ import zstandard
 
 from flowtuple.baseline.pieces import join, split
 from flowtuple.benchmark.published.filters import EVERY_ROW, EventFilter
-from flowtuple.benchmark.published.signature import MAGIC
-from flowtuple.codec.packing import pack_indices, unpack_indices, unzstd, zstd
+from flowtuple.codec.packing import checksum, pack_indices, unpack_indices, unzstd, zstd
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
-from flowtuple.file.layout import checksum
+from flowtuple.file.damage import DAMAGE, Damage
 
+MAGIC = b"\x89FTREF\r\n"
 VERSION = 2  # from 2 on the numbers may have gone through a second codec
 _CHECKSUM = 8  # bytes
 _PARTS = ("description", "weights", "counts")  # pieces before those of the codec
@@ -44,16 +44,53 @@ _MALFORMED = (
 )
 
 
+def is_reference(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file was written by a reference method.
+
+    Example:
+        >>> is_reference("no such file")
+        False
+    """
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False  # a URL, or an error that opening it reports
+
+
+def check_reference(path: str | os.PathLike[str]) -> list[Damage]:
+    """Return the damage: all of the file, which has one checksum; empty where that is right.
+
+    Raises:
+        InvalidArgument: It cannot be opened.
+        TooNew: It was written by a later flowtuple.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "x.ref"
+        >>> _ = path.write_bytes(MAGIC + bytes(20))
+        >>> check_reference(path)[0].reason
+        'is damaged or cut off, its checksum is wrong; restore it from a copy'
+    """
+    try:
+        read_parts(path)
+    except DAMAGE as error:
+        return [Damage("", None, (), str(error).removeprefix(f"{os.fspath(path)}: "))]
+    return []
+
+
 @dataclass(frozen=True, eq=False)
 class Parts:
     """The parts of a file.
 
     Attributes:
+        where: Name of the file in messages.
         content: The description.
         pieces: All stored pieces.
         size: Size of the file in bytes.
     """
 
+    where: str
     content: Mapping[str, Any]
     pieces: tuple[bytes, ...]
     size: int
@@ -69,14 +106,15 @@ class Parts:
 
     @property
     def counts(self) -> Array:
-        """Rows of each event, int64; empty where rows are events."""
+        """Rows of each event, int64; one where rows are events."""
+        rows = int(self.content["rows"])
         if self.content["counter"] is None:
-            return np.empty(0, np.int64)
+            return np.ones(rows, np.int64)
         counts = unpack_indices(self.pieces[2], int(self.content["events"]))
-        if int(counts.sum()) != int(self.content["rows"]):
+        if int(counts.sum()) != rows:
             raise Corrupt(
                 f"its events have {int(counts.sum())} rows, "
-                f"its columns {self.content['rows']}; restore it from a copy"
+                f"its columns {rows}; restore it from a copy"
             )
         return counts
 
@@ -184,38 +222,42 @@ def split_parts(data: bytes, where: str) -> Parts:
             raise TooNew(
                 f"{where}: {newer}, this flowtuple reads {VERSION}; update flowtuple"
             )
-        return Parts(content, tuple(pieces), len(data))
+        return Parts(where, content, tuple(pieces), len(data))
 
 
 @contextmanager
-def failures_named(where: str) -> Iterator[None]:
-    """Name the file in errors of reading it.
+def failures_named(
+    where: str, content: str = "rows", *further: type[Exception]
+) -> Iterator[None]:
+    """Name the file in errors of reading its content, those of further types among them.
 
     Raises:
         Corrupt: In place of any other failure of reading.
     """
+    malformed: tuple[type[Exception], ...] = (*_MALFORMED, *further)
     try:
         yield
     except (Corrupt, Unsupported) as error:
         named = str(error) if str(error).startswith(where) else f"{where}: {error}"
         raise type(error)(named) from None
-    except _MALFORMED as error:
+    except malformed as error:
+        reason = (str(error).splitlines() or [""])[0]
         raise Corrupt(
-            f"{where}: describes no rows ({error}); restore it from a copy"
+            f"{where}: describes no {content} ({reason}); restore it from a copy"
         ) from None
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return method, settings, columns and sizes of a file as JSON; raises as `read_parts`."""
     parts = read_parts(path)
-    with failures_named(os.fspath(path)):
+    with failures_named(parts.where):
         content, settings = parts.content, parts.content["settings"]
         names, dtypes = (
             content.get(key, settings.get(key, [])) for key in ("columns", "dtypes")
         )
         rows, counter = int(content["rows"]), content["counter"]
         description = {
-            "path": os.fspath(path),
+            "path": parts.where,
             "bytes": parts.size,
             "format": f"reference {content['version']}",
             "codec": content["codec"],

@@ -9,42 +9,35 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from flowtuple.benchmark.published.options import UNITS
+from flowtuple.benchmark.published.presets import PRESETS, Variable
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.transforms import Chain
 
-_KINDS: Mapping[str, str] = {
-    "pt": "pt",
-    "m": "mass",
-    "mass": "mass",
-    "eta": "eta",
-    "phi": "phi",
+_VARIABLES = {
+    name: variable
+    for variable in PRESETS["jets4"].variables
+    for name in (variable.name, *variable.others)
 }
-_ENERGIES = ("pt", "mass")
 _AREA = "activearea4vec"  # the area of a jet as a four-vector: its pt and m are no energies
-_CUSTOM: Mapping[str, str] = {
-    "mass": "log10:1,divide:1.8",
-    "pt": "log10,subtract:1.3,divide:1.2",
-    "phi": "divide:3",
-    "eta": "divide:5",
-}
+_OTHER = Variable("", "standard")
 _NO_FORMULAS: Mapping[str, str] = {}
 
 
-def kind_of(column: str) -> str:
-    """Return `pt`, `mass`, `eta`, `phi`, or empty for anything else.
+def variable_of(column: str) -> Variable:
+    """Return p_T, mass, eta or phi with its published formula, or a variable without a name.
 
     Example:
-        >>> kind_of("Jet_pt"), kind_of("m"), kind_of("jets.obj.mass_"), kind_of("Jet_area")
-        ('pt', 'mass', 'mass', '')
-        >>> kind_of("JetsAuxDyn.ActiveArea4vec_pt"), kind_of("JetsAuxDyn.ActiveArea4vec_eta")
-        ('', 'eta')
+        >>> [variable_of(name).name for name in ("Jet_pt", "m", "jets.obj.mass_", "Jet_area")]
+        ['pt', 'm', 'm', '']
+        >>> variable_of("JetsAuxDyn.ActiveArea4vec_pt").name
+        ''
+        >>> variable_of("JetsAuxDyn.ActiveArea4vec_eta").name
+        'eta'
     """
     *before, last = re.split(r"[_.]", column.lower().rstrip("_"))
-    kind = _KINDS.get(last, "")
-    return "" if kind in _ENERGIES and _AREA in before else kind
+    variable = _VARIABLES.get(last, _OTHER)
+    return _OTHER if variable.in_gev and _AREA in before else variable
 
 
 def latent_recipe(column: str, unit: str) -> str:
@@ -54,8 +47,9 @@ def latent_recipe(column: str, unit: str) -> str:
         >>> latent_recipe("Jet_pt", "MeV"), latent_recipe("Jet_eta", "MeV")
         ('divide:1000,log:10,standard', 'standard,gauss-rank')
     """
-    if kind_of(column) in _ENERGIES:
-        return _in_gev(column, unit) + "log:10,standard"
+    variable = variable_of(column)
+    if variable.in_gev:
+        return variable.divisor(unit) + "log:10,standard"
     return "standard,gauss-rank"
 
 
@@ -71,20 +65,11 @@ def autoencoder_recipe(
         >>> autoencoder_recipe("pt", "custom", "GeV"), autoencoder_recipe("pt", "none", "MeV")
         ('log10,subtract:1.3,divide:1.2', 'divide:1000,divide:1')
     """
-    if normalisation == "none":
-        return _in_gev(column, unit) + "divide:1"
+    variable = variable_of(column)
     if normalisation == "custom" and column in formulas:
         return formulas[column]
-    custom = _CUSTOM.get(kind_of(column)) if normalisation == "custom" else None
-    return _in_gev(column, unit) + (custom or "standard")
-
-
-def _in_gev(column: str, unit: str) -> str:
-    return (
-        f"divide:{UNITS[unit]:g},"
-        if UNITS[unit] != 1 and kind_of(column) in _ENERGIES
-        else ""
-    )
+    steps = {"none": "divide:1", "standard": "standard", "custom": variable.formula}
+    return variable.divisor(unit) + steps[normalisation]
 
 
 def fit_chains(rows: Rows, recipes: Mapping[str, str]) -> tuple[Chain, ...]:
@@ -93,16 +78,12 @@ def fit_chains(rows: Rows, recipes: Mapping[str, str]) -> tuple[Chain, ...]:
     Raises:
         InvalidArgument: A value is outside the domain of its column's formula.
     """
-    return tuple(
-        _fit(rows.source, name, rows.values[:, k], recipes[name])
-        for k, name in enumerate(rows.columns)
-    )
-
-
-def _fit(source: str, column: str, values: Array, recipe: str) -> Chain:
-    try:
-        return Chain.fit(recipe, values)
-    except InvalidArgument as error:
-        raise InvalidArgument(
-            f"{source}: column {column!r}: {error}; choose another normalisation or unit"
-        ) from None
+    chains = []
+    for column, values in zip(rows.columns, rows.values.T, strict=True):
+        try:
+            chains.append(Chain.fit(recipes[column], values))
+        except InvalidArgument as error:
+            raise InvalidArgument(
+                f"{rows.source}: column {column!r}: {error}; choose another normalisation or unit"
+            ) from None
+    return tuple(chains)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
 from flowtuple.data.bounds import Bound
@@ -35,17 +35,17 @@ def check_unit(unit: str) -> None:
     Raises:
         InvalidArgument: It is none of `UNITS`.
     """
-    if unit not in UNITS:
-        raise InvalidArgument(
-            f"there is no unit {unit!r} of energies; {nearest(unit, UNITS)}"
-        )
+    _check_choice(f"unit {unit!r} of energies", unit, UNITS)
+
+
+def _check_choice(words: str, choice: str, choices: Iterable[str]) -> None:
+    if choice not in choices:
+        raise InvalidArgument(f"there is no {words}; {nearest(choice, choices)}")
 
 
 def _check_second(then: str) -> None:
-    if then and then not in SECOND:
-        raise InvalidArgument(
-            f"there is no codec {then!r} to go on with; {nearest(then, SECOND)}"
-        )
+    if then:
+        _check_choice(f"codec {then!r} to go on with", then, SECOND)
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,7 @@ class Latent:
             raise InvalidArgument(
                 f"there is no model {self.model} of the latent codec; 1 is 6 x 64, 2 is 4 x 32"
             )
-        if self.scale not in SCALES:
-            raise InvalidArgument(
-                f"there is no scale {self.scale!r} of latent numbers; {nearest(self.scale, SCALES)}"
-            )
+        _check_choice(f"scale {self.scale!r} of latent numbers", self.scale, SCALES)
         check_unit(self.unit)
         _check_second(self.then)
 
@@ -154,15 +151,10 @@ class Autoencoder:
         ):
             widths = f"widths {self.hidden} and {self.latent} of an autoencoder"
             raise InvalidArgument(f"{widths} are not all from 1 to 4096")
-        if self.network not in NETWORKS:
-            raise InvalidArgument(
-                f"there is no autoencoder {self.network!r}; {nearest(self.network, NETWORKS)}"
-            )
-        if self.normalisation not in NORMALISATIONS:
-            close = nearest(self.normalisation, NORMALISATIONS)
-            raise InvalidArgument(
-                f"there is no normalisation {self.normalisation!r}; {close}"
-            )
+        _check_choice(f"autoencoder {self.network!r}", self.network, NETWORKS)
+        _check_choice(
+            f"normalisation {self.normalisation!r}", self.normalisation, NORMALISATIONS
+        )
         check_unit(self.unit)
         if not 0 <= self.variational < math.inf:
             raise InvalidArgument(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from flowtuple.benchmark.published.accuracy import Accuracy, measure
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
@@ -16,18 +18,16 @@ from flowtuple.benchmark.published.layout import (
     failures_named,
     pack_parts,
     raw_bytes,
-    read_parts,
     split_parts,
 )
-from flowtuple.benchmark.published.row_codec import RowCodec
+from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Array
-from flowtuple.errors import Corrupt
+from flowtuple.errors import Corrupt, InvalidArgument
+from flowtuple.flows.fit import Fitted, Report
 from flowtuple.runtime.atomic import atomic_path
 
-_CODECS: Mapping[str, type[LatentCodec | AutoencoderCodec]] = {
-    c.name: c for c in (LatentCodec, AutoencoderCodec)
-}
+RowCodec: TypeAlias = LatentCodec | AutoencoderCodec
+_CODECS: Mapping[str, type[RowCodec]] = {c.name: c for c in (LatentCodec, AutoencoderCodec)}
 
 
 @dataclass(frozen=True)
@@ -77,25 +77,32 @@ class Encoded:
         return vars(self) | figures
 
 
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """Rows from a file.
+def fit_codec(
+    rows: Rows,
+    options: Latent | Autoencoder,
+    seed: int,
+    report: Report,
+    log: str | None = None,
+) -> tuple[RowCodec, Fitted]:
+    """Fit the method of the options to rows.
 
-    Attributes:
-        columns: Names of d columns.
-        dtypes: NumPy names of their types.
-        values: float64 of shape (n, d).
-        counter: Name of the counter of objects; `None` where rows are events.
-        counts: Number of rows of each event, int64; empty where rows are events.
-        event_filter: Choice of these rows of the input.
+    Args:
+        rows: Finite rows, with the types of their columns.
+        options: Options of the method.
+        seed: The same rows, options and seed give the same codec on one machine.
+        report: Called after each epoch.
+        log: A folder for TensorBoard.
+
+    Raises:
+        InvalidArgument: Too few rows, or values outside the domain of their preprocessing.
     """
-
-    columns: tuple[str, ...]
-    dtypes: tuple[str, ...]
-    values: Array
-    counter: str | None
-    counts: Array
-    event_filter: EventFilter = EVERY_ROW
+    if not len(rows):
+        raise InvalidArgument(
+            f"{rows.source}: has no row without NaN or infinite values; nothing can be encoded"
+        )
+    if isinstance(options, Latent):
+        return LatentCodec.fit(rows, options, seed, report, log)
+    return AutoencoderCodec.fit(rows, options, seed, report, log)
 
 
 def write(
@@ -116,17 +123,15 @@ def write(
     decoded = unpack(data, os.fspath(path))
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
-    raw = raw_bytes(len(rows), rows.dtypes, rows.counter, rows.events)
-    accuracy = measure(rows, decoded.values)
     return Encoded(
         os.fspath(path),
         len(rows),
         rows.values.size,
         rows.dropped,
-        raw,
+        raw_bytes(len(rows), rows.dtypes, rows.counter, rows.events),
         len(data),
         model_bytes,
-        accuracy,
+        measure(rows, decoded.values),
     )
 
 
@@ -134,58 +139,52 @@ def pack(
     codec: RowCodec, rows: Rows, event_filter: EventFilter = EVERY_ROW
 ) -> tuple[bytes, int]:
     """Return the bytes of a file, and the number of them that are the model's."""
-    return pack_parts(
-        codec.name,
-        codec.settings(),
-        codec.weights(),
-        codec.encode(rows.values),
-        rows,
-        event_filter,
-    )
+    stored = codec.settings(), codec.weights(), codec.encode(rows.values)
+    return pack_parts(codec.name, *stored, rows, event_filter)
 
 
-def read(path: str | os.PathLike[str]) -> Decoded:
-    """Decode a file, which needs nothing else.
+def unpack(data: bytes, where: str) -> Rows:
+    """Decode the bytes of a file, which messages call `where`; raises as `decode` does.
 
     Raises:
-        InvalidArgument: It cannot be opened.
-        Corrupt: It is no file of a reference method, or a damaged one.
-        Truncated: It is shorter than any.
-        TooNew: It was written by a later flowtuple.
-        Unsupported: It has residuals, and this machine's arithmetic is not the writer's.
+        Truncated: They are fewer than those of any file.
+        TooNew: They were written by a later flowtuple.
     """
-    return _decode(read_parts(path), os.fspath(path))
+    return decode(split_parts(data, where))
 
 
-def unpack(data: bytes, where: str) -> Decoded:
-    """Decode the bytes of a file, which messages call `where`; raises as `read` does."""
-    return _decode(split_parts(data, where), where)
-
-
-def codec_of(parts: Parts, where: str) -> LatentCodec | AutoencoderCodec:
+def codec_of(parts: Parts) -> RowCodec:
     """Return the method that wrote a file, as far as decoding needs it.
 
     Raises:
         Corrupt: The file does not describe one.
     """
-    with failures_named(where):
+    with failures_named(parts.where):
         codec = _CODECS[parts.content["codec"]].restore(
-            parts.content["settings"], parts.weights, where
+            parts.content["settings"], parts.weights, parts.where
         )
         if tuple(parts.content.get("columns", codec.columns)) != codec.columns:
             raise Corrupt("its columns are not those of its model; restore it from a copy")
         return codec
 
 
-def _decode(parts: Parts, where: str) -> Decoded:
-    codec = codec_of(parts, where)
-    with failures_named(where):
+def decode(parts: Parts) -> Rows:
+    """Decode the rows of a file, which needs nothing else.
+
+    Raises:
+        Corrupt: It describes no rows.
+        Unsupported: It has residuals, and this machine's arithmetic is not the writer's.
+    """
+    codec = codec_of(parts)
+    with failures_named(parts.where):
         values = codec.decode(parts.codes, int(parts.content["rows"]))
-        return Decoded(
+        counts = parts.counts
+        return Rows(
+            parts.where,
             codec.columns,
-            codec.dtypes,
             values,
-            parts.content["counter"],
-            parts.counts,
-            parts.event_filter,
+            np.repeat(np.arange(len(counts)), counts),
+            len(counts),
+            dtypes=codec.dtypes,
+            counter=parts.content["counter"],
         )

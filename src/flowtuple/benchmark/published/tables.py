@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
 
-from flowtuple.data.rows import columns_of_rows
+from flowtuple.benchmark.published.layout import read_parts
+from flowtuple.data.rows import Rows, columns_of_rows
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Dataset, Table
 from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import size_of
 from flowtuple.runtime.extras import require_torch
-
-if TYPE_CHECKING:
-    from flowtuple.benchmark.published.stored import Decoded
 
 ROWS = "rows"
 """Name of the table."""
@@ -26,26 +24,25 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         options: Without effect, since the file names its columns.
 
     Raises:
-        InvalidArgument, Corrupt, Truncated, TooNew, Unsupported: As `stored.read` does.
+        InvalidArgument, Corrupt, Truncated, TooNew: As `read_parts` does.
+        Unsupported: It has residuals, and this machine's arithmetic is not the writer's.
         MissingExtra: PyTorch is not installed.
     """
     require_torch(f"decoding {path}")
-    from flowtuple.benchmark.published.stored import read
+    from flowtuple.benchmark.published.stored import decode
 
-    table = rows_table(read(path))
+    table = rows_table(decode(read_parts(path)))
     return Dataset(path, {ROWS: table}, nbytes=size_of(path))
 
 
-def rows_table(decoded: Decoded) -> Table:
-    """Return decoded rows in the columns' own types; objects come with their counter."""
+def rows_table(rows: Rows) -> Table:
+    """Return rows in the columns' own types; objects come with their counter."""
     data: dict[str, Array] = {}
-    columns = columns_of_rows(decoded.columns, decoded.dtypes, decoded.counter)
-    entries = len(decoded.values)
-    if decoded.counter is not None:
-        is_hidden = decoded.counter.startswith("n(")
-        columns = (Column(decoded.counter, "int64", "counter", hidden=is_hidden), *columns)
-        data[decoded.counter] = decoded.counts
-        entries = len(decoded.counts)
-    for k, name in enumerate(decoded.columns):
-        data[name] = decoded.values[:, k].astype(decoded.dtypes[k])
-    return Table(ROWS, columns, entries, data)
+    columns = columns_of_rows(rows.columns, rows.dtypes, rows.counter)
+    if rows.counter is not None:
+        is_hidden = rows.counter.startswith("n(")
+        columns = (Column(rows.counter, "int64", "counter", hidden=is_hidden), *columns)
+        data[rows.counter] = np.bincount(rows.event, minlength=rows.events)
+    for name, values, dtype in zip(rows.columns, rows.values.T, rows.dtypes, strict=True):
+        data[name] = values.astype(dtype)
+    return Table(ROWS, columns, rows.events, data)

@@ -28,7 +28,7 @@ from flowtuple.comparison.closure.bootstrap import (
     spreads,
     with_errors,
 )
-from flowtuple.comparison.closure.pairs import Level, Pairs
+from flowtuple.comparison.closure.samples import Level, Pairs
 from flowtuple.data.schema import Array
 
 Numbers = tuple[float, ...]
