@@ -60,14 +60,7 @@ def of_events(dataset: Dataset, model: File) -> Trained:
         f"Bits per value over the first {_EVENTS:,} events of the training sample; "
         "alone is the column's own distribution."
     )
-    headings = [
-        ("Column", 1),
-        ("Model", 1),
-        ("Reads", 1),
-        ("Bits", 0),
-        ("Alone", 0),
-        ("Bytes", 0),
-    ]
+    headings = ["Column", "Model", "Reads", "Bits", "Alone", "Bytes"]
     return Trained(dataset.description, model.path, facts, about, headings, rows, alone)
 
 
@@ -133,12 +126,7 @@ def of_rows(dataset: Dataset, path: str | os.PathLike[str]) -> Trained:
         "schedule": str(trained.about["training"]["schedule"]),
         "file": format_bytes(Path(path).stat().st_size),
     } | ({"given": ", ".join(trained.context.columns)} if trained.context.columns else {})
-    headings = [
-        ("Column", 1),
-        ("Type", 1),
-        ("Transforms", 1),
-        *((measure.capitalize(), 0) for measure in measures),
-    ]
+    headings = ["Column", "Type", "Transforms", *map(str.capitalize, measures)]
     about = "Transforms are fitted once and stored with the model."
     if watched:
         about += (
