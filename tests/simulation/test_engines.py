@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft  # noqa: E402
-from flowtuple.api.engines import load_rows, single_torch_thread  # noqa: E402
+from flowtuple.api.simulating import load_rows, single_torch_thread  # noqa: E402
 from flowtuple.cli.app import app  # noqa: E402
 from flowtuple.data.awkward_tables import table_to_awkward  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument  # noqa: E402
