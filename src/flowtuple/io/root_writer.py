@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 import uproot
@@ -82,11 +82,7 @@ def _check_folders(dataset: Dataset) -> None:
         Unsupported: The message names both.
     """
     names = [*dataset.tables, *dataset.carried]
-    folders = {
-        "/".join(name.split("/")[:k]): name
-        for name in names
-        for k in range(1, name.count("/") + 1)
-    }
+    folders = {str(folder): name for name in names for folder in PurePosixPath(name).parents}
     for name in names:
         if name in folders:
             clash = f"{name!r} would be a folder, too, for {folders[name]!r}"
