@@ -19,7 +19,6 @@ import uproot
 from typer.testing import CliRunner
 
 import flowtuple as ft
-from flowtuple.batch.cluster import connected, workers_of
 from flowtuple.batch.histograms import Moments, compare_histograms
 from flowtuple.batch.jobs import (
     Compress,
@@ -31,7 +30,7 @@ from flowtuple.batch.jobs import (
     Verify,
 )
 from flowtuple.batch.manifest import Manifest, Record, opened
-from flowtuple.batch.run import run
+from flowtuple.batch.run import connected, run, workers_of
 from flowtuple.batch.tasks import Task, parts, plan
 from flowtuple.cli.app import app
 from flowtuple.errors import InvalidArgument
@@ -556,7 +555,7 @@ def test_addresses_that_are_none(text: str) -> None:
 @pytest.mark.slow
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("flowtuple.batch.cluster._PATIENCE", 1)
+    monkeypatch.setattr("flowtuple.batch.run._PATIENCE", 1)
     with (
         pytest.raises(
             InvalidArgument, match=r"`cluster=` tcp://127.0.0.1:9: no scheduler answers"
