@@ -37,13 +37,11 @@ from flowtuple.api.comparing import ClosureOptions, ComparisonOptions, closure, 
 from flowtuple.api.compressing import Compressed, Recompressed, compress, recompress, snap
 from flowtuple.api.generating import Model, load, sample, score, separation, write
 from flowtuple.api.inputs import EVERYTHING, Selection, Weighted, preset
-from flowtuple.api.inspecting import inspect
-from flowtuple.api.measuring import bench, demo
+from flowtuple.api.measuring import bench, demo, inspect
 from flowtuple.api.reading import Decompressed, decompress
 from flowtuple.api.reference import decode_rows, encode_rows, report_rows, sample_rows
 from flowtuple.api.simulating import SimulationOptions, simulate, train_simulation
-from flowtuple.api.training import train
-from flowtuple.api.training_flow import train_flow
+from flowtuple.api.training import train, train_flow
 from flowtuple.comparison.closure.result import Closure
 
 __all__ = [

@@ -10,7 +10,6 @@ from typing import Any, ParamSpec, TypeVar
 from flowtuple.api.checking import report as write_report
 from flowtuple.api.inputs import FilePath, Weighted
 from flowtuple.api.simulating import SimulationOptions, train_simulation
-from flowtuple.api.training_flow import train_flow
 from flowtuple.data.resources import Resources
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source
@@ -21,7 +20,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def takes_all_jobs(function: Callable[P, R]) -> Callable[P, R]:
+def takes_all_jobs(
+    function: Callable[P, R], train_flow: Callable[..., Any]
+) -> Callable[P, R]:
     """Let `train` take `target=`, `flow=`, `weights=`, `mix=` and `report=` of the last release."""
     simulation = accepts_old(options=SimulationOptions)(train_simulation)
     dispatch: Callable[..., R] = moved(target=simulation, flow=train_flow)(function)

@@ -1,13 +1,21 @@
-"""Simulations: learned from generated and reconstructed events, and applied to others."""
+"""Simulations: learned from generated and reconstructed events, and applied to others.
+
+Lattice flows draw counts; flows over rows may draw properties. A model's description holds each of
+these by step: the bytes of `flows/stored.py` as base64 text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import awkward as ak
+import numpy as np
 
-from flowtuple.api.engines import is_for_rows, learn_rows, load_rows, single_torch_thread
 from flowtuple.api.inputs import (
     EVERYTHING,
     FilePath,
@@ -20,6 +28,7 @@ from flowtuple.api.inputs import (
 )
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.resources import Resources
+from flowtuple.data.rows import Rows
 from flowtuple.data.schema_diff import OwnCounters
 from flowtuple.data.selection import ProgressTable, prefix_errors, table_with
 from flowtuple.data.table import Dataset, LeftOut, TableSource, read_all
@@ -30,9 +39,12 @@ from flowtuple.file.writer import create
 from flowtuple.flows.options import RowFlow
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.progress import silent
+from flowtuple.runtime.progress import Progress, losses, silent
+from flowtuple.runtime.torch_threads import SingleTorchThread
 from flowtuple.simulation.build_spec import build_spec
+from flowtuple.simulation.sampler import Conditional, Sampler, as_matrix
 from flowtuple.simulation.simulator import SimulatedTable
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import property_steps
@@ -42,7 +54,10 @@ from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import write_model
 
+SPEC, FLOWS = "simulation", "flows"  # keys of a model's description
 GRID = "std:1e-5"  # half-width of cells: below any detector resolution, wide enough to be counted
+_MIN_ROWS = 500  # of a step; with fewer rows a lattice flow learns more
+_BLOCK = 16  # neighbouring rows are mostly of one event, so that validation takes them as one
 
 
 @dataclass(frozen=True)
@@ -157,9 +172,6 @@ def _prepared(rows: TrainingTable) -> list[ResolvedTable]:
     )
 
 
-SPEC, FLOWS = "simulation", "flows"  # keys of a model's description
-
-
 def refuse_simulation(file: File) -> None:
     """Raise if a model that has to describe whole events is a simulation.
 
@@ -231,8 +243,9 @@ def simulate(
     generated = dataset.tables.get(spec.table) or next(iter(dataset.tables.values()))
     column = _weight_column(weight, generated, where)
     with prefix_errors(where):
+        sampler = Sampler(spec, codings, flows, seed)
         events = SimulatedTable(
-            spec, codings, flows, generated, seed, oversample, column, resources.workers, flag
+            sampler, generated, oversample, column, resources.workers, flag
         )
     if output is None:
         with single_torch_thread(flows):
@@ -281,3 +294,109 @@ def _range_notes(events: SimulatedTable, where: str) -> list[str]:
         f"{where}: column {name!r} holds {count} values outside those that the model has seen"
         for name, count in events.count_out_of_range().items()
     ]
+
+
+def is_for_rows(training_table: TrainingTable, steps: Sequence[str]) -> bool:
+    """Return whether a flow over rows is to learn a step's columns, where the user wants one.
+
+    Args:
+        training_table: The step's rows.
+        steps: Names of the steps that draw properties, and not counts or references.
+    """
+    return training_table.table.name in steps and len(_rows(training_table)) >= _MIN_ROWS
+
+
+def learn_rows(
+    tables: Sequence[TrainingTable],
+    flow: RowFlow,
+    seed: int,
+    checkpoint: Path | None,
+    progress: Progress,
+) -> tuple[dict[str, str], list[str]]:
+    """Train a flow for each step; return them as text, with notes for the user.
+
+    Raises:
+        InvalidArgument: Transforms are named: a step's columns are not those of the events.
+        MissingExtra: PyTorch is not installed.
+    """
+    if flow.transforms:
+        raise InvalidArgument(
+            "`transforms=` is for flows of rows by themselves; "
+            "a simulation chooses its own, leave it out"
+        )
+    require_torch("training a flow")
+    from flowtuple.flows.stored import pack_model
+    from flowtuple.flows.train import train_rows
+
+    flows, notes = {}, []
+    for training_table in tables:
+        name, rows = training_table.table.name, _rows(training_table)
+        own = replace(flow, log=None if flow.log is None else str(Path(flow.log) / name))
+        folder = None if checkpoint is None else checkpoint / name
+        model, _ = train_rows(rows, own, seed, losses(progress, f"train {name}"), folder)
+        flows[name] = base64.b64encode(pack_model(model)).decode("ascii")
+        if rows.dropped:
+            notes.append(
+                f"{rows.dropped} rows of step {name!r} hold NaN or infinite values"
+                " and were left out"
+            )
+    return flows, notes
+
+
+def _rows(training_table: TrainingTable) -> Rows:
+    """Return a step's rows with finite values in all drawn columns, and their conditions."""
+    table, given = training_table.table, training_table.conditions
+    drawn = tuple(c.name for c in table.columns if c.name not in given)
+    keep = np.all([np.isfinite(table.data[name]) for name in drawn], axis=0)
+    event = np.arange(table.num_entries) // _BLOCK
+
+    def rows(names: tuple[str, ...], conditions: Rows | None = None) -> Rows:
+        return Rows(
+            table.name,
+            names,
+            as_matrix(table.data, names, table.num_entries)[keep],
+            event[keep],
+            int(event[-1]) + 1,
+            dropped=int((~keep).sum()),
+            dtypes=tuple(table.data[name].dtype.name for name in names),
+            conditions=conditions,
+        )
+
+    return rows(drawn, rows(tuple(given)))
+
+
+def load_rows(described: Any, path: str) -> dict[str, Conditional]:
+    """Return the flows over rows of a simulation by step, from the description of its model.
+
+    Raises:
+        MissingExtra: It has some, and PyTorch is not installed.
+        Corrupt: One of them is damaged.
+    """
+    if not described:
+        return {}
+    try:
+        packed = {
+            str(name): base64.b64decode(text, validate=True)
+            for name, text in described.items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Corrupt(
+            f"{path}: its flows over rows are no text of base64 ({error}); train it again"
+        ) from None
+    require_torch(f"simulating with the flows over rows of {path}")
+    from flowtuple.flows.stored import unpack_model
+
+    return {
+        name: unpack_model(content, f"{path}: {name}") for name, content in packed.items()
+    }
+
+
+_ONE_THREAD = SingleTorchThread()
+
+
+def single_torch_thread(flows: Mapping[str, Conditional]) -> AbstractContextManager[None]:
+    """Return a context in which PyTorch draws rows on one thread.
+
+    The number of threads decides the last bits of a product. Threads that start inside inherit it.
+    """
+    return _ONE_THREAD if flows else nullcontext()

@@ -10,7 +10,7 @@ from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
-from flowtuple.cli.many import OnDask, folder_and_suffix
+from flowtuple.cli.many import OnDask
 from flowtuple.cli.options import (
     DROP,
     Columns,
@@ -142,10 +142,9 @@ def decompress(
     """
     if dask is not None:
         dask.refuse("entries", "given", "workers")
-        folder, suffix = folder_and_suffix(output, ".root")
         shared = None if model is None else str(model)
         job = jobs.Decompress(tuple(columns), shared, memory, options)
-        dask.run(job, plan([path], folder, suffix), folder, as_json)
+        dask.each(job, [path], output, ".root", as_json)
         return
     result = api.decompress(
         path,

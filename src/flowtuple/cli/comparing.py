@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -12,7 +13,7 @@ from flowtuple.batch.histograms import Difference, compare_histograms
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
-from flowtuple.cli.many import Dask
+from flowtuple.cli.many import Dask, on_dask
 from flowtuple.cli.options import (
     INPUT,
     RESOURCES,
@@ -31,6 +32,7 @@ from flowtuple.data.expressions import Cut
 from flowtuple.reporting.page import format_number
 
 _TESTS, _CUTS = "Tests", "Cuts"
+Result = TypeVar("Result", Comparison, Closure)
 
 Reference = Annotated[str, argument("REFERENCE[:TREE]", "One sample.")]
 Other = Annotated[str, argument("OTHER[:TREE]", "Another with the same columns.")]
@@ -48,17 +50,12 @@ Cuts = Annotated[
 ]
 
 
-def _on_dask(
-    *,
-    context: typer.Context,
-    dask: str | None = option(
-        "--dask ADDRESS|local[:N]|serial",
-        "Globs of many files: histograms; p is approximate.",
-        None,
-        RESOURCES,
-    ),
-) -> Dask | None:
-    return None if dask is None else Dask(context, dask)
+_DASK = option(
+    "--dask ADDRESS|local[:N]|serial",
+    "Globs of many files: histograms; p is approximate.",
+    None,
+    RESOURCES,
+)
 
 
 def _options(
@@ -108,7 +105,7 @@ def compare(
     fail: bool = option(
         "--fail", "Exit code 1 if the samples differ or rows are copied.", False
     ),
-    dask: Annotated[Dask | None, From(_on_dask)],
+    dask: Annotated[Dask | None, From(on_dask, {"context": None, "dask": _DASK})],
     as_json: Json,
 ) -> None:
     """Test whether two samples are of one distribution.
@@ -141,13 +138,7 @@ def compare(
             options=options,
             resources=resources,
         )
-    if as_json:
-        print_json(result)
-    else:
-        _show_comparison(result)
-        _show_page(output)
-    if fail and result.rejected:
-        raise typer.Exit(1)
+    _finish(result, _show_comparison, output, as_json, fail)
 
 
 def _compare_files(
@@ -203,18 +194,24 @@ def closure(
             options=api.ClosureOptions(match, against, cuts, names),
             resources=resources,
         )
+    _finish(result, _show_closure, output, as_json, fail)
+
+
+def _finish(
+    result: Result,
+    show: Callable[[Result], None],
+    folder: Path | None,
+    as_json: bool,
+    fail: bool,
+) -> None:
+    """Show a result and its page; exit code 1 if it has to fail."""
     if as_json:
         print_json(result)
     else:
-        _show_closure(result)
-        _show_page(output)
+        show(result)
+        write(*([] if folder is None else [folder / "compare.html"]))
     if fail and result.rejected:
         raise typer.Exit(1)
-
-
-def _show_page(folder: Path | None) -> None:
-    if folder is not None:
-        write(folder / "compare.html")
 
 
 def _show_comparison(content: Comparison) -> None:

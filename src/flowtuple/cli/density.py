@@ -13,7 +13,7 @@ import typer
 from flowtuple import api
 from flowtuple.api.inputs import check_seed
 from flowtuple.batch import jobs
-from flowtuple.batch.tasks import parts, plan
+from flowtuple.batch.tasks import parts
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import Declared, From, argument, command, option
 from flowtuple.cli.many import OnDask, folder_and_suffix
@@ -119,9 +119,8 @@ def simulate(
     """
     if dask is not None:
         dask.refuse("workers")
-        folder, suffix = folder_and_suffix(output, ".root")
         job = jobs.Simulate(model, check_seed(seed), oversample, weight, flag, drop)
-        dask.run(job, plan(source, folder, suffix), folder)
+        dask.each(job, source, output, ".root")
         return
     with _timed(output):
         with shown(Resources(workers)) as resources:
@@ -167,9 +166,8 @@ def score(
         dask.refuse("roc")
         if output is None:
             raise InvalidArgument("--dask: say where the scores go with --output")
-        folder, suffix = folder_and_suffix(output, ".parquet")
         job = jobs.Score(model, against, by_column, label)
-        dask.run(job, plan(source, folder, suffix), folder, as_json)
+        dask.each(job, source, output, ".parquet", as_json)
         return
     if output is None and label is None:
         raise InvalidArgument(
@@ -177,11 +175,13 @@ def score(
         )
     if roc is not None and label is None:
         raise InvalidArgument("--roc needs --label, which says what is signal")
+    whole = output if label is None else None
+    scores = api.score(
+        model, source, whole, against=against, by_column=by_column, label=label
+    )
     if label is None:
-        api.score(model, source, output, against=against, by_column=by_column)
         write(output)
         return
-    scores = api.score(model, source, against=against, by_column=by_column, label=label)
     areas = api.separation(scores, roc)
     if output is not None:
         api.write(scores, output)

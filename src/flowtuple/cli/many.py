@@ -11,7 +11,7 @@ import typer
 
 from flowtuple.batch.jobs import Job
 from flowtuple.batch.run import Summary, run
-from flowtuple.batch.tasks import Task
+from flowtuple.batch.tasks import Task, plan
 from flowtuple.cli.arguments import as_options
 from flowtuple.cli.declaring import From, option
 from flowtuple.cli.options import RESOURCES, explicit_options
@@ -46,6 +46,18 @@ class Dask:
                 raise InvalidArgument(
                     f"{spelling} does not go with --dask; leave out one of them"
                 )
+
+    def each(
+        self,
+        job: Job,
+        sources: list[str],
+        output: Path,
+        suffix: str,
+        as_json: bool = False,
+    ) -> None:
+        """Do a job for each file, into the folder `out` or `out/*.parquet`."""
+        folder, suffix = folder_and_suffix(output, suffix)
+        self.run(job, plan(sources, folder, suffix), folder, as_json)
 
     def run(self, job: Job, tasks: list[Task], folder: Path, as_json: bool = False) -> None:
         """Do a job for each task and show what failed; exit code 1 if something did."""

@@ -24,7 +24,7 @@ from flowtuple.flows.registry import build
 from flowtuple.flows.rng import RngStream, draw
 from flowtuple.flows.validation import ROWS, Validation
 from flowtuple.transforms import Chain
-from flowtuple.transforms.discrete import FEW
+from flowtuple.transforms.ranks import FEW
 
 MANY = "dequantise,gauss-rank"  # for whole numbers of many values
 REAL = "gauss-rank"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.io.location import translate_fsspec_errors
 from flowtuple.io.root_baskets import c_strings, counted_lists
 from flowtuple.io.root_branches import Branch
+from flowtuple.io.root_forms import forms_within
 from flowtuple.io.root_metadata import documentation
 
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
@@ -32,7 +34,7 @@ class HiddenError(Exception):
     """A branch that cannot be a column; the message is the reason."""
 
 
-class TreeBranch:
+class TreeBranch(Branch):
     """One branch of a TTree.
 
     Args:
@@ -40,13 +42,18 @@ class TreeBranch:
         branch: uproot's branch.
         path: A name of its own in the tree.
         counter: The path of the branch that counts its lists.
+        repeated: Another branch has the same path.
     """
 
-    def __init__(self, tree: Any, branch: Any, path: str, counter: str | None) -> None:
+    def __init__(
+        self, tree: Any, branch: Any, path: str, counter: str | None, *, repeated: bool
+    ) -> None:
+        title = documentation(branch)
+        super().__init__(path, branch.name, title, count=counter, repeated=repeated)
+        if counter is not None:
+            self.leaf_list = str(branch.member("fLeaves")[0].member("fTitle"))
         self._tree = tree
         self._branch = branch
-        self._counter = counter
-        self.path = path
         self.interpretation = interpretation_of(branch)
         self._is_plain = type(self.interpretation) is uproot.AsDtype
         self._is_plain_jagged = (
@@ -61,7 +68,7 @@ class TreeBranch:
         if isinstance(self.interpretation, uproot.AsStrings):
             is_c_string = self._branch.member("fLeaves")[0].classname == "TLeafC"
             return c_strings if is_c_string else None
-        if not self._is_plain_jagged or self._counter is None:
+        if not self._is_plain_jagged or self.count is None:
             return None
         features = self._tree.member("fIOFeatures", none_if_missing=True)
         bits = 0 if features is None else int(features.member("fIOBits"))
@@ -89,38 +96,23 @@ class TreeBranch:
             return True
         return False
 
-    def describe(self, source: str, *, repeated: bool) -> Branch:
-        """Return its description.
+    def try_out(self, source: str) -> None:
+        """Find its form, or the reason why it has none.
 
         Args:
             source: The file, for messages.
-            repeated: Another branch has the same path.
         """
-        form, reason = None, ""
         try:
             with translate_fsspec_errors(source):
-                form = self._form()
+                self.form = self._form()
         except (InvalidArgument, MemoryError):
             raise
         except HiddenError as error:
-            reason = str(error)
+            self.reason = str(error)
         except Exception:  # a branch that fails in any way is named, and the others are read
-            reason = f"uproot cannot decode its type {type_name(self._branch)}"
+            self.reason = f"uproot cannot decode its type {type_name(self._branch)}"
             if self.is_damaged(0, self._tree.num_entries):
-                reason = "its bytes are damaged or cut short; fetch the file again"
-        leaf_list = ""
-        if self._counter is not None:
-            leaf_list = str(self._branch.member("fLeaves")[0].member("fTitle"))
-        return Branch(
-            self.path,
-            self._branch.name,
-            documentation(self._branch),
-            form,
-            self._counter,
-            reason,
-            leaf_list,
-            repeated,
-        )
+                self.reason = "its bytes are damaged or cut short; fetch the file again"
 
     def _form(self) -> Any:
         """Return the awkward form; branches of other than plain numbers are read in samples.
@@ -139,27 +131,24 @@ class TreeBranch:
         ):
             raise HiddenError(f"it is empty: {type_name(branch)} has no members of its own")
         _ = branch.entry_offsets  # raises where its baskets do not add up
-        is_counted = self._counter is not None and self._is_plain_jagged
+        is_counted = self.count is not None and self._is_plain_jagged
         if is_counted or (self._is_plain and not self._may_hold_more):
-            return self._announced_form()
+            try:
+                return self.interpretation.awkward_form(branch.file)
+            except MemoryError:
+                raise
+            except Exception:  # leaf lists for which uproot announces none
+                return self.read(0, 0).layout.form
         last = total - 1
         samples = [(max(0, event), event + 1) for event in sorted({0, last // 2, last})]
         values = [self.read(*s) for s in ([(0, total)] if self._may_hold_more else samples)]
         for sample in values:
             if problem := ak.validity_error(sample):  # uproot misunderstands the bytes
                 raise ValueError(problem)
-        return as_read(self._announced_form(), values[0].layout.form)
-
-    def _announced_form(self) -> Any:
-        """Return uproot's form, or that of zero events for leaf lists where it gives none."""
-        try:
-            return self.interpretation.awkward_form(self._branch.file)
-        except MemoryError:
-            raise
-        except Exception:
-            if not (self._is_plain or self._is_plain_jagged):
-                raise
-            return self.read(0, 0).layout.form
+        # without the members that uproot announces and leaves out when it reads, as `@fBits`
+        form = values[0].layout.form
+        check_members(form)
+        return form
 
 
 def interpretation_of(branch: Any) -> Any:
@@ -189,28 +178,18 @@ def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
     return np.dtype(list(fields.items()))
 
 
-def as_read(form: Any, actual: Any) -> Any:
-    """Return a form without the members that uproot leaves out when it reads, such as `@fBits`.
-
-    Args:
-        form: The form that uproot announces.
-        actual: The form of values that uproot has read.
+def check_members(form: Any) -> None:
+    """Raise if a record in a form has no member, or two of one name: only one can be read.
 
     Raises:
-        HiddenError: No member is left, or two have one name, by which only the first can be read.
+        HiddenError: It has none, or two.
     """
-    if form.is_record and actual.is_record:
-        if len(set(actual.fields)) < len(actual.fields):
-            twice = next(name for name in actual.fields if actual.fields.count(name) > 1)
-            raise HiddenError(f"two of its members are called {twice!r}")
-        names = [name for name in form.fields if name in actual.fields]
-        if not names:
+    for record in (part for part in forms_within(form) if part.is_record):
+        twice = [name for name, number in Counter(record.fields).items() if number > 1]
+        if twice:
+            raise HiddenError(f"two of its members are called {twice[0]!r}")
+        if not record.fields:
             raise HiddenError("it holds no member that uproot reads")
-        contents = [as_read(form.content(name), actual.content(name)) for name in names]
-        return form.copy(fields=None if form.is_tuple else names, contents=contents)
-    if form.is_list and actual.is_list:
-        return form.copy(content=as_read(form.content, actual.content))
-    return form
 
 
 def type_name(branch: Any) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_forms import forms_within
-from flowtuple.io.root_objects import DAMAGE
 from flowtuple.io.root_pages import Pages
 from flowtuple.io.root_private import require
 from flowtuple.io.root_types import types_of
@@ -76,12 +75,12 @@ class NTupleAccess:
         """Return whether pages differ from their checksums, or cannot be decoded."""
         try:
             self._array(self._forms[branch], start, stop)
-        except DAMAGE:
-            return True
         except MemoryError:
             raise
-        except Exception:  # uproot lacks the code for it
+        except (RuntimeError, TypeError, AttributeError):  # uproot lacks the code for it
             return False
+        except Exception:  # nothing is known of damaged bytes, not even how they fail
+            return True
         return False
 
     def description(self) -> dict[str, Any]:
@@ -108,59 +107,57 @@ class NTupleAccess:
 
     def _array(self, form: Any, start: int, stop: int) -> ak.Array:
         """Return the events of a range, from the clusters that hold them."""
-        parts = [form.length_zero_array(highlevel=False)]
+        parts = [ak.Array(form.length_zero_array(highlevel=False))]
         for number, cluster in enumerate(self._ntuple.cluster_summaries):
             first, total = cluster.num_first_entry, cluster.num_entries
             low, high = max(start, first) - first, min(stop, first + total) - first
             if low < high:
-                parts.append(self._content(form, number, low, high, total))
-        return ak.concatenate(parts) if len(parts) > 2 else ak.Array(parts[-1])
+                buffers = self._buffers(form, number, low, high, total)
+                parts.append(ak.from_buffers(form, high - low, buffers))
+        return ak.concatenate(parts) if len(parts) > 2 else parts[-1]
 
-    def _content(
+    def _buffers(
         self, form: Any, cluster: int, start: int, stop: int, total: int | None
-    ) -> Any:
-        """Return elements of a form in a cluster, which has `total` of them outside of lists."""
+    ) -> dict[str, Array]:
+        """Read elements of a form in a cluster, which has `total` of them outside of lists.
+
+        Returns:
+            The arrays under awkward's names for them.
+
+        Raises:
+            ValueError: The offsets of lists are not in order.
+        """
+        buffers: dict[str, Array] = {}
         if form.is_record:
-            events = (cluster, start, stop, total)
-            contents = [self._content(inner, *events) for inner in form.contents]
-            names = None if form.is_tuple else form.fields
-            return ak.contents.RecordArray(contents, names, length=stop - start)
+            for inner in form.contents:
+                buffers |= self._buffers(inner, cluster, start, stop, total)
+            return buffers
         if form.is_regular:
             size = form.size
             every = None if total is None else total * size
-            inner = self._content(form.content, cluster, start * size, stop * size, every)
-            return ak.contents.RegularArray(
-                inner, size, stop - start, parameters=form.parameters
-            )
-        column = _column(form)
+            return self._buffers(form.content, cluster, start * size, stop * size, every)
+        key, column = form.form_key, _column(form)
         if column is None:
             raise ValueError("lists without a column of offsets")
-        if form.is_numpy and not form.form_key.endswith("-cardinality"):
+        if form.is_numpy and not key.endswith("-cardinality"):
             values = self._pages.elements(cluster, column, start, stop, total)
-            return ak.contents.NumpyArray(values, parameters=form.parameters)
-        offsets = self._offsets(cluster, column, start, stop, total)
-        counts = np.diff(offsets)
-        if form.is_numpy:
-            dtype = ak.types.numpytype.primitive_to_dtype(form.primitive)
-            return ak.contents.NumpyArray(counts.astype(dtype), parameters=form.parameters)
-        inner = self._content(form.content, cluster, int(offsets[0]), int(offsets[-1]), None)
-        begins = offsets - offsets[0]
-        if form.is_option:
-            index = ak.index.Index64(np.where(counts > 0, begins[:-1], -1))
-            return ak.contents.IndexedOptionArray(index, inner, parameters=form.parameters)
-        offsets = ak.index.Index64(begins)
-        return ak.contents.ListOffsetArray(offsets, inner, parameters=form.parameters)
-
-    def _offsets(
-        self, cluster: int, column: int, start: int, stop: int, total: int | None
-    ) -> Array:
-        """Return the offsets of the lists among all elements of the cluster: int64."""
-        before = max(0, start - 1)
-        ends = self._pages.elements(cluster, column, before, stop, total).astype(np.int64)
+            return {f"{key}-data": values.astype(form.primitive, copy=False)}
+        values = self._pages.elements(cluster, column, max(0, start - 1), stop, total)
+        ends = values.astype(np.int64)
         offsets = ends if start else np.concatenate([np.zeros(1, np.int64), ends])
         if np.any(np.diff(offsets, prepend=0) < 0):
             raise ValueError("lists end before they begin")
-        return offsets
+        counts, begins = np.diff(offsets), offsets - offsets[0]
+        if form.is_numpy:
+            return {f"{key}-data": counts.astype(form.primitive)}
+        if form.is_option:
+            index = np.where(counts > 0, begins[:-1], -1)
+            buffers[f"{key}-index"] = index.astype(f"int{form.index[1:]}")
+        else:
+            buffers[f"{key}-offsets"] = begins.astype(f"int{form.offsets[1:]}")
+        return buffers | self._buffers(
+            form.content, cluster, int(offsets[0]), int(offsets[-1]), None
+        )
 
 
 def _column(form: Any) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 import uproot
@@ -82,11 +82,7 @@ def _check_folders(dataset: Dataset) -> None:
         Unsupported: The message names both.
     """
     names = [*dataset.tables, *dataset.carried]
-    folders = {
-        "/".join(name.split("/")[:k]): name
-        for name in names
-        for k in range(1, name.count("/") + 1)
-    }
+    folders = {str(folder): name for name in names for folder in PurePosixPath(name).parents}
     for name in names:
         if name in folders:
             clash = f"{name!r} would be a folder, too, for {folders[name]!r}"
@@ -160,9 +156,9 @@ def _plan(
     if kind != "rntuple" and not back and not is_better:
         return tree, {}
     types = {
-        column.name: kind_in_words(column, forms)
-        for column in source.columns
-        if not kind and column.name in tree.lost and column.name not in ntuple.lost
+        name: kind_in_words(form)
+        for name, form in forms.items()
+        if not kind and name in tree.lost and name not in ntuple.lost
     }
     return ntuple, types or back
 
