@@ -278,10 +278,8 @@ class TestAxes:
             4,
             4,
         ]
-        column, axis = kind_axis(
-            ["hadron", "parton"], [np.array([0, 4, 5]), np.array([0, 1, 5, 21])]
-        )
-        assert (column, axis.names[4]) == ("parton", "other")
+        axis = kind_axis(["hadron", "parton"], [np.array([0, 4, 5]), np.array([0, 1, 5, 21])])
+        assert (axis.label, axis.names[4]) == ("parton", "other")
         assert kind_axis(["pdgId"], [np.array([13, -13])]) is None
         assert kind_axis([], []) is None
 

@@ -617,6 +617,15 @@ def test_lists_of_numbers_are_counted_columns(tmp_path):
     assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
 
 
+@pytest.mark.parametrize("length", [1, 2])
+def test_lists_of_one_length_come_back(tmp_path, length):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        made = file.create_dataset("a", (3,), h5py.vlen_dtype("f4"))
+        for i in range(3):
+            made[i] = np.arange(length) + i
+    assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
+
+
 def test_hdf5_types_that_no_column_can_hold_are_refused_by_name(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["x"], file["complex"], file["opaque"] = (

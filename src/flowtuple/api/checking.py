@@ -281,12 +281,8 @@ def _summary_of_events(dataset: Dataset, model: File) -> Trained:
         f"Bits per value over the first {_EVENTS:,} events of the training sample; "
         "alone is the column's own distribution."
     )
-    headings = _headings(["Column", "Model", "Reads"], ["Bits", "Alone", "Bytes"])
+    headings = ["Column", "Model", "Reads", "Bits", "Alone", "Bytes"]
     return Trained(dataset.description, model.path, facts, about, headings, rows, alone)
-
-
-def _headings(of_text: list[str], of_numbers: list[str]) -> list[tuple[str, int]]:
-    return [*((name, 1) for name in of_text), *((name, 0) for name in of_numbers)]
 
 
 def _bits_per_value(scores: Scores) -> dict[str, float]:
@@ -364,7 +360,7 @@ def _summary_of_rows(dataset: Dataset, path: FilePath) -> Trained:
         os.fspath(path),
         facts,
         about,
-        _headings(["Column", "Type", "Transforms"], [m.capitalize() for m in measures]),
+        ["Column", "Type", "Transforms", *(m.capitalize() for m in measures)],
         rows,
         history=history,
         watched=watched,

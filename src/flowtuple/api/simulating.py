@@ -44,7 +44,7 @@ from flowtuple.runtime.old_names import accepts_old
 from flowtuple.runtime.progress import Progress, losses, silent
 from flowtuple.runtime.torch_threads import SingleTorchThread
 from flowtuple.simulation.build_spec import build_spec
-from flowtuple.simulation.sampler import Conditional, as_matrix
+from flowtuple.simulation.sampler import Conditional, Sampler, as_matrix
 from flowtuple.simulation.simulator import SimulatedTable
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import property_steps
@@ -243,8 +243,9 @@ def simulate(
     generated = dataset.tables.get(spec.table) or next(iter(dataset.tables.values()))
     column = _weight_column(weight, generated, where)
     with prefix_errors(where):
+        sampler = Sampler(spec, codings, flows, seed)
         events = SimulatedTable(
-            spec, codings, flows, generated, seed, oversample, column, resources.workers, flag
+            sampler, generated, oversample, column, resources.workers, flag
         )
     if output is None:
         with single_torch_thread(flows):

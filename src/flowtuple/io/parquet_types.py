@@ -301,11 +301,8 @@ def _metadata(schema: Any) -> dict[bytes, bytes]:
 
 def usual_schema(columns: Sequence[Column]) -> Any:
     """Return the schema that pyarrow gives columns by itself."""
-    fields = []
-    for column in columns:
-        if not column.hidden:
-            fields.append(pa.field(column.name, column_type(column, True)))
-    return pa.schema(fields)
+    shown = [c for c in columns if not c.hidden]
+    return pa.schema([pa.field(c.name, column_type(c, True)) for c in shown])
 
 
 def column_type(column: Column, nullable: bool) -> Any:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import io
 import logging
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xxhash
 
-from flowtuple.errors import Corrupt
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.runtime.atomic import atomic_path, make_folder
 from flowtuple.training.plan import ColumnTask
@@ -30,27 +28,14 @@ def fingerprint(task: ColumnTask, *settings: object) -> str:
         task: Candidates with their data.
         settings: Everything else, in a form whose `repr` distinguishes values.
     """
-    digest = xxhash.xxh3_64()
-    digest.update(np.ascontiguousarray(task.features).tobytes())
-    digest.update(task.event.astype(np.int64).tobytes())
-    digest.update(b"" if task.weight is None else task.weight.tobytes())
-    for candidate in task.candidates:
-        bins = candidate.flow.bins
-        sizes = (
-            len(bins.first),
-            candidate.inputs,
-            candidate.coded.shape,
-            task.features.shape,
-        )
-        digest.update(repr(sizes).encode())
-        for part in (
-            candidate.coded,
-            bins.first,
-            bins.last,
-            np.array(candidate.inputs, np.int64),
-        ):
-            digest.update(np.ascontiguousarray(part).tobytes())
-    digest.update(repr(settings).encode())
+    arrays = [task.features, task.event.astype(np.int64)]
+    arrays += [] if task.weight is None else [task.weight]
+    for c in task.candidates:
+        arrays += [c.coded, c.flow.bins.first, c.flow.bins.last]
+    inputs = [c.inputs for c in task.candidates]
+    digest = xxhash.xxh3_64(repr((inputs, [a.shape for a in arrays], settings)).encode())
+    for array in arrays:
+        digest.update(array.tobytes())
     return str(digest.hexdigest())
 
 
@@ -116,26 +101,15 @@ def _networks(data: bytes) -> list[Network] | None:
     content = data[:-_CHECKSUM]
     if _checksum(content) != data[-_CHECKSUM:]:
         return None
-    layers: dict[int, list[Layer]] = {}
-    try:
-        with np.load(io.BytesIO(content)) as stored:
-            for name in stored.files:
-                number, layer, kind = name.split(".")
-                if kind == "weights":
-                    shifts = stored[f"{number}.{layer}.shifts"]
-                    layers.setdefault(int(number), []).append(Layer(stored[name], shifts))
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        Corrupt,
-        zipfile.BadZipFile,
-    ):
-        return None
-    return [Network(tuple(layers[n])) for n in sorted(layers)]
+    networks: dict[str, list[Layer]] = {}
+    with np.load(io.BytesIO(content)) as stored:
+        for name in stored.files:
+            layer, _, kind = name.rpartition(".")
+            if kind == "weights":
+                shifts = stored[f"{layer}.shifts"]
+                number = layer.partition(".")[0]
+                networks.setdefault(number, []).append(Layer(stored[name], shifts))
+    return [Network(tuple(layers)) for layers in networks.values()]
 
 
 def _fit(networks: list[Network], task: ColumnTask) -> bool:
