@@ -20,12 +20,17 @@ import uproot
 
 import flowtuple as ft
 from flowtuple import cli
+from flowtuple.baseline.packing import pack_exceptions, with_exceptions
 from flowtuple.baseline.quantise import quantise_shifted, restore
 from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark.codecs import grids
-from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
 from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
-from flowtuple.benchmark.codecs.table_codec import TableCodec, TableLayout, is_available
+from flowtuple.benchmark.codecs.table_codec import (
+    Settings,
+    TableCodec,
+    TableLayout,
+    is_available,
+)
 from flowtuple.benchmark.flowtuple_codec import Flowtuple
 from flowtuple.benchmark.inputs import (
     layouts,
@@ -37,7 +42,6 @@ from flowtuple.benchmark.inputs import (
 )
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
-from flowtuple.benchmark.settings import Settings
 from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.bounds import Bound
 from flowtuple.data.table import Dataset, Table, difference

@@ -21,12 +21,12 @@ from flowtuple.api.inputs import (
     read,
 )
 from flowtuple.api.reading import decompress
+from flowtuple.benchmark.codecs.table_codec import Settings
 from flowtuple.benchmark.pages import write_bench
 from flowtuple.benchmark.published.options import check_unit
 from flowtuple.benchmark.registry import choose
 from flowtuple.benchmark.result import Bench
 from flowtuple.benchmark.run import run
-from flowtuple.benchmark.settings import Settings
 from flowtuple.data.bounds import Bound
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
