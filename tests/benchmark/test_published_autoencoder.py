@@ -48,6 +48,7 @@ from flowtuple.reporting.row_plots import (
     correlations_png,
     difference_png,
 )
+from in_process import run_here
 
 BETA = 1e-3
 NETWORK = Autoencoder(
@@ -602,11 +603,6 @@ def test_another_original_is_refused(tmp_path: Path) -> None:
 # -----------------------------------------------------------------------------------------------------------
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flowtuple", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-
-
 @pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
@@ -623,9 +619,11 @@ def test_the_command_line(tmp_path: Path) -> None:
         "--epochs",
         "1",
     )
-    done = run("reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", *words)
+    done = run_here(
+        "reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", *words
+    )
     assert done.returncode == 0, done.stderr
-    done = run(
+    done = run_here(
         "reference",
         "report",
         tmp_path / "x.ref",
@@ -636,7 +634,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Errors of what the file decodes to" in done.stdout
     assert done.stdout.endswith(f"{tmp_path / 'report' / 'report.html'}\n")
-    wrong = run(
+    wrong = run_here(
         "reference",
         "report",
         tmp_path / "x.ref",
