@@ -24,9 +24,9 @@ from commands import (
 )
 
 import flowtuple as ft
-from flowtuple.comparison.closure.distances import find_distances
 from flowtuple.comparison.closure.result import Agreement
-from flowtuple.comparison.two_sample.cross_fitting import joint_area
+from flowtuple.comparison.closure.verdicts import find_distances
+from flowtuple.comparison.two_sample.ratio import joint_area
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.rows import Rows
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TypeAlias
 
@@ -39,6 +40,7 @@ Partition: TypeAlias = tuple[str, int, int]
 """A path, and the first event and the event after the last of one of the file's chunks."""
 
 
+@dataclass(frozen=True, eq=False)
 class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
     """Reader of a chunk's events, whose columns dask-awkward can reduce.
 
@@ -50,23 +52,14 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
         model: Path of the model that the files refer to, if they do.
     """
 
+    form: ak.forms.RecordForm
+    original_form: ak.forms.RecordForm
+    tree: str
+    columns: tuple[str, ...]
+    model: str | None
     attrs = None
     behavior = None
     use_optimization = True
-
-    def __init__(
-        self,
-        form: ak.forms.RecordForm,
-        original_form: ak.forms.RecordForm,
-        tree: str,
-        columns: tuple[str, ...],
-        model: str | None,
-    ) -> None:
-        self.form = form
-        self.original_form = original_form
-        self.tree = tree
-        self.columns = columns
-        self.model = model
 
     def project_columns(self, columns: set[str]) -> ReadChunk:
         """Return a reader of some columns, or of those whose fields are named as `column.field`."""
@@ -75,7 +68,7 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
         form = ak.forms.RecordForm(
             [self.original_form.content(n) for n in names], list(names)
         )
-        return ReadChunk(form, self.original_form, self.tree, names, self.model)
+        return replace(self, form=form, columns=names)
 
     def __call__(self, partition: Partition) -> ak.Array:
         path, start, stop = partition

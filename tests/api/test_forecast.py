@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowtuple as ft
-from flowtuple.api.forecast import LEAST_EVENTS, forecast
+from flowtuple.api.measuring import LEAST_EVENTS, forecast
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import open_dataset
 

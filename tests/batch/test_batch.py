@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import flowtuple as ft
 from flowtuple.batch.cluster import connected, workers_of
-from flowtuple.batch.histograms import compare_histograms
+from flowtuple.batch.histograms import Moments, compare_histograms
 from flowtuple.batch.jobs import (
     Compress,
     Decompress,
@@ -30,7 +30,6 @@ from flowtuple.batch.jobs import (
     Verify,
 )
 from flowtuple.batch.manifest import Manifest, Record, opened
-from flowtuple.batch.moments import Moments
 from flowtuple.batch.run import run
 from flowtuple.batch.tasks import Task, parts, plan
 from flowtuple.cli.app import app

@@ -23,7 +23,7 @@ import torch
 
 import flowtuple as ft
 from flowtuple.api import decode_rows, encode_rows, report_rows
-from flowtuple.api.reference_report import RowsReport
+from flowtuple.api.reference import RowsReport
 from flowtuple.benchmark.published.accuracy import measure
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
 from flowtuple.benchmark.published.networks import (

@@ -58,9 +58,10 @@ from flowtuple.reporting.describe import info
 from flowtuple.runtime.atomic import atomic_path, remove_parts
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.training.checkpoint import Checkpoint
+from flowtuple.training.conditioners import Schedule
 from flowtuple.training.plan import Candidate, ColumnTask
 from flowtuple.training.relations import References, reach
-from flowtuple.training.train import _Abandoned, _Listener
+from flowtuple.training.train import _Job, _trained
 from opcodes import count_opcodes
 
 
@@ -250,12 +251,27 @@ class TestSignals:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     def test_trainings_that_nobody_waits_for_end_at_their_step(self) -> None:
-        ended = threading.Event()
-        listener = _Listener(lambda share, bits: None, [0.0], 0, 10, ended)
-        listener.check()
-        ended.set()
-        with pytest.raises(_Abandoned, match=r"^$"):
-            listener.check()
+        started, ended = threading.Event(), threading.Event()
+
+        def train(job: Any, progress: Callable[..., None], check: Callable[[], None]) -> list:
+            if job.hidden == (0, 0):
+                started.wait(60)
+                return []
+            for _ in range(1000):
+                started.set()
+                try:
+                    check()
+                except Exception:
+                    ended.set()
+                    raise
+                time.sleep(0.01)
+            return []
+
+        jobs = [_Job(None, hidden, Schedule(1, 1)) for hidden in ((0, 0), (1, 1))]
+        trained = _trained(jobs, train, lambda share, bits: None, 2)
+        assert next(trained) == (jobs[0], [])
+        trained.close()
+        assert ended.wait(5)
 
     def test_a_signal_does_not_wait_for_threads(self) -> None:
         go_on, ended = threading.Event(), threading.Event()

@@ -28,9 +28,9 @@ from flowtuple.comparison.closure.axes import (
 )
 from flowtuple.comparison.closure.bootstrap import Binned, shares, spreads, with_errors
 from flowtuple.comparison.closure.curves import find_curves, find_grids
-from flowtuple.comparison.closure.distances import find_distances
 from flowtuple.comparison.closure.result import Closure
 from flowtuple.comparison.closure.samples import ClosureSample, layout_of, read_sample
+from flowtuple.comparison.closure.verdicts import find_distances
 from flowtuple.comparison.two_sample import classifier
 from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
@@ -278,10 +278,8 @@ class TestAxes:
             4,
             4,
         ]
-        column, axis = kind_axis(
-            ["hadron", "parton"], [np.array([0, 4, 5]), np.array([0, 1, 5, 21])]
-        )
-        assert (column, axis.names[4]) == ("parton", "other")
+        axis = kind_axis(["hadron", "parton"], [np.array([0, 4, 5]), np.array([0, 1, 5, 21])])
+        assert (axis.label, axis.names[4]) == ("parton", "other")
         assert kind_axis(["pdgId"], [np.array([13, -13])]) is None
         assert kind_axis([], []) is None
 
@@ -324,7 +322,7 @@ class TestPairs:
             assert np.array_equal(pairs.joint().values, alone.joint().values, equal_nan=True)
             assert np.array_equal(pairs.reconstructed, alone.reconstructed)
             assert np.array_equal(pairs.objects.event, 2 * alone.objects.event + start)
-            assert len(half.derived[0]) == len(range(start, 101, 2))
+            assert len(half.pairs[0].derived) == len(range(start, 101, 2))
 
     def test_pairs_without_a_response(self) -> None:
         """A generated p_T of 0 or a reconstructed NaN has no response, but is reconstructed."""

@@ -19,16 +19,16 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 import flowtuple as ft
 from flowtuple import cli
-from flowtuple.comparison.two_sample import classifier, kernels, moments, one_column, sliced
+from flowtuple.comparison.two_sample import classifier, distributions, kernels, moments
 from flowtuple.comparison.two_sample.compare_samples import TESTS, compare_samples
 from flowtuple.comparison.two_sample.copies import find_copies
-from flowtuple.comparison.two_sample.p_values import (
-    PermutationPValues,
+from flowtuple.comparison.two_sample.permutations import (
+    Permutations,
     draw_permutations,
     holm,
+    permutation_p_values,
     permutations_for,
 )
-from flowtuple.comparison.two_sample.permutations import Permutations
 from flowtuple.comparison.two_sample.pooled import Pooled, pool
 from flowtuple.comparison.two_sample.result import Comparison
 from flowtuple.data.rows import Rows
@@ -161,18 +161,20 @@ class TestAgainstReferences:
     def test_chi2_is_pearsons(self) -> None:
         a, b = np.array([[10.0], [20.0], [7.0]]), np.array([[30.0], [31.0], [9.0]])
         expected = scipy.stats.chi2_contingency(np.stack([a[:, 0], b[:, 0]])).statistic
-        assert one_column.chi2(a, b, (a + b)[:, 0])[0] == pytest.approx(expected, rel=1e-12)
+        assert distributions.chi2(a, b, (a + b)[:, 0])[0] == pytest.approx(
+            expected, rel=1e-12
+        )
 
     def test_divergences(self) -> None:
         a, b = np.array([[10.0], [20.0], [0.0]]), np.array([[30.0], [31.0], [9.0]])
         p, q = np.array([10.5, 20.5, 0.5]) / 31.5, np.array([30.5, 31.5, 9.5]) / 71.5
-        assert one_column.kullback_leibler(a, b, a[:, 0])[0] == pytest.approx(
+        assert distributions.kullback_leibler(a, b, a[:, 0])[0] == pytest.approx(
             scipy.stats.entropy(p, q), rel=1e-12
         )
-        assert one_column.chi2_divergence(a, b, a[:, 0])[0] == pytest.approx(
+        assert distributions.chi2_divergence(a, b, a[:, 0])[0] == pytest.approx(
             0.5 * sum((p - q) ** 2 / q), rel=1e-12
         )
-        assert one_column.hellinger(a, a, a[:, 0])[0] == 0
+        assert distributions.hellinger(a, a, a[:, 0])[0] == 0
 
     def test_sliced_wasserstein_is_pots(self) -> None:
         ot = pytest.importorskip("ot")
@@ -184,7 +186,7 @@ class TestAgainstReferences:
         x, y = pooled.standardised[~second], pooled.standardised[second]
         for name in ("sliced", "max_sliced"):
             expected = getattr(ot, f"{name}_wasserstein_distance")(
-                x, y, p=1, projections=sliced.directions(3, 7)
+                x, y, p=1, projections=distributions.directions(3, 7)
             )
             assert statistic(measured, f"{name.replace('_', '-')}-w1") == pytest.approx(
                 expected, rel=1e-9
@@ -329,7 +331,7 @@ class TestPermuting:
             assert labels[half][:, 1:].mean(axis=1) == pytest.approx(
                 size / half.sum(), abs=0.12
             )
-        measured = one_column.prepare(pooled, ["ks"], 0, silent).statistics(
+        measured = distributions.prepare_columns(pooled, ["ks"], 0, silent).statistics(
             Permutations(labels[:, 3:4])
         )
         second = (
@@ -353,11 +355,16 @@ class TestPermuting:
         assert scipy.stats.chisquare(counts).pvalue > 0.001
 
     def test_ties_are_drawn(self) -> None:
-        places = []
-        for seed in range(400):
-            ranking = PermutationPValues(np.array([1.0, 2.0, np.nan]))
-            ranking.add(np.array([[1.0] * 9, [1.0] * 9, [3.0] * 9]))
-            places.append(ranking.p_values(seed))
+        pooled = pool(normal(1, 2), normal(2, 2), seed=0)
+
+        def statistics(labels: Permutations) -> np.ndarray:
+            """Nine permutations after the true labels."""
+            assert labels.other.shape[1] == 10
+            values = np.array([[1.0] * 10, [1.0] * 10, [3.0] * 10])
+            values[:, 0] = 1.0, 2.0, np.nan
+            return values
+
+        places = [permutation_p_values(pooled, statistics, 9, seed)[1] for seed in range(400)]
         tied, largest, undefined = np.transpose(places)
         counts = np.unique(np.round(10 * tied), return_counts=True)[1]
         assert len(counts) == 10

@@ -24,11 +24,10 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Table, difference, read_all
 from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.file import layout
-from flowtuple.file.damage import check_integrity
+from flowtuple.file.damage import check_integrity, scan
 from flowtuple.file.description import unpack_description
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.model import pack_flow, unpack_flow
-from flowtuple.file.scan import scan
 from flowtuple.file.storage import Storage
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.flow import LatticeFlow

@@ -17,10 +17,10 @@ multivariate_normal = pytest.importorskip("scipy.stats").multivariate_normal
 import flowtuple as ft  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Unsupported  # noqa: E402
 from flowtuple.flows.bijection import Bijection  # noqa: E402
-from flowtuple.flows.draw import normal_rows  # noqa: E402
 from flowtuple.flows.model import RowModel  # noqa: E402
 from flowtuple.flows.options import KINDS, SCHEDULES, RowFlow, Shape, Training  # noqa: E402
 from flowtuple.flows.registry import FLOWS, build  # noqa: E402
+from flowtuple.flows.rng import normal_rows  # noqa: E402
 from flowtuple.flows.schedule import SCHEDULES as MADE_SCHEDULES  # noqa: E402
 from flowtuple.flows.stored import load_model, save_model  # noqa: E402
 from flowtuple.transforms import Chain  # noqa: E402

@@ -617,6 +617,15 @@ def test_lists_of_numbers_are_counted_columns(tmp_path):
     assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
 
 
+@pytest.mark.parametrize("length", [1, 2])
+def test_lists_of_one_length_come_back(tmp_path, length):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        made = file.create_dataset("a", (3,), h5py.vlen_dtype("f4"))
+        for i in range(3):
+            made[i] = np.arange(length) + i
+    assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
+
+
 def test_hdf5_types_that_no_column_can_hold_are_refused_by_name(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["x"], file["complex"], file["opaque"] = (
@@ -1112,6 +1121,7 @@ def from_root() -> Dataset:
         "aliases": {"twice": "2*x"},
         "records": {"p": {"record": [["a", "p_a"]]}},
         "renamed": {"x": "x."},
+        "weight": 2.5,
     }
     return Dataset(
         "f",
@@ -1126,6 +1136,7 @@ def test_changes_in_another_format_are_said(tmp_path, suffix):
     said = " | ".join(result.changes)
     assert "events: its title 'from run B' is not written" in said
     assert "aliases twice: not written" in said
+    assert "the weight 2.5: not written" in said
     assert "p: a record -> columns p_a" in said
     assert "x: another name for 'x.'" in said
     assert ("titles of x are not written: text has none" in said) == (suffix == ".csv")

@@ -397,9 +397,7 @@ def source_order(columns: tuple[Column, ...], array: ak.Array) -> list[str]:
 
 class TestErrors:
     def test_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            InvalidArgument, match=r"no\.root: there is no such file; check the path$"
-        ):
+        with pytest.raises(InvalidArgument, match=r"no\.root: no such file; "):
             opened(tmp_path / "no.root")
 
     def test_folder(self, tmp_path: Path) -> None:

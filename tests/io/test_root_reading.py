@@ -32,8 +32,9 @@ from flowtuple.io.root_baskets import c_strings, counted_lists
 from flowtuple.io.root_changes import root_changes
 from flowtuple.io.root_interpretation import (
     HiddenError,
+    TreeBranch,
     _leaf_list,
-    as_read,
+    check_members,
     interpretation_of,
     type_name,
 )
@@ -400,18 +401,25 @@ class TestStructures:
         assert np.array_equal(table["hit_cell"], values[:, :3])
         assert np.array_equal(table["hit_time"], values[:, 3])
 
-    def test_members_that_uproot_hides_are_no_columns(self) -> None:
-        inner = ak.forms.RecordForm(
-            [ak.forms.NumpyForm("uint8"), ak.forms.NumpyForm("int32")], ["@fBits", "ref"]
-        )
-        shown = ak.forms.RecordForm([ak.forms.NumpyForm("int32")], ["ref"])
-        lists = ak.forms.ListOffsetForm("i64", inner)
-        assert as_read(lists, ak.forms.ListOffsetForm("i64", shown)).content.fields == ["ref"]
+    def test_members_that_uproot_hides_are_no_columns(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = with_words(tmp_path / "a.root", monkeypatch)
+        inner = [ak.forms.NumpyForm("uint8"), ak.forms.NumpyForm("int32")]
+        announced = ak.forms.RecordForm(inner, ["@fBits", "ref"])
+        monkeypatch.setattr(uproot.AsStrings, "awkward_form", lambda *_: announced)
+        shown = ak.Array([{"ref": k} for k in range(N)])
+        monkeypatch.setattr(TreeBranch, "read", lambda self, start, stop: shown[start:stop])
+        assert [c.name for c in opened(path).table("t").columns] == ["x", "word_ref"]
 
     def test_members_of_one_name_are_refused(self) -> None:
         twice = ak.forms.RecordForm([ak.forms.NumpyForm("int32")] * 2, ["x", "x"])
         with pytest.raises(HiddenError, match="two of its members are called 'x'"):
-            as_read(ak.forms.RecordForm([ak.forms.NumpyForm("int32")], ["x"]), twice)
+            check_members(ak.forms.ListOffsetForm("i64", twice))
+
+    def test_records_without_members_are_refused(self) -> None:
+        with pytest.raises(HiddenError, match="it holds no member that uproot reads"):
+            check_members(ak.forms.RecordForm([], []))
 
     @pytest.mark.parametrize("members", [[], [("@num_bytes", np.dtype(">u4"))]])
     def test_classes_without_members_are_empty(

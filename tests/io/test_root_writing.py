@@ -628,30 +628,31 @@ class TestSaid:
             "friends": ["other"],
             "renamed": {"x_": "x"},
         }
-        said = [
-            "x_: another name for 'x'",
-            "user information cuts, lumi is not written",
-            "friend tree other is not attached",
-        ]
+        name = "x_: another name for 'x'"
+
+        def not_written(target: str) -> list[str]:
+            lists = ["user information cuts, lumi", "friend trees other"]
+            return [f"{words}: not written to {target}" for words in lists]
+
         assert (
             root_changes(columns, {})
             == type_changes(columns)
             == ["n(x): hidden -> branch nx, int32"]
         )
-        assert root_changes(columns, stored) == ["n(x): hidden -> branch nx, int32", *said]
-        alias = "alias y is not written: an RNTuple has none"
+        hidden = "n(x): hidden -> branch nx, int32"
+        assert root_changes(columns, stored) == [hidden, name, *not_written("a TTree")]
         assert root_changes(columns, {**stored, "kind": "rntuple"}) == [
             "a b -> field a_b",
-            said[0],
-            alias,
-            *said[1:],
+            name,
+            "aliases y: not written to an RNTuple",
+            *not_written("an RNTuple"),
         ]
 
     def test_an_index_is_named_as_not_written(self) -> None:
         assert root_changes((), {"index": "run, event"}) == [
-            "the index (run, event) is not written"
+            "the index run, event: not written to a TTree"
         ]
-        said = ["the weight 2.5 is not written: an RNTuple has none"]
+        said = ["the weight 2.5: not written to an RNTuple"]
         assert root_changes((), {"kind": "rntuple", "weight": 2.5}) == said
         assert root_changes((), {"weight": 2.5}) == []
 
@@ -899,7 +900,7 @@ class TestTreesThatBecomeNTuples:
         first, other = ft.info(path)["tables"]
         why = "no branch of a TTree holds deep (var * var * string)"
         kind = f"the tree: it comes back as an RNTuple because {why}; without them as a TTree"
-        rest = ["a b -> field a_b", "alias y is not written: an RNTuple has none"]
+        rest = ["a b -> field a_b", "aliases y: not written to an RNTuple"]
         assert first["root_changes"] == [kind, *rest]
         assert first["root_renamed"] == {"t/a b": ("a_b",)}
         assert other["root_changes"] == []

@@ -371,5 +371,5 @@ def test_what_is_read_of_a_column() -> None:
     ]
     assert FLOW.level_columns == {"a", "b", "d", "e"}
     assert FLOW.value_columns == {"b", "g", "h", "i", "r", "s"}
-    assert [name for name, flow in FLOW.columns.items() if flow.reads(name)] == ["e", "i"]
-    assert FLOW.columns["f"].reads("r")
+    assert [name for name, flow in FLOW.columns.items() if name in flow.sources] == ["e", "i"]
+    assert "r" in FLOW.columns["f"].sources

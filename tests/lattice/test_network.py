@@ -249,7 +249,7 @@ ENCODER_ONLY = {
 EXACT = {("lattice/arithmetic.py", ""): ["(-1.0) ** n"]}  # a sign
 FORMULAS = ["lattice/arithmetic.py", "lattice/prediction.py"]
 NUMPY = {  # exact, correctly rounded, or no arithmetic at all
-    *("sqrt", "rint", "frexp", "ldexp", "abs", "clip"),
+    *("sqrt", "rint", "frexp", "ldexp", "abs", "clip", "factorial"),
     *("where", "full", "isnan", "isfinite", "isin"),
     *("nan", "int64", "int32", "float64", "dtype", "errstate", "iinfo"),
 }

@@ -72,7 +72,8 @@ def test_indices_come_back_from_residuals(golden) -> None:
         q, _ = state.enter(events.data[state.name].reshape(-1))
         predicted = state.predict(state.whole)
         if predicted is not None:
-            residuals, has_residual = state.residuals(q, predicted)
+            flow = state.flow
+            residuals, has_residual = flow.prediction.subtract(q, predicted, flow.absolute)
             restored = state.restore(residuals, predicted)
             assert np.array_equal(restored[has_residual], q[has_residual])
             names.append(state.name)
@@ -109,4 +110,4 @@ def test_a_column_without_network_has_no_logits(golden) -> None:
         with pytest.raises(Corrupt, match="by a flow that the file does not hold"):
             state.logits(state.whole)
         with pytest.raises(Corrupt, match="by a flow that the file does not hold"):
-            state.residuals(np.zeros(1, np.int64), np.zeros(1, np.int64))
+            state.restore(np.zeros(1, np.int64), np.zeros(1, np.int64))

@@ -14,13 +14,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft  # noqa: E402
-from flowtuple.api.engines import load_rows, single_torch_thread  # noqa: E402
+from flowtuple.api.simulating import load_rows, single_torch_thread  # noqa: E402
 from flowtuple.cli.app import app  # noqa: E402
 from flowtuple.data.awkward_tables import table_to_awkward  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument  # noqa: E402
 from flowtuple.file.file import File  # noqa: E402
 from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
 from flowtuple.io.source import open_dataset  # noqa: E402
+from flowtuple.simulation.sampler import Sampler  # noqa: E402
 from flowtuple.simulation.simulator import SimulatedTable  # noqa: E402
 from flowtuple.simulation.spec import SimulationSpec  # noqa: E402
 
@@ -101,7 +102,8 @@ def test_any_range_is_the_same(model: str, events: ak.Array) -> None:
             SimulationSpec.from_json(file.meta["simulation"]),
             load_rows(file.meta["flows"], file.path),
         )
-    made = SimulatedTable(spec, codings, flows, open_dataset(given).table("events"), 5)
+    sampler = Sampler(spec, codings, flows, 5)
+    made = SimulatedTable(sampler, open_dataset(given).table("events"))
     names = [c.name for c in made.columns]
     with single_torch_thread(flows):
         for start, stop in ((137, 1500), (0, 1), (1999, 2000), (40, 40)):

@@ -29,6 +29,7 @@ from flowtuple.simulation.cells import Cells, find_cells
 from flowtuple.simulation.fit_spec import fit_spec
 from flowtuple.simulation.neighbours import find_neighbours
 from flowtuple.simulation.response import Response, as_angle
+from flowtuple.simulation.sampler import Sampler
 from flowtuple.simulation.shares import (
     energy,
     find_hypots,
@@ -41,8 +42,7 @@ from flowtuple.simulation.shares import (
 from flowtuple.simulation.simulator import SimulatedTable
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import run
-from flowtuple.simulation.training_tables import training_tables
-from flowtuple.simulation.training_targets import TrainingTargets
+from flowtuple.simulation.training_tables import TrainingTargets, training_tables
 
 TARGET = ["Jet_*", "Muon_*", "MET_*", "HLT_Jet40"]
 GIVEN = ["GenJet_*", "GenMuon_*", "GenMET_*", "Pileup_nPU"]
@@ -467,7 +467,7 @@ def test_neighbours_are_those_of_a_slow_search(events: ak.Array) -> None:
         block.values["GenJet_eta"],
         block.values["GenJet_phi"],
     )
-    pairs = find_neighbours(block, event, eta, phi, jets, np.arange(len(event)))
+    pairs = find_neighbours(block, event, block.axes(jets), jets, same=True)
     other, distance = pairs.nearest()
     for k in range(len(event)):
         candidates = [m for m in range(len(event)) if event[m] == event[k] and m != k]
@@ -477,9 +477,8 @@ def test_neighbours_are_those_of_a_slow_search(events: ak.Array) -> None:
         ]
         assert other[k] == (candidates[int(np.argmin(separation))] if candidates else -1)
         assert not candidates or np.isclose(distance[k], min(separation), rtol=1e-5)
-    muons = find_neighbours(
-        block, block.event("Muon"), block.values["Muon_eta"], block.values["Muon_phi"], jets
-    )
+    axes = block.axes(spec.collection("Muon"))
+    muons = find_neighbours(block, block.event("Muon"), axes, jets)
     ranks = np.arange(len(block.values["Muon_eta"])) % 3
     places, _ = muons.at_rank(ranks)
     assert np.array_equal(muons.rank(places), np.where(places >= 0, ranks, -1))
@@ -492,7 +491,7 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     with File(model) as file:
         codings = {name: table.coding for name, table in file.tables.items()}
         spec = SimulationSpec.from_json(file.meta["simulation"])
-    made = SimulatedTable(spec, codings, {}, open_dataset(given).table("events"), 5)
+    made = SimulatedTable(Sampler(spec, codings, {}, 5), open_dataset(given).table("events"))
     names = [c.name for c in made.columns]
     middle = table_to_awkward(made.read(names, 137, 2500))
     assert ak.array_equal(middle, whole[137:2500])
@@ -683,7 +682,7 @@ def test_reading_changes_no_count(model: str, events: ak.Array) -> None:
         codings = {name: table.coding for name, table in file.tables.items()}
         spec = SimulationSpec.from_json(file.meta["simulation"])
     source = open_dataset(changed(given, "GenJet_flavour", flavour)).table("events")
-    made = SimulatedTable(spec, codings, {}, source, 5, times=2)
+    made = SimulatedTable(Sampler(spec, codings, {}, 5), source, times=2)
     counts = {"GenJet_flavour": int(ak.sum(ak.num(flavour)))}
     assert made.count_out_of_range() == counts
     for start, stop in ((0, 20), (3, 7), (0, 20)):

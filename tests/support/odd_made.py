@@ -146,7 +146,7 @@ def _store(way: Way, values: Array, state: ColumnState) -> StoredColumn:
     q, coded = state.rows.unsort(in_rows), in_rows
     predicted = state.predict(state.whole)
     if way.residual or (way.method is Method.FLOW and flow.residual):
-        coded, countable = state.residuals(in_rows, predicted)
+        coded, countable = flow.prediction.subtract(in_rows, predicted, flow.absolute)
         assert countable.all(), f"{name} cannot be stored by residuals"
     exact = packing.zstd(escapes.tobytes()) if len(escapes) else b""
     if way.method is Method.FLOW:

@@ -35,7 +35,6 @@ from flowtuple.training.conditioners import (  # noqa: E402
     WEIGHT_LIMITS,
     Conditioners,
     Schedule,
-    _loss,
     float_bits,
     train_conditioners,
 )
@@ -218,15 +217,7 @@ class TestIntegers:
 
     def float_bits(self, fitted: tuple, limit: int | None) -> np.ndarray:
         task, model = fitted
-        pairs = [(c.flow.bins, c.coded) for c in task.candidates]
-        symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
-        with torch.no_grad():
-            nats = _loss(
-                model(torch.from_numpy(task.features.T), limit), symbols
-            ).numpy() / math.log(2)
-        return nats + [
-            np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in pairs
-        ]
+        return float_bits(model, task, slice(None), limit)
 
     def integer_bits(self, fitted: tuple) -> np.ndarray:
         task, model = fitted

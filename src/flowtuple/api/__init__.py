@@ -33,23 +33,15 @@ Modules are named by what their functions do: `compressing`, `reading`, `trainin
 """
 
 from flowtuple.api.checking import Verified, report, verify
-from flowtuple.api.closing import ClosureOptions, closure
-from flowtuple.api.comparing import ComparisonOptions, compare
-from flowtuple.api.compressing import Compressed, compress
+from flowtuple.api.comparing import ClosureOptions, ComparisonOptions, closure, compare
+from flowtuple.api.compressing import Compressed, Recompressed, compress, recompress, snap
 from flowtuple.api.generating import Model, load, sample, score, separation, write
-from flowtuple.api.inputs import EVERYTHING, Selection, Weighted
-from flowtuple.api.inspecting import inspect
-from flowtuple.api.measuring import bench, demo
-from flowtuple.api.presets import preset
+from flowtuple.api.inputs import EVERYTHING, Selection, Weighted, preset
+from flowtuple.api.measuring import bench, demo, inspect
 from flowtuple.api.reading import Decompressed, decompress
-from flowtuple.api.recompressing import Recompressed, recompress
-from flowtuple.api.reference import decode_rows, encode_rows, sample_rows
-from flowtuple.api.reference_report import report_rows
-from flowtuple.api.simulating import simulate
-from flowtuple.api.snapping import snap
-from flowtuple.api.training import train
-from flowtuple.api.training_flow import train_flow
-from flowtuple.api.training_simulation import SimulationOptions, train_simulation
+from flowtuple.api.reference import decode_rows, encode_rows, report_rows, sample_rows
+from flowtuple.api.simulating import SimulationOptions, simulate, train_simulation
+from flowtuple.api.training import train, train_flow
 from flowtuple.comparison.closure.result import Closure
 
 __all__ = [

@@ -1,29 +1,40 @@
-"""A file compared with its original: every value against its bound, and a page about it."""
+"""A file compared with its original: every value against its bound, and pages about it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from flowtuple.api.inputs import is_of_rows
-from flowtuple.api.training_summary import of_events, of_rows
+import numpy as np
+
+from flowtuple.api.inputs import FilePath, is_of_rows
 from flowtuple.benchmark.published.layout import is_reference
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.data.memory import BLOCK, entries_within
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema_diff import read_like
-from flowtuple.data.table import Dataset, ranges
+from flowtuple.data.table import Dataset, Table, ranges
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.file import File
+from flowtuple.file.model import pack_column
 from flowtuple.io.formats import output_suffixes
 from flowtuple.io.source import ReadOptions, Source, open_dataset
+from flowtuple.lattice.context import Parent
+from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.walk import TableCoding
+from flowtuple.model.score import Scores, score
 from flowtuple.reporting.describe import check_comparable, promises, report_input
+from flowtuple.reporting.page import format_bytes
 from flowtuple.reporting.report import write_report
-from flowtuple.reporting.training_page import write_training
+from flowtuple.reporting.training_page import Trained, write_training
+from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 from flowtuple.training.lattices import SCAN_STEP
+
+_EVENTS = 8192  # that the page of a model summarises
 
 
 class Verified(Shown, list[ColumnFidelity]):
@@ -62,10 +73,10 @@ class Verified(Shown, list[ColumnFidelity]):
 @accepts_old(resources=Resources)
 def verify(
     original: Source,
-    path: str | os.PathLike[str],
+    path: FilePath,
     *,
     names: tuple[str, ...] | None = None,
-    model: str | os.PathLike[str] | None = None,
+    model: FilePath | None = None,
     resources: Resources = Resources(),
 ) -> Verified:
     """Compare every value of a file with its original, column by column.
@@ -124,31 +135,19 @@ def verify(
 
 def _absent(original: Dataset, file: File) -> Iterator[str]:
     """Yield parts of the original that the file lacks and does not list as left out."""
-    recorded = {
-        part["name"]
-        for part in file.meta.get("left_out", ())
-        if isinstance(part, dict) and "name" in part
-    }
+    present = {*file.meta["carried"], *(part.name for part in file.left_out), *file.tables}
+    for name, table in file.tables.items():
+        present |= {f"{name}/{column.name}" for column in table.columns}
+    parts = []
     for name, source in original.tables.items():
-        if name not in file.tables:
-            yield from () if name in recorded else (name,)
-            continue
-        there = {column.name for column in file.tables[name].columns}
-        named = (
-            f"{name}/{column.name}"
-            for column in source.columns
-            if not column.hidden and column.name not in there
-        )
-        yield from (column for column in named if column not in recorded)
-    carried = set(file.meta["carried"])
-    yield from (
-        name
-        for name in (*original.refused, *original.carried)
-        if name not in carried | recorded
-    )
+        columns = [f"{name}/{column.name}" for column in source.columns if not column.hidden]
+        parts += columns if name in file.tables else [name]
+    for name in (*parts, *original.refused, *original.carried):
+        if name not in present:
+            yield name
 
 
-def _refuse_reference(path: str | os.PathLike[str]) -> None:
+def _refuse_reference(path: FilePath) -> None:
     if is_reference(path):
         raise InvalidArgument(
             f"{os.fspath(path)}: is of a reference method and not checked value by value;"
@@ -157,9 +156,9 @@ def _refuse_reference(path: str | os.PathLike[str]) -> None:
 
 
 def _open_file(
-    path: str | os.PathLike[str],
+    path: FilePath,
     original: Dataset,
-    model: str | os.PathLike[str] | None,
+    model: FilePath | None,
     resources: Resources,
 ) -> File:
     """Open the file that is checked, with its original.
@@ -195,11 +194,11 @@ def _compare_carried(name: str, original: bytes | None, content: bytes) -> Colum
 @accepts_old(resources=Resources)
 def report(
     original: Source,
-    path: str | os.PathLike[str],
-    folder: str | os.PathLike[str],
+    path: FilePath,
+    folder: FilePath,
     *,
     names: tuple[str, ...] | None = None,
-    model: str | os.PathLike[str] | None = None,
+    model: FilePath | None = None,
     resources: Resources = Resources(),
 ) -> Path:
     """Write a self-contained HTML page about a file, or about a model.
@@ -235,11 +234,134 @@ def report(
     _refuse_reference(path)
     dataset = open_dataset(original, ReadOptions(names=names))
     if is_of_rows(path):
-        return write_training(of_rows(dataset, path), Path(folder))
+        return write_training(_summary_of_rows(dataset, path), Path(folder))
     with _open_file(path, dataset, model, resources) as file:
         if file.is_model:
-            return write_training(of_events(dataset, file), Path(folder))
+            return write_training(_summary_of_events(dataset, file), Path(folder))
         about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
     return write_report(
         about, Path(folder), lambda what: resources.progress("report", 0.0, what)
+    )
+
+
+def _summary_of_events(dataset: Dataset, model: File) -> Trained:
+    """Summarise a lattice flow: parents and bits per value of each column.
+
+    Args:
+        dataset: The training sample.
+        model: The model, open.
+
+    Raises:
+        InvalidArgument: The sample lacks a table or column of the model.
+    """
+    rows: list[list[Any]] = []
+    alone: dict[str, tuple[float, float]] = {}
+    counts = []
+    for table_name, table in model.tables.items():
+        source, coding = dataset.table(table_name), table.coding
+        counts.append(f"{table_name}: {source.num_entries:,}")
+        events = read_like(source, coding.columns, 0, min(_EVENTS, source.num_entries))
+        bits_of = _bits_per_value(score(events, coding))
+        numbers = {c.name: k for k, c in enumerate(coding.columns)}
+        for name, flow in coding.flow.columns.items():
+            label = f"{table_name}/{name}" if len(model.tables) > 1 else name
+            bits, entropy = bits_of.get(name), _entropy(events, name, flow, coding)
+            if bits is not None and entropy is not None:
+                alone[label] = (entropy, bits)
+            parents = ", ".join(_spelled(p) for p in flow.parents)
+            size = len(pack_column(flow, numbers))
+            rows.append([label, _kind(flow), parents, bits, entropy, size])
+    facts = {
+        "events": ", ".join(counts),
+        "flow": "lattice",
+        "effort": str(model.meta["provenance"]["effort"]),
+        "file": format_bytes(model.size),
+    }
+    about = (
+        f"Bits per value over the first {_EVENTS:,} events of the training sample; "
+        "alone is the column's own distribution."
+    )
+    headings = ["Column", "Model", "Reads", "Bits", "Alone", "Bytes"]
+    return Trained(dataset.description, model.path, facts, about, headings, rows, alone)
+
+
+def _bits_per_value(scores: Scores) -> dict[str, float]:
+    sums = zip(
+        scores.columns, scores.bits.sum(axis=0), scores.values.sum(axis=0), strict=True
+    )
+    return {name: float(bits) / int(count) for name, bits, count in sums if count}
+
+
+def _entropy(events: Table, name: str, flow: ColumnFlow, coding: TableCoding) -> float | None:
+    """Return the entropy of a column's own distribution over its bins, in bits per value."""
+    if flow.network is None or flow.residual:
+        return None
+    symbols = flow.bins.symbol(coding.lattices[name].encode(events.data[name].reshape(-1)))
+    if not len(symbols):
+        return None
+    share = np.bincount(symbols, minlength=flow.bins.symbols) / len(symbols)
+    widths = np.log2(flow.bins.spans.astype(np.float64) + 1)
+    seen = share > 0
+    return float((share[seen] * (widths[seen] - np.log2(share[seen]))).sum())
+
+
+def _kind(flow: ColumnFlow) -> str:
+    if flow.network is None:
+        return "follows from others" if flow.prediction else "none"
+    widths = " x ".join(str(len(layer.shifts)) for layer in flow.network.layers)
+    residual = "residual of a prediction, " if flow.residual else ""
+    return f"{residual}network {widths}" if flow.parents else f"{residual}frequencies"
+
+
+def _spelled(parent: Parent) -> str:
+    if not parent.column:
+        return str(parent.relation)
+    return parent.column if parent.relation == "row" else f"{parent.relation} {parent.column}"
+
+
+def _summary_of_rows(dataset: Dataset, path: FilePath) -> Trained:
+    """Summarise a flow over rows: its loss by epoch, and the preprocessing of each column.
+
+    Raises:
+        MissingExtra: PyTorch is not installed.
+    """
+    require_torch(f"reading {os.fspath(path)}")
+    from flowtuple.flows.stored import load_model
+
+    trained = load_model(path)
+    record = trained.about
+    history, watched = record["history"], record.get("watched", [])
+    last = watched[-1][1] if watched else {}
+    measures = list(dict.fromkeys(name.partition("/")[0] for name in last))
+    rows = []
+    for name, dtype, chain in zip(
+        trained.columns, trained.dtypes, trained.chains, strict=True
+    ):
+        steps = ", ".join(type(step).__name__.lower() for step in chain.transforms)
+        distances = [last.get(f"{measure}/{name}") for measure in measures]
+        rows.append([name, dtype, steps, *distances])
+    facts = {
+        "rows": f"{record['rows']:,}",
+        "flow": trained.kind,
+        "best epoch": f"{record['best_epoch']} of {len(history)}",
+        "schedule": str(record["training"]["schedule"]),
+        "file": format_bytes(Path(path).stat().st_size),
+    }
+    if trained.context.columns:
+        facts["given"] = ", ".join(trained.context.columns)
+    about = "Transforms are fitted once and stored with the model."
+    if watched:
+        about += (
+            f" Distances between rows drawn after epoch {watched[-1][0]} and rows held out,"
+            " in standard deviations."
+        )
+    return Trained(
+        dataset.description,
+        os.fspath(path),
+        facts,
+        about,
+        ["Column", "Type", "Transforms", *(m.capitalize() for m in measures)],
+        rows,
+        history=history,
+        watched=watched,
     )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import awkward as ak
 import numpy as np
 
-from flowtuple.api.inputs import check_seed, is_of_rows
+from flowtuple.api.inputs import FilePath, check_seed, is_of_rows
 from flowtuple.api.simulating import refuse_simulation
 from flowtuple.comparison.two_sample.auc import Area, area_under_roc
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.selection import select
-from flowtuple.data.table import Dataset, Table, TableSource, read_all
+from flowtuple.data.table import Dataset, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
@@ -28,38 +28,12 @@ from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old, names_tree
 
+if TYPE_CHECKING:
+    from flowtuple.flows.tables import RowsModel
 
-class Density(Protocol):
-    """Interface that every model has, in tables."""
+Density: TypeAlias = "EventModel | RowsModel"
+"""A model of any flow, in tables."""
 
-    path: str
-    name: str
-
-    @property
-    def names(self) -> Sequence[str]: ...
-
-    def drawn(
-        self,
-        n: int | None,
-        seed: int,
-        given: Dataset | None = None,
-        workers: int | None = None,
-    ) -> TableSource: ...
-
-    def labels(self, dataset: Dataset, name: str) -> Array: ...
-
-    def scored(
-        self, dataset: Dataset, against: Any = None, *, by_column: bool = False
-    ) -> TableSource: ...
-
-    def log_det(self, dataset: Dataset) -> Table: ...
-
-    def to_latent(self, dataset: Dataset) -> Table: ...
-
-    def from_latent(self, dataset: Dataset, workers: int | None = None) -> TableSource: ...
-
-
-Path: TypeAlias = "str | os.PathLike[str]"
 _NAMED = 8  # columns in the repr of a model
 
 
@@ -98,13 +72,8 @@ class Model(Shown):
         self, n: int | None = None, seed: int = 0, *, given: Source | None = None
     ) -> ak.Array:
         """Return drawn events, the same for a seed; see `flowtuple.sample`."""
-        return table_to_awkward(
-            read_all(
-                self._density.drawn(
-                    n, check_seed(seed), None if given is None else open_dataset(given)
-                )
-            )
-        )
+        supplied = None if given is None else open_dataset(given)
+        return table_to_awkward(read_all(self._density.drawn(n, check_seed(seed), supplied)))
 
     def log_prob(self, events: Source) -> Array:
         """Return the natural log-density of each event, or row: float64, shape (n,)."""
@@ -136,7 +105,7 @@ class Model(Shown):
 
 
 @names_tree
-def load(path: Path) -> Model:
+def load(path: FilePath) -> Model:
     """Load a model, or a compressed file of which all columns have a density.
 
     Args:
@@ -161,7 +130,7 @@ def load(path: Path) -> Model:
     return Model(_open(path))
 
 
-def _open(path: Path) -> Density:
+def _open(path: FilePath) -> Density:
     name, tree = split_tree(os.fspath(path), STORED)
     if is_of_rows(name):
         require_torch(f"loading {name}")
@@ -178,9 +147,9 @@ def _open(path: Path) -> Density:
 @names_tree
 @accepts_old(resources=Resources)
 def sample(
-    model: Path,
+    model: FilePath,
     n: int | None = None,
-    output: Path | None = None,
+    output: FilePath | None = None,
     *,
     seed: int = 0,
     given: Source | None = None,
@@ -228,20 +197,27 @@ def sample(
         n, check_seed(seed), None if given is None else open_dataset(given), resources.workers
     )
     events = select(Dataset(density.path, {drawn.name: drawn}), entries=(first, None))
+    return delivered(events, output, options)
+
+
+def delivered(
+    dataset: Dataset, output: FilePath | None, options: WriteOptions | None = None
+) -> ak.Array | None:
+    """Return the events of a data set's only table, or write them where an output is named."""
     if output is None:
-        return table_to_awkward(read_all(events.table(drawn.name)))
-    write_dataset(events, output, options or WriteOptions())
+        return table_to_awkward(read_all(dataset.only_table()))
+    write_dataset(dataset, output, options or WriteOptions())
     return None
 
 
 @names_tree
 @accepts_old(by_column="columns")
 def score(
-    model: Path,
+    model: FilePath,
     source: Source,
-    output: Path | None = None,
+    output: FilePath | None = None,
     *,
-    against: Path | None = None,
+    against: FilePath | None = None,
     by_column: bool = False,
     label: str | None = None,
 ) -> ak.Array | None:
@@ -280,8 +256,10 @@ def score(
         >>> ft.score(path, {"n": [3]})["bits"].to_numpy().round(1).tolist()
         [1.0]
     """
-    density, rival = _open(model), None if against is None else _open(against)
-    if rival is not None and type(rival) is not type(density):
+    density = _open(model)
+    rival: Any = None if against is None else _open(against)
+    kinds = {type(density), type(rival)}
+    if rival is not None and len(kinds) > 1:
         raise InvalidArgument(
             f"{against} against {density.path}: flows of different kinds do not share a measure"
         )
@@ -292,24 +270,13 @@ def score(
             raise InvalidArgument(
                 f"{density.path}: has learned the label {label!r}; train it with `exclude=` {label}"
             )
-        scores = _labelled(read_all(scores), density.labels(dataset, label))
-    if output is None:
-        return table_to_awkward(read_all(scores))
-    write_dataset(Dataset(dataset.description, {"scores": scores}), output, WriteOptions())
-    return None
+        known, labels = read_all(scores), density.labels(dataset, label)
+        columns = (*known.columns, Column("label", str(labels.dtype)))
+        scores = replace(known, columns=columns, data={**known.data, "label": labels})
+    return delivered(Dataset(dataset.description, {"scores": scores}), output)
 
 
-def _labelled(scores: Table, labels: Array) -> Table:
-    column = Column("label", str(labels.dtype))
-    return Table(
-        scores.name,
-        (*scores.columns, column),
-        scores.num_entries,
-        {**scores.data, "label": labels},
-    )
-
-
-def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
+def separation(scores: ak.Array, plot: FilePath | None = None) -> dict[str, Area]:
     """Return the area under the ROC curve of each score, as a classifier of labelled rows.
 
     Large scores mean unlike the model: `-log_ratio` (optimal, if `against` is a model of the
@@ -343,12 +310,11 @@ def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
     event = (
         np.asarray(scores["event"]) if "event" in scores.fields else np.arange(len(scores))
     )
-    kinds = {"-log_ratio": "log_ratio", "surprise": "surprise", "-log_prob": "log_prob"}
-    values = {
-        n: np.asarray(scores[f]) * (-1 if n.startswith("-") else 1)
-        for n, f in kinds.items()
-        if f in scores.fields
-    }
+    values = {}
+    for name in ("-log_ratio", "surprise", "-log_prob"):
+        field = name.removeprefix("-")
+        if field in scores.fields:
+            values[name] = np.asarray(scores[field]) * (1 if name == field else -1)
     defined = ~np.isnan(np.stack([labels, *values.values()])).any(axis=0)
     signal = labels[defined] > labels[defined].min(initial=np.inf)
     values = {name: numbers[defined] for name, numbers in values.items()}
@@ -363,6 +329,6 @@ def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
     return areas
 
 
-def write(events: ak.Array, output: Path) -> None:
+def write(events: ak.Array, output: FilePath) -> None:
     """Write records in memory to a file whose suffix names the format."""
     write_dataset(open_dataset(events), output)

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
 
 from flowtuple.data.bounds import Bound
 from flowtuple.data.globs import fits_name
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select, with_roles
 from flowtuple.data.table import Dataset, LeftOut
-from flowtuple.errors import InvalidArgument, Refused, name_parts
+from flowtuple.errors import InvalidArgument, Refused, name_parts, nearest
+from flowtuple.file.file import File
 from flowtuple.flows.options import RowFlow
+from flowtuple.flows.presets import FLOW_PRESETS
 from flowtuple.io.source import ReadOptions, Source, check_stored_name, open_dataset
+from flowtuple.reporting.plots import require_plots
+from flowtuple.runtime.atomic import new_folder
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
+
+FilePath: TypeAlias = "str | os.PathLike[str]"
 
 Tolerance = Mapping[str, "str | Bound"] | str | Bound
 """Bounds by column name or glob, or one bound for all columns."""
@@ -141,6 +152,25 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     return with_roles(dataset, selection.roles) if selection.roles else dataset
 
 
+def resolved(
+    dataset: Dataset,
+    bounds: Mapping[str, str | Bound],
+    given: tuple[str, ...],
+    model: FilePath | None,
+    resources: Resources,
+) -> list[ResolvedTable]:
+    """Return tables on lattices of their own, or on those of a model with its flows.
+
+    Raises:
+        InvalidArgument: A name, glob or bound is wrong, or the data set does not fit the model.
+    """
+    progress, memory = resources.progress, resources.memory
+    if model is None:
+        return resolve_tables(dataset, bounds, progress, given, memory)
+    with File(model) as trained:
+        return resolve_tables(dataset, bounds, progress, memory=memory, model=trained)
+
+
 def left_out_notes(dataset: Dataset) -> tuple[str, ...]:
     """Return a sentence that counts and names the omitted parts of a data set, if any."""
     parts = {part.name: part.reason for part in dataset.left_out}
@@ -171,7 +201,22 @@ def _only_refused(pattern: str, dataset: Dataset) -> bool:
     return not any(fits_name(pattern, column) for column in columns)
 
 
-def check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None:
+@contextmanager
+def pages(folder: FilePath | None) -> Iterator[Path | None]:
+    """Give a folder for pages, which goes again after a failure; `None` for none.
+
+    Raises:
+        MissingExtra: A folder is named, and the extra 'plots' is not installed.
+    """
+    if folder is None:
+        yield None
+        return
+    require_plots()
+    with new_folder(Path(folder)):
+        yield Path(folder)
+
+
+def check_request(path: FilePath, effort: str, seed: int) -> None:
     """Raise for an output path, an effort or a seed that cannot be, before anything is read."""
     from flowtuple.training.plan import check_effort
 
@@ -203,7 +248,7 @@ def check_flow(flow: RowFlow) -> None:
         )
 
 
-def is_of_rows(path: str | os.PathLike[str]) -> bool:
+def is_of_rows(path: FilePath) -> bool:
     """Return whether a model is a flow over rows: safetensors has JSON behind 8 bytes."""
     try:
         with open(path, "rb") as stream:
@@ -212,7 +257,7 @@ def is_of_rows(path: str | os.PathLike[str]) -> bool:
         return False  # a URL, or a path that is refused where it is opened
 
 
-def refuse_rows(path: str | os.PathLike[str]) -> None:
+def refuse_rows(path: FilePath) -> None:
     """Raise if a model that has to code events is a flow over rows.
 
     Raises:
@@ -222,3 +267,48 @@ def refuse_rows(path: str | os.PathLike[str]) -> None:
         raise InvalidArgument(
             f"{os.fspath(path)}: is a flow over rows, which codes nothing; make one with `train()`"
         )
+
+
+_HIGGS = """label lepton_pt lepton_eta lepton_phi missing_energy_magnitude missing_energy_phi
+jet1_pt jet1_eta jet1_phi jet1_btag jet2_pt jet2_eta jet2_phi jet2_btag
+jet3_pt jet3_eta jet3_phi jet3_btag jet4_pt jet4_eta jet4_phi jet4_btag
+m_jj m_jjj m_lv m_jlv m_bb m_wbb m_wwbb"""
+_NANOAOD = (
+    *("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "Jet_area", "Jet_rawFactor"),
+    *("Jet_jetId", "Jet_nConstituents", "Jet_ch*EF", "Jet_ne*EF", "Jet_muEF"),
+)
+
+PRESETS = {
+    # UCI HIGGS, .csv[.gz] without header: label, 21 measured and 7 derived columns
+    "higgs": Selection(names=tuple(_HIGGS.split()), roles={"label": "label"}),
+    "jets4": Selection(names=("m", "pt", "phi", "eta")),
+    # the 24 variables of a particle-flow jet
+    "jets24": Selection(columns=("Jet_*",), exclude=("Jet_genJetIdx",)),
+    **{name: Selection(columns=flow.columns) for name, flow in FLOW_PRESETS.items()},
+    # kinematics, areas and energy fractions
+    "nanoaod-jets": Selection(columns=_NANOAOD),
+}
+"""Well-known data sets by name: names and roles of their columns."""
+
+
+def preset(name: str) -> Selection:
+    """Return the selection for a well-known data set: its columns, their names and roles.
+
+    Args:
+        name: `higgs`, `jets4`, `jets24`, `nanoaod-jets`, or a published flow such as
+            `flashsim-jets`.
+
+    Returns:
+        A selection for `compress`, `train` and others.
+
+    Raises:
+        InvalidArgument: There is no such preset.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> len(ft.preset("higgs").names)
+        29
+    """
+    if name not in PRESETS:
+        raise InvalidArgument(f"there is no preset {name!r}; {nearest(name, PRESETS)}")
+    return PRESETS[name]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from flowtuple.api.checking import report as write_report
-from flowtuple.api.inputs import Weighted
-from flowtuple.api.training_flow import train_flow
-from flowtuple.api.training_simulation import SimulationOptions, train_simulation
+from flowtuple.api.inputs import FilePath, Weighted
+from flowtuple.api.simulating import SimulationOptions, train_simulation
 from flowtuple.data.resources import Resources
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source
@@ -22,7 +20,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def takes_all_jobs(function: Callable[P, R]) -> Callable[P, R]:
+def takes_all_jobs(
+    function: Callable[P, R], train_flow: Callable[..., Any]
+) -> Callable[P, R]:
     """Let `train` take `target=`, `flow=`, `weights=`, `mix=` and `report=` of the last release."""
     simulation = accepts_old(options=SimulationOptions)(train_simulation)
     dispatch: Callable[..., R] = moved(target=simulation, flow=train_flow)(function)
@@ -31,11 +31,11 @@ def takes_all_jobs(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def call(
         source: Source | Weighted,
-        output: str | os.PathLike[str],
+        output: FilePath,
         *,
         weights: str | None = None,
         mix: Sequence[float] = (),
-        report: str | os.PathLike[str] | None = None,
+        report: FilePath | None = None,
         **kwargs: Any,
     ) -> R:
         if kwargs.get("target"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import awkward as ak
 
+from flowtuple.api.inputs import FilePath
 from flowtuple.benchmark.published.layout import is_reference
 from flowtuple.data.awkward_tables import tables_to_awkward
 from flowtuple.data.memory import BLOCK, entries_within
@@ -64,13 +66,13 @@ class Decompressed(Shown):
 
 @accepts_old(resources=Resources)
 def decompress(
-    path: str | os.PathLike[str],
-    output: str | os.PathLike[str] | None = None,
+    path: FilePath,
+    output: FilePath | None = None,
     *,
     columns: Iterable[str] = (),
     entries: tuple[int | None, int | None] = (None, None),
     given: Source | None = None,
-    model: str | os.PathLike[str] | None = None,
+    model: FilePath | None = None,
     options: WriteOptions | None = None,
     resources: Resources = Resources(),
 ) -> ak.Array | dict[str, ak.Array] | Decompressed:
@@ -105,43 +107,29 @@ def decompress(
         [{'x': 2.0}, {'x': 3.0}]
     """
     name, tree = split_tree(os.fspath(path), STORED)
-    if is_reference(name):
-        dataset = open_dataset(name)
-        return _deliver(
-            select(dataset, columns, (), entries), output, resources.memory, options
-        )
-    with File(name, given=given, model=model, resources=resources) as file:
-        if file.is_model:
-            raise InvalidArgument(
-                f"{name}: is a model and holds no events; use it in `compress()` as `model=`"
-            )
-        dataset = file.dataset() if tree is None else file.dataset().only(tree)
-        return _deliver(
-            select(dataset, columns, (), entries), output, resources.memory, options
-        )
-
-
-def _deliver(
-    dataset: Dataset,
-    output: str | os.PathLike[str] | None,
-    memory: int,
-    options: WriteOptions | None,
-) -> ak.Array | dict[str, ak.Array] | Decompressed:
-    if output is not None:
-        result = write_dataset(
-            dataset, output, _within(memory, dataset, options or WriteOptions())
-        )
-        left_out = (*dataset.left_out, *result.left_out)
+    with ExitStack() as stack:
+        if is_reference(name):
+            dataset = open_dataset(name)
+        else:
+            file = File(name, given=given, model=model, resources=resources)
+            dataset = stack.enter_context(file).dataset()
+            if file.is_model:
+                raise InvalidArgument(
+                    f"{name}: is a model and holds no events; use it in `compress()` as `model=`"
+                )
+            dataset = dataset if tree is None else dataset.only(tree)
+        dataset = select(dataset, columns, (), entries)
+        if output is None:
+            return tables_to_awkward({n: read_all(t) for n, t in dataset.tables.items()})
+        smaller = _within(resources.memory, dataset, options or WriteOptions())
+        result = write_dataset(dataset, output, smaller)
         return Decompressed(
             os.fspath(output),
             Path(output).stat().st_size,
-            left_out,
+            (*dataset.left_out, *result.left_out),
             result.changes,
             result.renamed,
         )
-    return tables_to_awkward(
-        {name: read_all(table) for name, table in dataset.tables.items()}
-    )
 
 
 def _within(memory: int, dataset: Dataset, options: WriteOptions) -> WriteOptions:

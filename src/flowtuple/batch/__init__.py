@@ -11,7 +11,7 @@ over files, so no value travels to this process.
 - `jobs`: the jobs, and the keys under which the manifest knows them.
 - `run`, `manifest`: the loop over tasks, and its record.
 - `cluster`: clients of Dask.
-- `moments`, `histograms`: sums over files, and the comparison of two samples by them.
+- `histograms`: sums over files, and the comparison of two samples by them.
 
 Inputs and outputs are files; `cli` alone imports this package. Dask is an extra (`dask`), which is
 imported only if a cluster is requested.

@@ -38,7 +38,7 @@ class Job(Protocol):
             each time.
     """
 
-    writes: ClassVar[bool]
+    writes: ClassVar[bool] = True
 
     def __call__(self, task: Task) -> Facts:
         """Do a task and return the facts to report."""
@@ -46,10 +46,9 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True)
-class Compress:
+class Compress(Job):
     """Compression with an existing model; the arguments are those of `flowtuple.compress`."""
 
-    writes: ClassVar[bool] = True
     model: str
     tolerance: Mapping[str, str | Bound] = field(default_factory=dict)
     selection: Selection = EVERYTHING
@@ -67,17 +66,20 @@ class Compress:
             model_ref=self.model_ref,
             resources=Resources(1, self.memory),
         )
-        reported = ("events", "values", "raw_bytes", "input_bytes", "warnings")
-        return {name: getattr(done, name) for name in reported} | _left_out_facts(
-            done.left_out
-        )
+        return {
+            "events": done.events,
+            "values": done.values,
+            "raw_bytes": done.raw_bytes,
+            "input_bytes": done.input_bytes,
+            "warnings": done.warnings,
+            **_left_out_facts(done.left_out),
+        }
 
 
 @dataclass(frozen=True)
-class Decompress:
+class Decompress(Job):
     """Decompression; the arguments are those of `flowtuple.decompress`."""
 
-    writes: ClassVar[bool] = True
     columns: tuple[str, ...] = ()
     model: str | None = None
     memory: int = MEMORY
@@ -95,13 +97,12 @@ class Decompress:
         )
         if not isinstance(done, api.Decompressed):
             return {}
-        changed = {
-            "changes": list(done.changes),
-            "renamed": {name: list(names) for name, names in done.renamed.items()},
-        }
-        return _left_out_facts(done.left_out) | {
-            key: value for key, value in changed.items() if value
-        }
+        facts = _left_out_facts(done.left_out)
+        if done.changes:
+            facts["changes"] = list(done.changes)
+        if done.renamed:
+            facts["renamed"] = {name: list(names) for name, names in done.renamed.items()}
+        return facts
 
 
 def _left_out_facts(parts: Sequence[LeftOut]) -> Facts:
@@ -110,7 +111,7 @@ def _left_out_facts(parts: Sequence[LeftOut]) -> Facts:
 
 
 @dataclass(frozen=True)
-class Verify:
+class Verify(Job):
     """Check of compressed files against their originals, every value against its bound.
 
     The output of a task is the compressed file.
@@ -126,27 +127,26 @@ class Verify:
             BoundViolated: There are some.
         """
         verified = api.verify(task.source, task.output, model=self.model)
-        outside = {
-            column.column: column.violations for column in verified if column.violations
-        }
+        outside = [column.column for column in verified if column.violations]
         if outside:
-            name, others = next(iter(outside)), len(outside) - 1
             raise BoundViolated(
-                f"{task.output}: column {name!r} and {others} others "
+                f"{task.output}: column {outside[0]!r} and {len(outside) - 1} others "
                 "have values outside their bounds"
             )
-        if not verified.absent:
-            return {"columns": len(verified)}
-        named = ", ".join(verified.absent[:3])
-        lacking = f"lacks {len(verified.absent)} parts of the original, {named} among them"
-        return {"columns": len(verified), "warnings": [lacking]}
+        facts: Facts = {"columns": len(verified)}
+        if verified.absent:
+            named = ", ".join(verified.absent[:3])
+            lacking = (
+                f"lacks {len(verified.absent)} parts of the original, {named} among them"
+            )
+            facts["warnings"] = [lacking]
+        return facts
 
 
 @dataclass(frozen=True)
-class Simulate:
+class Simulate(Job):
     """Simulation of generated events; each file has random numbers of its own, by its name."""
 
-    writes: ClassVar[bool] = True
     model: str
     seed: int = 0
     oversample: int = 1
@@ -172,10 +172,9 @@ class Simulate:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(Job):
     """Generation of events; the source of a task is a range of the events of a seed."""
 
-    writes: ClassVar[bool] = True
     model: str
     seed: int = 0
 
@@ -194,7 +193,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Examine:
+class Examine(Job):
     """Check of all checksums of a compressed file, without its original."""
 
     writes: ClassVar[bool] = False
@@ -214,10 +213,9 @@ class Examine:
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Job):
     """Scores of events; the arguments are those of `flowtuple.score`."""
 
-    writes: ClassVar[bool] = True
     model: str
     against: str | None = None
     by_column: bool = False

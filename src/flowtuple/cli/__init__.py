@@ -4,8 +4,9 @@ A command reads its options, calls one function of `flowtuple.api` or `flowtuple
 the result as a table, as lines or, with `--json`, as JSON on standard output. Notes, warnings and
 errors go to standard error. No work is done here, and only `__main__` imports this package.
 
-`options` has the options that commands share, `row_flow` those of flows over rows, `many` the
-option `--dask`, `terminal` tables and progress, `stopping` signals and closed streams.
+`declaring` turns functions with declared arguments into commands; an argument may be made of
+several options, as a selection is. `options` has what commands share, `many` the option `--dask`,
+`terminal` tables, JSON and progress, `stopping` signals and closed streams.
 
 Laws, with the tests that check them:
 
@@ -20,7 +21,7 @@ Laws, with the tests that check them:
 - Options are in panels of `--help`: Input, Training, Resources and those of a command. Help shows
   an example of every command.
 
-PyTorch, plotting and file formats are imported by the functions that need them.
+PyTorch and plotting are imported by the functions that need them.
 """
 
 from flowtuple.cli import (
@@ -30,9 +31,6 @@ from flowtuple.cli import (
     files,
     inspecting,
     reference,
-    reference_presets,
-    reference_report,
-    reference_sample,
     training,
 )
 from flowtuple.cli.app import app, main
@@ -46,8 +44,5 @@ __all__ = [
     "inspecting",
     "main",
     "reference",
-    "reference_presets",
-    "reference_report",
-    "reference_sample",
     "training",
 ]

@@ -2,99 +2,60 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from flowtuple import api
 from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
-from flowtuple.cli.many import OnDask, folder_and_suffix, goes_with_dask, run_each
+from flowtuple.cli.declaring import From, argument, command, option
+from flowtuple.cli.many import OnDask
 from flowtuple.cli.options import (
-    BoundsFile,
-    CheckpointFolder,
+    DROP,
     Columns,
     Compressed,
     CompressedOutput,
-    Drop,
-    EffortOption,
-    Exclude,
+    Effort,
     GivenColumns,
     GivenFile,
     Inputs,
     Json,
+    Limits,
     Memory,
     ModelFile,
-    Names,
     Output,
-    Preset,
-    Roles,
+    PresetSelection,
     Seed,
-    Tolerances,
+    Tolerance,
     Workers,
-    make_selection,
-    one_or_many,
-    print_json,
-    read_entries,
-    read_memory,
-    read_tolerance,
-    resources,
 )
-from flowtuple.cli.terminal import show_compressed, shown_progress, warn, warn_left_out
+from flowtuple.cli.terminal import print_json, shown, warn, warn_left_out, write
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
-from flowtuple.reporting.page import format_bytes
-from flowtuple.runtime.progress import silent
+from flowtuple.io.source import WriteOptions
+from flowtuple.reporting.page import format_bytes, format_number
 
 
-class RootContainer(StrEnum):
-    """The kinds of tables that a ROOT file holds."""
-
-    ttree = "ttree"
-    rntuple = "rntuple"
-
-
-Container = Annotated[
-    RootContainer | None,
-    typer.Option("--as", help="Kind of ROOT output. Default: the kind of the input."),
-]
-
-
-@app.command()
+@command(app)
 def compress(
-    context: typer.Context,
+    *,
     source: Inputs,
     output: CompressedOutput,
-    tolerance: Tolerances = [],  # noqa: B006 (typer reads it once)
-    bounds: BoundsFile = None,
-    columns: Columns = [],  # noqa: B006
-    exclude: Exclude = [],  # noqa: B006
-    role: Roles = [],  # noqa: B006
-    names: Names = "",
-    preset: Preset = None,
-    drop: Drop = False,
-    effort: EffortOption = "default",
-    given: GivenColumns = [],  # noqa: B006
-    model: Annotated[
-        Path | None,
-        typer.Option("--model", metavar="M.flow", help="Use and embed this model."),
-    ] = None,
-    model_ref: Annotated[
-        bool,
-        typer.Option(
-            "--model-ref",
-            help="Store only the hash of --model; readers then need it as well.",
-        ),
-    ] = False,
-    seed: Seed = 0,
-    checkpoint: CheckpointFolder = None,
-    workers: Workers = None,
-    memory: Memory = "2GB",
-    dask: OnDask = None,
-    as_json: Json = False,
+    tolerance: Tolerance,
+    selection: PresetSelection,
+    effort: Effort,
+    given: GivenColumns,
+    model: Path | None = option("--model M.flow", "Use and embed this model."),
+    model_ref: bool = option(
+        "--model-ref",
+        "Store only the hash of --model; readers then need it as well.",
+        False,
+    ),
+    seed: Seed,
+    limits: Limits,
+    dask: OnDask,
+    as_json: Json,
 ) -> None:
     """Compress events into one self-contained file; every value keeps its bound.
 
@@ -103,88 +64,73 @@ def compress(
 
     Example: flowtuple compress nano.root -o nano.ftup -t 'Jet_*=rel:1e-3' -t 'Jet_phi=abs:1e-3'
     """
-    from flowtuple import api
-
     if dask is not None:
-        taken = (
-            "tolerance",
-            "bounds",
-            "columns",
-            "exclude",
-            "role",
-            "names",
-            "drop",
-            "preset",
-            "model_ref",
-            "memory",
-            "as_json",
-        )
-        goes_with_dask(context, "output", "model", *taken)
+        dask.refuse("effort", "given", "seed", "checkpoint", "workers")
         if model is None:
             raise InvalidArgument(
                 "--dask: name the model that the files share with --model; "
                 "flowtuple train makes one of them"
             )
-        chosen = make_selection(columns, exclude, role, names, drop, preset)
-        job = jobs.Compress(
-            str(model),
-            read_tolerance(tolerance, bounds),
-            chosen,
-            model_ref,
-            read_memory(memory),
-        )
-        run_each(job, plan(source, output, ".ftup"), output, dask, as_json)
+        job = jobs.Compress(str(model), tolerance, selection, model_ref, limits.memory)
+        dask.run(job, plan(source, output, ".ftup"), output, as_json)
         return
-    with shown_progress() as progress:
+    with shown(limits) as resources:
         result = api.compress(
-            one_or_many(source),
+            source,
             output,
-            tolerance=read_tolerance(tolerance, bounds),
-            selection=make_selection(columns, exclude, role, names, drop, preset),
+            tolerance=tolerance,
+            selection=selection,
             given=given,
             effort=effort,
             model=model,
             model_ref=model_ref,
             seed=seed,
-            resources=resources(progress, workers, memory, checkpoint),
+            resources=resources,
         )
-    for message in result.warnings:
-        warn(message)
-    warn_left_out(result.left_out)
+    _warn(result)
     if as_json:
-        print_json(asdict(result) | {"bits_per_value": result.bits_per_value})
-        return
-    show_compressed(result)
+        print_json(vars(result) | {"bits_per_value": result.bits_per_value})
+    else:
+        _show(result)
 
 
-@app.command()
+def _read_entries(
+    entries: str = option("--entries A:B", "Events A to B, B left out.", ""),
+) -> tuple[int | None, int | None]:
+    """Return the first event and the event after the last of `A:B`."""
+    start, colon, stop = entries.partition(":")
+    try:
+        if entries and not colon:
+            raise ValueError
+        return (int(start) if start else None), (int(stop) if stop else None)
+    except ValueError:
+        raise InvalidArgument(
+            f"--entries {entries!r} is not of the form A:B, such as 0:1000"
+        ) from None
+
+
+_WRITING = {
+    "compression": option("--compression NAME:LEVEL", "Compression of ROOT output."),
+    "step": option("--basket", "Events per basket or row group.", min=1),
+    "drop": DROP,
+    "container": option("--as", "Kind of ROOT output. Default: the kind of the input."),
+}
+
+
+@command(app)
 def decompress(
-    context: typer.Context,
-    path: Annotated[
-        str, typer.Argument(metavar="IN.ftup[:TREE]", help="A flowtuple file or URL.")
-    ],
+    *,
+    path: str = argument("IN.ftup[:TREE]", "A flowtuple file or URL."),
     output: Output,
-    columns: Columns = [],  # noqa: B006
-    entries: Annotated[
-        str, typer.Option("--entries", metavar="A:B", help="Events A to B, B left out.")
-    ] = "",
-    compression: Annotated[
-        str | None,
-        typer.Option(
-            "--compression", metavar="NAME:LEVEL", help="Compression of ROOT output."
-        ),
-    ] = None,
-    basket: Annotated[
-        int, typer.Option("--basket", min=1, help="Events per basket or row group.")
-    ] = 16384,
-    drop: Drop = False,
-    given: GivenFile = [],  # noqa: B006
-    model: ModelFile = None,
-    workers: Workers = None,
-    memory: Memory = "2GB",
-    container: Container = None,
-    dask: OnDask = None,
-    as_json: Json = False,
+    columns: Columns,
+    entries: Annotated[tuple[int | None, int | None], From(_read_entries)],
+    options: Annotated[WriteOptions, From(WriteOptions, _WRITING)],
+    given: GivenFile,
+    model: ModelFile,
+    workers: Workers,
+    memory: Memory,
+    dask: OnDask,
+    as_json: Json,
 ) -> None:
     """Write the events back as ROOT, Parquet, HDF5, npz or CSV.
 
@@ -194,93 +140,79 @@ def decompress(
 
     Example: flowtuple decompress nano.ftup -o nano.root --entries 0:1000
     """
-    from flowtuple import api
-    from flowtuple.io.source import WriteOptions
-
-    options = WriteOptions(
-        compression, basket, drop, None if container is None else container.value
-    )
     if dask is not None:
-        goes_with_dask(
-            context,
-            "output",
-            "columns",
-            "compression",
-            "basket",
-            "drop",
-            "model",
-            "memory",
-            "container",
-            "as_json",
-        )
-        folder, suffix = folder_and_suffix(output, ".root")
-        job = jobs.Decompress(
-            tuple(columns),
-            None if model is None else str(model),
-            read_memory(memory),
-            options,
-        )
-        run_each(job, plan([path], folder, suffix), folder, dask, as_json)
+        dask.refuse("entries", "given", "workers")
+        shared = None if model is None else str(model)
+        job = jobs.Decompress(tuple(columns), shared, memory, options)
+        dask.each(job, [path], output, ".root", as_json)
         return
     result = api.decompress(
         path,
         output,
         columns=columns,
-        entries=read_entries(entries),
-        given=one_or_many(given) if given else None,
+        entries=entries,
+        given=given or None,
         model=model,
         options=options,
-        resources=resources(silent, workers, memory),
+        resources=Resources(workers, memory),
     )
     if not isinstance(result, api.Decompressed):
         return  # without an output there is nothing to show
     if as_json:
-        print_json(asdict(result))
+        print_json(result)
         return
     warn_left_out(result.left_out)
-    for change in result.changes:
-        warn(change)
-    sys.stdout.write(f"{result.path}: {format_bytes(result.file_bytes)}\n")
+    warn(*result.changes)
+    write(f"{result.path}: {format_bytes(result.file_bytes)}")
 
 
-@app.command()
+@command(app)
 def recompress(
     path: Compressed,
     output: CompressedOutput,
-    tolerance: Tolerances = [],  # noqa: B006
-    bounds: BoundsFile = None,
-    effort: EffortOption = "default",
-    given: GivenFile = [],  # noqa: B006
-    model: ModelFile = None,
-    seed: Seed = 0,
-    checkpoint: CheckpointFolder = None,
-    workers: Workers = None,
-    memory: Memory = "2GB",
-    as_json: Json = False,
+    tolerance: Tolerance,
+    effort: Effort,
+    given: GivenFile,
+    model: ModelFile,
+    seed: Seed,
+    limits: Limits,
+    as_json: Json,
 ) -> None:
     """Compress a file again to wider bounds; each adds to the bound that the values already have.
 
     Example: flowtuple recompress fine.ftup -o coarse.ftup -t 'Jet_*=rel:1e-2'
     """
-    from flowtuple import api
-
-    with shown_progress() as progress:
+    with shown(limits) as resources:
         done = api.recompress(
             path,
             output,
-            tolerance=read_tolerance(tolerance, bounds),
+            tolerance=tolerance,
             effort=effort,
-            given=one_or_many(given) if given else None,
+            given=given or None,
             model=model,
             seed=seed,
-            resources=resources(progress, workers, memory, checkpoint),
+            resources=resources,
         )
-    for message in done.result.warnings:
-        warn(message)
-    warn_left_out(done.result.left_out)
+    _warn(done.result)
     if as_json:
-        print_json(asdict(done.result) | {"bounds": done.bounds})
+        print_json(vars(done.result) | {"bounds": done.bounds})
         return
-    show_compressed(done.result)
+    _show(done.result)
     for column, bound in done.bounds.items():
-        sys.stdout.write(f"{column}: now within {bound} of its original\n")
+        write(f"{column}: now within {bound} of its original")
+
+
+def _warn(result: api.Compressed) -> None:
+    warn(*result.warnings)
+    warn_left_out(result.left_out)
+
+
+def _show(result: api.Compressed) -> None:
+    """Show one line of sizes."""
+    ratio = format_number(result.raw_bytes / result.file_bytes)
+    write(
+        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events_in_words}, "
+        f"{ratio} times smaller than {format_bytes(result.raw_bytes)} raw, "
+        f"{format_number(result.bits_per_value)} bits per value "
+        f"(model {format_bytes(result.model_bytes)} included)"
+    )

@@ -2,133 +2,111 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
+from flowtuple import api
 from flowtuple.batch.histograms import Difference, compare_histograms
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
-from flowtuple.cli.many import goes_with_dask, show_differences
+from flowtuple.cli.declaring import From, argument, command, option
+from flowtuple.cli.many import Dask, on_dask
 from flowtuple.cli.options import (
     INPUT,
     RESOURCES,
     Columns,
     Json,
+    Match,
     Names,
     Seed,
     Weight,
-    print_json,
-    resources,
-    split_names,
+    split,
 )
-from flowtuple.cli.terminal import show_closure, show_comparison, shown_progress
+from flowtuple.cli.terminal import print_json, show_table, shown, warn, write
+from flowtuple.comparison.closure.result import Closure, ObjectClosure, Verdict
+from flowtuple.comparison.two_sample.result import Comparison, Outcome
+from flowtuple.data.expressions import Cut
+from flowtuple.reporting.page import format_number
 
 _TESTS, _CUTS = "Tests", "Cuts"
+Result = TypeVar("Result", Comparison, Closure)
 
-Reference = Annotated[str, typer.Argument(metavar="REFERENCE[:TREE]", help="One sample.")]
-Other = Annotated[
-    str, typer.Argument(metavar="OTHER[:TREE]", help="Another with the same columns.")
-]
+Reference = Annotated[str, argument("REFERENCE[:TREE]", "One sample.")]
+Other = Annotated[str, argument("OTHER[:TREE]", "Another with the same columns.")]
 Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", metavar="DIR", help="Folder for compare.json and compare.html."
-    ),
+    Path | None, option("--output -o DIR", "Folder for compare.json and compare.html.")
 ]
 Cuts = Annotated[
     list[str],
-    typer.Option(
-        "--cut",
-        metavar="EXPR",
-        help="Shares that pass, such as 'Jet_pt > 30 and abs(Jet_eta) < 2'.",
-        rich_help_panel=_CUTS,
+    option(
+        "--cut EXPR",
+        "Shares that pass, such as 'Jet_pt > 30 and abs(Jet_eta) < 2'.",
+        (),
+        _CUTS,
     ),
 ]
 
 
-@app.command()
+_DASK = option(
+    "--dask ADDRESS|local[:N]|serial",
+    "Globs of many files: histograms; p is approximate.",
+    None,
+    RESOURCES,
+)
+
+
+def _options(
+    *,
+    derived: str | None = option(
+        "--derived COLLECTION", "Compare H_T, m_jj, ... of its objects instead.", None, INPUT
+    ),
+    names: Names,
+    level: float = option(
+        "--level", "Of the verdict, over all tests together.", 0.01, _TESTS
+    ),
+    permutations: int | None = option(
+        "--permutations",
+        "Default: as many as the number of tests needs.",
+        None,
+        _TESTS,
+        min=1,
+    ),
+    ratio: bool = option(
+        "--ratio", "Learn the density ratio; say where it fails.", False, _TESTS
+    ),
+    cuts: Cuts,
+    paired: bool = option(
+        "--paired", "Same rows in both: count what a cut gains and loses.", False, _CUTS
+    ),
+) -> api.ComparisonOptions:
+    return api.ComparisonOptions(names, level, permutations, derived, cuts, paired, ratio)
+
+
+@command(app)
 def compare(
-    context: typer.Context,
+    *,
     reference: Reference,
     other: Other,
-    output: Folder = None,
-    columns: Columns = [],  # noqa: B006
-    weight: Weight = None,
-    derived: Annotated[
-        str | None,
-        typer.Option(
-            "--derived",
-            metavar="COLLECTION",
-            help="Compare H_T, m_jj, ... of its objects instead.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    names: Names = "",
-    tests: Annotated[
-        str,
-        typer.Option(
-            "--tests", metavar="A,B,...", help="Default: all.", rich_help_panel=_TESTS
-        ),
-    ] = "",
-    level: Annotated[
-        float,
-        typer.Option(
-            "--level", help="Of the verdict, over all tests together.", rich_help_panel=_TESTS
-        ),
-    ] = 0.01,
-    permutations: Annotated[
-        int | None,
-        typer.Option(
-            "--permutations",
-            min=1,
-            help="Default: as many as the number of tests needs.",
-            rich_help_panel=_TESTS,
-        ),
-    ] = None,
-    train: Annotated[
-        str | None,
-        typer.Option(
-            "--train",
-            metavar="FILE",
-            help="Look for copies of these rows; the model has not seen REFERENCE.",
-            rich_help_panel=_TESTS,
-        ),
-    ] = None,
-    ratio: Annotated[
-        bool,
-        typer.Option(
-            "--ratio",
-            help="Learn the density ratio; say where it fails.",
-            rich_help_panel=_TESTS,
-        ),
-    ] = False,
-    cuts: Cuts = [],  # noqa: B006
-    paired: Annotated[
-        bool,
-        typer.Option(
-            "--paired",
-            help="Same rows in both: count what a cut gains and loses.",
-            rich_help_panel=_CUTS,
-        ),
-    ] = False,
-    seed: Seed = 0,
-    fail: Annotated[
-        bool,
-        typer.Option("--fail", help="Exit code 1 if the samples differ or rows are copied."),
-    ] = False,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            "--dask",
-            metavar="ADDRESS|local[:N]|serial",
-            help="Globs of many files: histograms; p is approximate.",
-            rich_help_panel=RESOURCES,
-        ),
-    ] = None,
-    as_json: Json = False,
+    output: Folder,
+    columns: Columns,
+    weight: Weight,
+    tests: str = option("--tests A,B,...", "Default: all.", "", _TESTS),
+    options: Annotated[api.ComparisonOptions, From(_options)],
+    train: str | None = option(
+        "--train FILE",
+        "Look for copies of these rows; the model has not seen REFERENCE.",
+        None,
+        _TESTS,
+    ),
+    seed: Seed,
+    fail: bool = option(
+        "--fail", "Exit code 1 if the samples differ or rows are copied.", False
+    ),
+    dask: Annotated[Dask | None, From(on_dask, {"context": None, "dask": _DASK})],
+    as_json: Json,
 ) -> None:
     """Test whether two samples are of one distribution.
 
@@ -140,98 +118,71 @@ def compare(
     Example: flowtuple compare test.root generated.root -o compare --columns 'Jet_*' --train
     train.root
     """
-    from flowtuple import api
-
     if dask is not None:
-        goes_with_dask(context, "columns", "level", "fail", "as_json")
-        differences = _over_files(reference, other, tuple(columns), dask)
-        if as_json:
-            print_json([d.to_json() for d in differences])
-        else:
-            show_differences(differences)
-        if (
-            fail
-            and min((d.p_value for d in differences), default=1.0) * len(differences) < level
-        ):
+        without = ("output", "weight", "derived", "names", "tests", "permutations", "train")
+        dask.refuse(*without, "ratio", "cuts", "paired", "seed")
+        least = _compare_files(dask, reference, other, tuple(columns), as_json)
+        if fail and least < options.level:
             raise typer.Exit(1)
         return
-    options = api.ComparisonOptions(
-        split_names(names), level, permutations, derived, cuts, paired, ratio
-    )
-    with shown_progress() as progress:
+    with shown() as resources:
         result = api.compare(
             reference,
             other,
             output,
             columns=columns,
             weight=weight,
-            tests=[name.strip() for name in tests.split(",")] if tests else (),
+            tests=split(tests),
             train=train,
             seed=seed,
             options=options,
-            resources=resources(progress),
+            resources=resources,
+        )
+    _finish(result, _show_comparison, output, as_json, fail)
+
+
+def _compare_files(
+    dask: Dask, reference: str, other: str, columns: tuple[str, ...], as_json: bool
+) -> float:
+    """Show the differences of two samples of many files; return the smallest adjusted p-value."""
+    first, second = (plan([files], Path(), "") for files in (reference, other))
+    with shown() as resources:
+        differences = compare_histograms(
+            first, second, columns, dask.cluster, resources.progress
         )
     if as_json:
-        print_json(result.to_json())
+        print_json(differences)
     else:
-        show_comparison(result)
-        _show_page(output)
-    if fail and result.rejected:
-        raise typer.Exit(1)
+        _show_differences(differences)
+    return min((d.p_value for d in differences), default=1.0) * len(differences)
 
 
-@app.command()
+@command(app)
 def closure(
+    *,
     reference: Reference,
     other: Other,
-    given: Annotated[
-        list[str],
-        typer.Option(
-            "--given", metavar="GLOB", help="Generated columns, such as 'GenJet_*'."
-        ),
-    ],
-    output: Folder = None,
-    real: Annotated[
-        str | None,
-        typer.Option(
-            "--real",
-            metavar="FILE",
-            help="More real events; default: the halves of REFERENCE.",
-        ),
-    ] = None,
-    match: Annotated[
-        list[str],
-        typer.Option(
-            "--match",
-            metavar="COL[=COLLECTION]",
-            help="Index column that matches each object to its generated partner.",
-        ),
-    ] = [],  # noqa: B006
-    against: Annotated[
-        list[str],
-        typer.Option(
-            "--against",
-            metavar="COL",
-            help="Event columns to draw figures against, as pile-up.",
-        ),
-    ] = [],  # noqa: B006
-    weight: Weight = None,
-    names: Names = "",
-    cuts: Cuts = [],  # noqa: B006
-    seed: Seed = 0,
-    fail: Annotated[
-        bool, typer.Option("--fail", help="Exit code 1 if closure fails.")
-    ] = False,
-    as_json: Json = False,
+    given: list[str] = option("--given GLOB", "Generated columns, such as 'GenJet_*'.", ...),
+    output: Folder,
+    real: str | None = option(
+        "--real FILE", "More real events; default: the halves of REFERENCE."
+    ),
+    match: Match,
+    against: list[str] = option(
+        "--against COL", "Event columns to draw figures against, as pile-up.", ()
+    ),
+    weight: Weight,
+    names: Names,
+    cuts: Cuts,
+    seed: Seed,
+    fail: bool = option("--fail", "Exit code 1 if closure fails.", False),
+    as_json: Json,
 ) -> None:
     """Compare real and simulated objects, given generated ones: efficiency, fakes, response.
 
     Example: flowtuple closure true.root simulated.root --given 'GenJet_*' -o closure
     """
-    from flowtuple import api
-
-    options = api.ClosureOptions(match, against, cuts, split_names(names))
-    with shown_progress() as progress:
+    with shown() as resources:
         result = api.closure(
             reference,
             other,
@@ -240,32 +191,145 @@ def closure(
             real=real,
             weight=weight,
             seed=seed,
-            options=options,
-            resources=resources(progress),
+            options=api.ClosureOptions(match, against, cuts, names),
+            resources=resources,
         )
+    _finish(result, _show_closure, output, as_json, fail)
+
+
+def _finish(
+    result: Result,
+    show: Callable[[Result], None],
+    folder: Path | None,
+    as_json: bool,
+    fail: bool,
+) -> None:
+    """Show a result and its page; exit code 1 if it has to fail."""
     if as_json:
-        print_json(result.to_json())
+        print_json(result)
     else:
-        show_closure(result)
-        _show_page(output)
+        show(result)
+        write(*([] if folder is None else [folder / "compare.html"]))
     if fail and result.rejected:
         raise typer.Exit(1)
 
 
-def _show_page(folder: Path | None) -> None:
-    if folder is not None:
-        sys.stdout.write(f"{folder / 'compare.html'}\n")
-
-
-def _over_files(
-    reference: str, other: str, columns: tuple[str, ...], dask: str
-) -> list[Difference]:
-    no_output = Path()
-    with shown_progress() as progress:
-        return compare_histograms(
-            plan([reference], no_output, ""),
-            plan([other], no_output, ""),
-            columns,
-            dask,
-            progress,
+def _show_comparison(content: Comparison) -> None:
+    """Show the joint tests, the smallest p-value of each column, notes and the verdict."""
+    made = [o for o in content.outcomes if o.p is not None]
+    joint = [o for o in made if not o.column]
+    by_p = sorted(made, key=lambda o: o.p or 0)
+    worst = [next((o for o in by_p if o.column == name), None) for name in content.columns]
+    show_table(
+        f"{content.other.source} against {content.reference.source}: "
+        f"{content.other.rows} and {content.reference.rows} rows",
+        "test | column (its smallest p) | >statistic | >95 % | >p | >adjusted",
+        [_outcome_row(o) for o in (*joint, *filter(None, worst))],
+    )
+    for sample in (content.reference, content.other):
+        if sample.dropped:
+            warn(
+                f"{sample.source}: {sample.dropped} rows with NaN or infinite values dropped"
+            )
+    if content.constant:
+        warn(f"one value throughout, not tested: {', '.join(content.constant)}")
+    warn(*(f"{o.test}: {o.note}" for o in content.outcomes if o.note), *content.notes)
+    if content.copies is not None:
+        c = content.copies
+        write(
+            f"{c.share:.3f} of {c.rows} rows lie nearest to a training row, "
+            f"{c.expected:.3f} expected: p = {c.p:.3g} "
+            f"(binomial {c.binomial_p:.3g}); {c.identical} equal one"
         )
+    write(*map(_cut_in_words, content.cuts))
+    if content.ratio is not None:
+        r = content.ratio
+        named = ", ".join(f"{name} ({loss:.3f})" for name, loss in r.columns[:5])
+        write(
+            f"density ratio: AUC {r.auc} in {r.folds} folds, accuracy {r.accuracy:.4f}",
+            f"given away by {named} (loss of AUC without)",
+        )
+    write(content.verdict)
+
+
+def _outcome_row(outcome: Outcome) -> list[object]:
+    interval = outcome.details.get("interval_95")
+    return [
+        f"{outcome.test} *" if outcome.rejected else outcome.test,
+        outcome.column,
+        format_number(outcome.statistic, 4),
+        "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
+        outcome.p,
+        outcome.adjusted,
+    ]
+
+
+def _cut_in_words(cut: Cut) -> str:
+    shares = ((cut.reference, cut.reference_error), (cut.other, cut.other_error))
+    passed = ", ".join(f"{share:.5f} +- {error:.5f}" for share, error in shares)
+    rows = "" if cut.gained is None else f"; {cut.gained} rows gained, {cut.lost} lost"
+    numbers = {"efficiency": cut.efficiency, "purity": cut.purity}
+    purity = "".join(
+        f", {name} {value:.5f}" for name, value in numbers.items() if value is not None
+    )
+    return f"{cut.expression}: passed by {passed} (reference, other){rows}{purity}"
+
+
+def _show_differences(differences: list[Difference]) -> None:
+    """Show a line for each column of two samples, the most different first."""
+    show_table(
+        "Histograms",
+        "column | >mean | >other | >std | >other | >W1/std | >chi2/ndf | >p",
+        [
+            [
+                d.column,
+                *(m.mean for m in d.moments),
+                *(m.std for m in d.moments),
+                d.wasserstein,
+                f"{d.chi2:.1f}/{d.ndf}",
+                d.p_value,
+            ]
+            for d in sorted(differences, key=lambda d: d.p_value)
+        ],
+    )
+
+
+def _show_closure(content: Closure) -> None:
+    """Show the failures of each collection, those of real events, and the verdict."""
+    for objects in content.objects:
+        _show_objects(objects)
+    left_out = sum(v.left_out for objects in content.objects for v in objects.other.verdicts)
+    if left_out:
+        write(f"{left_out} bins with too few rows are left out")
+    warn(*content.notes)
+    write(f"real: {content.real}", content.verdict)
+
+
+def _show_objects(objects: ObjectClosure) -> None:
+    real = {(v.quantity, v.grid): v for v in objects.real.verdicts}
+    show_table(
+        f"{objects.objects} by {objects.through}: beyond tolerance + 2 sigma",
+        "figure | against | >bins beyond | >worst - 2 sigma, % | >real beyond | >real, %",
+        [
+            [v.quantity, v.grid, *_beyond(v), *_beyond(real.get((v.quantity, v.grid)))]
+            for v in objects.other.verdicts
+        ],
+    )
+    other_area, real_area = (a.area or "not tried" for a in (objects.other, objects.real))
+    worst = [f"{name} {excess:.3f}" for name, excess in objects.excess.items()]
+    write(
+        f"AUC of {objects.objects} with {objects.partners}: {other_area}; real {real_area}",
+        f"largest Wasserstein-1 in std beyond real: {', '.join(worst[:3])}",
+    )
+    derived = [f"{d.column} {d.w1:.3f} (KS {d.ks:.3f})" for d in objects.other.derived]
+    if derived:
+        write(f"Wasserstein-1 in std of events: {', '.join(derived)}")
+    write(*map(_cut_in_words, objects.other.cuts))
+
+
+def _beyond(verdict: Verdict | None) -> tuple[str, str]:
+    """Return the failing bins, and the largest difference less 2 sigma in per cent."""
+    if verdict is None or not verdict.bins:
+        return "", ""
+    mark = " *" if verdict.beyond else ""
+    return f"{verdict.beyond} of {verdict.bins}{mark}", f"{100 * verdict.worst:.2f}"

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flowtuple import api
 from flowtuple.api.inputs import check_seed
 from flowtuple.batch import jobs
-from flowtuple.batch.tasks import parts, plan
+from flowtuple.batch.tasks import parts
 from flowtuple.cli.app import app
-from flowtuple.cli.many import OnDask, folder_and_suffix, goes_with_dask, run_each
+from flowtuple.cli.declaring import Declared, From, argument, command, option
+from flowtuple.cli.many import OnDask, folder_and_suffix
 from flowtuple.cli.old_spellings import note_old_spelling
-from flowtuple.cli.options import (
-    Drop,
-    Inputs,
-    Json,
-    Output,
-    Seed,
-    Workers,
-    one_or_many,
-    print_json,
-    resources,
-)
-from flowtuple.cli.terminal import show_facts, shown_progress, warn
+from flowtuple.cli.options import Drop, Inputs, Json, Output, Seed, Workers
+from flowtuple.cli.terminal import print_json, show_facts, shown, warn, write
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
-from flowtuple.runtime.progress import silent
-
-Model = Annotated[
-    str, typer.Argument(metavar="M.flow[:TREE]", help="A model, or a compressed file.")
-]
-Tree = Annotated[str | None, typer.Option("--tree", hidden=True)]
+from flowtuple.io.source import WriteOptions
 
 
-def _named(model: str, tree: str | None) -> str:
+def _named(
+    *,
+    model: str = argument("M.flow[:TREE]", "A model, or a compressed file."),
+    tree: Annotated[str | None, Declared(typer.Option("--tree", hidden=True), None)],
+) -> str:
     """Return the model with its tree, which the last release named by `--tree`."""
     if tree is None:
         return model
@@ -44,30 +37,31 @@ def _named(model: str, tree: str | None) -> str:
     return f"{model}:{tree}"
 
 
-@app.command()
+Model = Annotated[str, From(_named)]
+
+
+@contextmanager
+def _timed(output: Path) -> Iterator[None]:
+    """Show the time that writing an output took."""
+    begin = time.perf_counter()
+    yield
+    write(f"{output}: written in {time.perf_counter() - begin:.1f} s")
+
+
+@command(app)
 def sample(
-    context: typer.Context,
+    *,
     model: Model,
     output: Output,
-    number: Annotated[
-        int | None,
-        typer.Option("--number", "-n", min=0, help="Events; with --given all of these."),
-    ] = None,
-    seed: Seed = 0,
-    given: Annotated[
-        list[str],
-        typer.Option(
-            "--given", metavar="FILE", help="Events with columns to draw the others from."
-        ),
-    ] = [],  # noqa: B006
-    tree: Tree = None,
-    workers: Workers = None,
-    drop: Drop = False,
-    dask: OnDask = None,
-    per_file: Annotated[
-        int,
-        typer.Option("--per-file", metavar="K", min=1, help="With --dask: events of a file."),
-    ] = 100_000,
+    number: int | None = option("--number -n", "Events; with --given all of these.", min=0),
+    seed: Seed,
+    given: list[str] = option(
+        "--given FILE", "Events with columns to draw the others from.", ()
+    ),
+    workers: Workers,
+    drop: Drop,
+    dask: OnDask,
+    per_file: int = option("--per-file K", "With --dask: events of a file.", 100_000, min=1),
 ) -> None:
     """Draw whole events from a model; the same seed gives the same events.
 
@@ -76,66 +70,46 @@ def sample(
 
     Example: flowtuple sample jets.flow -n 100000 -o more.root
     """
-    from flowtuple import api
-    from flowtuple.io.source import WriteOptions
-
-    model = _named(model, tree)
     if dask is not None:
-        goes_with_dask(context, "output", "number", "seed", "tree", "per_file")
+        dask.refuse("given", "workers", "drop")
         if number is None:
             raise InvalidArgument("--dask: say how many events with --number")
         folder, suffix = folder_and_suffix(output, ".root")
-        run_each(
-            jobs.Sample(model, check_seed(seed)),
-            parts(number, per_file, folder, suffix),
-            folder,
-            dask,
-        )
+        tasks = parts(number, per_file, folder, suffix)
+        dask.run(jobs.Sample(model, check_seed(seed)), tasks, folder)
         return
-    begin = time.perf_counter()
-    supplied = one_or_many(given) if given else None
-    options = WriteOptions(drop=drop)
-    api.sample(
-        model,
-        number,
-        output,
-        seed=seed,
-        given=supplied,
-        options=options,
-        resources=resources(silent, workers),
-    )
-    sys.stdout.write(f"{output}: written in {time.perf_counter() - begin:.1f} s\n")
+    with _timed(output):
+        api.sample(
+            model,
+            number,
+            output,
+            seed=seed,
+            given=given or None,
+            options=WriteOptions(drop=drop),
+            resources=Resources(workers),
+        )
 
 
-@app.command()
+@command(app)
 def simulate(
-    context: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="M.flow", help="From train-simulation.")],
+    *,
+    model: str = argument("M.flow", "From train-simulation."),
     source: Inputs,
     output: Output,
-    oversample: Annotated[
-        int,
-        typer.Option("--oversample", metavar="K", min=1, help="Simulate each event K times."),
-    ] = 1,
-    weight: Annotated[
-        str | None,
-        typer.Option(
-            "--weight",
-            metavar="COL",
-            help="Column of event weights, divided by K; default: genWeight, where there is one.",
-        ),
-    ] = None,
-    flag: Annotated[
-        bool,
-        typer.Option(
-            "--flag",
-            help="Add GenJet_outside, ..., outside: out of the range of the training sample.",
-        ),
-    ] = False,
-    seed: Seed = 0,
-    workers: Workers = None,
-    drop: Drop = False,
-    dask: OnDask = None,
+    oversample: int = option("--oversample K", "Simulate each event K times.", 1, min=1),
+    weight: str | None = option(
+        "--weight COL",
+        "Column of event weights, divided by K; default: genWeight, where there is one.",
+    ),
+    flag: bool = option(
+        "--flag",
+        "Add GenJet_outside, ..., outside: out of the range of the training sample.",
+        False,
+    ),
+    seed: Seed,
+    workers: Workers,
+    drop: Drop,
+    dask: OnDask,
 ) -> None:
     """Simulate generated events; the same seed gives the same events.
 
@@ -143,69 +117,44 @@ def simulate(
 
     Example: flowtuple simulate sim.flow generated.root -o simulated.root
     """
-    from flowtuple import api
-    from flowtuple.io.source import WriteOptions
-
     if dask is not None:
-        goes_with_dask(context, "output", "oversample", "weight", "flag", "seed", "drop")
-        folder, suffix = folder_and_suffix(output, ".root")
+        dask.refuse("workers")
         job = jobs.Simulate(model, check_seed(seed), oversample, weight, flag, drop)
-        run_each(job, plan(source, folder, suffix), folder, dask)
+        dask.each(job, source, output, ".root")
         return
-    begin = time.perf_counter()
-    with shown_progress() as progress:
-        notes = api.simulate(
-            model,
-            one_or_many(source),
-            output,
-            seed=seed,
-            oversample=oversample,
-            weight=weight,
-            flag=flag,
-            options=WriteOptions(drop=drop),
-            resources=resources(progress, workers),
-        )
-    for message in notes:
-        warn(message)
-    sys.stdout.write(f"{output}: written in {time.perf_counter() - begin:.1f} s\n")
+    with _timed(output):
+        with shown(Resources(workers)) as resources:
+            notes = api.simulate(
+                model,
+                source,
+                output,
+                seed=seed,
+                oversample=oversample,
+                weight=weight,
+                flag=flag,
+                options=WriteOptions(drop=drop),
+                resources=resources,
+            )
+        warn(*notes)
 
 
-@app.command()
+@command(app)
 def score(
-    context: typer.Context,
+    *,
     model: Model,
     source: Inputs,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT",
-            help="OUT.root, .parquet, .h5, .npz or .csv[.gz].",
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option("--against", metavar="OTHER.flow", help="Add the likelihood ratio."),
-    ] = None,
-    by_column: Annotated[
-        bool, typer.Option("--by-column", help="Add the bits of each column.")
-    ] = False,
-    label: Annotated[
-        str | None,
-        typer.Option(
-            "--label",
-            metavar="COL",
-            help="Column whose larger values are signal: how well do the scores separate it.",
-        ),
-    ] = None,
-    roc: Annotated[
-        Path | None,
-        typer.Option("--roc", metavar="PNG", help="With --label: the ROC curves."),
-    ] = None,
-    tree: Tree = None,
-    dask: OnDask = None,
-    as_json: Json = False,
+    output: Path | None = option(
+        "--output -o OUT", "OUT.root, .parquet, .h5, .npz or .csv[.gz]."
+    ),
+    against: str | None = option("--against OTHER.flow", "Add the likelihood ratio."),
+    by_column: bool = option("--by-column", "Add the bits of each column.", False),
+    label: str | None = option(
+        "--label COL",
+        "Column whose larger values are signal: how well do the scores separate it.",
+    ),
+    roc: Path | None = option("--roc PNG", "With --label: the ROC curves."),
+    dask: OnDask,
+    as_json: Json,
 ) -> None:
     """Write the likelihood of each event under a model: log-density, bits, surprise.
 
@@ -213,21 +162,12 @@ def score(
 
     Example: flowtuple score background.flow data.root -o scores.parquet --against signal.flow
     """
-    from flowtuple import api
-
-    model = _named(model, tree)
     if dask is not None:
-        goes_with_dask(context, "output", "against", "by_column", "label", "tree", "as_json")
+        dask.refuse("roc")
         if output is None:
             raise InvalidArgument("--dask: say where the scores go with --output")
-        folder, suffix = folder_and_suffix(output, ".parquet")
-        run_each(
-            jobs.Score(model, against, by_column, label),
-            plan(source, folder, suffix),
-            folder,
-            dask,
-            as_json,
-        )
+        job = jobs.Score(model, against, by_column, label)
+        dask.each(job, source, output, ".parquet", as_json)
         return
     if output is None and label is None:
         raise InvalidArgument(
@@ -235,17 +175,17 @@ def score(
         )
     if roc is not None and label is None:
         raise InvalidArgument("--roc needs --label, which says what is signal")
-    if label is None:
-        api.score(model, one_or_many(source), output, against=against, by_column=by_column)
-        sys.stdout.write(f"{output}\n")
-        return
+    whole = output if label is None else None
     scores = api.score(
-        model, one_or_many(source), against=against, by_column=by_column, label=label
+        model, source, whole, against=against, by_column=by_column, label=label
     )
+    if label is None:
+        write(output)
+        return
     areas = api.separation(scores, roc)
     if output is not None:
         api.write(scores, output)
     if as_json:
-        print_json({name: vars(area) for name, area in areas.items()})
+        print_json(areas)
     else:
         show_facts({"score": "area under the ROC curve (95 % interval)", **areas})

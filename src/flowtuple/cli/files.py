@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import sys
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import typer
 
+from flowtuple import api
 from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
 from flowtuple.benchmark.published.layout import check_reference, is_reference
 from flowtuple.benchmark.published.layout import describe as describe_reference
 from flowtuple.cli.app import app
-from flowtuple.cli.many import OnDask, goes_with_dask, run_each
+from flowtuple.cli.declaring import argument, command, option
+from flowtuple.cli.many import Dask, OnDask
 from flowtuple.cli.options import (
     Columns,
     Compressed,
+    CompressedOutput,
     Drop,
     GivenFile,
     Json,
@@ -24,42 +28,42 @@ from flowtuple.cli.options import (
     ModelFile,
     Names,
     Originals,
-    one_or_many,
-    print_json,
-    read_memory,
-    resources,
-    split_names,
+    PageFolder,
 )
 from flowtuple.cli.terminal import (
-    show_absent,
-    show_damage,
-    show_fidelity,
-    show_info,
-    show_reference,
-    shown_progress,
+    print_json,
+    show_facts,
+    show_table,
+    shown,
     warn_left_out,
+    write,
 )
-from flowtuple.file.damage import check_integrity
+from flowtuple.comparison.verification import Promise
+from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
+from flowtuple.file.damage import Damage, check_integrity
 from flowtuple.file.file import File
-from flowtuple.reporting.page import format_bytes
-from flowtuple.runtime.progress import silent
+from flowtuple.file.merge import merge as join
+from flowtuple.file.recover import recover as save
+from flowtuple.io.source import WriteOptions
+from flowtuple.reporting.describe import info as describe
+from flowtuple.reporting.page import format_bytes, format_number
+
+_NAMED = 8  # of a long list, that are shown
+_LEFT_OUT_LINES = 20
 
 
-@app.command()
+@command(app)
 def verify(
-    context: typer.Context,
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[ORIGINAL...] IN.ftup",
-            help="The file; before it the inputs that it was made from.",
-        ),
-    ],
-    names: Names = "",
-    model: ModelFile = None,
-    memory: Memory = "2GB",
-    dask: OnDask = None,
-    as_json: Json = False,
+    *,
+    files: list[str] = argument(
+        "[ORIGINAL...] IN.ftup", "The file; before it the inputs that it was made from."
+    ),
+    names: Names,
+    model: ModelFile,
+    memory: Memory,
+    dask: OnDask,
+    as_json: Json,
 ) -> None:
     """Check every value against its original and bound; exit code 1 if one fails.
 
@@ -71,92 +75,121 @@ def verify(
     """
     *original, path = files
     if dask is not None:
-        _verify_each(context, original, Path(path), model, dask, as_json)
-        return
+        _verify_each(dask, original, Path(path), model, as_json)
+    elif original:
+        _verify_values(original, path, names, model, Resources(memory=memory), as_json)
+    else:
+        _verify_checksums(path, memory, as_json)
+
+
+def _verify_each(
+    dask: Dask, original: list[str], folder: Path, model: Path | None, as_json: bool
+) -> None:
+    dask.refuse("names", "memory")
     if original:
-        _verify_values(original, path, names, model, memory, as_json)
-        return
+        job = jobs.Verify(None if model is None else str(model))
+        dask.run(job, plan(original, folder, ".ftup"), folder, as_json)
+    else:
+        every = str(folder / "**" / "*.ftup")
+        dask.run(jobs.Examine(), plan([every], folder, ""), folder, as_json)
+
+
+def _verify_checksums(path: str, memory: int, as_json: bool) -> None:
     if is_reference(path):
         damage = check_reference(path)
     else:
-        with shown_progress() as progress:
-            damage = check_integrity(path, progress, read_memory(memory))
+        with shown() as resources:
+            damage = check_integrity(path, resources.progress, memory)
     if as_json:
-        print_json({"damage": [vars(d) for d in damage]})
+        print_json({"damage": damage})
     else:
-        show_damage(path, damage)
+        _show_damage(path, damage)
         if damage and not is_reference(path):
             saving = f"flowtuple recover {path} -o SAVED.ftup"
-            sys.stdout.write(f"restore it from a copy, or save what is whole with {saving}\n")
+            write(f"restore it from a copy, or save what is whole with {saving}")
     if damage:
         raise typer.Exit(1)
 
 
-def _verify_each(
-    context: typer.Context,
+def _verify_values(
     original: list[str],
-    folder: Path,
+    path: str,
+    names: tuple[str, ...] | None,
     model: Path | None,
-    dask: str,
+    limits: Resources,
     as_json: bool,
 ) -> None:
-    goes_with_dask(context, "model", "as_json")
-    if original:
-        run_each(
-            jobs.Verify(None if model is None else str(model)),
-            plan(original, folder, ".ftup"),
-            folder,
-            dask,
-            as_json,
-        )
-    else:
-        run_each(
-            jobs.Examine(),
-            plan([str(folder / "**" / "*.ftup")], folder, ""),
-            folder,
-            dask,
-            as_json,
-        )
-
-
-def _verify_values(
-    original: list[str], path: str, names: str, model: Path | None, memory: str, as_json: bool
-) -> None:
-    from flowtuple import api
-
-    with shown_progress() as progress:
-        verified = api.verify(
-            one_or_many(original),
-            path,
-            names=split_names(names),
-            model=model,
-            resources=resources(progress, memory=memory),
-        )
-    with File(path, model=model, resources=resources(silent, memory=memory)) as file:
+    with shown(limits) as resources:
+        verified = api.verify(original, path, names=names, model=model, resources=resources)
+    with File(path, model=model, resources=limits) as file:
         left_out = file.left_out
     if as_json:
-        columns = [column.to_json() for column in verified]
-        parts = [part.to_json() for part in left_out]
         print_json(
             {
                 "violations": verified.violations,
-                "columns": columns,
-                "absent": list(verified.absent),
-                "left_out": parts,
+                "columns": verified,
+                "absent": verified.absent,
+                "left_out": left_out,
             }
         )
     else:
-        show_fidelity(f"{path} against {', '.join(original)}", verified)
-        show_absent(verified.absent)
+        _show_verified(f"{path} against {', '.join(original)}", verified)
         warn_left_out(left_out, " at compression")
     if verified.violations:
         raise typer.Exit(1)
 
 
-@app.command()
-def info(
-    path: Compressed, model: ModelFile = None, memory: Memory = "2GB", as_json: Json = False
-) -> None:
+def _show_verified(title: str, content: api.Verified) -> None:
+    """Show the largest differences of each column, values outside their bound, absent parts."""
+    show_table(
+        title,
+        "column | bound | >values | >outside | >max |diff| | >max/std | >mean/std",
+        [
+            [
+                f"{c.table}/{c.column}",
+                Promise.parse(c.bound).short,
+                c.values,
+                c.violations,
+                c.difference.largest if c.difference.count else None,
+                c.max_over_std,
+                c.mean_over_std,
+            ]
+            for c in content
+        ],
+    )
+    values = sum(c.values for c in content)
+    write(f"{content.violations} of {values} values outside their bound")
+    absent = content.absent
+    if absent:
+        more = ", ... (all with --json)" if len(absent) > _NAMED else ""
+        write(
+            f"the file lacks {len(absent)} of what the original holds: "
+            f"{', '.join(absent[:_NAMED])}{more}"
+        )
+
+
+def _show_damage(path: str, damage: Sequence[Damage]) -> None:
+    """Show the damaged or missing parts of a file, by events and columns."""
+    if not damage:
+        write(f"{path}: every checksum is right")
+        return
+    show_table(
+        f"{path} is damaged",
+        "table | events | columns | what",
+        [
+            [
+                d.table or "(file)",
+                "" if d.events is None else f"{d.events[0]}:{d.events[1]}",
+                ", ".join(d.columns) or ("all" if d.events else ""),
+                d.reason,
+            ]
+            for d in damage
+        ],
+    )
+
+
+@command(app)
+def info(path: Compressed, model: ModelFile, memory: Memory, as_json: Json) -> None:
     """Show schema, bounds, sizes, model, checksums and provenance of a file.
 
     For a .ref it shows the method and sizes.
@@ -164,140 +197,176 @@ def info(
     Example: flowtuple info nano.ftup
     """
     if is_reference(path):
-        content, show = describe_reference(path), show_reference
+        content, show = describe_reference(path), _show_reference
     else:
-        from flowtuple.reporting.describe import info as describe
-
-        content = describe(path, model, resources=resources(silent, memory=memory))
-        show = show_info
+        content, show = describe(path, model, resources=Resources(memory=memory)), _show_info
     if as_json:
         print_json(content)
-        return
-    show(content)
+    else:
+        show(content)
 
 
-@app.command()
+def type_in_words(column: Mapping[str, Any]) -> str:
+    """Return the type of a column with its counter and shape, such as `float32 [nJet]`."""
+    counter = f" [{column['counter']}]" if "counter" in column else ""
+    shape = "".join(f"[{n}]" for n in column.get("shape", []))
+    return f"{column['dtype']}{counter}{shape}"
+
+
+def _show_info(content: Mapping[str, Any]) -> None:
+    """Show columns, sections and provenance of a file."""
+    for table in content["tables"]:
+        chunks = f"{table['chunks']} chunk{'' if table['chunks'] == 1 else 's'}"
+        show_table(
+            f"{table['name']}: {table['events']} events in {chunks}",
+            "column | type | bound | lattice | method | >bytes | >model",
+            [
+                [
+                    column["name"],
+                    type_in_words(column),
+                    _bound_in_words(column),
+                    column["lattice"],
+                    ", ".join(column["methods"]),
+                    column["bytes"],
+                    column["model_bytes"],
+                ]
+                for column in table["columns"]
+            ],
+        )
+        write(*(f"ROOT output: {change}" for change in table["root_changes"]))
+    left_out = content["left_out"]
+    lines = [f"{part['name']} ({part['reason']})" for part in left_out[:_LEFT_OUT_LINES]]
+    if len(left_out) > _LEFT_OUT_LINES:
+        lines.append(f"{len(left_out)} parts, listed with --json")
+    write(*(f"left out at compression: {line}" for line in lines))
+    show_facts(_sizes(content) | {"file": f"{content['bytes']} bytes"})
+    show_facts(
+        {"format": content["format"]}
+        | {k: json.dumps(v) for k, v in content["provenance"].items()}
+    )
+
+
+def _sizes(content: Mapping[str, Any]) -> dict[str, str]:
+    return {name: f"{size} bytes" for name, size in content["sections"].items()}
+
+
+def _bound_in_words(column: Mapping[str, Any]) -> str:
+    """Return the requested bound, with the resolved one if it differs."""
+    requested, bound = Bound.parse(column["asked"]), Bound.parse(column["bound"])
+    same = requested == bound
+    return requested.short if same else f"{requested.short} ({bound.short})"
+
+
+def _show_reference(content: Mapping[str, Any]) -> None:
+    """Show method, columns and sizes of a file of a reference method."""
+    columns = [[column["name"], column["dtype"]] for column in content["columns"]]
+    show_table(f"{content['codec']} codec", "column | type", columns)
+    objects = (
+        "events"
+        if content["counter"] is None
+        else f"objects in {content['events']} events, counted by {content['counter']}"
+    )
+    show_facts({"rows": f"{content['rows']} {objects}"} | content["settings"])
+    if content["filter"]:
+        show_facts(
+            {
+                name: value if isinstance(value, str) else "; ".join(value)
+                for name, value in content["filter"].items()
+                if value
+            }
+        )
+    ratio = f", raw / file {format_number(content['ratio'])}" if "ratio" in content else ""
+    whole = {"file": f"{content['bytes']} bytes{ratio}", "format": content["format"]}
+    show_facts(_sizes(content) | whole)
+
+
+@command(app)
 def report(
     original: Originals,
     path: Compressed,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html."),
-    ],
-    names: Names = "",
-    model: ModelFile = None,
-    memory: Memory = "2GB",
+    output: PageFolder,
+    names: Names,
+    model: ModelFile,
+    memory: Memory,
 ) -> None:
     """Write a self-contained HTML page about a file (bounds, sizes, histograms) or about a model.
 
     Example: flowtuple report nano.root nano.ftup -o report
     """
-    from flowtuple import api
-
-    with shown_progress() as progress:
+    with shown(Resources(memory=memory)) as resources:
         page = api.report(
-            one_or_many(original),
-            path,
-            output,
-            names=split_names(names),
-            model=model,
-            resources=resources(progress, memory=memory),
+            original, path, output, names=names, model=model, resources=resources
         )
-    sys.stdout.write(f"{page}\n")
+    write(page)
 
 
-@app.command()
+@command(app)
 def merge(
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="A.ftup B.ftup...", help="Files of one schema and model, in order."
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")
-    ],
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Leave out carried objects that differ.")
-    ] = False,
-    as_json: Json = False,
+    *,
+    files: list[str] = argument(
+        "A.ftup B.ftup...", "Files of one schema and model, in order."
+    ),
+    output: CompressedOutput,
+    drop: bool = option("--drop", "Leave out carried objects that differ.", False),
+    as_json: Json,
 ) -> None:
     """Join files that were compressed with one model, without coding anything again.
 
     Example: flowtuple merge run1.ftup run2.ftup -o both.ftup
     """
-    from flowtuple.file.merge import merge as join
-
-    with shown_progress() as progress:
-        size = join(files, output, drop=drop, resources=resources(progress))
+    with shown() as resources:
+        size = join(files, output, drop=drop, resources=resources)
     with File(output) as merged:
         left_out = merged.left_out
     warn_left_out(left_out)
     if as_json:
-        print_json(
-            {
-                "path": str(output),
-                "file_bytes": size,
-                "left_out": [part.to_json() for part in left_out],
-            }
-        )
-        return
-    sys.stdout.write(f"{output}: {format_bytes(size)} from {len(files)} files\n")
+        print_json({"path": output, "file_bytes": size, "left_out": left_out})
+    else:
+        write(f"{output}: {format_bytes(size)} from {len(files)} files")
 
 
-@app.command()
+@command(app)
 def recover(
+    *,
     path: Compressed,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT",
-            help="OUT.ftup: whole chunks; OUT.root and others: what decodes.",
-        ),
-    ],
-    columns: Columns = [],  # noqa: B006
-    given: GivenFile = [],  # noqa: B006
-    model: Annotated[
-        Path | None,
-        typer.Option("--model", metavar="M.flow", help="In place of a damaged model."),
-    ] = None,
-    drop: Drop = False,
-    as_json: Json = False,
+    output: Path = option(
+        "--output -o OUT",
+        "OUT.ftup: whole chunks; OUT.root and others: what decodes.",
+        ...,
+    ),
+    columns: Columns,
+    given: GivenFile,
+    model: Path | None = option("--model M.flow", "In place of a damaged model."),
+    drop: Drop,
+    as_json: Json,
 ) -> None:
     """Save the intact parts of a damaged file and list the others; exit code 1 if there are some.
 
     Example: flowtuple recover broken.ftup -o saved.ftup
     """
-    from flowtuple.file.recover import recover as save
-    from flowtuple.io.source import WriteOptions
-
-    with shown_progress() as progress:
+    with shown() as resources:
         saved = save(
             path,
             output,
             columns=columns,
-            given=one_or_many(given) if given else None,
+            given=given or None,
             model=model,
             options=WriteOptions(drop=drop),
-            resources=resources(progress),
+            resources=resources,
         )
     warn_left_out(saved.left_out)
     if as_json:
-        missing = [vars(d) for d in saved.missing]
-        left_out = [part.to_json() for part in saved.left_out]
         print_json(
             {
                 "path": saved.path,
                 "events": saved.events,
-                "missing": missing,
-                "left_out": left_out,
+                "missing": saved.missing,
+                "left_out": saved.left_out,
             }
         )
     else:
-        show_damage(path, saved.missing)
+        _show_damage(path, saved.missing)
         for name, (count, total) in saved.events.items():
-            sys.stdout.write(f"{saved.path}: {count} of {total} events of {name}\n")
+            write(f"{saved.path}: {count} of {total} events of {name}")
     if saved.missing:
         raise typer.Exit(1)

@@ -3,71 +3,92 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flowtuple.batch.histograms import Difference
 from flowtuple.batch.jobs import Job
 from flowtuple.batch.run import Summary, run
-from flowtuple.batch.tasks import Task
+from flowtuple.batch.tasks import Task, plan
 from flowtuple.cli.arguments import as_options
-from flowtuple.cli.options import RESOURCES, explicit_options, print_json
-from flowtuple.cli.terminal import show_table, shown_progress, warn, warn_left_out
+from flowtuple.cli.declaring import From, option
+from flowtuple.cli.options import RESOURCES, explicit_options
+from flowtuple.cli.terminal import print_json, shown, warn, warn_left_out, write
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
-from flowtuple.reporting.page import format_number
-
-OnDask = Annotated[
-    str | None,
-    typer.Option(
-        "--dask",
-        metavar="ADDRESS|local[:N]|serial",
-        help="Each file by itself, into a folder: on a cluster, by N workers, or here; "
-        "run again to resume.",
-        rich_help_panel=RESOURCES,
-    ),
-]
 
 
-def goes_with_dask(context: typer.Context, *names: str) -> None:
-    """Raise for options that have no effect together with `--dask`.
+@dataclass(frozen=True)
+class Dask:
+    """The place where many files are worked on one by one.
 
-    Args:
-        context: Of the command.
-        names: Parameters of the options that have an effect.
-
-    Raises:
-        InvalidArgument: The command line names another option.
+    Attributes:
+        context: Context of the command.
+        cluster: Value of `--dask`.
     """
-    for name, option in explicit_options(context).items():
-        if name not in ("dask", *names):
-            raise InvalidArgument(f"{option} does not go with --dask; leave out one of them")
+
+    context: typer.Context
+    cluster: str
+
+    def refuse(self, *names: str) -> None:
+        """Raise for options that have no effect together with `--dask`.
+
+        Args:
+            names: Parameters of these options.
+
+        Raises:
+            InvalidArgument: The command line names one of them.
+        """
+        for name, spelling in explicit_options(self.context).items():
+            if name in names:
+                raise InvalidArgument(
+                    f"{spelling} does not go with --dask; leave out one of them"
+                )
+
+    def each(
+        self,
+        job: Job,
+        sources: list[str],
+        output: Path,
+        suffix: str,
+        as_json: bool = False,
+    ) -> None:
+        """Do a job for each file, into the folder `out` or `out/*.parquet`."""
+        folder, suffix = folder_and_suffix(output, suffix)
+        self.run(job, plan(sources, folder, suffix), folder, as_json)
+
+    def run(self, job: Job, tasks: list[Task], folder: Path, as_json: bool = False) -> None:
+        """Do a job for each task and show what failed; exit code 1 if something did."""
+        with shown() as resources:
+            summary = run(job, tasks, folder, self.cluster, resources.progress)
+        failed = {name: as_options(reason) for name, reason in summary.failed.items()}
+        summary = replace(summary, failed=failed)
+        if as_json:
+            print_json(summary)
+        else:
+            _show(summary, folder)
+        if summary.failed:
+            raise typer.Exit(1)
 
 
-def run_each(
-    job: Job, tasks: list[Task], folder: Path, dask: str, as_json: bool = False
-) -> None:
-    """Do a job for each task and show what failed; exit code 1 if something did."""
-    with shown_progress() as progress:
-        summary = run(job, tasks, folder, dask, progress)
-    failed = {name: as_options(reason) for name, reason in summary.failed.items()}
-    summary = replace(summary, failed=failed)
-    if as_json:
-        print_json(
-            {
-                "done": summary.done,
-                "skipped": summary.skipped,
-                "failed": summary.failed,
-                "facts": summary.facts,
-            }
-        )
-    else:
-        _show(summary, folder)
-    if summary.failed:
-        raise typer.Exit(1)
+def on_dask(
+    *,
+    context: typer.Context,
+    dask: str | None = option(
+        "--dask ADDRESS|local[:N]|serial",
+        "Each file by itself, into a folder: on a cluster, by N workers, or here; "
+        "run again to resume.",
+        None,
+        RESOURCES,
+    ),
+) -> Dask | None:
+    """Return the place that `--dask` names, if it does."""
+    return None if dask is None else Dask(context, dask)
+
+
+OnDask = Annotated[Dask | None, From(on_dask)]
 
 
 def folder_and_suffix(output: Path, usual: str) -> tuple[Path, str]:
@@ -82,32 +103,10 @@ def folder_and_suffix(output: Path, usual: str) -> tuple[Path, str]:
     )
 
 
-def show_differences(differences: list[Difference]) -> None:
-    """Show a line for each column of two samples, the most different first."""
-    rows = [
-        [
-            d.column,
-            *(format_number(m.mean) for m in d.moments),
-            *(format_number(m.std) for m in d.moments),
-            format_number(d.wasserstein),
-            f"{d.chi2:.1f}/{d.ndf}",
-            format_number(d.p_value),
-        ]
-        for d in sorted(differences, key=lambda d: d.p_value)
-    ]
-    show_table(
-        "Histograms",
-        ["column", "mean", "other", "std", "other", "W1/std", "chi2/ndf", "p"],
-        rows,
-    )
-
-
 def _show(summary: Summary, folder: Path) -> None:
     for name, facts in summary.facts.items():
-        for message in facts.get("warnings", ()):
-            warn(f"{name}: {message}")
-        for change in facts.get("changes", ()):
-            warn(f"{name}: {change}")
+        notes = (*facts.get("warnings", ()), *facts.get("changes", ()))
+        warn(*(f"{name}: {note}" for note in notes))
         warn_left_out([LeftOut(**part) for part in facts.get("left_out", ())], f" of {name}")
     for name, reason in summary.failed.items():
         sys.stderr.write(f"flowtuple: failed: {name}: {reason}\n")
@@ -117,4 +116,4 @@ def _show(summary: Summary, folder: Path) -> None:
         if summary.failed
         else ""
     )
-    sys.stdout.write(f"{folder}: {summary.done} files done{before}{failed}\n")
+    write(f"{folder}: {summary.done} files done{before}{failed}")

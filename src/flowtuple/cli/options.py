@@ -1,254 +1,221 @@
-"""Options that commands share, and the parsing of their texts."""
+"""Options that commands share, and the arguments that are made of their texts."""
 
 from __future__ import annotations
 
-import json
-import sys
 import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from flowtuple import api
+from flowtuple.cli.declaring import From, argument, option
 from flowtuple.data.bounds import FORMS, KINDS, Bound
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.nearby import nearest_file
-from flowtuple.runtime.progress import Progress
 
 INPUT, TRAINING, RESOURCES = "Input", "Training", "Resources"  # panels of --help
+_LEAST_MEMORY = 256 * 10**6
 
 Inputs = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE[:TREE]...", help="Inputs; several, or a glob, are one data set."
-    ),
+    list[str], argument("FILE[:TREE]...", "Inputs; several, or a glob, are one data set.")
 ]
+Originals = Annotated[
+    list[str], argument("ORIGINAL...", "The input or inputs it was made from.")
+]
+Compressed = Annotated[str, argument("IN.ftup", "A flowtuple file or URL.")]
 Tolerances = Annotated[
     list[str],
-    typer.Option(
-        "--tolerance",
-        "-t",
-        metavar="GLOB=BOUND",
-        help=f"{FORMS}; the last match wins; a bound alone is for all.",
+    option(
+        "--tolerance -t GLOB=BOUND",
+        f"{FORMS}; the last match wins; a bound alone is for all.",
+        (),
     ),
 ]
 BoundsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--bounds", metavar="TOML", help="Bounds by glob, in a table named tolerance."
-    ),
+    Path | None, option("--bounds TOML", "Bounds by glob, in a table named tolerance.")
 ]
 Columns = Annotated[
     list[str],
-    typer.Option(
-        "--columns",
-        metavar="GLOB",
-        help="Take only these columns, and their counters.",
-        rich_help_panel=INPUT,
-    ),
+    option("--columns GLOB", "Take only these columns, and their counters.", (), INPUT),
 ]
 Exclude = Annotated[
-    list[str],
-    typer.Option(
-        "--exclude", metavar="GLOB", help="Leave these columns out.", rich_help_panel=INPUT
-    ),
+    list[str], option("--exclude GLOB", "Leave these columns out.", (), INPUT)
 ]
-Roles = Annotated[
-    list[str],
-    typer.Option(
-        "--role",
-        metavar="GLOB=ROLE",
-        help="value, angle, id, weight, label or reference.",
-        rich_help_panel=INPUT,
-    ),
-]
-Names = Annotated[
+DROP = option("--drop", "Leave out what cannot be carried instead of refusing.", False)
+Drop = Annotated[bool, DROP]
+Effort = Annotated[
     str,
-    typer.Option(
-        "--names",
-        metavar="A,B,...",
-        help="Column names for inputs that have none.",
-        rich_help_panel=INPUT,
-    ),
-]
-Preset = Annotated[
-    str | None,
-    typer.Option(
-        "--preset",
-        help="Known columns: higgs, jets4, jets24, nanoaod-jets; flashsim-jets, -muons.",
-        rich_help_panel=INPUT,
-    ),
-]
-Drop = Annotated[
-    bool, typer.Option("--drop", help="Leave out what cannot be carried instead of refusing.")
-]
-EffortOption = Annotated[
-    str,
-    typer.Option(
-        "--effort",
-        help="fast, default or best: training time for bytes.",
-        rich_help_panel=TRAINING,
+    option(
+        "--effort", "fast, default or best: training time for bytes.", "default", TRAINING
     ),
 ]
 GivenColumns = Annotated[
     list[str],
-    typer.Option(
-        "--given",
-        metavar="GLOB",
-        help="External columns: only their hash is stored, readers supply them.",
-    ),
-]
-GivenFile = Annotated[
-    list[str],
-    typer.Option(
-        "--given", metavar="FILE", help="Events with the external columns of the file."
+    option(
+        "--given GLOB",
+        "External columns: only their hash is stored, readers supply them.",
+        (),
     ),
 ]
 ModelFile = Annotated[
-    Path | None,
-    typer.Option("--model", metavar="M.flow", help="The model that the file refers to."),
+    Path | None, option("--model M.flow", "The model that the file refers to.")
 ]
 CheckpointFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--checkpoint",
-        metavar="DIR",
-        help="Store finished parts of the training; run again to resume.",
-        rich_help_panel=RESOURCES,
+    option(
+        "--checkpoint DIR",
+        "Store finished parts of the training; run again to resume.",
+        None,
+        RESOURCES,
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Same input, options and seed: same file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Compressed = Annotated[
-    str, typer.Argument(metavar="IN.ftup", help="A flowtuple file or URL.")
-]
-Originals = Annotated[
-    list[str],
-    typer.Argument(metavar="ORIGINAL...", help="The input or inputs it was made from."),
-]
-Memory = Annotated[
-    str,
-    typer.Option(
-        "--memory",
-        metavar="SIZE",
-        help="Limit, such as 500MB or 4GB; at least 256MB.",
-        rich_help_panel=RESOURCES,
-    ),
-]
+Seed = Annotated[int, option("--seed", "Same input, options and seed: same file.", 0)]
+Json = Annotated[bool, option("--json", "Print JSON.", False)]
 Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", min=1, help="Threads; default: one per core.", rich_help_panel=RESOURCES
-    ),
+    int | None, option("--workers", "Threads; default: one per core.", None, RESOURCES, min=1)
 ]
-Weight = Annotated[
-    str | None, typer.Option("--weight", metavar="COL", help="Column of event weights.")
+Weight = Annotated[str | None, option("--weight COL", "Column of event weights.")]
+Match = Annotated[
+    list[str],
+    option(
+        "--match COL[=COLLECTION]",
+        "Index column that matches each object to its generated partner.",
+        (),
+    ),
 ]
 Output = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
+    Path, option("--output -o OUT", "OUT.root, .parquet, .h5, .npz or .csv[.gz].", ...)
+]
+CompressedOutput = Annotated[Path, option("--output -o OUT.ftup", "The file to write.", ...)]
+ModelOutput = Annotated[Path, option("--output -o M.flow", "The model to write.", ...)]
+GivenFile = Annotated[
+    list[str], option("--given FILE", "Events with the external columns of the file.", ())
+]
+PageFolder = Annotated[Path, option("--output -o DIR", "The folder for report.html.", ...)]
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Return words between commas.
+
+    Example:
+        >>> split("a, b"), split("")
+        (('a', 'b'), ())
+    """
+    return tuple(word.strip() for word in text.split(",")) if text else ()
+
+
+def _names(
+    names: str = option(
+        "--names A,B,...", "Column names for inputs that have none.", "", INPUT
+    ),
+) -> tuple[str, ...] | None:
+    return split(names) or None
+
+
+Names = Annotated[tuple[str, ...] | None, From(_names)]
+
+
+def read_memory(
+    memory: str = option(
+        "--memory SIZE", "Limit, such as 500MB or 4GB; at least 256MB.", "2GB", RESOURCES
+    ),
+) -> int:
+    """Return the bytes of a size such as `2GB`."""
+    number = memory.strip().upper().removesuffix("B")
+    scale = {"M": 10**6, "G": 10**9}.get(number[-1:], 0)
+    try:
+        size = int(float(number[:-1]) * scale)
+    except (ValueError, OverflowError):
+        size = 0
+    if size < _LEAST_MEMORY:
+        raise InvalidArgument(f"--memory {memory!r} is no size from 256MB on, such as 2GB")
+    return size
+
+
+Memory = Annotated[int, From(read_memory)]
+
+
+def _limits(checkpoint: CheckpointFolder, workers: Workers, memory: Memory) -> Resources:
+    return Resources(workers, memory, checkpoint=checkpoint)
+
+
+Limits = Annotated[Resources, From(_limits)]
+
+
+def _selection(
+    *,
+    columns: Columns,
+    exclude: Exclude,
+    role: list[str] = option(
+        "--role GLOB=ROLE", "value, angle, id, weight, label or reference.", (), INPUT
+    ),
+    names: Names,
+    drop: Drop,
+) -> api.Selection:
+    roles = read_pairs(role, "--role", "GLOB=ROLE", "'*_hash=id'")
+    return api.Selection(tuple(columns), tuple(exclude), roles, names, drop)
+
+
+Selection = Annotated[api.Selection, From(_selection)]
+
+
+Preset = Annotated[
+    str | None,
+    option(
+        "--preset",
+        "Known columns: higgs, jets4, jets24, nanoaod-jets; flashsim-jets, -muons.",
+        None,
+        INPUT,
     ),
 ]
-CompressedOutput = Annotated[
-    Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")
-]
-ModelOutput = Annotated[
-    Path, typer.Option("--output", "-o", metavar="M.flow", help="The model to write.")
-]
-
-_LEAST_MEMORY = 256 * 10**6
 
 
-def resources(
-    progress: Progress,
-    workers: int | None = None,
-    memory: str = "2GB",
-    checkpoint: Path | None = None,
-) -> Resources:
-    """Return what a command may use."""
-    return Resources(workers, read_memory(memory), progress, checkpoint)
-
-
-def one_or_many(source: list[str]) -> Any:
-    """Return one input by itself, several as a list."""
-    return source[0] if len(source) == 1 else source
-
-
-def split_names(names: str) -> tuple[str, ...] | None:
-    """Return names between commas; `None` without any."""
-    return tuple(n.strip() for n in names.split(",")) if names else None
-
-
-def make_selection(
-    columns: list[str],
-    exclude: list[str],
-    roles: list[str],
-    names: str,
-    drop: bool,
-    preset: str | None = None,
-) -> Any:
+def _with_preset(
+    selection: Selection,
+    preset: Preset,
+) -> api.Selection:
     """Return the selected part of an input; options win over the preset."""
-    from flowtuple import api
-
-    base = api.EVERYTHING if preset is None else api.preset(preset)
-    assigned = read_pairs(roles, "--role", "GLOB=ROLE", "'*_hash=id'")
-    return api.Selection(
-        tuple(columns) or base.columns,
-        (*base.exclude, *exclude),
-        {**(base.roles or {}), **assigned},
-        split_names(names) or base.names,
-        drop,
+    if preset is None:
+        return selection
+    base = api.preset(preset)
+    return replace(
+        selection,
+        columns=selection.columns or base.columns,
+        exclude=(*base.exclude, *selection.exclude),
+        roles={**(base.roles or {}), **(selection.roles or {})},
+        names=selection.names or base.names,
     )
 
 
-def read_pairs(texts: list[str], option: str, form: str, example: str) -> dict[str, str]:
+PresetSelection = Annotated[api.Selection, From(_with_preset)]
+
+
+def read_pairs(texts: Sequence[str], option: str, form: str, example: str) -> dict[str, str]:
     """Return the text right of the last equals sign by the text left of it."""
     pairs: dict[str, str] = {}
-    for left, right in (_pair(text, option, form, example) for text in texts):
+    for text in texts:
+        left, equals, right = (part.strip() for part in text.rpartition("="))
+        if not equals or not left:
+            raise InvalidArgument(
+                f"{option} {text!r} is not of the form {form}; write for example {example}"
+            )
         pairs.pop(left, None)  # the last one is to come last
         pairs[left] = right
     return pairs
 
 
-def read_mix(sources: list[str]) -> tuple[list[str], tuple[float, ...]]:
-    """Return inputs, and the factor of each where one has a factor: `A.root B.root:0.3`."""
-    split = [text.rpartition(":") for text in sources]
-    factors = [_factor(right) if colon else None for _, colon, right in split]
-    if all(factor is None for factor in factors):
-        return sources, ()
-    paths = [
-        text if factor is None else left
-        for text, factor, (left, _, _) in zip(sources, factors, split, strict=True)
-    ]
-    return paths, tuple(1.0 if factor is None else factor for factor in factors)
-
-
-def _factor(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None  # a tree
-
-
 def read_sizes(text: str, option: str) -> tuple[int, ...]:
     """Return whole numbers between commas."""
     try:
-        return tuple(int(word) for word in text.split(","))
+        return tuple(int(word) for word in split(text))
     except ValueError:
         raise InvalidArgument(
             f"{option} {text!r} is not whole numbers between commas, such as 64,64"
         ) from None
-
-
-def _pair(text: str, option: str, form: str, example: str) -> tuple[str, str]:
-    left, equals, right = (part.strip() for part in text.rpartition("="))
-    if not equals or not left:
-        raise InvalidArgument(
-            f"{option} {text!r} is not of the form {form}; write for example {example}"
-        )
-    return left, right
 
 
 def read_bound(text: str, where: str) -> Bound:
@@ -259,22 +226,20 @@ def read_bound(text: str, where: str) -> Bound:
         raise InvalidArgument(f"{where}: {error}") from None
 
 
-def read_tolerance(tolerance: list[str], bounds: Path | None) -> dict[str, Bound]:
+def read_tolerance(tolerance: Tolerances, bounds: BoundsFile) -> dict[str, Bound]:
     """Return bounds by glob: those of the TOML file first, then those of the command line."""
     merged = _read_bounds(bounds) if bounds else {}
+    form = ("--tolerance", "GLOB=BOUND", "'Jet_*=rel:1e-3'")
     for text in tolerance:
-        pattern, bound = ("*", text) if _is_bound(text) else _bound_pair(text)
-        merged.pop(pattern, None)  # the last match wins, so that it has to come last
-        merged[pattern] = read_bound(bound, f"--tolerance {text!r}")
+        is_bound = text.partition(":")[0] in KINDS
+        pairs = {"*": text} if is_bound else read_pairs([text], *form)
+        for pattern, bound in pairs.items():
+            merged.pop(pattern, None)  # the last match wins, so that it has to come last
+            merged[pattern] = read_bound(bound, f"--tolerance {text!r}")
     return merged
 
 
-def _bound_pair(text: str) -> tuple[str, str]:
-    return _pair(text, "--tolerance", "GLOB=BOUND", "'Jet_*=rel:1e-3'")
-
-
-def _is_bound(text: str) -> bool:
-    return text.partition(":")[0] in KINDS
+Tolerance = Annotated[dict[str, Bound], From(read_tolerance)]
 
 
 def _read_bounds(path: Path) -> dict[str, Bound]:
@@ -285,62 +250,23 @@ def _read_bounds(path: Path) -> dict[str, Bound]:
             for pattern, bound in table.items()
         }
     except FileNotFoundError:
-        raise InvalidArgument(
-            f"{path}: no such file; {nearest_file(path, ['.toml'])}"
-        ) from None
+        problem = f"no such file; {nearest_file(path, ['.toml'])}"
     except OSError as error:
-        raise InvalidArgument(f"{path}: cannot be read ({error.strerror})") from None
+        problem = f"cannot be read ({error.strerror})"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"{path}: is not TOML ({error})") from None
+        problem = f"is not TOML ({error})"
     except (KeyError, AttributeError):
-        raise InvalidArgument(
-            f"{path}: has no table [tolerance] with lines such as 'Jet_*' = 'rel:1e-3'"
-        ) from None
-
-
-def read_entries(text: str) -> tuple[int | None, int | None]:
-    """Return the first event and the event after the last of `A:B`."""
-    if not text:
-        return None, None
-    start, colon, stop = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        return (int(start) if start else None), (int(stop) if stop else None)
-    except ValueError:
-        raise InvalidArgument(
-            f"--entries {text!r} is not of the form A:B, such as 0:1000"
-        ) from None
-
-
-def read_memory(text: str) -> int:
-    """Return the bytes of a size such as `2GB`."""
-    number = text.strip().upper().removesuffix("B")
-    scale = {"M": 10**6, "G": 10**9}.get(number[-1:], 0)
-    try:
-        size = int(float(number[:-1]) * scale)
-    except (ValueError, OverflowError):
-        size = 0
-    if size < _LEAST_MEMORY:
-        raise InvalidArgument(f"--memory {text!r} is no size from 256MB on, such as 2GB")
-    return size
+        problem = "has no table [tolerance] with lines such as 'Jet_*' = 'rel:1e-3'"
+    raise InvalidArgument(f"{path}: {problem}")
 
 
 def explicit_options(context: typer.Context) -> dict[str, str]:
     """Return the options that the command line names, by the names of their parameters."""
-    named = {}
-    for parameter in context.command.params:
-        source = context.get_parameter_source(str(parameter.name))
-        if (
-            source is not None
-            and source.name == "COMMANDLINE"
-            and parameter.param_type_name == "option"
-        ):
-            named[str(parameter.name)] = parameter.opts[0]
-    return named
-
-
-def print_json(content: Any) -> None:
-    """Print indented JSON on standard output."""
-    json.dump(content, sys.stdout, indent=1, default=str)
-    sys.stdout.write("\n")
+    options = {
+        str(o.name): o.opts[0]
+        for o in context.command.params
+        if o.param_type_name == "option"
+    }
+    sources = {name: context.get_parameter_source(name) for name in options}
+    named = [name for name, s in sources.items() if s and s.name == "COMMANDLINE"]
+    return {name: options[name] for name in named}

@@ -2,109 +2,127 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
+from flowtuple import api
 from flowtuple.cli.app import app
+from flowtuple.cli.declaring import From, command, option
 from flowtuple.cli.options import (
     TRAINING,
-    BoundsFile,
     CheckpointFolder,
-    Columns,
-    Drop,
-    EffortOption,
-    Exclude,
+    Effort,
     GivenColumns,
     Inputs,
+    Limits,
+    Match,
     Memory,
     ModelOutput,
-    Names,
     Preset,
-    Roles,
+    PresetSelection,
     Seed,
-    Tolerances,
+    Selection,
+    Tolerance,
     Weight,
-    Workers,
-    make_selection,
-    one_or_many,
-    read_mix,
+    explicit_options,
     read_pairs,
-    read_tolerance,
-    resources,
+    read_sizes,
 )
-from flowtuple.cli.row_flow import (
-    FLOW,
-    SHAPE,
-    Batch,
-    Bins,
-    Blocks,
-    Clip,
-    Device,
-    Epochs,
-    Hidden,
-    LearningRate,
-    Log,
-    Patience,
-    Schedule,
-    Steps,
-    Transform,
-    WeightDecay,
-    row_flow,
-)
-from flowtuple.cli.row_flow import TRAINING as USUAL
-from flowtuple.cli.terminal import LastProgress, shown_progress, warn
+from flowtuple.cli.terminal import shown, warn, write
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
+from flowtuple.flows.options import RowFlow, Shape, Training
 from flowtuple.flows.presets import FLOW_PRESETS
 from flowtuple.flows.processes import Process
 from flowtuple.reporting.page import format_bytes
+from flowtuple.reporting.plots import require_plots
+from flowtuple.runtime.progress import Progress
 
+_FLOW = RowFlow()
+_PANEL = "Flow over rows"
+Settings = TypeVar("Settings", Shape, Training)
+
+
+class LastProgress:
+    """Progress that also stores the last detail, which is shown without a bar.
+
+    Attributes:
+        detail: The last detail.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.detail = ""
+        self._progress = progress
+
+    def __call__(self, stage: str, share: float, detail: str) -> None:
+        self.detail = detail
+        self._progress(stage, share, detail)
+
+
+def _weighted(source: Inputs, weight: Weight) -> api.Weighted:
+    """Return events with weights; each input may have a factor: `A.root B.root:0.3`."""
+    parts = [_with_factor(text) for text in source]
+    if all(factor is None for _, factor in parts):
+        return api.Weighted(source, weight)
+    mix = [1.0 if factor is None else factor for _, factor in parts]
+    return api.Weighted([path for path, _ in parts], weight, mix)
+
+
+def _with_factor(text: str) -> tuple[str, float | None]:
+    path, colon, factor = text.rpartition(":")
+    try:
+        return (path, float(factor)) if colon else (text, None)
+    except ValueError:
+        return text, None  # a tree
+
+
+Events = Annotated[api.Weighted, From(_weighted)]
+
+
+def _page_folder(
+    report: Path | None = option("--report DIR", "Folder for train.html."),
+) -> Path | None:
+    """Return the folder of the page; raise before a long training if it could not be drawn."""
+    if report is not None:
+        require_plots()
+    return report
+
+
+ReportFolder = Annotated[Path | None, From(_page_folder)]
 Like = Annotated[
     str | None,
-    typer.Option(
-        "--like",
-        metavar="M.flow",
-        help="Take over this model's lattices, or transforms, so that score can divide the two.",
-        rich_help_panel=TRAINING,
+    option(
+        "--like M.flow",
+        "Take over this model's lattices, or transforms, so that score can divide the two.",
+        None,
+        TRAINING,
     ),
 ]
-Report = Annotated[
-    Path | None, typer.Option("--report", metavar="DIR", help="Folder for train.html.")
-]
 
 
-@app.command()
+@command(app)
 def train(
-    source: Inputs,
+    *,
+    events: Events,
     output: ModelOutput,
-    tolerance: Tolerances = [],  # noqa: B006 (typer reads it once)
-    bounds: BoundsFile = None,
-    columns: Columns = [],  # noqa: B006
-    exclude: Exclude = [],  # noqa: B006
-    role: Roles = [],  # noqa: B006
-    names: Names = "",
-    preset: Preset = None,
-    drop: Drop = False,
-    given: GivenColumns = [],  # noqa: B006
-    weight: Weight = None,
-    effort: EffortOption = "default",
-    seed: Seed = 0,
-    lean: Annotated[
-        bool,
-        typer.Option(
-            "--lean",
-            help="Learn only what saves bytes; cannot sample all columns.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = False,
-    like: Like = None,
-    report: Report = None,
-    checkpoint: CheckpointFolder = None,
-    workers: Workers = None,
-    memory: Memory = "2GB",
+    tolerance: Tolerance,
+    selection: PresetSelection,
+    given: GivenColumns,
+    effort: Effort,
+    seed: Seed,
+    lean: bool = option(
+        "--lean",
+        "Learn only what saves bytes; cannot sample all columns.",
+        False,
+        TRAINING,
+    ),
+    like: Like,
+    report: ReportFolder,
+    limits: Limits,
 ) -> None:
     """Fit a model of events: to compress many files with, to sample, to score.
 
@@ -112,72 +130,111 @@ def train(
 
     Example: flowtuple train run1.root -o jets.flow -t 'Jet_*=rel:1e-3'
     """
-    from flowtuple import api
-
-    _check_plots(report)
-    sources, mix = read_mix(source)
-    events = one_or_many(sources)
-    selection = make_selection(columns, exclude, role, names, drop, preset)
-    with shown_progress() as progress:
+    with shown(limits) as resources:
         notes = api.train(
-            api.Weighted(events, weight, mix),
+            events,
             output,
-            tolerance=read_tolerance(tolerance, bounds),
+            tolerance=tolerance,
             selection=selection,
             given=given,
             effort=effort,
             seed=seed,
             lean=lean,
             like=like,
-            resources=resources(progress, workers, memory, checkpoint),
+            resources=resources,
         )
     if report is not None:
-        api.report(events, output, report, names=selection.names)
+        api.report(events.source, output, report, names=selection.names)
     _show(notes, output)
 
 
-@app.command("train-flow")
-def train_flow(
+def _hidden(
+    hidden: str = option("--hidden N,N", "Widths of hidden layers.", "64,64", _PANEL),
+) -> tuple[int, ...]:
+    return read_sizes(hidden, "--hidden")
+
+
+_SHAPE = {
+    "transforms": option(
+        "--steps",
+        "Transforms of the flow; default 3, for flashsim one per column.",
+        panel=_PANEL,
+        min=1,
+    ),
+    "hidden": From(_hidden),
+    "blocks": option(
+        "--blocks", "Blocks of residual networks (flashsim).", panel=_PANEL, min=1
+    ),
+    "bins": option("--bins", "Bins of splines.", panel=_PANEL, min=2),
+}
+_TRAINING = {
+    "epochs": option("--epochs", "Most epochs.", panel=_PANEL, min=1),
+    "batch": option("--batch", "Rows per step.", panel=_PANEL, min=1),
+    "learning_rate": option("--learning-rate", "Largest rate.", panel=_PANEL),
+    "weight_decay": option("--weight-decay", "Decay of AdamW.", panel=_PANEL),
+    "schedule": option(
+        "--schedule", "constant, plateau, cosine, warm-restarts or one-cycle.", panel=_PANEL
+    ),
+    "clip": option("--clip", "Largest norm of a gradient; 0: any.", panel=_PANEL),
+    "patience": option(
+        "--patience", "Epochs without gain before the end; 0: no limit.", panel=_PANEL, min=0
+    ),
+}
+
+
+def _row_flow(
+    *,
     context: typer.Context,
-    source: Inputs,
+    transform: list[str] = option(
+        "--transform GLOB=STEPS", "Such as 'Jet_pt=log:10,standard'.", (), _PANEL
+    ),
+    shape: Annotated[Shape, From(Shape, _SHAPE)],
+    training: Annotated[Training, From(Training, _TRAINING)],
+    log: Path | None = option("--log DIR", "Folder for TensorBoard.", None, _PANEL),
+    device: str = option(
+        "--device", "cpu, cuda, or auto: a GPU where there is one.", _FLOW.device, _PANEL
+    ),
+) -> RowFlow:
+    """Return the flow over rows that a command line describes; options win over the preset.
+
+    Its kind is the one of the preset, or else the usual one.
+    """
+    steps = read_pairs(transform, "--transform", "GLOB=STEPS", "'Jet_pt=log:10,standard'")
+    kind, preset = _FLOW.kind, context.params.get("preset")
+    if preset in FLOW_PRESETS:
+        usual = FLOW_PRESETS[preset].flow
+        kind, steps = usual.kind, {**usual.transforms, **steps}
+        shape = _explicit(context, usual.shape, shape)
+        training = _explicit(context, usual.training, training)
+    return RowFlow(kind, shape, training, steps, None if log is None else str(log), device)
+
+
+def _explicit(context: typer.Context, usual: Settings, options: Settings) -> Settings:
+    """Return a preset's settings with those replaced that the command line names."""
+    names = explicit_options(context).keys() & {f.name for f in fields(options)}
+    return replace(usual, **{name: getattr(options, name) for name in names})
+
+
+RowOptions = Annotated[RowFlow, From(_row_flow)]
+
+
+@command(app, "train-flow")
+def train_flow(
+    *,
+    events: Events,
     output: ModelOutput,
-    flow: Annotated[
-        str | None,
-        typer.Option(
-            "--flow",
-            help="maf, nsf (default), coupling, realnvp, flashsim or flow-matching.",
-        ),
-    ] = None,
-    columns: Columns = [],  # noqa: B006
-    exclude: Exclude = [],  # noqa: B006
-    role: Roles = [],  # noqa: B006
-    names: Names = "",
-    preset: Preset = None,
-    drop: Drop = False,
-    given: Annotated[
-        list[str],
-        typer.Option("--given", metavar="GLOB", help="Columns that the density depends on."),
-    ] = [],  # noqa: B006
-    weight: Weight = None,
-    seed: Seed = 0,
-    like: Like = None,
-    report: Report = None,
-    checkpoint: CheckpointFolder = None,
-    memory: Memory = "2GB",
-    transform: Transform = [],  # noqa: B006
-    transforms: Steps = None,
-    hidden: Hidden = "64,64",
-    blocks: Blocks = SHAPE.blocks,
-    bins: Bins = SHAPE.bins,
-    epochs: Epochs = USUAL.epochs,
-    batch: Batch = USUAL.batch,
-    learning_rate: LearningRate = USUAL.learning_rate,
-    weight_decay: WeightDecay = USUAL.weight_decay,
-    schedule: Schedule = USUAL.schedule,
-    clip: Clip = USUAL.clip,
-    patience: Patience = USUAL.patience,
-    log: Log = None,
-    device: Device = FLOW.device,
+    flow: str | None = option(
+        "--flow", "maf, nsf (default), coupling, realnvp, flashsim or flow-matching."
+    ),
+    selection: PresetSelection,
+    preset: Preset,
+    given: list[str] = option("--given GLOB", "Columns that the density depends on.", ()),
+    seed: Seed,
+    like: Like,
+    report: ReportFolder,
+    checkpoint: CheckpointFolder,
+    memory: Memory,
+    rows: RowOptions,
 ) -> None:
     """Fit a flow over rows (events, or objects of one collection): to sample and to score.
 
@@ -188,140 +245,83 @@ def train_flow(
 
     Example: flowtuple train-flow jets.root -o rows.flow --columns 'Jet_*' --flow nsf
     """
-    from flowtuple import api
-
-    _check_plots(report)
-    sources, mix = read_mix(source)
-    events = one_or_many(sources)
-    selection = make_selection(columns, exclude, role, names, drop, preset)
     if preset in FLOW_PRESETS and not given:
         given = [*FLOW_PRESETS[preset].given]
     is_main = Process.here().is_main
-    with shown_progress(silent=not is_main) as shown:
-        progress = LastProgress(shown)
+    limits = Resources(memory=memory, checkpoint=checkpoint)
+    with shown(limits, silent=not is_main) as resources:
+        progress = LastProgress(resources.progress)
         notes = api.train_flow(
-            api.Weighted(events, weight, mix),
+            events,
             output,
-            row_flow(context, flow, preset),
+            replace(rows, kind=flow or rows.kind),
             selection=selection,
             given=given,
             seed=seed,
             like=like,
-            resources=resources(progress, memory=memory, checkpoint=checkpoint),
+            resources=replace(resources, progress=progress),
         )
     if not is_main:
         return
     if report is not None:
-        api.report(events, output, report, names=selection.names)
+        api.report(events.source, output, report, names=selection.names)
     _show(notes, output, progress.detail)
 
 
-@app.command("train-simulation")
+@command(app, "train-simulation")
 def train_simulation(
-    context: typer.Context,
+    *,
     source: Inputs,
     output: ModelOutput,
-    target: Annotated[
-        list[str], typer.Option("--target", metavar="GLOB", help="Columns to simulate.")
-    ],
-    given: Annotated[
-        list[str],
-        typer.Option(
-            "--given", metavar="GLOB", help="Generated columns to simulate them from."
-        ),
-    ] = [],  # noqa: B006
-    match: Annotated[
-        list[str],
-        typer.Option(
-            "--match",
-            metavar="COL[=COLLECTION]",
-            help="Index column that matches each object to its generated partner.",
-        ),
-    ] = [],  # noqa: B006
-    derived: Annotated[
-        list[str],
-        typer.Option(
-            "--derived",
-            metavar="COL=KIND",
-            help="Learned relative to the partner: ratio, difference, turn or none.",
-        ),
-    ] = [],  # noqa: B006
-    columns: Columns = [],  # noqa: B006
-    exclude: Exclude = [],  # noqa: B006
-    role: Roles = [],  # noqa: B006
-    names: Names = "",
-    drop: Drop = False,
-    effort: EffortOption = "default",
-    seed: Seed = 0,
-    checkpoint: CheckpointFolder = None,
-    workers: Workers = None,
-    memory: Memory = "2GB",
-    flow: Annotated[
-        str | None,
-        typer.Option(
-            "--flow",
-            help="Flow over rows for properties: maf, nsf, ... Default: lattice flows throughout.",
-        ),
-    ] = None,
-    transform: Transform = [],  # noqa: B006
-    transforms: Steps = None,
-    hidden: Hidden = "64,64",
-    blocks: Blocks = SHAPE.blocks,
-    bins: Bins = SHAPE.bins,
-    epochs: Epochs = USUAL.epochs,
-    batch: Batch = USUAL.batch,
-    learning_rate: LearningRate = USUAL.learning_rate,
-    weight_decay: WeightDecay = USUAL.weight_decay,
-    schedule: Schedule = USUAL.schedule,
-    clip: Clip = USUAL.clip,
-    patience: Patience = USUAL.patience,
-    log: Log = None,
-    device: Device = FLOW.device,
+    target: list[str] = option("--target GLOB", "Columns to simulate.", ...),
+    given: list[str] = option("--given GLOB", "Generated columns to simulate them from.", ()),
+    match: Match,
+    derived: list[str] = option(
+        "--derived COL=KIND",
+        "Learned relative to the partner: ratio, difference, turn or none.",
+        (),
+    ),
+    selection: Selection,
+    effort: Effort,
+    seed: Seed,
+    limits: Limits,
+    flow: str | None = option(
+        "--flow",
+        "Flow over rows for properties: maf, nsf, ... Default: lattice flows throughout.",
+    ),
+    rows: RowOptions,
 ) -> None:
     """Fit a simulation: reconstructed objects, given generated ones.
 
     Example: flowtuple train-simulation both.root -o sim.flow --target 'Jet_*' --given 'GenJet_*'
     """
-    from flowtuple import api
-
     kind = None if flow == "lattice" else flow
-    rows = row_flow(context, kind)
-    if kind is None and rows != FLOW:
+    if kind is None and rows != _FLOW:
         raise InvalidArgument(
             "--transform, --steps, --epochs and the like are for flows over rows;"
             " name one with --flow"
         )
+    relations = read_pairs(derived, "--derived", "COL=KIND", "Muon_dxy=difference")
     is_main = Process.here().is_main
-    with shown_progress(silent=not is_main) as shown:
-        progress = LastProgress(shown)
+    with shown(limits, silent=not is_main) as resources:
+        progress = LastProgress(resources.progress)
         notes = api.train_simulation(
-            one_or_many(source),
+            source,
             output,
             target=target,
             given=given,
-            selection=make_selection(columns, exclude, role, names, drop),
-            flow=None if kind is None else rows,
+            selection=selection,
+            flow=None if kind is None else replace(rows, kind=kind),
             effort=effort,
             seed=seed,
-            options=api.SimulationOptions(
-                match, read_pairs(derived, "--derived", "COL=KIND", "Muon_dxy=difference")
-            ),
-            resources=resources(progress, workers, memory, checkpoint),
+            options=api.SimulationOptions(match, relations),
+            resources=replace(resources, progress=progress),
         )
     if is_main:
         _show(notes, output, progress.detail if kind else "")
 
 
-def _check_plots(report: Path | None) -> None:
-    """Raise before a long training if its page could not be drawn."""
-    if report is not None:
-        from flowtuple.reporting.plots import require_plots
-
-        require_plots()
-
-
 def _show(notes: Iterable[str], output: Path, detail: str = "") -> None:
-    for note in notes:
-        warn(note)
+    warn(*notes)
     size = format_bytes(output.stat().st_size)
-    sys.stdout.write(f"{output}: {size}{f', {detail}' if detail else ''}\n")
+    write(f"{output}: {size}{f', {detail}' if detail else ''}")

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import awkward as ak
@@ -50,7 +50,21 @@ def encode_chunk(
     Raises:
         BoundViolated: A value did not come back within its bound; nothing may be written then.
     """
-    stored = _encode_columns(table, coding, cost)
+    stored = {
+        c.name: StoredColumn(Method.OPAQUE, packing.pack_opaque(ak.Array(table.data[c.name])))
+        for c in coding.columns
+        if c.is_opaque
+    }
+    small: dict[str, StoredColumn] = {}
+    for state in walk(coding, make_context(coding.columns, table.num_entries, table.data)):
+        values = table.data[state.name].reshape(-1)
+        if state.name in coding.external:
+            stored[state.name] = encode_external(values, state)
+            continue
+        stored[state.name], shared = encode_column(values, state, cost)
+        if shared is not None:
+            small[state.name] = shared
+    stored = _group_small(stored, small)
     data = b"".join(join([stored[c.name] for c in coding.columns]))
     decoded = decode_chunk(
         data,
@@ -61,28 +75,6 @@ def encode_chunk(
     )
     _check(table, decoded, coding)
     return data
-
-
-def _encode_columns(
-    table: Table, coding: TableCoding, cost: Callable[[StoredColumn], int]
-) -> dict[str, StoredColumn]:
-    """Encode u of all columns, in one walk."""
-    stored = {
-        c.name: StoredColumn(Method.OPAQUE, packing.pack_opaque(ak.Array(table.data[c.name])))
-        for c in coding.columns
-        if c.is_opaque
-    }
-    context = make_context(coding.columns, table.num_entries, table.data)
-    small: dict[str, StoredColumn] = {}
-    for state in walk(coding, context):
-        values = table.data[state.name].reshape(-1)
-        if state.name in coding.external:
-            stored[state.name] = encode_external(values, state)
-            continue
-        stored[state.name], shared = encode_column(values, state, cost)
-        if shared is not None:
-            small[state.name] = shared
-    return _group_small(stored, small)
 
 
 def _group_small(
@@ -127,10 +119,9 @@ def decode_chunk(
             f"a chunk has {len(data)} bytes where its directory lists "
             f"{directory.head + directory.body}"
         )
-    body = data[directory.head :]
     return decode_columns(
         directory,
-        lambda spans: slices(body, 0, spans),
+        lambda spans: slices(data, directory.head, spans),
         name,
         num_entries,
         coding,
@@ -178,83 +169,43 @@ def decode_columns(
     columns = coding.columns if wanted is None else with_counters(coding.columns, wanted)
     needed = coding.needed(columns)
     stored = directory.take([c.name for c in coding.columns if c.name in needed], fetch)
-    with nullcontext() if gate is None else gate.share() as take:
-        reserve = (
-            None
-            if take is None or gate is None
-            else _Reserve(coding, needed, stored, gate, take)
-        )
-        contents = _decode_numbers(stored, needed, num_entries, coding, external, reserve)
+    gate = gate or Gate(sys.maxsize)
+    with gate.share() as take:
+        contents = _decode_numbers(stored, num_entries, coding, external, gate, take)
         for column in columns:
             if column.is_opaque:
-                contents[column.name] = packing.unpack_opaque(
-                    stored[column.name].payload, num_entries
-                )
+                payload = stored[column.name].payload
+                contents[column.name] = packing.unpack_opaque(payload, num_entries)
     return Table(name, columns, num_entries, {c.name: contents[c.name] for c in columns})
-
-
-class _Reserve:
-    """Memory for a chunk, taken before it is allocated.
-
-    Event columns come first: they say how many objects there are.
-    """
-
-    def __init__(
-        self,
-        coding: TableCoding,
-        needed: set[str],
-        stored: Mapping[str, StoredColumn],
-        gate: Gate,
-        take: Callable[[int], None],
-    ) -> None:
-        self._columns = [c for c in coding.columns if c.name in needed and not c.is_opaque]
-        opaque = (
-            stored[c.name].payload for c in coding.columns if c.name in needed and c.is_opaque
-        )
-        self._opaque = _OPAQUE_WORK * sum(packing.declared(payload) for payload in opaque)
-        self._gate, self._take = gate, take
-
-    def begin(self, context: Context) -> bool:
-        """Check the event columns; return True if there are others, of unknown rows."""
-        of_events = [c for c in self._columns if not collection_of(c)]
-        if len(of_events) < len(self._columns):
-            self._gate.check(self._opaque + self._bytes(of_events, context))
-            return True
-        self.all(context)
-        return False
-
-    def all(self, context: Context) -> None:
-        """Take the memory of all columns, once the counters are known."""
-        self._take(self._opaque + self._bytes(self._columns, context))
-
-    def _bytes(self, columns: Sequence[Column], context: Context) -> int:
-        sizes = [
-            (len(context.rows(collection_of(c))), np.dtype(c.dtype).itemsize) for c in columns
-        ]
-        return sum(rows * size for rows, size in sizes) + _WORK * max(
-            (rows for rows, _ in sizes), default=0
-        )
 
 
 def _decode_numbers(
     stored: Mapping[str, StoredColumn],
-    needed: set[str],
     num_entries: int,
     coding: TableCoding,
     external: ReadExternal | None,
-    reserve: _Reserve | None,
+    gate: Gate,
+    take: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Decode u of the needed columns, in one walk."""
+    """Decode u of the stored columns, in one walk; memory is taken before it is allocated."""
     contents: dict[str, Any] = {}
     context = make_context(coding.columns, num_entries, contents)
-    waiting = reserve if reserve is not None and reserve.begin(context) else None
-    supplied = _supply(sorted(needed & coding.external), external, num_entries)
+    columns = [c for c in coding.columns if c.name in stored and not c.is_opaque]
+    of_events = [c for c in columns if not collection_of(c)]
+    opaque = sum(
+        packing.declared(s.payload) for s in stored.values() if s.method is Method.OPAQUE
+    )
+    opaque *= _OPAQUE_WORK
+    # Event columns come first: they say how many objects there are.
+    waiting = len(of_events) < len(columns)
+    (gate.check if waiting else take)(opaque + _work(of_events, context))
+    supplied = _supply(sorted(stored.keys() & coding.external), external, num_entries)
     rows = 0
-    for state in walk(coding, context, needed):
+    for state in walk(coding, context, stored):
         name = state.name
-        if waiting is not None and state.key:
-            waiting.all(context)
-            waiting = None
+        if waiting and state.key:
+            take(opaque + _work(columns, context))
+            waiting = False
         rows += len(state.rows)
         if rows > MAX_ROWS:
             raise Corrupt(f"column {name!r}: a chunk cannot hold more than {MAX_ROWS} values")
@@ -268,6 +219,13 @@ def _decode_numbers(
         shape = state.column.shape
         contents[name] = values.reshape(num_entries, *shape) if shape else values
     return contents
+
+
+def _work(columns: Sequence[Column], context: Context) -> int:
+    """Return the bytes that decoding columns takes."""
+    rows = [len(context.rows(collection_of(c))) for c in columns]
+    values = sum(n * np.dtype(c.dtype).itemsize for n, c in zip(rows, columns, strict=True))
+    return values + _WORK * max(rows, default=0)
 
 
 def _supply(

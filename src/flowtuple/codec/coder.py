@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import uint64
 
 from flowtuple.codec.frequencies import EXP2, share, weigh
 from flowtuple.data.schema import Array
@@ -25,31 +26,31 @@ _HEADER = 16
 @compiled()
 def _push(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
     """Push an interval [begin, begin + frequency) of 2^bits; `words` takes the overflow."""
-    if state >= (frequency << (np.uint64(63) - bits)):
-        words[used[0]] = np.uint32(state & np.uint64(0xFFFFFFFF))
+    if state >= (frequency << (uint64(63) - bits)):
+        words[used[0]] = np.uint32(state & uint64(0xFFFFFFFF))
         used[0] += 1
-        state = state >> np.uint64(32)
+        state = state >> uint64(32)
     return ((state // frequency) << bits) + state % frequency + begin
 
 
 @compiled()
 def _pop(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
     """Pop an interval, reading `words` backwards; `used` goes below zero where they run out."""
-    slot = state & ((np.uint64(1) << bits) - np.uint64(1))
+    slot = state & ((uint64(1) << bits) - uint64(1))
     state = frequency * (state >> bits) + slot - begin
-    if state < np.uint64(2147483648):
+    if state < uint64(2147483648):
         used[0] -= 1
         word = words[used[0]] if used[0] >= 0 else np.uint32(0)
-        state = (state << np.uint64(32)) | np.uint64(word)
+        state = (state << uint64(32)) | uint64(word)
     return state
 
 
 @compiled()
 def _raw_bits(span: Any) -> Any:
     """Return the low bits of a place that are stored uncoded: all beyond the top 16."""
-    bits = np.uint64(0)
-    while (span >> bits) >= np.uint64(65536):
-        bits += np.uint64(1)
+    bits = uint64(0)
+    while (span >> bits) >= uint64(65536):
+        bits += uint64(1)
     return bits
 
 
@@ -69,21 +70,21 @@ def _encode(
         k = symbols[i]
         state = states[i & 1]
         span = spans[k]
-        place = np.uint64(q[i]) - np.uint64(starts[k])
+        place = uint64(q[i]) - uint64(starts[k])
         raw = _raw_bits(span)
-        done = np.uint64(0)
+        done = uint64(0)
         while done < raw:
-            take = min(np.uint64(16), raw - done)
-            piece = (place >> done) & ((np.uint64(1) << take) - np.uint64(1))
-            state = _push(state, piece, np.uint64(1), take, words, used)
+            take = min(uint64(16), raw - done)
+            piece = (place >> done) & ((uint64(1) << take) - uint64(1))
+            state = _push(state, piece, uint64(1), take, words, used)
             done += take
-        cells = (span >> raw) + np.uint64(1)
-        if cells > np.uint64(1):
-            begin = ((place >> raw) << np.uint64(24)) // cells
-            end = (((place >> raw) + np.uint64(1)) << np.uint64(24)) // cells
-            state = _push(state, begin, end - begin, np.uint64(24), words, used)
+        cells = (span >> raw) + uint64(1)
+        if cells > uint64(1):
+            begin = ((place >> raw) << uint64(24)) // cells
+            end = (((place >> raw) + uint64(1)) << uint64(24)) // cells
+            state = _push(state, begin, end - begin, uint64(24), words, used)
         states[i & 1] = _push(
-            state, np.uint64(below[i]), np.uint64(frequency[i]), np.uint64(16), words, used
+            state, uint64(below[i]), uint64(frequency[i]), uint64(16), words, used
         )
     return used[0]
 
@@ -102,16 +103,16 @@ def _decode(
 ) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
-    reciprocal = np.uint64(0)
+    reciprocal = uint64(0)
     for i in range(len(q)):
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
         lane = (i + odd) & 1
         state = states[lane]
-        slot = state & np.uint64(65535)
+        slot = state & uint64(65535)
         k = 0
-        below = np.uint64(0)
-        frequency = np.uint64(65536)
+        below = uint64(0)
+        frequency = uint64(65536)
         while k < last:
             frequency = share(weights[k], reciprocal)
             if below + frequency > slot:
@@ -119,33 +120,31 @@ def _decode(
             below += frequency
             k += 1
         if k == last:
-            frequency = np.uint64(65536) - below
-        state = _pop(state, below, frequency, np.uint64(16), words, used)
+            frequency = uint64(65536) - below
+        state = _pop(state, below, frequency, uint64(16), words, used)
         span = spans[k]
         raw = _raw_bits(span)
-        cells = (span >> raw) + np.uint64(1)
-        place = np.uint64(0)
-        if cells > np.uint64(1):
-            slot = state & np.uint64(16777215)
-            place = ((slot + np.uint64(1)) * cells - np.uint64(1)) >> np.uint64(24)
-            begin = (place << np.uint64(24)) // cells
-            end = ((place + np.uint64(1)) << np.uint64(24)) // cells
-            state = _pop(state, begin, end - begin, np.uint64(24), words, used)
+        cells = (span >> raw) + uint64(1)
+        place = uint64(0)
+        if cells > uint64(1):
+            slot = state & uint64(16777215)
+            place = ((slot + uint64(1)) * cells - uint64(1)) >> uint64(24)
+            begin = (place << uint64(24)) // cells
+            end = ((place + uint64(1)) << uint64(24)) // cells
+            state = _pop(state, begin, end - begin, uint64(24), words, used)
             place = place << raw
         done = raw
-        while done > np.uint64(0):
-            take = done % np.uint64(16)
-            if take == np.uint64(0):
-                take = np.uint64(16)
+        while done > uint64(0):
+            take = (done - uint64(1)) % uint64(16) + uint64(1)
             done -= take
-            piece = state & ((np.uint64(1) << take) - np.uint64(1))
-            state = _pop(state, piece, np.uint64(1), take, words, used)
+            piece = state & ((uint64(1) << take) - uint64(1))
+            state = _pop(state, piece, uint64(1), take, words, used)
             place |= piece << done
         if place > span:
             # Later words cannot raise it to 0 again, so that `end` refuses the stream.
             used[0] = -1
         states[lane] = state
-        q[i] = np.int64(np.uint64(starts[k]) + place)
+        q[i] = np.int64(uint64(starts[k]) + place)
 
 
 def encode(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import xxhash
 
 from flowtuple.codec import coder, packing
 from flowtuple.codec.frequencies import intervals
@@ -79,9 +78,8 @@ def encode_column(
     flow = state.flow
     if flow is not None and state.is_codable:
         predicted = state.predict(state.whole)
-        if predicted is not None:
-            subtracted, countable = state.residuals(q, predicted)
-            residuals = subtracted if countable.all() else None
+        if flow.prediction is not None and predicted is not None:
+            residuals = flow.prediction.residual(q, predicted, flow.absolute)
         if residuals is not None:
             candidates.append(_pack(residuals, exact, residual=True))
         coded = residuals if flow.residual else q
@@ -90,7 +88,11 @@ def encode_column(
             candidates.append(StoredColumn(Method.FLOW, stream, exact))
     best = min(candidates, key=cost)
     numbers = residuals if best.residual and residuals is not None else indices
-    return best, _for_group(best, numbers, exact)
+    if best.method in (Method.INDICES, Method.VALUES) and numbers.size <= SMALL:
+        raw = packing.pack_raw(numbers)
+        if len(raw) <= SMALL:
+            return best, StoredColumn(Method.GROUP, raw, exact, best.residual)
+    return best, None
 
 
 def encode_flow(coded: Array, state: ColumnState, predicted: Array | None) -> bytes:
@@ -109,15 +111,6 @@ def _pack(q: Array, exact: bytes, *, residual: bool) -> StoredColumn:
     if constant is not None:
         return StoredColumn(Method.CONSTANT, constant, exact, residual)
     return StoredColumn(Method.INDICES, packing.pack_indices(q), exact, residual)
-
-
-def _for_group(best: StoredColumn, coded: Array, exact: bytes) -> StoredColumn | None:
-    if best.method not in (Method.INDICES, Method.VALUES) or coded.size > SMALL:
-        return None
-    raw = packing.pack_raw(coded)
-    if len(raw) > SMALL:
-        return None
-    return StoredColumn(Method.GROUP, raw, exact, best.residual)
 
 
 def encode_external(stored: Array, state: ColumnState) -> StoredColumn:
@@ -145,8 +138,7 @@ def decode_external(stored: StoredColumn, values: Array, state: ColumnState) -> 
 
 
 def _fingerprint(values: Array) -> bytes:
-    digest = xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).tobytes())
-    return int(digest).to_bytes(_HASH_BYTES, "little")
+    return packing.checksum(values.tobytes()).to_bytes(_HASH_BYTES, "little")
 
 
 def decode_column(stored: StoredColumn, state: ColumnState) -> Array:

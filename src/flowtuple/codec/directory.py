@@ -8,8 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import xxhash
+from typing import NamedTuple
 
 from flowtuple.codec import packing
 from flowtuple.codec.column import SMALL, Method, StoredColumn
@@ -57,8 +56,7 @@ class Entry:
         )
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Consecutive bytes of the body with one checksum."""
 
     begin: int
@@ -102,19 +100,20 @@ class Directory:
         entries = {name: self.entries[name] for name in names}
         starts = [b.begin for b in self.blocks]
         home = {
-            name: bisect_right(starts, e.begin) - 1
+            name: self.blocks[bisect_right(starts, e.begin) - 1]
             for name, e in entries.items()
             if e.stop > e.begin
         }
-        blocks = [self.blocks[k] for k in sorted(set(home.values()))]
-        contents = dict(zip(blocks, fetch([(b.begin, b.stop) for b in blocks]), strict=True))
+        blocks = sorted(set(home.values()))
+        contents = dict(zip(blocks, fetch([b[:2] for b in blocks]), strict=True))
+        damaged = {b for b, data in contents.items() if packing.checksum(data) != b.checksum}
         taken = {}
         for name, entry in entries.items():
             data = b""
             if name in home:
-                block = self.blocks[home[name]]
+                block = home[name]
                 data = contents[block][entry.begin - block.begin : entry.stop - block.begin]
-                if _checksum(contents[block]) != block.checksum:
+                if block in damaged:
                     raise Corrupt(
                         f"column {name!r} is damaged; restore the file from a copy, "
                         "or save the other columns with flowtuple recover"
@@ -128,13 +127,9 @@ class Directory:
 
 def _is_whole(block: Block, fetch: Fetch) -> bool:
     try:
-        return _checksum(fetch([(block.begin, block.stop)])[0]) == block.checksum
+        return packing.checksum(fetch([block[:2]])[0]) == block.checksum
     except Truncated:
         return False
-
-
-def _checksum(data: bytes) -> int:
-    return int(xxhash.xxh3_64_intdigest(data))
 
 
 def join(stored: Sequence[StoredColumn]) -> tuple[bytes, bytes]:
@@ -149,7 +144,7 @@ def join(stored: Sequence[StoredColumn]) -> tuple[bytes, bytes]:
     frame = packing.zstd(group) if group else b""
     parts = [(b"" if s.method is Method.GROUP else s.payload) + s.escapes for s in stored]
     body = b"".join(parts)
-    sums = [_checksum(body[begin:stop]) for begin, stop in _blocks(map(len, parts))]
+    sums = [packing.checksum(body[begin:stop]) for begin, stop in _blocks(map(len, parts))]
     head = write_unsigned([len(directory), len(frame)])
     return b"".join(
         [head, directory, frame, *(c.to_bytes(_CHECKSUM, "little") for c in sums)]
@@ -192,16 +187,21 @@ def read_directory(data: bytes, columns: Sequence[Column]) -> Directory:
 
 
 def _entry(numbers: Reader, column: Column, begin: int) -> Entry:
-    method, residual = _method(numbers.unsigned(), column)
-    payload, escapes = numbers.unsigned(), numbers.unsigned()
+    number, payload, escapes = (numbers.unsigned() for _ in range(3))
+    residual = number >= _RESIDUAL
+    number -= _RESIDUAL * residual
+    where = f"column {column.name!r}"
+    if number not in tuple(Method):
+        raise Corrupt(f"{where} is stored by the unknown method {number}")
+    method = Method(number)
+    if (method is Method.OPAQUE) != column.is_opaque:
+        raise Corrupt(f"{where} of type {column.dtype} is stored by the method {method.name}")
+    if residual and method not in (Method.CONSTANT, Method.INDICES, Method.GROUP):
+        raise Corrupt(f"{where} is stored by residuals under the method {method.name}")
     if escapes and method in (Method.OPAQUE, Method.VALUES, Method.GIVEN):
-        raise Corrupt(
-            f"column {column.name!r} is stored by the method {method.name} and has escapes"
-        )
+        raise Corrupt(f"{where} is stored by the method {method.name} and has escapes")
     if method is Method.GROUP and payload > SMALL:
-        raise Corrupt(
-            f"column {column.name!r} shares a frame and takes {payload} bytes of it"
-        )
+        raise Corrupt(f"{where} shares a frame and takes {payload} bytes of it")
     return Entry(method, residual, begin, payload, escapes)
 
 
@@ -211,20 +211,3 @@ def _group(frame: bytes, entries: Mapping[str, Entry]) -> dict[str, bytes]:
     group = {name: reader.take(length) for name, length in lengths.items()}
     reader.end("the group of a chunk")
     return group
-
-
-def _method(number: int, column: Column) -> tuple[Method, bool]:
-    residual = number >= _RESIDUAL
-    number -= _RESIDUAL * residual
-    if number not in tuple(Method):
-        raise Corrupt(f"column {column.name!r} is stored by the unknown method {number}")
-    method = Method(number)
-    if (method is Method.OPAQUE) != column.is_opaque:
-        raise Corrupt(
-            f"column {column.name!r} of type {column.dtype} is stored by the method {method.name}"
-        )
-    if residual and method not in (Method.CONSTANT, Method.INDICES, Method.GROUP):
-        raise Corrupt(
-            f"column {column.name!r} is stored by residuals under the method {method.name}"
-        )
-    return method, residual

@@ -14,6 +14,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy import uint64
 
 from flowtuple.data.schema import Array
 from flowtuple.runtime.compiled import compiled
@@ -24,13 +25,10 @@ MAX_SYMBOLS = 4096
 
 def _exp2_table() -> Array:
     """Return floor(2^(20 - d/16)) for d = 0..511 as exact integer 16th roots of 2^(320 - d)."""
-
-    def root16(n: int) -> int:
-        return math.isqrt(math.isqrt(math.isqrt(math.isqrt(n))))
-
-    return np.array(
-        [root16(2 ** (320 - d)) if d <= 320 else 0 for d in range(512)], dtype=np.int32
-    )
+    roots = [2 ** (320 - d) if d <= 320 else 0 for d in range(512)]
+    for _ in range(4):
+        roots = [math.isqrt(n) for n in roots]
+    return np.array(roots, np.int32)
 
 
 EXP2 = _exp2_table()
@@ -46,29 +44,29 @@ def weigh(logits: Any, exp2: Any, weights: Any) -> Any:
     for k in range(len(logits)):
         weights[k] = exp2[min(np.int32(top) - np.int32(logits[k]), 511)]
         total += weights[k]
-    return np.uint64((np.int64(65536 - len(logits)) << 32) // total)
+    return uint64((np.int64(65536 - len(logits)) << 32) // total)
 
 
 @compiled()
 def share(weight: Any, reciprocal: Any) -> Any:
     """Return the frequency of any symbol but the last."""
-    return np.uint64(1) + ((np.uint64(weight) * reciprocal) >> np.uint64(32))
+    return uint64(1) + ((uint64(weight) * reciprocal) >> uint64(32))
 
 
 @compiled()
 def _fill_intervals(logits: Any, exp2: Any, symbols: Any, below: Any, frequency: Any) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
-    reciprocal = np.uint64(0)
+    reciprocal = uint64(0)
     for i in range(len(symbols)):
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
-        begin = np.uint64(0)
+        begin = uint64(0)
         for k in range(symbols[i]):
             begin += share(weights[k], reciprocal)
         below[i] = begin
         frequency[i] = (
-            np.uint64(65536) - begin
+            uint64(65536) - begin
             if symbols[i] == last
             else share(weights[symbols[i]], reciprocal)
         )

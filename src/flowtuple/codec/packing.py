@@ -9,6 +9,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+import xxhash
 import zstandard
 from pcodec import ChunkConfig, standalone
 
@@ -26,6 +27,11 @@ _MOST = 2**30  # bytes of a frame's content
 _DTYPE = re.compile(r"[<>|=]?([biufc][0-9]{1,2}|[mM]8(\[[0-9]{0,9}[a-zA-Z]{1,2}\])?)")
 _LARGEST_RATIO = 2**15
 """Content bytes per frame byte at most: four bytes of zstd are a block of 128 KiB at most."""
+
+
+def checksum(data: bytes) -> int:
+    """Return the XXH3-64 of the data."""
+    return int(xxhash.xxh3_64_intdigest(data))
 
 
 def zstd(data: bytes) -> bytes:
@@ -61,11 +67,14 @@ def unzstd(data: bytes, length: int | None = None, most: int | None = None) -> b
             raise Corrupt(
                 f"a zstd frame of {len(data)} bytes declares {declared} bytes where {due} are due"
             )
-        return (
-            zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
-            if declared
-            else _empty(data)
-        )
+        if declared:
+            return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+        # `decompress` looks at the first bytes of a frame of no content only.
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        content = frame.decompress(data)
+        if content or not frame.eof or frame.unused_data:
+            raise Corrupt(f"a zstd frame of no bytes has {len(data)} of them")
+        return content
     except zstandard.ZstdError as error:
         raise Corrupt(f"a zstd frame does not decode ({error})") from None
     except MemoryError:
@@ -79,15 +88,6 @@ def declared(data: bytes) -> int:
     except zstandard.ZstdError:
         return 0
     return size if 0 <= size <= min(_MOST, _LARGEST_RATIO * len(data)) else 0
-
-
-def _empty(data: bytes) -> bytes:
-    """Check a frame of no content; `decompress` looks at its first bytes only."""
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    content = frame.decompress(data)
-    if content or not frame.eof or frame.unused_data:
-        raise Corrupt(f"a zstd frame of no bytes has {len(data)} of them")
-    return content
 
 
 def from_bytes(data: bytes, dtype: str) -> Array:
@@ -123,22 +123,17 @@ def unpack_constant(data: bytes, rows: int) -> Array:
     return np.full(rows, constant, np.int64)
 
 
-def _fold_specials(q: Array) -> tuple[Array, int]:
-    """Move atoms and escapes to just above the ordinary indices; return their new first."""
-    special = q >= ATOM
-    if not special.any():
-        return q, 0
-    above = int(q[~special].max(initial=0)) + 1
-    return np.where(special, above + (q - ATOM), q), above
-
-
 def pack_indices(q: Array) -> bytes:
     """Pack indices by pcodec at the narrowest integer type.
 
     A leading number says where special indices begin; 0 if there are none.
     """
-    folded, above = _fold_specials(q)
-    return write_signed([above]) + _pco(_narrow(folded, smallest=2))
+    special = q >= ATOM
+    above = 0
+    if special.any():
+        above = int(q[~special].max(initial=0)) + 1
+        q = np.where(special, above + (q - ATOM), q)
+    return write_signed([above]) + _pco(_narrow(q, smallest=2))
 
 
 def unpack_indices(data: bytes, rows: int) -> Array:
@@ -152,11 +147,11 @@ def unpack_indices(data: bytes, rows: int) -> Array:
     if not 0 <= above <= ATOM:
         raise Corrupt(f"special indices cannot begin at {above}")
     q = _unpco(data[reader.position :], rows, ("int64", "int32", "int16")).astype(np.int64)
-    if above and int(q.max(initial=0)) - above > ESCAPE - ATOM:
+    if not above:
+        return q
+    if int(q.max(initial=0)) - above > ESCAPE - ATOM:
         raise Corrupt(f"no special index has the number {q.max() - above}")
-    if above:
-        q = np.where(q >= above, ATOM + (q - above), q)
-    return q
+    return np.where(q >= above, ATOM + (q - above), q)
 
 
 def _narrow(q: Array, smallest: int = 1) -> Array:
@@ -224,10 +219,7 @@ def _unpco(data: bytes, rows: int, dtypes: Sequence[str]) -> Array:
 def pack_raw(q: Array) -> bytes:
     """Pack indices for a frame shared with others: width, then bytes of equal rank."""
     narrow = _narrow(q)
-    planes = (
-        narrow.astype(f"<i{narrow.itemsize}").view(np.uint8).reshape(-1, narrow.itemsize).T
-    )
-    return bytes([narrow.itemsize]) + planes.tobytes()
+    return bytes([narrow.itemsize]) + _planes(narrow.astype(f"<i{narrow.itemsize}"))
 
 
 def unpack_raw(data: bytes, rows: int) -> Array:
@@ -239,8 +231,18 @@ def unpack_raw(data: bytes, rows: int) -> Array:
     width = data[0] if data else 0
     if width not in (1, 2, 4, 8) or len(data) != 1 + width * rows:
         raise Corrupt(f"{len(data)} raw bytes cannot hold {rows} indices")
-    planes = np.frombuffer(data[1:], np.uint8).reshape(width, rows)
-    return np.ascontiguousarray(planes.T).view(f"<i{width}").reshape(rows).astype(np.int64)
+    return _from_planes(data[1:], np.dtype(f"<i{width}")).astype(np.int64)
+
+
+def _planes(numbers: Array) -> bytes:
+    """Return the bytes of numbers, those of equal rank together."""
+    return numbers.view(np.uint8).reshape(-1, numbers.itemsize).T.tobytes()
+
+
+def _from_planes(data: bytes, dtype: np.dtype[Any]) -> Array:
+    """Return numbers from the bytes of `_planes`."""
+    planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
+    return np.ascontiguousarray(planes.T).view(dtype).reshape(-1)
 
 
 def pack_opaque(array: ak.Array) -> bytes:
@@ -267,19 +269,14 @@ def _plain(name: str, part: Array) -> bytes:
     """Return the bytes of a buffer; offsets as differences, bytes of equal rank together."""
     if not _is_offsets(name, part.dtype):
         return part.tobytes()
-    lengths = np.diff(part, prepend=part.dtype.type(0))
-    return np.ascontiguousarray(lengths.view(np.uint8).reshape(-1, part.itemsize).T).tobytes()
+    return _planes(np.diff(part, prepend=part.dtype.type(0)))
 
 
 def _buffer(name: str, dtype: np.dtype[Any], data: bytes) -> Array:
     """Return a buffer from the bytes of `_plain`."""
     if not _is_offsets(name, dtype):
         return np.frombuffer(data, dtype)
-    planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
-    offsets: Array = np.cumsum(
-        np.ascontiguousarray(planes.T).view(dtype).reshape(-1), dtype=dtype
-    )
-    return offsets
+    return np.cumsum(_from_planes(data, dtype), dtype=dtype)
 
 
 def _dtype(text: str) -> np.dtype[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,12 +92,7 @@ def from_block(block: Array) -> ak.Array:
         >>> str(from_block(np.zeros((2, 3, 0))).type)
         '2 * 3 * 0 * float64'
     """
-    layout = ak.contents.NumpyArray(np.ascontiguousarray(block).reshape(-1))
-    for axis in range(block.ndim - 1, 0, -1):
-        layout = ak.contents.RegularArray(
-            layout, block.shape[axis], math.prod(block.shape[:axis])
-        )
-    return ak.Array(layout)
+    return ak.Array(ak.contents.NumpyArray(np.ascontiguousarray(block)).to_RegularArray())
 
 
 def kind_of(values: ak.Array) -> tuple[str, tuple[int, ...], bool]:

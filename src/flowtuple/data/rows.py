@@ -80,12 +80,19 @@ class Rows:
             keep &= np.isfinite(self.weights)
         return replace(self.some(keep), dropped=int((~keep).sum()))
 
-    def only(self, columns: Sequence[str]) -> Rows:
-        """Return the same rows with some of their columns."""
+    def only(self, columns: Sequence[str], given: Sequence[str] | None = None) -> Rows:
+        """Return the same rows with some of their columns, and of their conditions if named."""
         places = [self.columns.index(name) for name in columns]
+        conditions = self.conditions
+        if conditions is not None and given is not None:
+            conditions = conditions.only(given)
         dtypes = tuple(self.dtypes[k] for k in places) if self.dtypes else ()
         return replace(
-            self, columns=tuple(columns), values=self.values[:, places], dtypes=dtypes
+            self,
+            columns=tuple(columns),
+            values=self.values[:, places],
+            dtypes=dtypes,
+            conditions=conditions,
         )
 
 

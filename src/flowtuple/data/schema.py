@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Container, Hashable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -150,3 +150,29 @@ def unused(name: str, taken: Container[str], *, numbered: bool = False) -> str:
         number += 1
         free = f"{name}_{number}" if numbered else f"{free}_"
     return free
+
+
+def with_hidden_counters(
+    columns: Iterable[tuple[Column, Hashable | None]], taken: Container[str]
+) -> tuple[Column, ...]:
+    """Return columns, with a hidden counter before the first of those that share lengths.
+
+    Args:
+        columns: Columns, each with a key of the lengths of its lists; `None` where a column needs
+            no hidden counter.
+        taken: Names of all columns.
+
+    Example:
+        >>> lists = [(Column(name, "int8"), "2, 0, 1") for name in ("x", "y")]
+        >>> [column.name for column in with_hidden_counters(lists, ("x", "y"))]
+        ['n(x)', 'x', 'y']
+    """
+    whole: list[Column] = []
+    counters: dict[Hashable, str] = {}
+    for column, lengths in columns:
+        if lengths is not None and lengths not in counters:
+            counters[lengths] = unused(f"n({column.name})", taken)
+            whole.append(Column(counters[lengths], "int64", "counter", hidden=True))
+        counter = column.counter if lengths is None else counters[lengths]
+        whole.append(replace(column, counter=counter))
+    return tuple(whole)

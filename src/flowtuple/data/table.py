@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
@@ -175,7 +175,7 @@ class LeftOut:
 
     def to_json(self) -> dict[str, str]:
         """Return a JSON object with `name` and `reason`."""
-        return {"name": self.name, "reason": self.reason}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -241,23 +241,14 @@ class Dataset:
         Parts of that table that are refused or left out stay, and so do parts of no table
         (`/NAME`).
         """
-        refused = {
-            part: reason
-            for part, reason in self.refused.items()
-            if part.startswith((f"{name}/", "/"))
-        }
-        left_out = tuple(
-            part
-            for part in self.left_out
-            if part.name.startswith((f"{name}/", f"{name};", "/"))
-        )
+        stays = (f"{name}/", f"{name};", "/")
         return replace(
             self,
             tables={name: self.table(name)},
             carried={},
-            refused=refused,
-            storage={table: notes for table, notes in self.storage.items() if table == name},
-            left_out=left_out,
+            refused={k: reason for k, reason in self.refused.items() if k.startswith(stays)},
+            storage={k: notes for k, notes in self.storage.items() if k == name},
+            left_out=tuple(part for part in self.left_out if part.name.startswith(stays)),
         )
 
     def renamed(self, name: str) -> Dataset:

@@ -7,9 +7,10 @@ carried objects.
 
 - `layout`, `description`, `model`: parts of a file as bytes in memory, and back, checked.
 - `writer`: sections written in order; the file appears under its name when it is whole.
-- `storage`, `reader`, `scan`: ranges of bytes, and sections located by the index or by frames.
+- `storage`, `reader`: ranges of bytes, and sections located by the index.
 - `table`, `columns`, `file`: events of a range, decoded from the chunks that contain them.
-- `merge`, `damage`, `recover`, `provenance`: joining, checking and saving files, and their origin.
+- `merge`, `damage`, `recover`, `provenance`: joining, checking (by the frames, where the index is
+  damaged) and saving files, and their origin.
 
 Data comes in as tables of `data` coded by `codec`, and goes out as `TableSource`s again. Packages
 of higher rank open files through `File` and write them through `writer.create`.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flowtuple.codec.column import Method
 from flowtuple.codec.directory import Directory
+from flowtuple.codec.packing import checksum
 from flowtuple.data.memory import MEMORY
 from flowtuple.data.table import Dataset, TableSource
 from flowtuple.errors import Corrupt, TooNew, Truncated
@@ -19,13 +20,13 @@ from flowtuple.file.description import (
     read_storage,
 )
 from flowtuple.file.layout import Section, SectionKind
-from flowtuple.file.reader import SectionReader
-from flowtuple.file.scan import scan
+from flowtuple.file.reader import SectionReader, read_index
 from flowtuple.file.storage import Storage
-from flowtuple.file.table import StoredChunk, StoredTable
+from flowtuple.file.table import StoredTable
 from flowtuple.runtime.progress import Progress, silent
 
 DAMAGE = (Corrupt, Truncated)
+_WINDOW = 2**24  # bytes searched at a time; fewer at first, for the next frame is seldom far
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,9 @@ class DamagedFile:
         try:
             for number, described in enumerate(self.reader.meta["tables"]):
                 parsed = parse_table(described)
-                if not self._has_index:
-                    self._find_chunks(number, parsed)
+                chunks = self._chunks(number, parsed)
                 table = StoredTable(
-                    self.reader, number, parsed, external_source=external, partial=True
+                    self.reader, number, parsed, external_source=external, sections=chunks
                 )
                 self.tables[table.name] = table
                 self.damaged[table.name] = list(self._check_chunks(table, progress))
@@ -128,24 +128,27 @@ class DamagedFile:
             self.damage.append(Damage("", None, (), _reason(error, storage.path)))
             return SectionReader(path, sections, memory=self._memory)
 
-    def _find_chunks(self, number: int, described: DescribedTable) -> None:
-        """Order the chunks of a table by the events of their frames; the gaps are missing."""
+    def _chunks(self, number: int, described: DescribedTable) -> list[Section]:
+        """Return the chunks of a table by the events of their frames; the gaps are missing."""
+        owned = self.reader.owned(SectionKind.CHUNK, number)
+        if self._has_index:
+            return owned
         chunks: list[Section] = []
         total = described.num_entries
         end = 0
-        for section in sorted(self.reader.chunks.get(number, []), key=lambda s: s.first):
+        for section in sorted(owned, key=lambda s: s.first):
             after = section.first + section.entries
             if section.first < end or after > total or (chunks and not section.entries):
                 continue  # a second copy, or a chunk of another file
-            if section.first > end:
-                self.damage.append(
-                    Damage(described.name, (end, section.first), (), "missing")
-                )
+            self._note_gap(described.name, end, section.first)
             chunks.append(section)
             end = after
-        if end < total:
-            self.damage.append(Damage(described.name, (end, total), (), "missing"))
-        self.reader.chunks[number] = chunks
+        self._note_gap(described.name, end, total)
+        return chunks
+
+    def _note_gap(self, table: str, start: int, stop: int) -> None:
+        if start < stop:
+            self.damage.append(Damage(table, (start, stop), (), "missing"))
 
     def _check_model(self, table: StoredTable) -> None:
         section = table.model_section
@@ -163,7 +166,13 @@ class DamagedFile:
     ) -> Iterator[frozenset[str]]:
         """Yield the columns with damaged bytes, chunk by chunk."""
         for chunk in table.chunks:
-            damaged = self._check_chunk(table, chunk)
+            try:
+                directory, fetch = table.directory(chunk)
+                damaged = directory.damaged(fetch)
+                if not table.model_hash and coded_by_flow(directory):
+                    self.lost_models.add(table.name)
+            except DAMAGE:
+                damaged = [c.name for c in table.columns]
             if damaged:
                 named = () if len(damaged) == len(table.columns) else tuple(damaged)
                 self.damage.append(
@@ -172,33 +181,20 @@ class DamagedFile:
             progress(f"check {table.name}", chunk.stop / max(1, table.num_entries), "")
             yield frozenset(damaged)
 
-    def _check_chunk(self, table: StoredTable, chunk: StoredChunk) -> list[str]:
-        try:
-            directory, fetch = table.directory(chunk)
-        except DAMAGE:
-            return [c.name for c in table.columns]
-        if not table.model_hash and coded_by_flow(directory):
-            self.lost_models.add(table.name)
-        return directory.damaged(fetch)
-
     def _read_carried(self) -> Iterator[tuple[str, bytes]]:
-        names = self.reader.meta["carried"]
         left = self.reader.memory
-        sections = [s for s in self.reader.sections if s.kind is SectionKind.CARRIED]
-        lost = []
-        for section in sections:
-            try:
-                content = self.reader.unpacked(section, left)
-                left -= len(content)
-                yield names[section.owner], content
-            except DAMAGE:
-                lost.append((names[section.owner], "damaged"))
-        there = {section.owner for section in sections}
-        lost += [
-            (name, "missing") for number, name in enumerate(names) if number not in there
-        ]
-        for name, kind in lost:
-            self.damage.append(Damage("", None, (name,), f"a carried object is {kind}"))
+        for number, name in enumerate(self.reader.meta["carried"]):
+            kind = "missing"
+            for section in self.reader.owned(SectionKind.CARRIED, number):
+                try:
+                    content = self.reader.unpacked(section, left)
+                    left -= len(content)
+                    kind = ""
+                    yield name, content
+                except DAMAGE:
+                    kind = "damaged"
+            if kind:
+                self.damage.append(Damage("", None, (name,), f"a carried object is {kind}"))
 
     def close(self) -> None:
         """Close the file."""
@@ -253,15 +249,40 @@ def _header_is_damaged(storage: Storage) -> bool:
     Then the header of the file is not the one that was written.
     """
     try:
-        begin = max(0, storage.size - layout.TRAILER_SIZE)
-        tail = storage.read(begin, storage.size - begin)
-        offset, length, expected = layout.unpack_trailer(tail, storage.size, storage.path)
-        return (
-            layout.checksum(layout.pack_header() + storage.read(offset, length)) == expected
-        )
+        index, _, expected = read_index(storage)
     except DAMAGE:
         return False
+    return checksum(layout.pack_header() + index) == expected
 
 
 def _reason(error: Exception, path: str) -> str:
     return str(error).removeprefix(f"{path}: ").split(";")[0]
+
+
+def scan(storage: Storage) -> Iterator[Section]:
+    """Yield the sections in the order of the file, perhaps with bodies beyond its end.
+
+    Behind a section the next frame begins; if none does, the search continues byte by byte.
+    """
+    section = _next_frame(storage, layout.HEADER_SIZE)
+    while section is not None:
+        yield section
+        section = _next_frame(storage, section.stop)
+
+
+def _next_frame(storage: Storage, position: int) -> Section | None:
+    """Return the first section whose frame begins at a byte or after it."""
+    window = layout.FRAME_SIZE
+    while position + layout.FRAME_SIZE <= storage.size:
+        data = storage.read(position, min(window, storage.size - position))
+        begin = data.find(layout.MARKER)
+        while begin >= 0:
+            section = layout.unpack_frame(
+                data[begin : begin + layout.FRAME_SIZE], position + begin
+            )
+            if section is not None:
+                return section
+            begin = data.find(layout.MARKER, begin + 1)
+        position += len(data) - layout.FRAME_SIZE + 1  # a frame may lie across two windows
+        window = min(4 * window, _WINDOW)
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,11 @@ from flowtuple.data.schema import OPAQUE, ROLES, Column
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge
 from flowtuple.lattice.context import MAX_ROWS
-from flowtuple.lattice.grid import MANTISSA_BITS
+from flowtuple.lattice.grid import INTEGERS, MANTISSA_BITS
 from flowtuple.lattice.lattice import Lattice
 
-_INTEGERS = frozenset(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
 _HASH = re.compile("[0-9a-f]{16}")
-_DTYPES = _INTEGERS | set(MANTISSA_BITS) | {"bool", OPAQUE}
+_DTYPES = {"bool", OPAQUE, *MANTISSA_BITS, *INTEGERS}
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Part:
     lattices: Mapping[str, Lattice]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class DescribedTable:
     """Description of one table.
 
@@ -43,7 +42,7 @@ class DescribedTable:
         lattices: Lattices of all columns that are not opaque.
         requested: Bounds as they were requested, by column.
         external: Names of the external columns, of which the file has a hash only.
-        model: Hash of the model in another file; empty for none.
+        model_reference: Hash of the model in another file; empty for none.
         parts: Parts of merged tables, whose lattices differ in their ranges only.
     """
 
@@ -52,9 +51,9 @@ class DescribedTable:
     columns: tuple[Column, ...]
     lattices: dict[str, Lattice]
     requested: dict[str, str]
-    external: frozenset[str] = frozenset()
-    model: str = ""
-    parts: tuple[Part, ...] = ()
+    external: frozenset[str]
+    model_reference: str
+    parts: tuple[Part, ...]
 
 
 def pack_description(meta: Mapping[str, Any]) -> bytes:
@@ -106,24 +105,20 @@ def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[
 
 def read_storage(meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the notes on how the input stored each table; tables without notes are left out."""
-    tables = [t for t in meta["tables"] if isinstance(t, dict)]
     return {
         str(t["name"]): t["storage"]
-        for t in tables
-        if "name" in t and isinstance(t.get("storage"), dict)
+        for t in meta["tables"]
+        if isinstance(t, dict) and "name" in t and isinstance(t.get("storage"), dict)
     }
 
 
 def read_left_out(meta: Mapping[str, Any]) -> tuple[LeftOut, ...]:
     """Return the parts of the input that the file does not contain, by its description."""
     listed = meta.get("left_out")
-    parts = (
-        [part for part in listed if isinstance(part, dict)]
-        if isinstance(listed, list)
-        else []
-    )
     return tuple(
-        LeftOut(str(part.get("name", "")), str(part.get("reason", ""))) for part in parts
+        LeftOut(str(part.get("name", "")), str(part.get("reason", "")))
+        for part in (listed if isinstance(listed, list) else ())
+        if isinstance(part, dict)
     )
 
 
@@ -168,16 +163,14 @@ def parse_table(description: Any) -> DescribedTable:
         raise Corrupt(f"is not what it should be ({error})") from None
     if not isinstance(name, str) or not _is_count(entries):
         raise Corrupt(f"has the name {name!r} and {entries!r} events")
-    _check_columns(columns)
-    for column in columns:
-        _check_lattice(column, lattices)
-    _check_external(columns, lattices, external)
-    if not isinstance(model, str) or ("model" in description and not _HASH.fullmatch(model)):
+    table = DescribedTable(
+        name, entries, columns, lattices, requested, external, model, parts
+    )
+    for fault in _faults(table):
+        raise Corrupt(fault)
+    if "model" in description and not (isinstance(model, str) and _HASH.fullmatch(model)):
         raise Corrupt(f"refers to the model {str(model)[:40]!r}, which is no hash")
-    counts = [part.entries for part in parts]
-    if not counts or not all(map(_is_count, counts)) or sum(counts) != entries:
-        raise Corrupt("has parts that do not add up to its events")
-    return DescribedTable(name, entries, columns, lattices, requested, external, model, parts)
+    return table
 
 
 def _requested(text: str, lattice: Lattice | None) -> str:
@@ -211,9 +204,8 @@ def with_parts(described: Mapping[str, Any], parts: Sequence[Part]) -> dict[str,
             own = [part.lattices[column["name"]] for part in parts]
             for note, ranged in zip(noted, own, strict=True):
                 note["ranges"][column["name"]] = [ranged.low, ranged.high]
-            lows = [ranged.low for ranged in own if ranged.low is not None]
-            highs = [ranged.high for ranged in own if ranged.high is not None]
-            lattice["range"] = [min(lows, default=None), max(highs, default=None)]
+            ends = [end for r in own for end in (r.low, r.high) if end is not None]
+            lattice["range"] = [min(ends, default=None), max(ends, default=None)]
         out["columns"].append(column | ({"lattice": lattice} if lattice else {}))
     return out | ({"parts": noted} if len(parts) > 1 else {})
 
@@ -225,21 +217,6 @@ def _flag(described: Mapping[str, Any], key: str) -> bool:
     return value
 
 
-def _check_external(
-    columns: tuple[Column, ...], lattices: Mapping[str, Lattice], external: frozenset[str]
-) -> None:
-    for column in columns:
-        if column.name in external:
-            if column.is_opaque or lattices[column.name].bound.kind != "lossless":
-                raise Corrupt(
-                    f"has the given column {column.name!r}, which is opaque or bounded"
-                )
-            if column.counter is not None and column.counter not in external:
-                raise Corrupt(
-                    f"has the given column {column.name!r}, whose counter is not given"
-                )
-
-
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -248,43 +225,58 @@ def _is_count(number: Any) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
 
 
-def _check_columns(columns: tuple[Column, ...]) -> None:
-    for column in columns:
-        texts = (column.name, column.dtype, column.role, column.title)
-        if not all(map(_is_text, texts)) or not isinstance(column.hidden, bool):
-            raise Corrupt(f"has a column that is not what it should be: {str(column)[:200]}")
-        shaped = all(map(_is_count, column.shape)) and not (column.shape and column.is_opaque)
-        shaped = shaped and math.prod(n or 1 for n in column.shape) <= MAX_ROWS
-        if column.dtype not in _DTYPES or column.role not in ROLES or not shaped:
-            raise Corrupt(f"has a column of unknown type, role or shape: {str(column)[:200]}")
-    known = {c.name: c for c in columns}
-    if len(known) != len(columns):
-        raise Corrupt("has two columns of one name")
-    for column in columns:
+def _faults(table: DescribedTable) -> Iterator[str]:
+    """Yield what contradicts the format in a description; it is consistent up to the first."""
+    for column in table.columns:
+        yield from _column_faults(column)
+    known = {c.name: c for c in table.columns}
+    if len(known) != len(table.columns):
+        yield "has two columns of one name"
+    for column in table.columns:
+        yield from _lattice_faults(column, table.lattices)
+    for column in table.columns:
         if column.counter is not None:
-            _check_counter(column, known)
+            yield from _counter_faults(column, table, known)
+        lossless = not column.is_opaque and _is_lossless(table, column.name)
+        if column.name in table.external and not lossless:
+            yield f"has the given column {column.name!r}, which is opaque or bounded"
+    counts = [part.entries for part in table.parts]
+    if not counts or not all(map(_is_count, counts)) or sum(counts) != table.num_entries:
+        yield "has parts that do not add up to its events"
 
 
-def _check_counter(column: Column, known: Mapping[str, Column]) -> None:
+def _column_faults(column: Column) -> Iterator[str]:
+    texts = (column.name, column.dtype, column.role, column.title)
+    if not all(map(_is_text, texts)) or not isinstance(column.hidden, bool):
+        yield f"has a column that is not what it should be: {str(column)[:200]}"
+    shaped = all(map(_is_count, column.shape)) and not (column.shape and column.is_opaque)
+    shaped = shaped and math.prod(n or 1 for n in column.shape) <= MAX_ROWS
+    if column.dtype not in _DTYPES or column.role not in ROLES or not shaped:
+        yield f"has a column of unknown type, role or shape: {str(column)[:200]}"
+
+
+def _lattice_faults(column: Column, lattices: Mapping[str, Lattice]) -> Iterator[str]:
+    lattice = lattices.get(column.name)
+    if (lattice is None) != column.is_opaque:
+        yield f"{'has a' if lattice else 'lacks the'} lattice of column {column.name!r}"
+    if lattice and lattice.dtype != column.dtype:
+        yield f"has a lattice of {lattice.dtype} for the {column.dtype} column {column.name!r}"
+
+
+def _counter_faults(
+    column: Column, table: DescribedTable, known: Mapping[str, Column]
+) -> Iterator[str]:
     counter = known.get(column.counter) if isinstance(column.counter, str) else None
     counted = f"has the column {column.name!r} counted by {column.counter!r}"
-    if counter is None or counter.dtype not in _INTEGERS or not counter.is_event_number:
-        raise Corrupt(f"{counted}, which counts nothing")
-    if column.shape or column.is_opaque:
-        raise Corrupt(f"{counted} and shaped as well")
+    if counter is None or counter.dtype not in INTEGERS or not counter.is_event_number:
+        yield f"{counted}, which counts nothing"
+    elif column.shape or column.is_opaque:
+        yield f"{counted} and shaped as well"
+    elif not _is_lossless(table, counter.name):
+        yield f"{counted}, which is bounded"
+    elif column.name in table.external and counter.name not in table.external:
+        yield f"has the given column {column.name!r}, whose counter is not given"
 
 
-def _check_lattice(column: Column, lattices: Mapping[str, Lattice]) -> None:
-    if (column.name in lattices) == column.is_opaque:
-        raise Corrupt(
-            f"{'has a' if column.is_opaque else 'lacks the'} lattice of column {column.name!r}"
-        )
-    if column.counter is not None and lattices[column.counter].bound.kind != "lossless":
-        raise Corrupt(
-            f"has the column {column.name!r} counted by {column.counter!r}, which is bounded"
-        )
-    if not column.is_opaque and lattices[column.name].dtype != column.dtype:
-        raise Corrupt(
-            f"has a lattice of {lattices[column.name].dtype} "
-            f"for the {column.dtype} column {column.name!r}"
-        )
+def _is_lossless(table: DescribedTable, name: str) -> bool:
+    return table.lattices[name].bound.kind == "lossless"

@@ -81,36 +81,31 @@ class File(Shown):
         self.meta = self._reader.meta
         self.sections = self._reader.sections
         self.index_size = self._reader.index_size
+        self.tables: dict[str, StoredTable] = {}
         try:
-            tables = self._describe(resources.workers, given)
+            for number, described in enumerate(self.meta["tables"]):
+                self._add_table(number, described, resources.workers, given)
         except BaseException:
             self.close()
             raise
-        self.tables = {t.name: t for t in tables}
-        if len(self.tables) != len(tables):
-            self.close()
-            raise Corrupt(f"{self.path}: has two tables of one name")
 
-    def _describe(self, workers: int | None, external: Dataset | None) -> list[StoredTable]:
-        tables = []
-        for number, described in enumerate(self.meta["tables"]):
-            try:
-                table = parse_table(described)
-            except Corrupt as error:
-                raise Corrupt(
-                    f"{self.path}: the description of table {number} {error}"
-                ) from None
-            tables.append(
-                StoredTable(
-                    self._reader,
-                    number,
-                    table,
-                    workers=workers,
-                    external_source=external,
-                    referred=self._referred_table,
-                )
-            )
-        return tables
+    def _add_table(
+        self, number: int, described: Any, workers: int | None, external: Dataset | None
+    ) -> None:
+        try:
+            parsed = parse_table(described)
+        except Corrupt as error:
+            raise Corrupt(f"{self.path}: the description of table {number} {error}") from None
+        if parsed.name in self.tables:
+            raise Corrupt(f"{self.path}: has two tables of one name")
+        self.tables[parsed.name] = StoredTable(
+            self._reader,
+            number,
+            parsed,
+            workers=workers,
+            external_source=external,
+            referred=self._referred_table,
+        )
 
     def facts(self) -> dict[str, object]:
         """Return path, size, and events and columns of each table."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import IntEnum
 
-import xxhash
-
-from flowtuple.codec.packing import unzstd, zstd
+from flowtuple.codec.packing import checksum, unzstd, zstd
 from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.errors import Corrupt, TooNew, Truncated
 
@@ -25,7 +23,6 @@ _CHECKSUM = struct.Struct("<Q")
 HEADER_SIZE = _HEADER.size
 FRAME_SIZE = _FRAME.size + _CHECKSUM.size
 TRAILER_SIZE = _TRAILER.size
-_KNOWN_FLAGS = 0
 _LARGEST = 2**32 - 1  # owner or entries that a frame can hold
 _INDEX_ROW = 5 * 10 + 8  # bytes of a section's row in the index at most
 
@@ -71,6 +68,11 @@ class Section:
         return FRAME_SIZE + self.head + self.body
 
     @property
+    def is_possible(self) -> bool:
+        """False for events, or a body, in a section other than a chunk."""
+        return self.kind is SectionKind.CHUNK or not (self.body or self.entries or self.first)
+
+    @property
     def begin(self) -> int:
         """First byte after the frame."""
         return self.offset + FRAME_SIZE
@@ -79,11 +81,6 @@ class Section:
     def stop(self) -> int:
         """First byte after the section."""
         return self.offset + self.length
-
-
-def checksum(data: bytes) -> int:
-    """Return the XXH3-64 of the data."""
-    return int(xxhash.xxh3_64_intdigest(data))
 
 
 def pack_header() -> bytes:
@@ -121,16 +118,13 @@ def check_header(data: bytes, name: str) -> None:
     later = f"{name}: has format version {major}.{minor}"
     if major > MAJOR:
         raise TooNew(f"{later}, this flowtuple reads up to {MAJOR}.x; update flowtuple")
-    if flags & ~_KNOWN_FLAGS:
+    if flags:
         raise TooNew(f"{later} with the unknown feature flags {flags:#x}; update flowtuple")
 
 
 def pack_frame(section: Section) -> bytes:
     """Return the frame before a section: enough to find and check it without the index."""
-    s = section
-    fixed = _FRAME.pack(
-        MARKER, s.kind, s.owner, s.entries, s.head, s.body, s.checksum, s.first
-    )
+    fixed = _FRAME.pack(MARKER, *astuple(section)[:-1])
     return fixed + _CHECKSUM.pack(checksum(fixed))
 
 
@@ -143,14 +137,13 @@ def unpack_frame(data: bytes, offset: int) -> Section | None:
     expected = _CHECKSUM.unpack(data[_FRAME.size : FRAME_SIZE])[0]
     if checksum(fixed) != expected or kind not in tuple(SectionKind):
         return None
-    if kind != SectionKind.CHUNK and (body or entries or first):
-        return None
-    return Section(SectionKind(kind), owner, entries, head, body, digest, first, offset)
+    section = Section(SectionKind(kind), owner, entries, head, body, digest, first, offset)
+    return section if section.is_possible else None
 
 
 def pack_index(sections: Sequence[Section]) -> bytes:
     """Return the index of sections, and the trailer that locates it from the end of the file."""
-    numbers = [n for s in sections for n in (s.kind, s.owner, s.entries, s.head, s.body)]
+    numbers = [n for s in sections for n in astuple(s)[:5]]
     content = write_unsigned([len(sections), *numbers]) + b"".join(
         _CHECKSUM.pack(s.checksum) for s in sections
     )
@@ -191,23 +184,21 @@ def unpack_index(data: bytes, offset: int, name: str) -> list[Section]:
     rows = [[reader.unsigned() for _ in range(5)] for _ in range(reader.unsigned())]
     sections: list[Section] = []
     position = HEADER_SIZE
-    events: dict[int, int] = {}
+    events: dict[tuple[int, int], int] = {}
     for kind, owner, entries, head, body in rows:
         if kind not in tuple(SectionKind):
             raise Corrupt(f"{name}: has a section of unknown kind {kind}")
-        if max(owner, entries) > _LARGEST or (
-            kind != SectionKind.CHUNK and (body or entries)
-        ):
-            named = SectionKind(kind).name.lower()
-            raise Corrupt(f"{name}: has a {named} section of numbers that none can have")
         digest = _CHECKSUM.unpack(reader.take(_CHECKSUM.size))[0]
-        first = events.get(owner, 0) if kind == SectionKind.CHUNK else 0
-        sections.append(
-            Section(SectionKind(kind), owner, entries, head, body, digest, first, position)
+        first = events.get((kind, owner), 0)
+        section = Section(
+            SectionKind(kind), owner, entries, head, body, digest, first, position
         )
-        if kind == SectionKind.CHUNK:
-            events[owner] = first + entries
-        position = sections[-1].stop
+        if max(owner, entries) > _LARGEST or not section.is_possible:
+            named = section.kind.name.lower()
+            raise Corrupt(f"{name}: has a {named} section of numbers that none can have")
+        sections.append(section)
+        events[kind, owner] = first + entries
+        position = section.stop
     if position != offset or reader.position != len(reader.data):
         raise Corrupt(f"{name}: its index does not add up to its size")
     return sections

@@ -22,7 +22,6 @@ from flowtuple.lattice.prediction import FUNCTIONS, LARGEST, Prediction, Term
 MAX_TERMS = 64
 MAX_LAYERS = 64
 _FUNCTION_NAMES = tuple(FUNCTIONS)
-_WITHOUT_COLUMN = ("index", "prediction")
 _DOUBLE = struct.Struct("<d")
 
 
@@ -38,11 +37,12 @@ def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
 def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
     """Return bins, scale, parents, prediction and network layers, of which there may be none."""
     layers = column.network.layers if column.network else ()
+    scales = () if column.scale is None else (column.scale,)
     parents = [n for parent in column.parents for n in _parent_numbers(parent, numbers)]
-    parts = [_pack_bins(column.bins), write_unsigned([column.scale is not None])]
-    if column.scale is not None:
-        parts.append(_pack_bins(column.scale))
-    parts += [
+    parts = [
+        _pack_bins(column.bins),
+        write_unsigned([len(scales)]),
+        *map(_pack_bins, scales),
         write_unsigned([len(column.parents), *parents]),
         _pack_prediction(column, numbers),
         write_unsigned([len(layers)]),
@@ -78,15 +78,10 @@ def _pack_prediction(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
 
 def _pack_bins(bins: Bins) -> bytes:
     """Return the first index, then the gaps between bins, then the widths less 1, as varints."""
-    first, last = bins.first.tolist(), bins.last.tolist()
-    gaps = [b - a - 1 for a, b in zip(last, first[1:], strict=False)]
-    widths = [b - a for a, b in zip(first, last, strict=True)]
-    return (
-        write_unsigned([len(first)])
-        + write_signed(first[:1])
-        + write_unsigned(gaps)
-        + write_unsigned(widths)
-    )
+    # int64 differences may wrap; read as uint64 they are right.
+    gaps = (bins.first[1:] - bins.last[:-1] - 1).view(np.uint64).tolist()
+    begin = write_unsigned([len(bins.first)]) + write_signed(bins.first[:1].tolist())
+    return begin + write_unsigned(gaps + bins.spans[:-1].tolist())
 
 
 def _pack_layer(layer: Layer) -> bytes:
@@ -110,7 +105,7 @@ def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
     reader = Reader(content)
     flows: dict[str, ColumnFlow] = {}
     for _ in range(reader.unsigned()):
-        name = _name(reader.unsigned(), columns)
+        name = _name(reader, columns)
         if name in flows:
             raise Corrupt(f"a model has two flows for the column {name!r}")
         flows[name] = _unpack_column(reader, columns)
@@ -129,7 +124,13 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
     )
     prediction, residual = _unpack_prediction(reader, columns)
     layers = tuple(_unpack_layer(reader) for _ in range(_count(reader, MAX_LAYERS, "layers")))
-    network = _network(layers, bins, parents) if layers else None
+    network = Network(layers) if layers else None
+    inputs = [len(parents) + 1, *(len(layer.shifts) + 1 for layer in layers)]
+    if network and (
+        [layer.weights.shape[1] for layer in layers] != inputs[:-1]
+        or not 2 <= network.outputs == bins.symbols
+    ):
+        raise Corrupt("the layers of a network do not fit one another")
     if scaled > 1:
         raise Corrupt("a model has a column with more than one scale")
     if any(p.relation == "prediction" for p in parents) and prediction is None:
@@ -188,7 +189,8 @@ def _may_read(
     return allowed[parent.relation]
 
 
-def _name(number: int, columns: Sequence[Column]) -> str:
+def _name(reader: Reader, columns: Sequence[Column]) -> str:
+    number = reader.unsigned()
     if number >= len(columns):
         raise Corrupt(f"a model speaks of column number {number} of {len(columns)}")
     return columns[number].name
@@ -199,12 +201,8 @@ def _unpack_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
     if number >= len(RELATIONS):
         raise Corrupt(f"a model reads a parent by the unknown relation {number}")
     relation = RELATIONS[number]
-    if relation in _WITHOUT_COLUMN:
-        return Parent(relation)
-    column = _name(reader.unsigned(), columns)
-    return Parent(
-        relation, column, _name(reader.unsigned(), columns) if relation == "reference" else ""
-    )
+    named = {"index": 0, "prediction": 0, "reference": 2}.get(relation, 1)
+    return Parent(relation, *(_name(reader, columns) for _ in range(named)))
 
 
 def _unpack_prediction(
@@ -237,14 +235,13 @@ def _unpack_bins(reader: Reader) -> Bins:
     count = reader.unsigned()
     if count >= MAX_SYMBOLS:
         raise Corrupt(f"a model has a column of {count} bins, more than {MAX_SYMBOLS - 1}")
-    begin = reader.signed() if count else 0
-    gaps = [0] + [reader.unsigned() for _ in range(count - 1)]
+    end = reader.signed() - 1 if count else 0
     first: list[int] = []
     last: list[int] = []
-    for k in range(count):
-        begin = last[-1] + 1 + gaps[k] if last else begin
-        first.append(begin)
-        last.append(begin + reader.unsigned())
+    for gap in [0, *(reader.unsigned() for _ in range(count - 1))][:count]:
+        first.append(end + 1 + gap)
+        end = first[-1] + reader.unsigned()
+        last.append(end)
     if last and not -(2**63) <= first[0] <= last[-1] < 2**63:
         raise Corrupt("a model has a bin beyond 64 bits")
     return Bins(np.array(first, np.int64), np.array(last, np.int64))
@@ -261,14 +258,3 @@ def _unpack_layer(reader: Reader) -> Layer:
         inputs, outputs
     )
     return Layer(np.ascontiguousarray(weights.T), shifts)
-
-
-def _network(layers: tuple[Layer, ...], bins: Bins, parents: tuple[Parent, ...]) -> Network:
-    widths = [len(parents)] + [len(layer.shifts) for layer in layers]
-    fits = all(
-        layer.weights.shape[1] == inputs + 1
-        for layer, inputs in zip(layers, widths, strict=False)
-    )
-    if not fits or widths[-1] != bins.symbols or widths[-1] < 2:
-        raise Corrupt("the layers of a network do not fit one another")
-    return Network(layers)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from flowtuple.codec.chunk import slices
 from flowtuple.codec.directory import Directory, Fetch, read_directory
-from flowtuple.codec.packing import declared, unzstd
+from flowtuple.codec.packing import checksum, declared, unzstd
 from flowtuple.data.memory import DESCRIBED, MEMORY, in_words
 from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt, TooLarge
@@ -57,7 +56,10 @@ class SectionReader:
         try:
             self._prefix = self.storage.read(0, min(self.storage.size, PREFIX))
             self.sections = self._read_index() if sections is None else sections
-            self.meta = self._read_description()
+            if not self.sections or self.sections[0].kind is not SectionKind.DESCRIPTION:
+                raise Corrupt(f"{self.path}: does not begin with its description")
+            description = self.read(self.sections[0])
+            self.meta = unpack_description(description, self.path, memory // DESCRIBED)
             self._check_owners(complete=sections is None)
         except BaseException:
             self.storage.close()
@@ -70,66 +72,45 @@ class SectionReader:
 
     def _read_index(self) -> list[Section]:
         layout.check_header(self._prefix, self.path)
-        size = self.storage.size
-        begin = max(0, size - SUFFIX)
-        suffix = (
-            self._prefix[begin:] if size <= PREFIX else self.storage.read(begin, size - begin)
-        )
-        offset, length, expected = layout.unpack_trailer(suffix, size, self.path)
-        index = (
-            suffix[offset - begin :][:length]
-            if offset >= begin
-            else self.storage.read(offset, length)
-        )
-        if layout.checksum(self._prefix[: layout.HEADER_SIZE] + index) != expected:
+        index, offset, expected = read_index(self.storage, self._prefix)
+        if checksum(self._prefix[: layout.HEADER_SIZE] + index) != expected:
             raise Corrupt(f"{self.path}: its index is damaged (checksum differs); {_ADVICE}")
-        self.index_size = size - offset + layout.HEADER_SIZE
+        self.index_size = self.storage.size - offset + layout.HEADER_SIZE
         return layout.unpack_index(index, offset, self.path)
-
-    def _read_description(self) -> dict[str, Any]:
-        if not self.sections or self.sections[0].kind is not SectionKind.DESCRIPTION:
-            raise Corrupt(f"{self.path}: does not begin with its description")
-        return unpack_description(
-            self.read(self.sections[0]), self.path, self.memory // DESCRIBED
-        )
 
     def _check_owners(self, *, complete: bool) -> None:
         tables = len(self.meta["tables"])
         carried = len(self.meta["carried"])
         limits = {
             SectionKind.DESCRIPTION: 1,
-            SectionKind.CARRIED: carried,
-            SectionKind.CHUNK: tables,
             SectionKind.MODEL: tables,
+            SectionKind.CHUNK: tables,
+            SectionKind.CARRIED: carried,
         }
         if any(s.owner >= limits[s.kind] for s in self.sections):
             raise Corrupt(
                 f"{self.path}: has a section of a table or object that its description lacks"
             )
-        owners = {
-            kind: [s.owner for s in self.sections if s.kind is kind] for kind in SectionKind
-        }
-        chunks = owners.pop(SectionKind.CHUNK)
-        objects = owners[SectionKind.CARRIED]
-        if self.meta.get("model", False) and (chunks or objects):
+        single = [(s.kind, s.owner) for s in self.sections if s.kind is not SectionKind.CHUNK]
+        objects = [kind for kind, _ in single].count(SectionKind.CARRIED)
+        if self.meta.get("model", False) and (objects or len(single) < len(self.sections)):
             raise Corrupt(f"{self.path}: is a model and holds events or objects")
-        single = all(len(set(numbers)) == len(numbers) for numbers in owners.values())
-        if not single or (complete and len(objects) != carried):
+        if len(set(single)) < len(single) or (complete and objects != carried):
             raise Corrupt(f"{self.path}: its sections do not fit its description")
 
-    @cached_property
-    def chunks(self) -> dict[int, list[Section]]:
-        """The chunks of each table, by its number."""
-        chunks: dict[int, list[Section]] = {}
-        for section in self.sections:
-            if section.kind is SectionKind.CHUNK:
-                chunks.setdefault(section.owner, []).append(section)
-        return chunks
+    def owned(self, kind: SectionKind, number: int) -> list[Section]:
+        """Return the sections of a kind that a table has, by its number."""
+        return [s for s in self.sections if s.kind is kind and s.owner == number]
 
-    @cached_property
-    def models(self) -> dict[int, Section]:
-        """The model of each table that has one, by its number."""
-        return {s.owner: s for s in self.sections if s.kind is SectionKind.MODEL}
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Put the path before an error that lacks it."""
+        try:
+            yield
+        except Corrupt as error:
+            if str(error).startswith(self.path):
+                raise
+            raise Corrupt(f"{self.path}: {error}") from None
 
     def read(self, section: Section) -> bytes:
         """Read the head of a section, which is all of it except for chunks.
@@ -166,7 +147,7 @@ class SectionReader:
         """
         frame = data[: layout.FRAME_SIZE]
         head = data[layout.FRAME_SIZE : layout.FRAME_SIZE + section.head]
-        if frame != layout.pack_frame(section) or layout.checksum(head) != section.checksum:
+        if frame != layout.pack_frame(section) or checksum(head) != section.checksum:
             # nothing can be read without the description
             is_lost = section.kind is SectionKind.DESCRIPTION
             raise Corrupt(
@@ -176,7 +157,7 @@ class SectionReader:
         return head
 
     def chunk(
-        self, section: Section, columns: Sequence[Column], *, whole: bool = False
+        self, section: Section, columns: Sequence[Column], whole: bool = False
     ) -> tuple[Directory, Fetch]:
         """Return the directory of a chunk and the function that fetches its columns' bytes.
 
@@ -189,23 +170,17 @@ class SectionReader:
             Corrupt: The head of the chunk is not the one that was written.
         """
         at_once = (whole or section.length <= WHOLE) and section.stop <= self.storage.size
-        data = self._bytes(
-            section.offset, section.length if at_once else layout.FRAME_SIZE + section.head
-        )
-        directory = read_directory(self.checked(section, data), columns)
-        if (directory.head, directory.body) != (section.head, section.body):
-            raise Corrupt(
-                f"{self.path}: a chunk at byte {section.offset} does not fit its directory"
-            )
-        return directory, self._fetch(section, data if at_once else None)
-
-    def _fetch(self, section: Section, data: bytes | None) -> Fetch:
-        base = layout.FRAME_SIZE + section.head
-        if data is not None:
-            return lambda spans: slices(data, base, spans)
-        base += section.offset
-        return lambda spans: self.storage.read_ranges(
-            [(base + begin, base + stop) for begin, stop in spans]
+        begin = layout.FRAME_SIZE + section.head
+        data = self._bytes(section.offset, section.length if at_once else begin)
+        with self.naming():
+            directory = read_directory(self.checked(section, data), columns)
+            if (directory.head, directory.body) != (section.head, section.body):
+                raise Corrupt(f"a chunk at byte {section.offset} does not fit its directory")
+        if at_once:
+            return directory, lambda spans: slices(data, begin, spans)
+        begin += section.offset
+        return directory, lambda spans: self.storage.read_ranges(
+            [(begin + first, begin + stop) for first, stop in spans]
         )
 
     def raw(self, section: Section) -> bytes:
@@ -216,3 +191,22 @@ class SectionReader:
         if offset + length <= len(self._prefix):
             return self._prefix[offset : offset + length]
         return self.storage.read(offset, length)
+
+
+def read_index(storage: Storage, prefix: bytes = b"") -> tuple[bytes, int, int]:
+    """Return the index of a file, its first byte, and the checksum of header and index.
+
+    Args:
+        storage: The file.
+        prefix: Its first bytes, as far as they are known.
+
+    Raises:
+        Corrupt, Truncated: The file has no end mark, or one that points elsewhere.
+    """
+    size = storage.size
+    begin = max(0, size - SUFFIX)
+    suffix = prefix[begin:] if size == len(prefix) else storage.read(begin, size - begin)
+    offset, length, expected = layout.unpack_trailer(suffix, size, storage.path)
+    if offset >= begin:
+        return suffix[offset - begin :][:length], offset, expected
+    return storage.read(offset, length), offset, expected

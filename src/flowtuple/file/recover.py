@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from flowtuple.data.resources import Resources
@@ -120,10 +121,9 @@ def recover(
     supplied = None if given is None else open_dataset(given)
     with DamagedFile(path, supplied, resources.progress, resources.memory) as damaged:
         models = _take_models(damaged, model)
-        declared = {d["name"]: int(d["entries"]) for d in damaged.reader.meta["tables"]}
         if other_format:
-            lost = {name: _lost(damaged, table) for name, table in damaged.tables.items()}
-            missing = [*damaged.damage, *_undecodable(damaged, lost)]
+            missing = list(damaged.damage)
+            lost = {n: list(_lost(damaged, t, missing)) for n, t in damaged.tables.items()}
             saved = _salvage(damaged, lost, columns)
             written = write_dataset(saved, output, options or WriteOptions())
             left_out = (*saved.left_out, *written.left_out)
@@ -133,8 +133,8 @@ def recover(
             left_out = damaged.dataset().left_out
             with create(output) as writer:
                 events = _copy(damaged, models, writer)
-    saved_events = {name: (count, declared[name]) for name, count in events.items()}
-    return Recovered(os.fspath(output), saved_events, tuple(missing), left_out)
+    totals = {n: (count, damaged.tables[n].num_entries) for n, count in events.items()}
+    return Recovered(os.fspath(output), totals, tuple(missing), left_out)
 
 
 def _whole_chunk(damage: Damage) -> Damage:
@@ -164,7 +164,7 @@ def _take_models(
     ]
     if path is None:
         for table in wanting:
-            table.use_flow(LatticeFlow())
+            table.flow = LatticeFlow()
         return {}
     with File(path) as file:
         return {table.name: _take_model(table, file) for table in wanting}
@@ -180,34 +180,30 @@ def _take_model(table: StoredTable, file: File) -> bytes:
         raise InvalidArgument(
             f"{file.path}: is not the model {table.model_hash} of table {table.name!r}"
         )
-    table.use_flow(other.flow)
+    table.flow = other.flow
     return file.read_head(other.model_section)
 
 
-def _lost(damaged: DamagedFile, table: StoredTable) -> Lost:
-    """Return the columns that cannot be decoded, chunk by chunk: damaged ones and their readers."""
+def _lost(
+    damaged: DamagedFile, table: StoredTable, missing: list[Damage]
+) -> Iterator[frozenset[str]]:
+    """Yield the columns that cannot be decoded, chunk by chunk: damaged ones and their readers.
+
+    Undamaged ones among them are added to the missing parts.
+    """
     needs = {c.name: table.needed([c.name]) for c in table.columns}
     without_flow = (
         table.name in damaged.lost_models or bool(table.model_reference)
     ) and not table.flow.columns
-    lost = []
     for chunk, unreadable in zip(table.chunks, damaged.damaged[table.name], strict=True):
         gone = set(unreadable)
         if without_flow and len(gone) < len(needs):
             gone |= coded_by_flow(table.directory(chunk)[0])
-        lost.append(frozenset(name for name, needed in needs.items() if needed & gone))
-    return lost
-
-
-def _undecodable(damaged: DamagedFile, lost: Mapping[str, Lost]) -> Iterator[Damage]:
-    """Yield columns that are undamaged, but decoded from damaged ones."""
-    for name, table in damaged.tables.items():
-        chunks = zip(table.chunks, damaged.damaged[name], lost[name], strict=True)
-        for chunk, unreadable, gone in chunks:
-            if gone - unreadable:
-                named = tuple(c.name for c in table.columns if c.name in gone - unreadable)
-                reason = "whole, but decoded from what is lost"
-                yield Damage(name, (chunk.begin, chunk.stop), named, reason)
+        lost = frozenset(name for name, needed in needs.items() if needed & gone)
+        if named := tuple(name for name in needs if name in lost - unreadable):
+            reason = "whole, but decoded from what is lost"
+            missing.append(Damage(table.name, (chunk.begin, chunk.stop), named, reason))
+        yield lost
 
 
 class _RecoveredTable:
@@ -303,10 +299,8 @@ def _copy(
 
 def _parts(chunks: Iterable[StoredChunk]) -> list[Part]:
     """Return the parts of chunks, with the events of these chunks only."""
-    parts: list[tuple[Part, int]] = []
-    for chunk in chunks:
-        if parts and parts[-1][0] is chunk.part:
-            parts[-1] = (chunk.part, parts[-1][1] + chunk.section.entries)
-        else:
-            parts.append((chunk.part, chunk.section.entries))
-    return [Part(entries, part.lattices) for part, entries in parts]
+    groups = [list(group) for _, group in groupby(chunks, lambda c: id(c.part))]
+    return [
+        Part(sum(c.section.entries for c in group), group[0].part.lattices)
+        for group in groups
+    ]

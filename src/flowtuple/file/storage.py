@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
 import fsspec
 
-from flowtuple.errors import InvalidArgument, Truncated
+from flowtuple.errors import InvalidArgument, Truncated, first_line
 from flowtuple.runtime.nearby import nearest_file
 
 GAP = 2**16  # bytes between two ranges that are read along, to save a second request
@@ -30,45 +31,39 @@ class Storage:
         self.path = os.fspath(path)
         self._close: Callable[[], None] = lambda: None
         self._pread: Callable[[int, int], bytes]
-        if "://" in self.path:
-            self.size = self._open_url()
-        else:
-            self.size = self._open_file()
+        with self._explained():
+            if "://" in self.path:
+                system, name = fsspec.core.url_to_fs(self.path)
+                self._pread = lambda offset, length: bytes(
+                    system.cat_file(name, start=offset, end=offset + length)
+                )
+                self.size = int(system.size(name))
+            else:
+                stream = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
+                self._close = stream.close
+                self._pread = lambda offset, length: _pread(stream.fileno(), offset, length)
+                self.size = os.fstat(stream.fileno()).st_size
 
-    def _open_file(self) -> int:
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise one line for any error of a file system, whatever its class."""
         try:
-            stream = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
-        except FileNotFoundError:
-            close = nearest_file(Path(self.path), (".ftup", ".flow"))
-            raise InvalidArgument(f"{self.path}: no such file; {close}") from None
-        except OSError as error:
-            raise InvalidArgument(f"{self.path}: cannot be read ({error.strerror})") from None
-        self._close = stream.close
-        self._pread = lambda offset, length: _pread(stream.fileno(), offset, length)
-        return os.fstat(stream.fileno()).st_size
+            yield
+        except Exception as error:
+            cause: BaseException = error
+            if isinstance(error, FileNotFoundError):
+                # fsspec says so of every server that answers with an error.
+                cause = error.__cause__ or error
+                if cause is error or getattr(cause, "status", None) == HTTPStatus.NOT_FOUND:
+                    raise InvalidArgument(
+                        f"{self.path}: no such file{self._near()}"
+                    ) from None
+            text = getattr(cause, "strerror", None) or first_line(cause)
+            raise InvalidArgument(f"{self.path}: cannot be read ({text})") from None
 
-    def _open_url(self) -> int:
-        try:
-            system, name = fsspec.core.url_to_fs(self.path)
-            self._pread = lambda offset, length: bytes(
-                system.cat_file(name, start=offset, end=offset + length)
-            )
-            return int(system.size(name))
-        except FileNotFoundError as error:
-            cause = (
-                error.__cause__
-            )  # fsspec says so of every server that answers with an error
-            if cause is not None and getattr(cause, "status", None) != HTTPStatus.NOT_FOUND:
-                raise InvalidArgument(
-                    f"{self.path}: cannot be read ({_in_words(cause)})"
-                ) from None
-            raise InvalidArgument(f"{self.path}: no such file") from None
-        except (
-            Exception
-        ) as error:  # file systems raise errors of any kind; an unknown size is None
-            raise InvalidArgument(
-                f"{self.path}: cannot be read ({_in_words(error)})"
-            ) from None
+    def _near(self) -> str:
+        is_url = "://" in self.path
+        return "" if is_url else f"; {nearest_file(Path(self.path), ('.ftup', '.flow'))}"
 
     def read(self, offset: int, length: int) -> bytes:
         """Read `length` bytes from `offset` on.
@@ -79,12 +74,8 @@ class Storage:
         """
         if offset + length > self.size:  # a frame may declare more bytes than fit into memory
             raise self._truncated(max(offset, self.size))
-        try:
+        with self._explained():
             data = self._pread(offset, length) if length else b""
-        except Exception as error:
-            raise InvalidArgument(
-                f"{self.path}: cannot be read ({_in_words(error)})"
-            ) from None
         if len(data) > length:
             raise InvalidArgument(
                 f"{self.path}: cannot be read by ranges, the server sends all of it; "
@@ -134,9 +125,3 @@ def _joined(spans: Iterable[tuple[int, int]]) -> list[list[tuple[int, int]]]:
         else:
             groups.append([span])
     return groups
-
-
-def _in_words(error: BaseException) -> str:
-    """Return the error in one line."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.splitlines()[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,7 +20,7 @@ from flowtuple.data.schema_diff import check_same_columns, read_like, schema_dif
 from flowtuple.data.table import Dataset, Table, concatenate, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge, nearest
 from flowtuple.file.description import DescribedTable, Part
-from flowtuple.file.layout import FRAME_SIZE, Section
+from flowtuple.file.layout import FRAME_SIZE, Section, SectionKind
 from flowtuple.file.model import unpack_content
 from flowtuple.file.reader import SectionReader
 from flowtuple.lattice.flow import LatticeFlow
@@ -42,7 +43,7 @@ class StoredChunk:
         return self.begin + self.section.entries
 
 
-class StoredTable:
+class StoredTable(DescribedTable):
     """One table of an open file, a `TableSource`.
 
     Attributes:
@@ -64,7 +65,7 @@ class StoredTable:
         workers: Threads that decode; `None` for one per core.
         external_source: Data set with the external columns.
         referred: Returns the table with a model in another file, by table name and hash.
-        partial: Accept a table of which chunks are missing.
+        sections: Sections of the chunks of a table of which some are missing.
 
     Raises:
         Corrupt: Chunks and description contradict each other.
@@ -79,8 +80,9 @@ class StoredTable:
         workers: int | None = None,
         external_source: Dataset | None = None,
         referred: Callable[[str, str], StoredTable] | None = None,
-        partial: bool = False,
+        sections: Sequence[Section] | None = None,
     ) -> None:
+        super().__init__(**vars(described))
         self._reader = reader
         self._path = reader.path
         self._number = number
@@ -88,92 +90,66 @@ class StoredTable:
         self._external_source = external_source
         self._lock = threading.Lock()
         self._gate = Gate(reader.memory)
+        # A reader of single events needs the same chunk again.
         self._last: tuple[StoredChunk, tuple[Column, ...], Table] | None = None
         self._referred = referred
-        self._flow: LatticeFlow | None = None
-        self.name = described.name
-        self.num_entries = described.num_entries
-        self.columns = described.columns
-        self.lattices = described.lattices
-        self.requested = described.requested
-        self.external = described.external
-        self.model_reference = described.model
-        self.parts = described.parts
         if self.model_reference and self.model_section is not None:
             raise Corrupt(
                 f"{reader.path}: table {self.name!r} has a model and refers to another"
             )
-        self.chunks = self._place(described.parts, partial)
-
-    def _place(self, parts: Sequence[Part], partial: bool) -> list[StoredChunk]:
-        """Return the chunks with their parts; with `partial`, some of them may be missing."""
-        sections = self._reader.chunks.get(self._number, [])
-        path = self._path
-        events = sum(s.entries for s in sections)
-        if events != self.num_entries and not partial:
+        there = reader.owned(SectionKind.CHUNK, number) if sections is None else sections
+        events = sum(s.entries for s in there)
+        if sections is None and events != self.num_entries:
             raise Corrupt(
-                f"{path}: table {self.name!r} declares {self.num_entries} events, "
+                f"{reader.path}: table {self.name!r} declares {self.num_entries} events, "
                 f"its chunks hold {events}"
             )
-        chunks = []
-        ends = np.cumsum([part.entries for part in parts], dtype=np.int64)
+        self.chunks = list(self._placed(there))
+
+    def _placed(self, sections: Sequence[Section]) -> Iterator[StoredChunk]:
+        """Yield the chunks with their parts."""
+        ends = np.cumsum([part.entries for part in self.parts], dtype=np.int64)
         for section in sections:
-            number = min(int(np.searchsorted(ends, section.first, "right")), len(parts) - 1)
+            number = min(int(np.searchsorted(ends, section.first, "right")), len(ends) - 1)
             if section.first + section.entries > ends[number]:
                 raise Corrupt(
-                    f"{path}: table {self.name!r} has a chunk that lies in two parts"
+                    f"{self._path}: table {self.name!r} has a chunk that lies in two parts"
                 )
-            chunks.append(StoredChunk(section, section.first, parts[number]))
-        return chunks
+            yield StoredChunk(section, section.first, self.parts[number])
 
-    @property
+    @cached_property
     def flow(self) -> LatticeFlow:
         """The flow of this table, without columns if it has no model.
+
+        Another one may be set in place of one that is damaged or in another file.
 
         Raises:
             InvalidArgument: The file refers to a model in another file, which it was not opened
                 with.
         """
-        if self._flow is None:
-            self._flow = self._read_flow()
-        return self._flow
-
-    def use_flow(self, flow: LatticeFlow) -> None:
-        """Decode with this flow, in place of one that is damaged or in another file."""
-        self._flow = flow
-
-    def _read_flow(self) -> LatticeFlow:
         if self.model_reference and self._referred is not None:
             referred = self._referred(self.name, self.model_reference)
-            self._check_schema(referred)
+            modelled = [c for c in referred.columns if c.name in referred.flow.columns]
+            for name, words in schema_diff(
+                modelled, self.columns, counters=True, hidden=True
+            ):
+                raise Corrupt(
+                    f"{self._path}: its model was made for another column {name!r}, "
+                    f"which {words}"
+                )
             return referred.flow
         section = self.model_section
         if section is None:
             return LatticeFlow()
         probe()
-        try:
+        with self._reader.naming():
             data = self._reader.unpacked(section, self._reader.memory // MODEL)
             return unpack_content(data, self.columns)
-        except Corrupt as error:
-            raise self._named(error) from None
-
-    def _named(self, error: Corrupt) -> Corrupt:
-        return (
-            error if str(error).startswith(self._path) else Corrupt(f"{self._path}: {error}")
-        )
-
-    def _check_schema(self, other: StoredTable) -> None:
-        """Raise if the model of another table was made for other columns."""
-        modelled = [c for c in other.columns if c.name in other.flow.columns]
-        for name, words in schema_diff(modelled, self.columns, counters=True, hidden=True):
-            raise Corrupt(
-                f"{self._path}: its model was made for another column {name!r}, which {words}"
-            )
 
     @property
     def model_section(self) -> Section | None:
         """The section of the table's own model."""
-        return self._reader.models.get(self._number)
+        return next(iter(self._reader.owned(SectionKind.MODEL, self._number)), None)
 
     @property
     def model_hash(self) -> str:
@@ -198,10 +174,11 @@ class StoredTable:
             InvalidArgument: There is no such column.
             TooLarge: The events take more than the memory that the file was opened with.
         """
+        known = dict.fromkeys(c.name for c in self.columns)
         for name in columns:
-            if name not in self._names:
+            if name not in known:
                 raise InvalidArgument(
-                    f"{self._path}: no column {name!r}; {nearest(name, self._names)}"
+                    f"{self._path}: no column {name!r}; {nearest(name, known)}"
                 )
         start, stop = max(0, start), min(stop, self.num_entries)
         selected = with_counters(self.columns, columns)
@@ -228,10 +205,6 @@ class StoredTable:
                 "read fewer at a time"
             ) from None
 
-    @cached_property
-    def _names(self) -> dict[str, None]:
-        return dict.fromkeys(c.name for c in self.columns)
-
     def _check_size(self, nbytes: int, start: int, stop: int) -> None:
         """Raise if events decode to more than the memory limit."""
         if nbytes > self._reader.memory:
@@ -256,37 +229,29 @@ class StoredTable:
         last = self._last
         if last is not None and last[0] is chunk and last[1] == columns:
             return last[2].read(names, start, stop)
-        table = self._decode_chunk(chunk, coding, names)
-        if (start, stop) == (0, chunk.section.entries):
-            return table
-        self._last = (
-            chunk,
-            columns,
-            table,
-        )  # a reader of single events needs the same chunk again
-        return table.read(names, start, stop)
-
-    def _decode_chunk(
-        self, chunk: StoredChunk, coding: TableCoding, names: Sequence[str]
-    ) -> Table:
-        coding = replace(coding, lattices=chunk.part.lattices)
-        events = f"events {chunk.begin} to {chunk.stop}"
-        try:
-            directory, fetch = self._reader.chunk(
-                chunk.section, self.columns, whole=len(names) == len(self.columns)
-            )
-            return decode_columns(
-                directory,
-                fetch,
+        with self._explaining(chunk), self._reader.naming():
+            table = decode_columns(
+                *self._reader.chunk(
+                    chunk.section, self.columns, len(names) == len(self.columns)
+                ),
                 self.name,
                 chunk.section.entries,
-                coding,
+                replace(coding, lattices=chunk.part.lattices),
                 names,
                 self._external_reader(chunk),
                 self._gate,
             )
-        except Corrupt as error:
-            raise self._named(error) from None
+        if (start, stop) == (0, chunk.section.entries):
+            return table
+        self._last = chunk, columns, table
+        return table.read(names, start, stop)
+
+    @contextmanager
+    def _explaining(self, chunk: StoredChunk) -> Iterator[None]:
+        """Put path and events before errors of decoding a chunk."""
+        events = f"events {chunk.begin} to {chunk.stop}"
+        try:
+            yield
         except TooLarge as error:
             raise TooLarge(f"{self._path}: a chunk of {events} {error}") from None
         except InvalidArgument as error:
@@ -317,10 +282,7 @@ class StoredTable:
         Raises:
             Corrupt: The head of the chunk is damaged.
         """
-        try:
-            return self._reader.chunk(chunk.section, self.columns)
-        except Corrupt as error:
-            raise self._named(error) from None
+        return self._reader.chunk(chunk.section, self.columns)
 
     def copy(self, chunk: StoredChunk) -> tuple[bytes, bytes]:
         """Return head and body of a chunk after a check of all checksums.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from flowtuple.codec.packing import zstd
+from flowtuple.codec.packing import checksum, zstd
 from flowtuple.errors import InvalidArgument
 from flowtuple.file import layout
 from flowtuple.file.description import pack_description
@@ -29,7 +29,7 @@ class Writer:
         self._out = out
         self._path = path
         self._sections: list[Section] = []
-        self._events: dict[int, int] = {}
+        self._events: dict[tuple[int, int], int] = {}
         self._write(layout.pack_header())
 
     def _write(self, data: bytes) -> None:
@@ -49,14 +49,11 @@ class Writer:
         self, kind: SectionKind, owner: int, head: bytes, body: bytes = b"", entries: int = 0
     ) -> None:
         """Write one section."""
-        first = self._events.get(owner, 0) if kind is SectionKind.CHUNK else 0
-        section = Section(
-            kind, owner, entries, len(head), len(body), layout.checksum(head), first
-        )
+        first = self._events.get((kind, owner), 0)
+        section = Section(kind, owner, entries, len(head), len(body), checksum(head), first)
         self._write(layout.pack_frame(section) + head + body)
         self._sections.append(section)
-        if kind is SectionKind.CHUNK:
-            self._events[owner] = first + entries
+        self._events[kind, owner] = first + entries
 
     def finish(self, carried: Iterable[bytes] = ()) -> None:
         """Write carried objects, and the index; nothing may follow."""

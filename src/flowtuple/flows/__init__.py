@@ -8,11 +8,11 @@ In: `data.rows.Rows` and a `RowFlow` with kind, size, training and preprocessing
 `RowModel`, which `pack_model` stores as one safetensors file. `RowsModel` offers it to the rest of
 the package as tables.
 
-Modules: `bijection` is the contract and `registry` the list of kinds; `autoregressive`, `coupling`
-with `residual`, and `matching` implement them. `train` fits the preprocessing and calls `fit`,
-which takes rows from `blocks` and may run in several processes. `train_state` stores a training
-between two epochs. `validation` compares drawn rows with others. `options`, `presets` and
-`processes` need no PyTorch, and only these are imported before a flow is in use.
+Modules: `bijection` is the contract and `registry` the kinds, with those of zuko; `coupling`
+and `matching` implement the others. `train` fits the preprocessing and calls `fit`, which takes
+rows from `blocks` and may run in several processes. `train_state` stores a training between two
+epochs. `validation` compares drawn rows with others. `options`, `presets` and `processes` need no
+PyTorch, and only these are imported before a flow is in use.
 
 Used by `benchmark`, `api` and `cli`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -39,8 +40,28 @@ class Bijection(Trainable):
         """Return the rows x of latent rows z."""
 
 
+Step = tuple[Callable[[Tensor], tuple[Tensor, Tensor]], Callable[[Tensor], Tensor]]
+"""A map of rows with the share of each column in its ln|det|, and the inverse map."""
+
+
 class LikelihoodFlow(Bijection):
-    """A flow of cheap likelihood, trained to maximise it."""
+    """A sequence of steps of cheap likelihood, trained to maximise it."""
+
+    @abstractmethod
+    def steps_under(self, context: Tensor | None) -> Sequence[Step]:
+        """Return the steps under the conditions of each row."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = torch.zeros_like(x)
+        for move, _ in self.steps_under(context):
+            x, ladj = move(x)
+            total = total + ladj
+        return x, total
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        for _, move_back in reversed(self.steps_under(context)):
+            z = move_back(z)
+        return z
 
     def loss(
         self, x: Tensor, generator: torch.Generator, context: Tensor | None = None

@@ -85,13 +85,15 @@ class Batch:
 
     def part(self, rows: slice | Tensor, total: int) -> Batch:
         """Return some of the rows, as part of a step of `total` rows."""
-        context = None if self.context is None else self.context[rows]
-        return Batch(self.x[rows], self.weight[rows], context, total)
+        return self._changed(lambda tensor: tensor[rows], total)
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        context = None if self.context is None else self.context.to(device)
-        return Batch(self.x.to(device), self.weight.to(device), context, self.total)
+        return self._changed(lambda tensor: tensor.to(device), self.total)
+
+    def _changed(self, change: Callable[[Tensor], Tensor], total: int) -> Batch:
+        context = None if self.context is None else change(self.context)
+        return Batch(change(self.x), change(self.weight), context, total)
 
 
 class Shuffled:
@@ -123,16 +125,15 @@ class Shuffled:
             generator = draw(self._seed, RngStream.POSITIONS, epoch, number)
             # Every process draws the positions of all rows, so that their number changes nothing.
             positions = generator.random((len(rows), self._sample.shape[1]))
-            own, ends, counts = [], [0], []
+            own, counts = [], []
             for start, stop in ranges(len(rows), self._batch):
-                share = self._process.share(stop - start)
-                own.append(np.arange(start + share.start, start + share.stop))
-                ends.append(ends[-1] + share.stop - share.start)
+                own.append(np.arange(start, stop)[self._process.share(stop - start)])
                 counts.append(stop - start)
             piece = self._take(rows, positions, np.concatenate(own))
+            ends = np.cumsum([len(part) for part in own])
             yield [
-                piece.part(slice(ends[k], ends[k + 1]), count)
-                for k, count in enumerate(counts)
+                piece.part(slice(end - len(part), end), count)
+                for part, end, count in zip(own, ends, counts, strict=True)
             ]
 
     def _take(self, rows: Array, positions: Array, own: Array) -> Batch:

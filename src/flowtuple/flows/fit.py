@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.flows import train_state
 from flowtuple.flows.bijection import Trainable
 from flowtuple.flows.blocks import Batch, SampledRows, Shuffled
 from flowtuple.flows.device import choose_device, mixed_precision
-from flowtuple.flows.log import TrainingLog
 from flowtuple.flows.options import Training
 from flowtuple.flows.prefetch import Prefetcher
-from flowtuple.flows.process_group import ProcessGroup, joined
+from flowtuple.flows.process_group import ProcessGroup, ValidationLoss, joined
 from flowtuple.flows.processes import Process
 from flowtuple.flows.rng import RngStream, torch_generator
 from flowtuple.flows.schedule import make_optimiser
 from flowtuple.flows.train_state import TrainState
-from flowtuple.flows.validation_loss import ValidationLoss
+from flowtuple.runtime.extras import require
 from flowtuple.runtime.torch_threads import torch_threads
 
 THREADS = (
@@ -112,21 +111,6 @@ def fit(
             flow.to("cpu")
 
 
-def _split(sample: SampledRows, options: Training, seed: int) -> Array:
-    """Return which rows are for validation.
-
-    Raises:
-        InvalidArgument: All or none of them are.
-    """
-    validation = sample.validation(options.held_out, seed)
-    if validation.all() or not validation.any():
-        raise InvalidArgument(
-            f"holding out {options.held_out} of the events leaves none of one kind; "
-            "give more events"
-        )
-    return validation
-
-
 class _Training:
     """One process's part of a training."""
 
@@ -144,7 +128,12 @@ class _Training:
         self.seed = seed
         self.group = group
         self.checkpoint = checkpoint
-        validation = _split(sample, options, seed)
+        validation = sample.validation(options.held_out, seed)
+        if validation.all() or not validation.any():
+            raise InvalidArgument(
+                f"holding out {options.held_out} of the events leaves none of one kind; "
+                "give more events"
+            )
         self.rows = Shuffled(sample, ~validation, options.batch, seed, group.process)
         if min(self.rows.rows, options.batch) < group.process.size:
             raise InvalidArgument(
@@ -152,7 +141,7 @@ class _Training:
                 f"{group.process.size} processes; start fewer"
             )
         self.validation_loss = ValidationLoss(sample, validation, seed, group)
-        self.optimiser, (self.scheduler, self.unit) = make_optimiser(
+        self.optimiser, self.scheduler, self.unit = make_optimiser(
             flow.parameters(), options, self.rows.steps
         )
         self.objective = group.objective(flow)
@@ -162,18 +151,19 @@ class _Training:
             stored = train_state.load(
                 checkpoint, fingerprint, flow, self.optimiser, self.scheduler
             )
-            if stored is not None:
-                self.state, self.best = stored
+            self.state, self.best = stored or (self.state, self.best)
         group.check_agreement(self.state.epoch)
 
     def run(self, report: Report, log: Path | None, watch: Watch | None) -> Fitted:
         """Train all epochs that are left, and set the best weights."""
         state, epochs = self.state, self.options.epochs
         is_main = self.group.process.is_main
-        writer = TrainingLog(log if is_main else None)
         pieces = (p for epoch in range(state.epoch, epochs) for p in self.rows.pieces(epoch))
         seconds = 0.0
-        with Prefetcher(pieces) as prefetched:
+        with (
+            _tensorboard(log if is_main else None) as writer,
+            Prefetcher(pieces) as prefetched,
+        ):
             batches = (batch for piece in prefetched for batch in piece)
             while state.epoch < epochs and not self._is_stalled():
                 begin, waited = time.perf_counter(), prefetched.waited
@@ -181,14 +171,18 @@ class _Training:
                 spent = time.perf_counter() - begin
                 seconds += spent
                 self._validate(loss)
-                if is_main:
-                    if watch is not None and state.epoch % max(1, epochs // WATCHES) == 0:
-                        state.watched.append((state.epoch, dict(watch())))
-                    share = (prefetched.waited - waited) / spent
-                    writer.write(state.epoch, self._numbers() | {"waited_for_data": share})
-                    self._save()
-                    report(state.epoch / epochs, state.history[-1][2])
-        writer.close()
+                if not is_main:
+                    continue
+                numbers = self._numbers()
+                if watch is not None and state.epoch % max(1, epochs // WATCHES) == 0:
+                    state.watched.append((state.epoch, dict(watch())))
+                    numbers |= state.watched[-1][1]
+                numbers["waited_for_data"] = (prefetched.waited - waited) / spent
+                if writer is not None:
+                    for name, value in numbers.items():
+                        writer.add_scalar(name, value, state.epoch)
+                self._save()
+                report(state.epoch / epochs, state.history[-1][2])
         self.flow.load_state_dict(self.best)
         share = prefetched.waited / seconds if seconds else 0.0
         return Fitted(state.best[1], state.history, state.watched, seconds, share)
@@ -255,7 +249,19 @@ class _Training:
 
     def _numbers(self) -> dict[str, float]:
         """Return numbers of the last epoch by their names in TensorBoard."""
-        rate, loss, validation = self.state.history[-1]
-        numbers = {"learning_rate": rate, "loss/training": loss, "loss/held_out": validation}
-        epoch, watched = self.state.watched[-1] if self.state.watched else (0, {})
-        return numbers | watched if epoch == self.state.epoch else numbers
+        names = ("learning_rate", "loss/training", "loss/held_out")
+        return dict(zip(names, self.state.history[-1], strict=True))
+
+
+def _tensorboard(folder: Path | None) -> AbstractContextManager[Any]:
+    """Return a writer of a log for TensorBoard; without a folder there is none.
+
+    Raises:
+        MissingExtra: The extra 'tensorboard' is not installed.
+    """
+    if folder is None:
+        return nullcontext()
+    purpose = "writing a log for TensorBoard"
+    tensorboard: Any = require("torch.utils.tensorboard", "tensorboard", purpose)
+    writer: AbstractContextManager[Any] = tensorboard.SummaryWriter(folder)
+    return writer

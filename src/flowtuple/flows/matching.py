@@ -27,20 +27,17 @@ class FlowMatching(Bijection):
     Args:
         features: Number of columns d.
         context: Number of conditions c.
-        hidden: Widths of the field's hidden layers.
-        steps: Steps of the solver.
+        shape: Widths of the field's hidden layers, and steps of the solver.
     """
 
     frequency: Tensor
 
-    def __init__(
-        self, features: int, context: int, hidden: tuple[int, ...], steps: int
-    ) -> None:
+    def __init__(self, features: int, context: int, shape: Shape) -> None:
         super().__init__()
-        self.steps = steps
+        self.steps = shape.steps
         read = features + context + 2 * _FREQUENCIES
         self.network = zuko.nn.MLP(
-            read, features, hidden_features=hidden, activation=torch.nn.SiLU
+            read, features, hidden_features=shape.hidden, activation=torch.nn.SiLU
         )
         self.register_buffer(
             "frequency", math.pi * torch.arange(1, _FREQUENCIES + 1), persistent=False
@@ -118,8 +115,3 @@ class FlowMatching(Bijection):
             d = slope(state + step * c, times[2])
             state = state + step / 6 * (a + 2 * b + 2 * c + d)
         return state
-
-
-def flow_matching(features: int, context: int, shape: Shape) -> FlowMatching:
-    """Build a flow of straight paths, with `shape.steps` steps of the solver."""
-    return FlowMatching(features, context, shape.hidden, shape.steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,8 @@ import torch
 from flowtuple.data.schema import Array
 from flowtuple.data.table import ranges
 from flowtuple.flows.bijection import Bijection
-from flowtuple.flows.draw import normal_rows
 from flowtuple.flows.options import Shape
+from flowtuple.flows.rng import normal_rows
 from flowtuple.transforms import Chain
 
 BLOCK = 4096  # rows at a time, to limit memory
@@ -86,13 +86,9 @@ class RowModel:
         u = np.broadcast_to(u, values.shape)
         y, ladj, z = (np.empty(values.shape) for _ in range(3))
         for k, chain in enumerate(self.chains):
-            y[:, k] = chain.forward(values[:, k], u[:, k])
-            ladj[:, k] = chain.log_det(values[:, k], u[:, k])
-        read = self._read(context)
-        for start, stop in ranges(len(values), BLOCK):
-            part = slice(start, stop)
-            some = None if read is None else read[part]
-            latent, flow_ladj = self.flow(torch.from_numpy(y[part]), some)
+            y[:, k], ladj[:, k] = chain.with_log_det(values[:, k].astype(np.float64), u[:, k])
+        for part, rows, some in self._blocks(y, context, BLOCK):
+            latent, flow_ladj = self.flow(rows, some)
             z[part] = latent.numpy()
             ladj[part] += flow_ladj.numpy()
         return z, ladj
@@ -100,11 +96,9 @@ class RowModel:
     @torch.no_grad()
     def from_latent(self, z: Array, context: Array | None = None) -> Array:
         """Return rows of shape (n, d) in the columns' types, as float64."""
-        y, read = np.empty(z.shape), self._read(context)
-        for start, stop in ranges(len(z), BLOCK):
-            part = slice(start, stop)
-            some = None if read is None else read[part]
-            y[part] = self.flow.inverse(torch.from_numpy(z[part]), some).numpy()
+        y = np.empty(z.shape)
+        for part, rows, some in self._blocks(z, context, BLOCK):
+            y[part] = self.flow.inverse(rows, some).numpy()
         return self._restored(y)
 
     @torch.no_grad()
@@ -114,12 +108,11 @@ class RowModel:
         No bit of a row then depends on the other rows, if products of one shape are computed in
         one way: on one machine, with a fixed number of PyTorch's threads.
         """
-        y, read = np.empty(u.shape), self._read(context)
-        for start, stop in ranges(len(u), EXACT_BLOCK):
-            part = slice(start, stop)
-            z = torch.special.ndtri(_padded(torch.from_numpy(u[part]), 0.5))
-            some = None if read is None else _padded(read[part], 0.0)
-            y[part] = self.flow.inverse(z, some)[: stop - start].numpy()
+        y = np.empty(u.shape)
+        for part, rows, some in self._blocks(u, context, EXACT_BLOCK):
+            z = torch.special.ndtri(_padded(rows, 0.5))
+            given = None if some is None else _padded(some, 0.0)
+            y[part] = self.flow.inverse(z, given)[: len(rows)].numpy()
         return self._restored(y)
 
     def _restored(self, y: Array) -> Array:
@@ -128,11 +121,16 @@ class RowModel:
         ]
         return np.stack(columns, axis=1)
 
-    def _read(self, context: Array | None) -> torch.Tensor | None:
-        """Return conditions as the flow reads them."""
-        if context is None or not self.context.columns:
-            return None
-        return torch.from_numpy(self.context.forward(context))
+    def _blocks(
+        self, rows: Array, context: Array | None, size: int
+    ) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor | None]]:
+        """Yield blocks of rows, with their places and their conditions as the flow reads them."""
+        read = None
+        if context is not None and self.context.columns:
+            read = torch.from_numpy(self.context.forward(context))
+        for start, stop in ranges(len(rows), size):
+            part = slice(start, stop)
+            yield part, torch.from_numpy(rows[part]), None if read is None else read[part]
 
     def bits(self, values: Array, context: Array | None = None) -> Array:
         """Return -log2 p of each column under those before it in the flow, shape (n, d).

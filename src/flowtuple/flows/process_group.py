@@ -12,17 +12,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from flowtuple.data.schema import Array
+from flowtuple.data.table import ranges
 from flowtuple.errors import InvalidArgument, ProcessLost
 from flowtuple.flows.bijection import Trainable
-from flowtuple.flows.blocks import Batch
+from flowtuple.flows.blocks import Batch, SampledRows
 from flowtuple.flows.processes import Process
+from flowtuple.flows.rng import RngStream, draw, torch_generator
 
 PATIENCE = timedelta(minutes=10)  # after which a process that does not answer is lost
+_ROWS = 8192  # validation rows at a time
 
 
 class Objective(torch.nn.Module):
@@ -125,3 +130,43 @@ def joined(process: Process, device: torch.device) -> Iterator[ProcessGroup]:
     finally:
         if ours and dist.is_initialized():
             dist.destroy_process_group()
+
+
+class ValidationLoss:
+    """Validation rows, preprocessed once and divided among the processes.
+
+    Args:
+        sample: All rows.
+        validation: Which rows are for validation, shape (n,).
+        seed: Seed of positions in cells, and of the random numbers of the loss.
+        group: The processes.
+    """
+
+    def __init__(
+        self, sample: SampledRows, validation: Array, seed: int, group: ProcessGroup
+    ) -> None:
+        self._seed = seed
+        self._group = group
+        rows = np.flatnonzero(validation)
+        self._rows = len(rows)
+        self._parts = list(enumerate(ranges(len(rows), _ROWS)))
+        self._own: dict[int, Batch] = {}
+        for number, (start, stop) in self._parts[group.process.rank :: group.process.size]:
+            generator = draw(seed, RngStream.VALIDATION_POSITIONS, 0, number)
+            positions = generator.random((stop - start, sample.shape[1]))
+            self._own[number] = sample.take(rows[start:stop], positions, len(rows))
+
+    @torch.no_grad()
+    def __call__(self, flow: Trainable) -> float:
+        """Return the weighted mean loss per row, the same for any number of processes."""
+        device = self._group.device
+        # The sum of each part is computed by one process, so that their number changes no bit.
+        sums = torch.zeros(len(self._parts), dtype=torch.float64)
+        for number, part in self._own.items():
+            generator = torch_generator(
+                device, self._seed, RngStream.VALIDATION_NOISE, 0, number
+            )
+            batch = part.to(device)
+            weighted = batch.weight * losses(flow, batch, generator)
+            sums[number] = weighted.double().sum().cpu()
+        return float(self._group.total(sums).sum()) / self._rows

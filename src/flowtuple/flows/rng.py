@@ -1,4 +1,8 @@
-"""Random numbers by purpose, so that threads, processes and interruptions change none of them."""
+"""Random numbers that depend on their purpose and place alone.
+
+Threads, processes and interruptions change none of them, and row k of a seed is the same in any
+block.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,12 @@ from enum import IntEnum
 
 import numpy as np
 import torch
+
+from flowtuple.data.schema import Array
+
+_LANES = 4  # numbers that the generator makes at once
+_HALF_STEP = 2.0**-54  # uniform numbers are multiples of 2^-53, including 0
+_LAST = 1 - 2.0**-53  # largest number below 1
 
 
 class RngStream(IntEnum):
@@ -41,3 +51,38 @@ def torch_generator(
     """Return PyTorch's generator of one purpose on a device."""
     torch_seed = int(draw(seed, stream, epoch, number).integers(2**62))
     return torch.Generator(device).manual_seed(torch_seed)
+
+
+def uniform_rows(seed: int, start: int, stop: int, columns: int) -> Array:
+    """Return a range of rows of an endless table of uniform numbers between 0 and 1.
+
+    Args:
+        seed: Seed of the table.
+        start: First row.
+        stop: Row after the last one.
+        columns: Number of columns.
+
+    Returns:
+        float64 of shape (stop - start, columns), without 0 and 1.
+
+    Example:
+        >>> bool((uniform_rows(1, 0, 10, 3)[4:6] == uniform_rows(1, 4, 6, 3)).all())
+        True
+    """
+    steps = -(-columns // _LANES)
+    generator = np.random.Philox(key=seed)
+    generator.advance(start * steps)
+    uniform = np.random.Generator(generator).random((stop - start, steps * _LANES))
+    return np.minimum(uniform[:, :columns] + _HALF_STEP, _LAST)
+
+
+def normal_rows(seed: int, start: int, stop: int, columns: int) -> Array:
+    """Return a range of rows of an endless table of standard normal numbers; see `uniform_rows`.
+
+    Example:
+        >>> bool((normal_rows(1, 0, 10, 3)[4:6] == normal_rows(1, 4, 6, 3)).all())
+        True
+    """
+    uniform = torch.from_numpy(uniform_rows(seed, start, stop, columns))
+    normal: Array = torch.special.ndtri(uniform).numpy()
+    return normal

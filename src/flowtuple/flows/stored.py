@@ -12,18 +12,19 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import save
+from safetensors.torch import load, save
+from torch import Tensor
 
 from flowtuple.errors import Corrupt, TooNew
 from flowtuple.flows.model import ContextColumns, RowModel
 from flowtuple.flows.options import KINDS, Shape
 from flowtuple.flows.registry import build
-from flowtuple.flows.tensor_file import read_tensors
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.transforms import Chain
 
 VERSION = 2  # version 1 had no conditions
 _KEY = "flowtuple rows"
+_LENGTH = 8  # bytes at the start of the file: the length of its header
 
 
 def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
@@ -104,11 +105,9 @@ def unpack_model(data: bytes, name: str) -> RowModel:
 
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
     columns, dtypes, chains = _columns(content, "columns")
-    context = (
-        ContextColumns(*_columns(content["given"], "conditions"))
-        if content["version"] > 1
-        else None
-    )
+    context = ContextColumns()
+    if content["version"] > 1:
+        context = ContextColumns(*_columns(content["given"], "conditions"))
     kind = content["kind"]
     if kind not in KINDS:
         raise ValueError(f"there is no flow {kind!r}")
@@ -116,7 +115,6 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
     stored = sum(tensor.numel() for tensor in tensors.values())
     if _least_weights(kind, shape, len(columns)) > stored:
         raise ValueError("a flow larger than the file")
-    context = context or ContextColumns()
     flow = build(kind, len(columns), shape, seed=0, context=len(context.columns))
     flow.load_state_dict(dict(tensors))
     counter, about = content["counter"], content["about"]
@@ -147,3 +145,16 @@ def _least_weights(kind: str, shape: Shape, columns: int) -> int:
         return shape.transforms_or(columns) * 2 * shape.blocks * shape.hidden[0] ** 2
     networks = 1 if kind == "flow-matching" else shape.transforms_or(1) * (columns > 1)
     return networks * sum(a * b for a, b in pairwise(shape.hidden))
+
+
+def read_tensors(data: bytes) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """Return the tensors and the texts in the bytes of a file.
+
+    Raises:
+        SafetensorError: The bytes are damaged.
+        KeyError: There are no texts.
+    """
+    tensors = load(data)
+    end = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
+    texts: Mapping[str, str] = json.loads(data[_LENGTH:end])["__metadata__"]
+    return tensors, texts

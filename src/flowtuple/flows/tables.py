@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from flowtuple.data.row_source import escaped, read_conditions, read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array, Column
-from flowtuple.data.table import Dataset, Table, TableSource
+from flowtuple.data.table import Dataset, Table, TableSource, ranges
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.flows.generated_rows import GeneratedRows
-from flowtuple.flows.model import RowModel
+from flowtuple.flows.model import BLOCK, RowModel
 from flowtuple.model.surprise import EVENTS, Expectation
 
 _SEED = 0x5EED
@@ -56,37 +55,30 @@ class RowsModel:
             InvalidArgument: `n` is missing or too large, or the conditions are missing.
             Unsupported: The model has no conditions.
         """
-        if self.model.context.columns:
-            return self._drawn_under(n, seed, given)
-        if given is not None:
+        names = self.model.context.columns
+        if given is not None and not names:
             raise Unsupported(
                 f"{self.path}: a {self.model.kind} flow of all columns draws nothing for given "
                 "ones; train one with `given=`"
             )
-        if n is None or n < 0:
-            raise InvalidArgument(
-                f"{self.path}: how many rows are to be drawn? say it with `n=`"
-            )
-        return self._table(n, lambda start, stop: self.model.draw(seed, start, stop))
-
-    def _drawn_under(self, n: int | None, seed: int, given: Dataset | None) -> TableSource:
-        names = self.model.context.columns
-        if given is None:
+        if given is None and names:
             raise InvalidArgument(
                 f"{self.path}: draws given {', '.join(names)}; name a file that has them with "
                 "`given=`"
             )
+        if given is None:
+            if n is None or n < 0:
+                raise InvalidArgument(
+                    f"{self.path}: how many rows are to be drawn? say it with `n=`"
+                )
+            return self._table(n, partial(self.model.draw, seed), np.empty((n, 0)))
         context = read_conditions(given, names).values
         count = len(context) if n is None else n
         if not 0 <= count <= len(context):
             raise InvalidArgument(
                 f"{self.path}: cannot draw {count} rows from {len(context)} given ones"
             )
-
-        def make(start: int, stop: int) -> Array:
-            return self.model.draw(seed, start, stop, context[start:stop])
-
-        return self._table(count, make, context)
+        return self._table(count, partial(self.model.draw, seed), context)
 
     def rows(self, dataset: Dataset) -> Rows:
         """Read the rows of a data set in the columns of the model, including those with a NaN.
@@ -102,8 +94,7 @@ class RowsModel:
             exactly=self.model.columns,
             conditions=escaped(names),
         )
-        conditions = None if rows.conditions is None else rows.conditions.only(names)
-        return replace(rows.only(self.model.columns), conditions=conditions)
+        return rows.only(self.model.columns, names)
 
     def labels(self, dataset: Dataset, name: str) -> Array:
         """Read a column with one number for each event or object that is scored, shape (n,).
@@ -134,14 +125,14 @@ class RowsModel:
             InvalidArgument: The rows lack a column of the model, or the models differ in columns.
         """
         rows = self.rows(dataset)
-        bits = self.model.bits(rows.values, _context(rows))
+        bits = self.model.bits(rows.values, rows.context)
         total = bits.sum(axis=1)
         data: dict[str, Array] = {}
         if rows.counter is not None:
             data["event"] = rows.event.astype(np.int64)
         data["log_prob"] = -np.log(2.0) * total
         data["bits"] = total
-        data["surprise"] = self._expectation(_context(rows)).surprise(bits)
+        data["surprise"] = self._expectation(rows.context).surprise(bits)
         if against is not None:
             if set(against.names) != set(self.names) or set(against.model.columns) != set(
                 self.model.columns
@@ -150,34 +141,32 @@ class RowsModel:
                     f"{against.path} against {self.path}: has other columns"
                 )
             others = against.rows(dataset)
-            other = against.model.bits(others.values, _context(others)).sum(axis=1)
+            other = against.model.bits(others.values, others.context).sum(axis=1)
             data["log_ratio"] = np.log(2.0) * (other - total)
         if by_column:
             data |= {f"bits_{name}": bits[:, k] for k, name in enumerate(self.model.columns)}
-        columns = tuple(Column(name, str(values.dtype)) for name, values in data.items())
-        return Table("scores", columns, len(rows), data)
+        return _as_table("scores", data)
 
-    def _expectation(self, context: Array | None) -> Expectation:
+    def _expectation(self, context: Array) -> Expectation:
         """Return the bits that rows of the model itself have, under conditions like these."""
-        some = None if context is None else _spread(context, EVENTS)
-        count = EVENTS if some is None else len(some)
-        return Expectation.of(self.model.bits(self.model.draw(_SEED, 0, count, some), some))
+        some = np.empty((EVENTS, 0))
+        if self.model.context.columns:
+            some = _spread(context, EVENTS)
+        drawn = self.model.draw(_SEED, 0, len(some), some)
+        return Expectation.of(self.model.bits(drawn, some))
 
     def log_det(self, dataset: Dataset) -> Table:
         """Return the share of each column in ln|det| of the map to latent rows."""
         rows = self.rows(dataset)
-        _, ladj = self.model.to_latent(rows.values, context=_context(rows))
-        columns = tuple(Column(name, "float64") for name in self.model.columns)
-        data = {c.name: ladj[:, k] for k, c in enumerate(columns)}
-        return Table("log_det", columns, len(ladj), data)
+        _, ladj = self.model.to_latent(rows.values, context=rows.context)
+        return _as_table("log_det", dict(zip(self.model.columns, ladj.T, strict=True)))
 
     def to_latent(self, dataset: Dataset) -> Table:
         """Return latent rows with their conditions; cells are taken at their middles."""
         rows = self.rows(dataset)
-        z, _ = self.model.to_latent(rows.values, context=_context(rows))
-        columns = tuple(Column(name, "float64") for name in self.model.columns)
-        data = {c.name: z[:, k] for k, c in enumerate(columns)} | self._typed(_context(rows))
-        return Table(self.name, columns + self._context_columns, len(z), data)
+        z, _ = self.model.to_latent(rows.values, context=rows.context)
+        latent = dict(zip(self.model.columns, z.T, strict=True))
+        return _as_table(self.name, latent | self._typed(rows.context))
 
     def from_latent(self, dataset: Dataset, workers: int | None = None) -> TableSource:
         """Return the rows of latent ones, as a table that is made while it is read.
@@ -187,37 +176,38 @@ class RowsModel:
             workers: Not used; a flow computes in one thread.
         """
         rows = self.rows(dataset)
-        z, context = rows.values, _context(rows)
 
-        def make(start: int, stop: int) -> Array:
-            some = None if context is None else context[start:stop]
-            return self.model.from_latent(z[start:stop], some)
+        def make(start: int, stop: int, context: Array) -> Array:
+            return self.model.from_latent(rows.values[start:stop], context)
 
-        return self._table(len(z), make, context)
+        return self._table(len(rows), make, rows.context)
 
-    @property
-    def _context_columns(self) -> tuple[Column, ...]:
-        context = self.model.context
-        return tuple(map(Column, context.columns, context.dtypes))
-
-    def _typed(self, context: Array | None) -> dict[str, Array]:
+    def _typed(self, context: Array) -> dict[str, Array]:
         """Return conditions as columns in their types."""
-        if context is None:
-            return {}
+        given = self.model.context
         return {
-            c.name: context[:, k].astype(c.dtype) for k, c in enumerate(self._context_columns)
+            name: context[:, k].astype(given.dtypes[k])
+            for k, name in enumerate(given.columns)
         }
 
     def _table(
-        self, n: int, make: Callable[[int, int], Array], context: Array | None = None
+        self, n: int, make: Callable[[int, int, Array], Array], context: Array
     ) -> GeneratedRows:
+        """Return rows that are made from their numbers and conditions."""
         columns = tuple(map(Column, self.model.columns, self.model.dtypes))
-        conditions = self._typed(context)
-        return GeneratedRows(self.name, columns, n, make, self._context_columns, conditions)
+        return GeneratedRows(
+            self.name,
+            columns,
+            n,
+            lambda start, stop: make(start, stop, context[start:stop]),
+            self._typed(context),
+        )
 
 
-def _context(rows: Rows) -> Array | None:
-    return None if rows.conditions is None else rows.conditions.values
+def _as_table(name: str, data: Mapping[str, Array]) -> Table:
+    """Return columns of one length as a table."""
+    columns = tuple(Column(column, str(values.dtype)) for column, values in data.items())
+    return Table(name, columns, len(next(iter(data.values()))), data)
 
 
 def _spread(context: Array, count: int) -> Array:
@@ -227,3 +217,48 @@ def _spread(context: Array, count: int) -> Array:
         return np.zeros((1, context.shape[1]))
     chosen = np.linspace(0, len(context), min(count, len(context)), endpoint=False)
     return context[chosen.astype(np.int64)]
+
+
+class GeneratedRows:
+    """Drawn rows in the types of their columns, with the conditions that they were drawn under.
+
+    Args:
+        name: Name of the table.
+        columns: The d columns that are drawn.
+        n: Number of rows.
+        make: Returns rows from one number to another, float64 of shape (m, d).
+        context: Conditions by name, in the types of their columns, shape (n,).
+
+    Example:
+        >>> x = Column("x", "float32")
+        >>> table = GeneratedRows("rows", (x,), 5, lambda a, b: np.arange(a, b)[:, None] / 2)
+        >>> table.read(["x"], 3, 9).data["x"].tolist()
+        [1.5, 2.0]
+    """
+
+    def __init__(
+        self,
+        name: str,
+        columns: Sequence[Column],
+        n: int,
+        make: Callable[[int, int], Array],
+        context: Mapping[str, Array] | None = None,
+    ) -> None:
+        self.name = name
+        self.num_entries = n
+        self._drawn = tuple(columns)
+        self._make = make
+        self._context = dict(context or {})
+        given = (Column(name, str(values.dtype)) for name, values in self._context.items())
+        self.columns = (*self._drawn, *given)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Return a range of the rows."""
+        stop = min(stop, self.num_entries)
+        parts = [
+            self._make(start + a, start + b) for a, b in ranges(max(0, stop - start), BLOCK)
+        ]
+        values = np.concatenate(parts) if parts else np.empty((0, len(self._drawn)))
+        data = {c.name: values[:, k].astype(c.dtype) for k, c in enumerate(self._drawn)}
+        data |= {name: x[start:][: len(values)] for name, x in self._context.items()}
+        return Table(self.name, self.columns, len(values), data).read(columns, 0, len(values))

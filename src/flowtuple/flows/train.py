@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,7 +24,7 @@ from flowtuple.flows.registry import build
 from flowtuple.flows.rng import RngStream, draw
 from flowtuple.flows.validation import ROWS, Validation
 from flowtuple.transforms import Chain
-from flowtuple.transforms.discrete import FEW
+from flowtuple.transforms.ranks import FEW
 
 MANY = "dequantise,gauss-rank"  # for whole numbers of many values
 REAL = "gauss-rank"
@@ -98,22 +99,12 @@ def _sample(rows: Rows, model: RowModel, weight: Array) -> SampledRows:
     context = None
     if rows.conditions is not None:
         context = model.context.forward(rows.context).astype(np.float32)
-    identity = _identity(rows, (*model.chains, *model.context.chains))
+    configs = [chain.config() for chain in (*model.chains, *model.context.chains)]
+    identity = xxhash.xxh3_64(json.dumps(configs).encode())
+    for column in (*rows.values.T, *rows.context.T):
+        identity.update(np.ascontiguousarray(column).data)
     shape = (len(rows), len(rows.columns))
-    return SampledRows(spread, shape, rows.event, weight, context, identity)
-
-
-def _identity(rows: Rows, chains: Sequence[Chain]) -> str:
-    """Return a hash of the rows and their preprocessing."""
-    digest = xxhash.xxh3_64(json.dumps([chain.config() for chain in chains]).encode())
-    for column in _values(rows):
-        digest.update(np.ascontiguousarray(column).data)
-    return str(digest.hexdigest())
-
-
-def _values(rows: Rows) -> list[Array]:
-    """Return the values of each column and each condition."""
-    return [*rows.values.T, *rows.context.T]
+    return SampledRows(spread, shape, rows.event, weight, context, str(identity.hexdigest()))
 
 
 def _history(fitted: Fitted) -> dict[str, object]:
@@ -146,15 +137,12 @@ def _validation(
         return None
     context = None
     if rows.conditions is not None:
-        context = rows.conditions.values[chosen].astype(np.float64)
+        context = rows.context[chosen].astype(np.float64)
 
     def drawn(flow: Bijection) -> Array:
         # A copy in float64 on the processor leaves the flow in training as it is.
-        copy = build(
-            model.kind, len(model.columns), model.shape, seed, len(model.context.columns)
-        )
-        copy.load_state_dict(flow.state_dict())
-        return replace(model, flow=copy.double()).draw(seed, 0, len(chosen), context)
+        copy = deepcopy(flow).cpu().double()
+        return replace(model, flow=copy).draw(seed, 0, len(chosen), context)
 
     true = rows.values[chosen].astype(np.float64)
     return Validation(rows.columns, true, sample.weight[chosen], drawn, context)
@@ -171,32 +159,27 @@ def _like(rows: Rows, model: RowModel, options: RowFlow) -> Rows:
             raise InvalidArgument(
                 f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}"
             )
-    names = () if rows.conditions is None else rows.conditions.columns
-    if set(names) != set(model.context.columns):
-        wanted = ", ".join(model.context.columns) or "nothing"
+    given = model.context.columns
+    if set(given) != set(() if rows.conditions is None else rows.conditions.columns):
         raise InvalidArgument(
-            f"{rows.source}: the model of `like=` is given {wanted}; name the same with `given=`"
+            f"{rows.source}: the model of `like=` is given {', '.join(given) or 'nothing'}; "
+            "name the same with `given=`"
         )
-    conditions = (
-        None if rows.conditions is None else rows.conditions.only(model.context.columns)
-    )
-    same = rows.columns == model.columns
-    return replace(rows if same else rows.only(model.columns), conditions=conditions)
+    if rows.columns != model.columns:
+        return rows.only(model.columns, given)
+    if rows.conditions is None:
+        return rows
+    return replace(rows, conditions=rows.conditions.only(given))
 
 
 def _preprocessing(
     rows: Rows, transforms: Mapping[str, str]
 ) -> tuple[tuple[Chain, ...], ContextColumns]:
     """Fit the preprocessing of columns and conditions; the last matching glob wins."""
-    given: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    if rows.conditions is not None:
-        given, types = rows.conditions.columns, rows.conditions.dtypes
-    names = (*rows.columns, *given)
-    recipes = [
-        MANY if _has_many_integers(rows, k) else REAL for k in range(len(rows.columns))
-    ]
-    recipes += [CONDITION] * len(given)
+    count, given = len(rows.columns), rows.conditions
+    names = rows.columns if given is None else rows.columns + given.columns
+    recipes = [MANY if _has_many_integers(rows, k) else REAL for k in range(count)]
+    recipes += [CONDITION] * (len(names) - count)
     for pattern, recipe in transforms.items():
         matching = [k for k, name in enumerate(names) if fnmatchcase(name, pattern)]
         if not matching:
@@ -205,13 +188,13 @@ def _preprocessing(
             )
         for k in matching:
             recipes[k] = recipe
+    values = (*rows.values.T, *rows.context.T)
     chains = tuple(
-        _chain(rows.source, *column)
-        for column in zip(names, _values(rows), recipes, strict=True)
+        _chain(rows.source, *column) for column in zip(names, values, recipes, strict=True)
     )
-    count = len(rows.columns)
-    context = ContextColumns(given, types, chains[count:])
-    return chains[:count], context
+    if given is None:
+        return chains, ContextColumns()
+    return chains[:count], ContextColumns(given.columns, given.dtypes, chains[count:])
 
 
 def _has_many_integers(rows: Rows, k: int) -> bool:

@@ -24,7 +24,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.flows.blocks import SampledRows
 from flowtuple.flows.options import Training
 from flowtuple.flows.processes import Process
-from flowtuple.flows.tensor_file import read_tensors
+from flowtuple.flows.stored import read_tensors
 from flowtuple.runtime.atomic import atomic_path, make_folder
 
 NAME = "training.safetensors"

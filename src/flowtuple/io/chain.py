@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 import uproot
 
-from flowtuple.data.schema import Column
+from flowtuple.data.schema import with_hidden_counters
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.table import (
     Dataset,
@@ -54,26 +53,17 @@ class Chain:
                     f"{description}: table {part.name!r}: unlike in the first file, "
                     f"column {column!r} {words}; read these files one by one"
                 )
-        self.columns = self._merged()
-
-    def _merged(self) -> tuple[Column, ...]:
-        columns = [{c.name: c for c in part.columns} for part in self._parts]
-        merged: list[Column] = []
-        shared: dict[tuple[str | None, ...], str] = {}
         # each file names a hidden counter after a column of its own, so that only the columns which
         # share one in every file are known to have the same lengths everywhere
-        for name, column in columns[0].items():
-            if column.hidden:
-                continue
-            if column.counter is None or not columns[0][column.counter].hidden:
-                merged.append(column)
-                continue
-            key = tuple(own[name].counter for own in columns)
-            if key not in shared:
-                shared[key] = f"n({name})"
-                merged.append(Column(shared[key], "int64", "counter", hidden=True))
-            merged.append(replace(column, counter=shared[key]))
-        return tuple(merged)
+        self._counters = [{c.name: c.counter for c in part.columns} for part in parts]
+        hidden = {c.name for c in first if c.hidden}
+        visible = {c.name: c for c in first if not c.hidden}
+        shared = {
+            name: tuple(own[name] for own in self._counters) if c.counter in hidden else None
+            for name, c in visible.items()
+        }
+        pairs = ((column, shared[name]) for name, column in visible.items())
+        self.columns = with_hidden_counters(pairs, visible)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Read events `start` to `stop` of some columns, from the files that hold them."""
@@ -81,14 +71,13 @@ class Chain:
         start, stop = bounded(start, stop, self.num_entries)
         counted = {c.counter: c.name for c in self.columns}
         pieces: list[Table] = []
-        for part, end in zip(self._parts, self._ends, strict=True):
+        for part, end, own in zip(self._parts, self._ends, self._counters, strict=True):
             begin = end - part.num_entries
             first, last = max(start, begin), min(stop, end)
             # of no events, the last file gives the types
             if first >= last and (pieces or part is not self._parts[-1]):
                 continue
             # a hidden counter has another name in each file: that of a column which it counts
-            own = {c.name: c.counter for c in part.columns}
             names = {c.name: own[counted[c.name]] if c.hidden else c.name for c in read}
             table = part.read([str(n) for n in names.values()], first - begin, last - begin)
             data = {name: table.data[str(inner)] for name, inner in names.items()}

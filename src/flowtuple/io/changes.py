@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ _SHOWN = 5  # names in a sentence
 _NOTES = {
     "aliases": "aliases",
     "user_info": "user information",
-    "friends": "names of friend trees",
+    "friends": "friend trees",
+    "index": "the index",
+    "weight": "the weight",
 }
 
 
@@ -54,65 +56,17 @@ def write_result(
     renamed: dict[str, tuple[str, ...]] = {}
     for table, written in columns.items():
         storage = dataset.storage.get(table, {})
-        changes += changes_of(table, written, storage, format_)
+        sentences = _changes(table, written, storage, format_)
+        changes += [f"{table}: {sentence}" for sentence in sentences]
         for name, original in renamed_columns(written, storage).items():
             renamed[f"{table}/{original}"] = (name,)
     return WriteResult(tuple(left_out), tuple(changes), renamed)
 
 
-def changes_of(
+def _changes(
     table: str, columns: Sequence[Column], storage: Mapping[str, Any], format_: Capabilities
 ) -> list[str]:
-    """List the differences between a table in an output and in an input of another format.
-
-    Args:
-        table: Name of the table.
-        columns: Columns that are written.
-        storage: Notes on how the input stored the table.
-        format_: Capabilities of the output's format.
-
-    Example:
-        >>> text = Capabilities("text", titles=False)
-        >>> changes_of("t", [Column("x", "float64", title="in GeV")], {}, text)
-        ['t: titles of x are not written: text has none']
-    """
-    sentences = _column_changes(columns, format_)
-    lengths = [c.name for c in columns if c.hidden]
-    if format_.counters and storage and lengths:
-        sentences.append(
-            f"{listed(lengths)}: lengths of lists, written as columns of their own"
-        )
-    title = storage.get("title") or table
-    if title != table:
-        sentences.append(f"its title {title!r} is not written")
-    for key, words in _NOTES.items():
-        if storage.get(key):
-            names = listed(list(storage[key]))
-            sentences.append(f"{words} {names}: not written, {format_.name} has none")
-    written = {c.name for c in columns}
-    for name, shape in storage.get("records", {}).items():
-        members = [member for member in columns_of_shape(shape) if member in written]
-        if members:
-            sentences.append(f"{name}: a record -> columns {listed(members)}")
-    for name, original in renamed_columns(columns, storage).items():
-        sentences.append(f"{name}: another name for {original!r}")
-    return [f"{table}: {sentence}" for sentence in sentences]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Join the first names, with the number of all where there are more."""
-    more = f", ... {len(names)} in all" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
-def renamed_columns(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, str]:
-    """Return the columns whose names differ from those of the input, with the names there."""
-    written = {c.name for c in columns}
-    renamed = storage.get("renamed", {})
-    return {name: original for name, original in renamed.items() if name in written}
-
-
-def _column_changes(columns: Sequence[Column], format_: Capabilities) -> list[str]:
+    """Return sentences on the differences between a table in an output and in an input."""
     sentences = []
     titled = [c.name for c in columns if c.title]
     if titled and not format_.titles:
@@ -126,4 +80,61 @@ def _column_changes(columns: Sequence[Column], format_: Capabilities) -> list[st
     for dtype, names in others.items():
         wide = "float64" if dtype.startswith("float") else "int64"
         sentences.append(f"{listed(names)}: {dtype}, read back from {format_.name} as {wide}")
-    return sentences
+    lengths = [c.name for c in columns if c.hidden]
+    if format_.counters and storage and lengths:
+        sentences.append(
+            f"{listed(lengths)}: lengths of lists, written as columns of their own"
+        )
+    title = storage.get("title") or table
+    if title != table:
+        sentences.append(f"its title {title!r} is not written")
+    sentences += note_changes(storage, format_.name)
+    written = {c.name for c in columns}
+    for name, shape in storage.get("records", {}).items():
+        members = [member for member in columns_of_shape(shape) if member in written]
+        if members:
+            sentences.append(f"{name}: a record -> columns {listed(members)}")
+    return sentences + other_names(columns, storage)
+
+
+def note_changes(
+    storage: Mapping[str, Any], target: str, notes: Container[str] = ()
+) -> list[str]:
+    """List the metadata of a tree that is not written.
+
+    Args:
+        storage: Notes on how the input stored the table.
+        target: The output, in words.
+        notes: Names of the notes that the output has a place for.
+
+    Example:
+        >>> note_changes({"weight": 2.5, "friends": ["other"]}, "a TTree", ["weight"])
+        ['friend trees other: not written to a TTree']
+    """
+    sentences = []
+    for key, words in _NOTES.items():
+        note = storage.get(key)
+        if note and key not in notes:
+            text = listed(list(note)) if isinstance(note, (list, dict)) else note
+            sentences.append(f"{words} {text}: not written to {target}")
+    unreadable = storage.get("unreadable", ())
+    return sentences + [f"{words}: cannot be read and not written" for words in unreadable]
+
+
+def other_names(columns: Iterable[Column], storage: Mapping[str, Any]) -> list[str]:
+    """Return sentences on columns whose names differ from those of the input."""
+    renamed = renamed_columns(columns, storage)
+    return [f"{name}: another name for {original!r}" for name, original in renamed.items()]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join the first names, with the number of all where there are more."""
+    more = f", ... {len(names)} in all" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def renamed_columns(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, str]:
+    """Return the columns whose names differ from those of the input, with the names there."""
+    written = {c.name for c in columns}
+    renamed = storage.get("renamed", {})
+    return {name: original for name, original in renamed.items() if name in written}

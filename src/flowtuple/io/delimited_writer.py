@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,34 +15,14 @@ from flowtuple.data.schema import OPAQUE, Column
 from flowtuple.data.table import Dataset, Table, TableSource, ranges, read_all
 from flowtuple.errors import Unsupported
 from flowtuple.io.changes import Capabilities, write_result
-from flowtuple.io.delimited_lines import DELIMITERS, Contents, is_value
+from flowtuple.io.delimited import DELIMITERS, is_value
 from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.source import leave_out, single_table
 
 SPACED = (".txt", ".dat")
-_LARGEST_COMMENTS = 1 << 16  # characters; a file with more comes back without
 _TYPES = ("int64", "uint64", "float64", "bool", OPAQUE)
 _CAPABILITIES = Capabilities("text", titles=False, types=_TYPES)
 _QUOTED = frozenset((*DELIMITERS, '"', "\r", "\n"))
-
-
-def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[str, Any]:
-    """Describe the layout of a text file as JSON; empty where it is that of `write_dataset`."""
-    stored: dict[str, Any] = {}
-    if delimiter != (None if spaced else ","):
-        stored["delimiter"] = delimiter or " "
-    if contents.header is None or contents.sign:
-        stored["header"] = contents.sign
-    if contents.comments and not is_long(contents):
-        stored["comments"] = [list(comment) for comment in contents.comments]
-    if stored:
-        stored = {"format": "txt" if spaced else "csv", "width": contents.width, **stored}
-    return stored
-
-
-def is_long(contents: Contents) -> bool:
-    """Return whether the comments of a file are too long to be stored."""
-    return len(json.dumps(contents.comments)) > _LARGEST_COMMENTS
 
 
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
@@ -76,13 +54,13 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         raise Unsupported(
             f"{dataset.description}: no column of {source.name!r} can be text; write .npz"
         )
-    with ExitStack() as stack:
-        raw: Any = stack.enter_context(open(path, "wb"))
+    with open(path, "wb") as file:
+        stream: Any = file
         if path.suffix == ".gz":
             # no name and no time inside, so that equal data makes equal files
-            raw = stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
-        stream = stack.enter_context(io.TextIOWrapper(raw, "utf-8", newline=""))
-        layout.write(stream, source, columns, options.step)
+            stream = gzip.GzipFile("", "wb", fileobj=file, mtime=0)
+        with stream, io.TextIOWrapper(stream, "utf-8", newline="") as text:
+            layout.write(text, source, columns, options.step)
     return write_result(dataset, {source.name: columns}, _CAPABILITIES, left_out)
 
 
@@ -92,12 +70,12 @@ def _obstacle(column: Column, opaque: Table, spaced: bool) -> str:
         return "it has lists"
     if column.shape:
         return f"it has {list(column.shape)} values per event"
-    if (
-        column.is_opaque
-        and ak.to_layout(opaque[column.name]).parameter("__array__") != "string"
-    ):
-        return f"its type is {ak.type(opaque[column.name]).content}"
-    words = [column.name, *(opaque[column.name].tolist() if column.is_opaque else ())]
+    words = [column.name]
+    if column.is_opaque:
+        values = opaque[column.name]
+        if ak.to_layout(values).parameter("__array__") != "string":
+            return f"its type is {ak.type(values).content}"
+        words += values.tolist()
     if spaced and any(word.split() != [word] for word in words):
         return "it has words with white space, use .csv"
     if spaced and any(word.startswith("#") for word in words):

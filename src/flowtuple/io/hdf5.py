@@ -26,8 +26,7 @@ from flowtuple.data.table import (
 )
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
 from flowtuple.io.formats import ReadOptions
-from flowtuple.io.hdf5_layout import Plan, plans_of
-from flowtuple.io.hdf5_leaves import UNREADABLE, Leaf, array_leaf
+from flowtuple.io.hdf5_layout import UNREADABLE, Leaf, Plan, array_leaf, plans_of
 from flowtuple.io.hdf5_types import attribute_token
 from flowtuple.io.hdf5_writer import CARRIED, ENTRIES, VERSION, VERSION_ATTRIBUTE
 from flowtuple.io.location import seekable, size_of

@@ -3,33 +3,210 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+import awkward as ak
+import h5py
 import numpy as np
 
-from flowtuple.data.schema import Column, infer_role, unused
+from flowtuple.data.schema import OPAQUE, Array, Column, bit_patterns, infer_role, unused
 from flowtuple.data.table import ranges
 from flowtuple.io.formats import ReadOptions
-from flowtuple.io.hdf5_leaves import (
-    SCAN_STEP,
-    UNREADABLE,
-    VALID,
-    Leaf,
-    array_leaf,
-    column_of,
-    is_text,
-    list_column,
-    obstacle,
-    padded_leaf,
-    padding_of,
-    ragged_leaf,
-)
 from flowtuple.io.hdf5_types import FORMAT, label_texts, type_token
 from flowtuple.io.memory import TABLE_NAME, numbered
 
-NAMES = ("names", "columns")
+_NAMES = ("names", "columns")
+UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)  # h5py's errors for damaged bytes
+_SCAN_STEP = 1 << 16
+_VALID = "valid"
+"""The member that marks the records which are objects, where others are padding."""
+_FILTERS = {
+    32001: "blosc",
+    32004: "lz4",
+    32008: "bitshuffle",
+    32013: "zfp",
+    32015: "zstd",
+    32017: "sz",
+    32026: "blosc2",
+}
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A column and the way to its values.
+
+    Attributes:
+        column: The column.
+        dataset: The dataset that holds its values.
+        read: Returns the values of a range of events, or of objects where `is_by_object`.
+        is_by_object: The dataset has the objects of all events one after another.
+    """
+
+    column: Column
+    dataset: Any
+    read: Callable[[int, int], Any]
+    is_by_object: bool = False
+
+
+def array_leaf(column: Column, dataset: Any, part: str | int | None = None) -> Leaf:
+    """Return a column that is a dataset, or a part of it: a member, a column of a matrix."""
+    rows = dataset.fields(part) if isinstance(part, str) else dataset
+    if column.is_opaque:
+        return Leaf(column, dataset, _Texts(rows, len(dataset)).read)
+    index = (part,) if isinstance(part, int) else ()
+
+    def read(start: int, stop: int) -> Array:
+        values = rows[(slice(start, stop), *index)]
+        return np.ascontiguousarray(values, dtype=np.dtype(column.dtype))
+
+    return Leaf(column, dataset, read, column.counter is not None)
+
+
+def _padded_leaf(column: Column, dataset: Any, part: str) -> Leaf:
+    """Return a member of the valid records; for `valid` itself, their number per event."""
+
+    def read(start: int, stop: int) -> Any:
+        valid = dataset.fields(_VALID)[start:stop]
+        if part == _VALID:
+            return valid.sum(axis=1, dtype=np.int64)
+        values = dataset.fields(part)[start:stop][valid]
+        return np.ascontiguousarray(values, dtype=np.dtype(column.dtype))
+
+    return Leaf(column, dataset, read)
+
+
+def _ragged_leaf(column: Column, dataset: Any) -> Leaf:
+    """Return the contents of lists of numbers; for a hidden counter, their lengths."""
+
+    def read(start: int, stop: int) -> Any:
+        lists = dataset[start:stop]
+        if column.hidden:
+            return np.array([len(numbers) for numbers in lists], dtype=np.int64)
+        dtype = np.dtype(column.dtype)
+        return np.concatenate([np.zeros(0, dtype), *lists]).astype(dtype, copy=False)
+
+    return Leaf(column, dataset, read)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """The texts of a dataset or member: all UTF-8, or else all bytes."""
+
+    rows: Any
+    length: int
+
+    def read(self, start: int, stop: int) -> ak.Array:
+        texts: list[Any] = self._encoded(start, stop)
+        if self._is_utf8:
+            texts = [text.decode() for text in texts]
+        # an empty text beyond the end, so that no texts have the type of text, too
+        return ak.from_iter([*texts, "" if self._is_utf8 else b""])[:-1]
+
+    def _encoded(self, start: int, stop: int) -> list[bytes]:
+        texts = self.rows[start:stop]
+        return [text if isinstance(text, bytes) else str(text).encode() for text in texts]
+
+    @cached_property
+    def _is_utf8(self) -> bool:
+        """Whole column is UTF-8; if not, it is bytes, whichever of its events are read."""
+        try:
+            for start, stop in ranges(self.length, _SCAN_STEP):
+                for text in self._encoded(start, stop):
+                    text.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+
+def _column_of(name: str, dtype: Any, shape: tuple[int, ...]) -> tuple[Column | None, str]:
+    """Return the column of a dataset or member, or the reason why it has none."""
+    if dtype.subdtype is not None:
+        dtype, shape = dtype.base, (*shape, *dtype.shape)
+    if _is_text(dtype):
+        if not shape:
+            return Column(name, OPAQUE), ""
+        reason = (
+            f"text of shape {list(shape)} per event is no column; store one text per event"
+        )
+        return None, reason
+    if dtype.kind in "biuf" and dtype.itemsize <= 8:
+        native = dtype.newbyteorder("=").name
+        return Column(name, native, infer_role(name, native), shape=tuple(shape)), ""
+    return None, _why_not(dtype)
+
+
+def _why_not(dtype: Any) -> str:
+    if h5py.check_ref_dtype(dtype) is not None:
+        return "references are no column; store what they point to"
+    inner = h5py.check_vlen_dtype(dtype)
+    if inner is not None:
+        return f"its lists hold {inner}; store lists of numbers"
+    if dtype.kind == "c":
+        return f"{dtype.name} is no column; store real and imaginary parts"
+    if dtype.names is not None:
+        return "a record within a record is no column; store its members one by one"
+    if dtype.kind == "V":
+        return "bytes without a type (opaque) are no column; store numbers or text"
+    return f"HDF5 type {dtype} is not read; store numbers of 64 bits at most, or text"
+
+
+def _list_column(name: str, dtype: Any) -> Column | None:
+    """Return the column of lists of numbers, without its counter; `None` for other types."""
+    inner = h5py.check_vlen_dtype(dtype)
+    if not isinstance(inner, np.dtype) or inner.kind not in "biuf" or inner.itemsize > 8:
+        return None
+    return _column_of(name, inner, ())[0]
+
+
+def _is_text(dtype: Any) -> bool:
+    """Return whether a type is text, of a fixed length or not."""
+    return dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None
+
+
+def _obstacle(dataset: Any) -> str:
+    """Return the reason why the values of a dataset cannot be reached; empty where they can."""
+    if dataset.shape is None:
+        return "it is empty and has no shape"
+    try:
+        plist = dataset.id.get_create_plist()
+        codes = [plist.get_filter(i) for i in range(plist.get_nfilters())]
+        missing = [(code, name) for code, _, _, name in codes if not _has_filter(code)]
+    except UNREADABLE as error:
+        return f"its description cannot be read ({error})"
+    if missing:
+        code, name = missing[0]
+        label = (
+            _FILTERS.get(code) or name.decode("utf-8", "replace").strip("\0 ") or "unknown"
+        )
+        return f"its filter {code} ({label}) is missing; install it: pip install hdf5plugin"
+    gone = _missing_sources(dataset)
+    return (
+        f"its values lie in {gone!r}, which is not there; fetch that file too" if gone else ""
+    )
+
+
+def _has_filter(code: int) -> bool:
+    if h5py.h5z.filter_avail(code):
+        return True
+    if importlib.util.find_spec("hdf5plugin") is None:
+        return False
+    importlib.import_module("hdf5plugin")  # it registers its filters
+    return bool(h5py.h5z.filter_avail(code))
+
+
+def _missing_sources(dataset: Any) -> str:
+    """Return the first missing file of a virtual dataset, for which HDF5 would give zeros."""
+    sources = dataset.virtual_sources() if dataset.is_virtual else ()
+    names = [source.file_name for source in sources]
+    names += [name for name, _, _ in dataset.external or ()]
+    folder = Path(str(dataset.file.filename)).parent
+    return next((name for name in names if name != "." and not (folder / name).exists()), "")
 
 
 @dataclass
@@ -112,11 +289,11 @@ def plans_of(
 
 def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
     """Add the members of a dataset of records."""
-    unreachable = obstacle(values)
+    unreachable = _obstacle(values)
     columns: dict[str, Column] = {}
     for member in values.dtype.names:
         name = prefix + member
-        column, reason = column_of(name, values.dtype[member], values.shape[1:])
+        column, reason = _column_of(name, values.dtype[member], values.shape[1:])
         if column is None or unreachable:
             plan.refused[name] = unreachable or reason
         else:
@@ -128,28 +305,48 @@ def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
     if fills:
         hidden = plan.hidden_counter(columns[next(iter(fills))].name)
         counter = hidden.name
-        plan.leaves.append(padded_leaf(hidden, values, VALID))
+        plan.leaves.append(_padded_leaf(hidden, values, _VALID))
     for member, column in columns.items():
         if member in fills:
             lists = replace(column, shape=(), counter=counter)
-            plan.leaves.append(padded_leaf(lists, values, member))
-        elif member != VALID or counter is None:
+            plan.leaves.append(_padded_leaf(lists, values, member))
+        elif member != _VALID or counter is None:
             plan.leaves.append(array_leaf(column, values, member))
     plan.sets.append(_records_note(key, prefix, values, tuple(columns), fills))
 
 
 def _padding(values: Any, columns: Mapping[str, Column]) -> dict[str, Any]:
-    """Return the padding of records whose member `valid` marks the objects; else nothing."""
+    """Return the padding of each member of records whose member `valid` marks the objects.
+
+    Returns:
+        The bits of one value of each member; none of members with several padding values, and
+        nothing where an event has gaps between its objects or the records are not padded.
+    """
     of_objects = [
         m for m, c in columns.items() if c.shape == values.shape[1:] and not c.is_opaque
     ]
-    if values.ndim != 2 or VALID not in of_objects or columns[VALID].dtype != "bool":
+    if values.ndim != 2 or _VALID not in of_objects or columns[_VALID].dtype != "bool":
         return {}
-    of_objects.remove(VALID)
+    of_objects.remove(_VALID)
+    nothing = np.zeros((), values.dtype)
+    fills: dict[str, Any] = {}
+    varying: set[str] = set()
     try:
-        return padding_of(values, of_objects) or {}
+        for start, stop in ranges(len(values), max(1, _SCAN_STEP // max(1, values.shape[1]))):
+            rows = values[start:stop]
+            valid = rows[_VALID]
+            if bool((valid[:, 1:] & ~valid[:, :-1]).any()):
+                return {}
+            padding = rows[~valid]
+            for name in of_objects if len(padding) else ():
+                patterns = bit_patterns(padding[name])
+                if bool((patterns != fills.setdefault(name, patterns[0])).any()):
+                    varying.add(name)
     except UNREADABLE:
         return {}  # reading the values raises
+    return {
+        name: fills.get(name, nothing[name]) for name in of_objects if name not in varying
+    }
 
 
 def _records_note(
@@ -182,7 +379,7 @@ def _array_plans(
     """Yield tables of datasets without records, one for each length."""
     within: dict[str, Any] = {}
     for key, values in datasets.items():
-        reason = obstacle(values) or ("" if values.shape else "one value is no column")
+        reason = _obstacle(values) or ("" if values.shape else "one value is no column")
         if reason:
             first.refused[key] = reason
         else:
@@ -192,9 +389,9 @@ def _array_plans(
         return
     plans: dict[int, Plan] = {}
     for key, values in within.items():
-        column, reason = column_of(key, values.dtype, values.shape[1:])
+        column, reason = _column_of(key, values.dtype, values.shape[1:])
         is_list = column is None and values.ndim == 1
-        column = list_column(key, values.dtype) if is_list else column
+        column = _list_column(key, values.dtype) if is_list else column
         if column is None:
             first.refused[key] = reason
             continue
@@ -220,10 +417,10 @@ def _add_array(plan: Plan, column: Column, values: Any) -> None:
 
 
 def _add_lists(plan: Plan, column: Column, values: Any) -> None:
-    lengths = ragged_leaf(plan.hidden_counter(column.name), values)
+    lengths = _ragged_leaf(plan.hidden_counter(column.name), values)
     digest = hashlib.blake2b(digest_size=16)
     try:
-        for start, stop in ranges(len(values), SCAN_STEP):
+        for start, stop in ranges(len(values), _SCAN_STEP):
             digest.update(lengths.read(start, stop).tobytes())
     except UNREADABLE as error:
         plan.refused[column.name] = f"its values cannot be read ({error})"
@@ -231,7 +428,7 @@ def _add_lists(plan: Plan, column: Column, values: Any) -> None:
     counter = plan.counters.setdefault(digest.hexdigest(), lengths.column.name)
     if counter == lengths.column.name:
         plan.leaves.append(lengths)
-    plan.leaves.append(ragged_leaf(replace(column, counter=counter), values))
+    plan.leaves.append(_ragged_leaf(replace(column, counter=counter), values))
     # without a type, that is in the byte order of the machine: h5py confuses the other one
     plan.sets.append({"name": column.name, "kind": "ragged"})
 
@@ -241,15 +438,15 @@ def _add_matrix(
 ) -> bool:
     """Add the columns of a lone matrix, perhaps with a dataset of their names; false for none."""
     labels = ""
-    for name in reversed(NAMES):
-        if name in datasets and is_text(datasets[name].dtype) and datasets[name].ndim == 1:
+    for name in reversed(_NAMES):
+        if name in datasets and _is_text(datasets[name].dtype) and datasets[name].ndim == 1:
             labels = name
     keys = [key for key in datasets if key != labels]
     if len(keys) != 1 or datasets[keys[0]].ndim != 2:
         return False
     values = datasets[keys[0]]
     width = int(values.shape[1])
-    column = column_of(keys[0], values.dtype, ())[0]
+    column = _column_of(keys[0], values.dtype, ())[0]
     if column is None or column.is_opaque or column.shape:
         return False
     note = {"name": keys[0], "kind": "matrix", "type": type_token(values.dtype)}
@@ -260,7 +457,7 @@ def _add_matrix(
     else:
         for place, thing in (("attribute", values), ("group", group)):
             places += [
-                (place, n, label_texts(thing.attrs[n])) for n in NAMES if n in thing.attrs
+                (place, n, label_texts(thing.attrs[n])) for n in _NAMES if n in thing.attrs
             ]
     fitting = [named for named in places if len(named[2]) == width]
     names: Sequence[str] | None = options.names

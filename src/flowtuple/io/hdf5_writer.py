@@ -192,7 +192,8 @@ def _original_outputs(
         dtype, shape, rows = maker(note, members)
         shape = (source.num_entries, *shape)
         options = {}
-        if 0 not in shape and h5py.check_vlen_dtype(dtype) is None:
+        is_list = isinstance(h5py.check_vlen_dtype(dtype), np.dtype)
+        if 0 not in shape and not is_list:
             options = {"chunks": (min(step, shape[0]), *shape[1:]), "compression": "gzip"}
         made = group.create_dataset(note["name"], shape, dtype, **options)
         if maker is _matrix:
@@ -330,6 +331,9 @@ def _lists(column: Column, dtype: Any, table: Table) -> Any:
     values = table[column.name].astype(h5py.check_vlen_dtype(dtype))
     if not len(values):
         return None  # lists are empty until they are written
+    counts = table[str(column.counter)]
+    if (counts == counts[0]).all():  # h5py would take an array of lists for a matrix
+        return values.reshape(table.num_entries, -1)
     rows = np.empty(table.num_entries, dtype=object)
     for i, numbers in enumerate(np.split(values, table.offsets(str(column.counter))[1:-1])):
         rows[i] = numbers

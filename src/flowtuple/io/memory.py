@@ -124,17 +124,17 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
     if isinstance(values, ak.Array):
         return values
     try:
-        if isinstance(values, np.ndarray) and values.dtype.kind != "O":
-            if isinstance(values, np.ma.MaskedArray):
-                return _unmasked(name, values)
-            if values.ndim == 0:
-                raise InvalidArgument(f"{name!r} is one number, not a column; give an array")
-            native = values.astype(values.dtype.newbyteorder("="), copy=False)
-            if native.dtype.kind in "biuf":
-                return from_block(native)
-            return ak.from_numpy(native, regulararray=True)
+        if isinstance(values, np.ma.MaskedArray) and not np.ma.getmaskarray(values).any():
+            values = np.ma.getdata(values)
         is_masked = isinstance(values, np.ma.MaskedArray)
-        return ak.from_iter(values.tolist() if is_masked else list(values))
+        if not isinstance(values, np.ndarray) or values.dtype.kind == "O":
+            return ak.from_iter(values.tolist() if is_masked else list(values))
+        if values.ndim == 0:
+            raise InvalidArgument(f"{name!r} is one number, not a column; give an array")
+        native = values.astype(values.dtype.newbyteorder("="), copy=False)
+        if native.dtype.kind in "biuf" and not is_masked:
+            return from_block(native)
+        return ak.from_numpy(native, regulararray=True)
     except InvalidArgument:
         raise
     except (TypeError, ValueError, RuntimeError) as error:
@@ -144,13 +144,6 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
             raise InvalidArgument(f"column {name!r}: {what}; {advice}") from None
         what = f"{type(values).__name__} is no array of numbers, lists or text"
         raise InvalidArgument(f"column {name!r}: {what} ({first_line(error)})") from None
-
-
-def _unmasked(name: str, values: Any) -> ak.Array:
-    """Return a masked NumPy array, of an option type where something is masked."""
-    if values.ndim and np.ma.getmaskarray(values).any():
-        return ak.from_numpy(values.astype(values.dtype.newbyteorder("=")), regulararray=True)
-    return _to_awkward(name, np.ma.getdata(values))
 
 
 def _has_surrogates(values: Any) -> bool:

@@ -15,8 +15,7 @@ import math
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +29,13 @@ from flowtuple.io.changes import Capabilities, write_result
 from flowtuple.io.formats import ReadOptions, WriteOptions, WriteResult
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
-from flowtuple.io.npz_original import (
-    original_arrays,
-    stored_arrays,
-    stored_matrix,
-    stored_records,
-)
 
 _VERSION = 1
+_FORMAT = "npz"
+_MISMATCH = (ValueError, TypeError, KeyError)  # raised where notes and columns do not agree
 _DESCRIPTION = "__flowtuple__"
 _CARRIED = "__carried__/"
 _OPAQUE = "__opaque__/"
-_NAMES = ("names", "columns")
-_TEXT = frozenset("SU")
 _LARGEST_RATIO = 1032  # of what deflate makes smaller
 _SMALL = 1024
 
@@ -72,16 +65,12 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         ['pt', 'eta']
     """
     content = read_bytes(path)
-    arrays, doubled = _load(path, content)
+    arrays, obstacles = _load(path, content)
     storage: dict[str, dict[str, Any]] = {}
-    obstacles = doubled | {
-        key: why for key, values in arrays.items() if (why := _obstacle(values))
-    }
     if _DESCRIPTION in arrays:
         tables = _described_tables(path, arrays)
     else:
-        usable = {key: values for key, values in arrays.items() if key not in obstacles}
-        tables = _plain_tables(path, usable, options, storage)
+        tables, storage = _plain_tables(path, arrays, options)
     carried = {
         key.removeprefix(_CARRIED): values.tobytes()
         for key, values in arrays.items()
@@ -98,38 +87,35 @@ def _part(key: str, tables: Mapping[str, TableSource]) -> str:
     return f"{table}/{name}" if table in tables or not tables else f"/{key}"
 
 
-def _obstacle(values: Array) -> str:
-    """Return the reason why an array is no column, empty where it is one."""
-    if values.ndim == 0:
-        return "one value is no column"
-    if values.dtype.kind == "V" and values.dtype.names is None:
-        return "bytes without a type are no column; store numbers or text"
-    return ""
-
-
 def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the arrays by name, and the reason by name for names that stand for several arrays."""
+    """Return the arrays by name, and the reason by name for what is no column."""
     if content.startswith(np.lib.format.MAGIC_PREFIX):
         advice = f"save it with np.savez({path!r}, data=array)"
         raise InvalidArgument(f"{path}: holds one bare array (npy); {advice}")
     arrays: dict[str, Array] = {}
-    doubled: dict[str, str] = {}
+    obstacles: dict[str, str] = {}
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         # by the name in the zip file: NumPy takes the key `x.npy` for the column `x`
         for name, count in Counter(archive.namelist()).items():
             key = name.removesuffix(".npy")
             if count > 1:
-                doubled[key] = f"the name stands for {count} arrays; rename all but one"
+                obstacles[key] = f"the name stands for {count} arrays; rename all but one"
+                continue
+            values = _member(path, key, archive, archive.getinfo(name))
+            if values.ndim == 0:
+                obstacles[key] = "one value is no column"
+            elif values.dtype.kind == "V" and values.dtype.names is None:
+                obstacles[key] = "bytes without a type are no column; store numbers or text"
             else:
-                arrays[key] = _member(path, key, archive, archive.getinfo(name))
+                arrays[key] = values
     except InvalidArgument:
         raise
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error):
         raise InvalidArgument(
             f"{path}: is not an npz file, or is damaged or cut short; fetch it again"
         ) from None
-    return arrays, doubled
+    return arrays, obstacles
 
 
 def _member(path: str, key: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
@@ -169,70 +155,70 @@ def _member(path: str, key: str, archive: zipfile.ZipFile, member: zipfile.ZipIn
 
 
 def _plain_tables(
-    path: str,
-    arrays: Mapping[str, Array],
-    options: ReadOptions,
-    storage: dict[str, dict[str, Any]],
-) -> dict[str, TableSource]:
+    path: str, arrays: Mapping[str, Array], options: ReadOptions
+) -> tuple[dict[str, TableSource], dict[str, dict[str, Any]]]:
+    """Return tables of the arrays of other origin, and notes on how the file stored them."""
     groups: dict[str, dict[str, Array]] = {}
     for key, values in arrays.items():
         folder, _, name = key.rpartition("/")
         groups.setdefault(folder, {})[name] = values
     tables: dict[str, TableSource] = {}
+    storage: dict[str, dict[str, Any]] = {}
     # `TREE/column` is a column of the table TREE; names without folder are in one table
     for folder, group in groups.items():
-        name = unused(folder or TABLE_NAME, tables)
-        prefix = f"{folder}/" if folder else ""
-        with _naming(path):
-            tables[name], stored = _plain_table(path, name, prefix, group, options)
-        if stored is not None:
-            storage[name] = stored
-    return tables
+        table = unused(folder or TABLE_NAME, tables)
+        try:
+            columns, notes = _plain_columns(path, group, options)
+            tables[table] = table_from_arrays(table, columns)
+        except InvalidArgument as error:
+            where = "" if str(error).startswith(path) else f"{path}: "
+            raise InvalidArgument(f"{where}{error}") from None
+        if notes is not None:
+            prefix = f"{folder}/" if folder else ""
+            known = {} if "renamed" in notes else {"format": _FORMAT, "prefix": prefix}
+            storage[table] = known | notes
+    return tables, storage
 
 
-@contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Put the file's name before the message of an error that lacks it."""
-    try:
-        yield
-    except InvalidArgument as error:
-        if str(error).startswith(path):
-            raise
-        raise InvalidArgument(f"{path}: {error}") from None
-
-
-def _plain_table(
-    path: str, name: str, prefix: str, group: dict[str, Array], options: ReadOptions
-) -> tuple[Table, dict[str, Any] | None]:
-    """Return a table, and notes by which the writer makes the same arrays again."""
+def _plain_columns(
+    path: str, group: Mapping[str, Array], options: ReadOptions
+) -> tuple[dict[str, Array], dict[str, Any] | None]:
+    """Return columns by name, and notes by which the writer makes the same arrays again."""
     is_label = {
-        k: values.ndim == 1 and values.dtype.kind in _TEXT for k, values in group.items()
+        k: values.ndim == 1 and values.dtype.kind in "SU" for k, values in group.items()
     }
-    labels = next((key for key in _NAMES if is_label.get(key)), None)
+    labels = next((key for key in ("names", "columns") if is_label.get(key)), None)
     data = [key for key in group if key != labels]
     if len(data) == 1:
         key, only = data[0], group[data[0]]
-        members = only.dtype.names
-        if members is not None and only.ndim == 1 and labels is None:
-            columns, renamed = _flat({member: only[member] for member in members})
-            return table_from_arrays(name, columns), renamed or stored_records(
-                prefix, key, only
-            )
+        dtype = only.dtype
+        if dtype.names is not None and only.ndim == 1 and labels is None:
+            columns, renamed = _flat({member: only[member] for member in dtype.names})
+            kinds = [(member, dtype[member]) for member in dtype.names]
+            members = [[member, kind.base.str, list(kind.shape)] for member, kind in kinds]
+            if renamed or any(kind.base.names is not None for _, kind in kinds):
+                return columns, renamed
+            return columns, {"records": key, "members": members}
         texts = None if labels is None else group[labels]
-        is_matrix = members is None and only.ndim == 2
+        is_matrix = dtype.names is None and only.ndim == 2
         if is_matrix and (texts is None or len(texts) == only.shape[1]):
-            names = options.names if texts is None else [_text(text) for text in texts]
-            labelled = numbered(only.shape[1], names, path)
-            matrix = dict(zip(labelled, only.T, strict=True))
-            return table_from_arrays(name, matrix), stored_matrix(prefix, key, labels, texts)
+            notes = {"matrix": key}
+            names: Sequence[str] | None = options.names
+            if labels is not None and texts is not None:
+                notes |= {"labels": labels, "text": texts.dtype.kind}
+                names = [_text(text) for text in texts]
+            columns = dict(zip(numbered(only.shape[1], names, path), only.T, strict=True))
+            return columns, notes
     check_lengths(path, {key: len(values) for key, values in group.items()})
     columns, renamed = _flat(group)
     if any(values.dtype.names is not None for values in group.values()):
-        return table_from_arrays(name, columns), renamed or None
-    return table_from_arrays(name, columns), stored_arrays(prefix, group)
+        return columns, renamed
+    # the types of texts, which the columns do not have
+    types = {k: values.dtype.str for k, values in group.items() if values.dtype.kind in "US"}
+    return columns, {"types": types} if types else {}
 
 
-def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]:
+def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any] | None]:
     """Return arrays with records as their members, and notes on members that are renamed."""
     flat: dict[str, Array] = {}
     renamed: dict[str, str] = {}
@@ -243,7 +229,7 @@ def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]
                 name = unused(name, flat.keys() | group.keys(), numbered=True)
                 renamed[name] = ".".join(path)
             flat[name] = leaf
-    return flat, {"renamed": renamed} if renamed else {}
+    return flat, {"renamed": renamed} if renamed else None
 
 
 def _record_leaves(
@@ -307,7 +293,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
             bytes.
         options: Without effect, since an npz file holds everything.
     """
-    original = original_arrays(dataset)
+    original = _original_arrays(dataset)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         if original is not None:
             for key, values in original.items():
@@ -320,6 +306,75 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         _write_member(file, _DESCRIPTION, np.frombuffer(description, np.uint8))
     columns = {name: source.columns for name, source in dataset.tables.items()}
     return write_result(dataset, columns, Capabilities("npz", counters=True))
+
+
+def _original_arrays(dataset: Dataset) -> dict[str, Array] | None:
+    """Return the arrays of an npz file of other origin; `None` where that cannot be done."""
+    if dataset.carried:
+        return None
+    arrays: dict[str, Array] = {}
+    try:
+        for name, source in dataset.tables.items():
+            notes = dataset.storage.get(name, {})
+            if notes.get("format") != _FORMAT:
+                return None
+            for key, values in _original_members(read_all(source), notes):
+                if key in arrays:
+                    return None
+                arrays[key] = values
+    except _MISMATCH:
+        return None
+    return arrays
+
+
+def _original_members(table: Table, stored: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
+    prefix = str(stored["prefix"])
+    names = [c.name for c in table.columns]
+    columns = {c.name: _plain_array(c, table[c.name]) for c in table.columns}
+    if "matrix" in stored:
+        if any(c.shape for c in table.columns) or len({c.dtype for c in table.columns}) != 1:
+            raise ValueError("columns of more than one type are no matrix")
+        yield prefix + str(stored["matrix"]), np.stack(list(columns.values()), axis=1)
+        if "labels" in stored:
+            is_bytes = stored["text"] == "S"
+            texts = [name.encode() for name in names] if is_bytes else names
+            yield prefix + str(stored["labels"]), np.array(texts)
+        elif names != [f"c{i}" for i in range(len(names))]:
+            yield f"{prefix}names", np.array(names)
+    elif "records" in stored:
+        members = [
+            (name, np.dtype(kind), tuple(shape))
+            for name, kind, shape in stored["members"]
+            if name in columns
+        ]
+        if len(members) != len(columns):
+            raise KeyError("a column that was no member")
+        rows = np.zeros(table.num_entries, dtype=members)
+        for name, kind, _ in members:
+            rows[name] = columns[name].astype(kind)
+        yield prefix + str(stored["records"]), rows
+    else:
+        types = stored.get("types", {})
+        for name, values in columns.items():
+            yield prefix + name, values.astype(types.get(name, values.dtype))
+
+
+def _plain_array(column: Column, values: Any) -> Array:
+    """Return a column's values as one NumPy array.
+
+    Raises:
+        ValueError: They have lists, or missing values.
+    """
+    if column.hidden or column.counter is not None:
+        raise ValueError("lists are no array")
+    if not column.is_opaque:
+        return np.asarray(values)
+    made: Array = ak.to_numpy(values, allow_missing=False)
+    if made.dtype.kind not in "USMmcf" or not ak.array_equal(
+        ak.from_numpy(made, regulararray=True), values
+    ):
+        raise ValueError("the values are no array")
+    return made
 
 
 def _write_tables(file: zipfile.ZipFile, dataset: Dataset) -> Iterator[dict[str, Any]]:

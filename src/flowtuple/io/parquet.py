@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import accumulate, pairwise
 from operator import getitem
@@ -24,7 +24,14 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from flowtuple.data.awkward import kind_of, leaves, without_idle_options
-from flowtuple.data.schema import OPAQUE, Array, Column, infer_role, unused
+from flowtuple.data.schema import (
+    OPAQUE,
+    Array,
+    Column,
+    infer_role,
+    unused,
+    with_hidden_counters,
+)
 from flowtuple.data.table import Dataset, Table, TableSource, bounded, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
 from flowtuple.io.formats import ReadOptions
@@ -91,10 +98,6 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     )
 
 
-_AT_ONCE = 128  # fields that are scanned together
-_FEW = 1 << 16  # events of files for which that takes little memory
-
-
 @dataclass(frozen=True)
 class _Leaf:
     """A column and the way to its values.
@@ -104,13 +107,13 @@ class _Leaf:
         path: Field of the file, and members of records within it.
         has_missing: A value is missing somewhere in the file, so that the type of all values is an
             option.
-        lengths: Digest of the lengths of its lists; empty for other columns.
+        lengths: Digest of the lengths of its lists; `None` for other columns.
     """
 
     column: Column
     path: tuple[str, ...]
     has_missing: bool = False
-    lengths: bytes = b""
+    lengths: bytes | None = None
 
 
 class ParquetTable:
@@ -137,7 +140,8 @@ class ParquetTable:
         self.is_described = written is not None
         if written is None:
             self._leaves = self._scanned()
-            self.columns = self._with_hidden_counters()
+            pairs = ((leaf.column, leaf.lengths) for leaf in self._leaves.values())
+            self.columns = with_hidden_counters(pairs, self._leaves)
             return
         self.name = written["name"]
         self.columns = tuple(Column.from_json(c) for c in written["columns"])
@@ -229,11 +233,9 @@ class ParquetTable:
     def _scanned(self) -> dict[str, _Leaf]:
         """Return the columns of a file of other origin; add others to `refused`."""
         scanned: dict[str, _Leaf] = {}
-        counts = Counter(self._schema.names)
-        ahead: Mapping[str, ak.Array] = {}
-        for i, field in enumerate(self._schema.names):
-            if i % _AT_ONCE == 0:
-                ahead = self._read_ahead(range(i, min(i + _AT_ONCE, len(self._schema))))
+        names = self._schema.names
+        counts = Counter(names)
+        for i, field in enumerate(names):
             try:
                 if counts[field] > 1:
                     raise NoColumnError(
@@ -241,12 +243,12 @@ class ParquetTable:
                     )
                 if not field:
                     raise NoColumnError("it has no name; give it one")
-                values = ahead[field] if field in ahead else self._scan(i)
+                values = self._scan(i)
             except NoColumnError as error:
                 self.refused[field] = str(error)
                 continue
             for usual, members, inner in leaves(field, values):
-                taken = scanned.keys() | set(self._schema.names) if usual in scanned else ()
+                taken = scanned.keys() | counts.keys() if usual in scanned else ()
                 name = unused(usual, taken, numbered=True)
                 dtype, shape, is_counted = kind_of(inner)
                 role = "value" if dtype == OPAQUE else infer_role(usual, dtype)
@@ -254,38 +256,11 @@ class ParquetTable:
                     Column(name, dtype, role, shape=shape),
                     (field, *members),
                     dtype == OPAQUE and has_options(inner),
-                    hashlib.blake2b(_counts(inner).tobytes()).digest() if is_counted else b"",
+                    hashlib.blake2b(ak.num(inner).layout.data).digest()
+                    if is_counted
+                    else None,
                 )
         return scanned
-
-    def _with_hidden_counters(self) -> tuple[Column, ...]:
-        """Return the columns, with a counter before the first of those that share lengths."""
-        columns: list[Column] = []
-        counters: dict[bytes, str] = {}
-        for leaf in self._leaves.values():
-            if not leaf.lengths:
-                columns.append(leaf.column)
-                continue
-            if leaf.lengths not in counters:
-                hidden = unused(f"n({leaf.column.name})", self._leaves)
-                counters[leaf.lengths] = hidden
-                columns.append(Column(hidden, "int64", "counter", hidden=True))
-            columns.append(replace(leaf.column, counter=counters[leaf.lengths]))
-        return tuple(columns)
-
-    def _read_ahead(self, indices: Sequence[int]) -> Mapping[str, ak.Array]:
-        """Read fields that have to be scanned, unless that fails: then they are read one by one."""
-        names = []
-        try:
-            for i in indices:
-                if self._has_to_be_read(i):
-                    names.append(self._schema.field(i).name)
-            if len(names) > 1 and self.num_entries <= _FEW:
-                arrays: Mapping[str, ak.Array] = self._fetch(names, 0, self.num_entries)
-                return arrays
-        except (NoColumnError, *ARROW_FAILURES):
-            pass
-        return {}
 
     def _has_to_be_read(self, index: int) -> bool:
         """Return whether the columns of a field depend on its values.

@@ -8,10 +8,8 @@ by which the writer restores the types.
 from __future__ import annotations
 
 import base64
-import dataclasses
 import zlib
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -177,37 +175,38 @@ def _missing(array: Any) -> Any:
     return array.is_null() if array.null_count else None
 
 
-@dataclass(frozen=True)
-class FieldNames:
-    """The columns that fields, and members of records, are read as.
+def column_names(schema: Any, storage: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
+    """Return the column that each field, and each member of records, is read as.
 
-    Attributes:
-        fields: Names of all fields.
-        renamed: Names of columns by path, where others had the usual ones.
+    Args:
+        schema: Schema of a file.
+        storage: Notes of its reader, with the paths of columns where others had the usual names.
     """
+    paths = storage.get("paths")
+    pairs = paths.items() if isinstance(paths, Mapping) else ()
+    renamed = {tuple(path): name for name, path in pairs if isinstance(path, list)}
+    names: dict[tuple[str, ...], str] = {}
+    for name in schema.names:
+        names[name,] = renamed.get((name,), name)
+    taken = set(names.values())
 
-    fields: frozenset[str] = frozenset()
-    renamed: Mapping[tuple[str, ...], str] = dataclasses.field(default_factory=dict)
+    def add(outer: tuple[str, ...], kind: Any) -> None:
+        for member in _members_of(kind):
+            path = (*outer, member.name)
+            usual = "_".join(path)
+            names[path] = renamed.get(path, "" if usual in taken else usual)
+            add(path, member.type)
 
-    @classmethod
-    def of(cls, schema: Any, storage: Mapping[str, Any]) -> FieldNames:
-        """Return the names in a file with a schema, from the notes of its reader."""
-        paths = storage.get("paths")
-        pairs = paths.items() if isinstance(paths, Mapping) else ()
-        renamed = {tuple(path): name for name, path in pairs if isinstance(path, list)}
-        return cls(frozenset(schema.names), renamed)
-
-    def column(self, path: tuple[str, ...]) -> str:
-        """Return the name of the column of a field or member, empty where it has none."""
-        if path in self.renamed:
-            return self.renamed[path]
-        name = "_".join(path)
-        is_of_field = len(path) > 1 and name in self.fields and (name,) not in self.renamed
-        return "" if is_of_field else name
+    for field in schema:
+        add((field.name,), field.type)
+    return names
 
 
 def assembled(
-    path: tuple[str, ...], kind: Any, arrays: Mapping[str, Any], names: FieldNames
+    path: tuple[str, ...],
+    kind: Any,
+    arrays: Mapping[str, Any],
+    names: Mapping[tuple[str, ...], str],
 ) -> Any:
     """Return the array of a field in its own type, from its columns; `None` where one is missing.
 
@@ -217,7 +216,7 @@ def assembled(
         arrays: Arrow arrays by column name.
         names: Names of the columns by path.
     """
-    column = names.column(path)
+    column = names[path]
     if column in arrays:
         return restored(arrays[column], kind)
     is_struct = pa.types.is_struct(kind)
@@ -241,10 +240,13 @@ def assembled(
 
 
 def columns_of_field(
-    path: tuple[str, ...], kind: Any, present: Container[str], names: FieldNames
+    path: tuple[str, ...],
+    kind: Any,
+    present: Container[str],
+    names: Mapping[tuple[str, ...], str],
 ) -> list[str]:
     """Return the columns that `assembled` needs for a field."""
-    column = names.column(path)
+    column = names[path]
     if column in present:
         return [column]
     columns: list[str] = []
@@ -299,11 +301,8 @@ def _metadata(schema: Any) -> dict[bytes, bytes]:
 
 def usual_schema(columns: Sequence[Column]) -> Any:
     """Return the schema that pyarrow gives columns by itself."""
-    fields = []
-    for column in columns:
-        if not column.hidden:
-            fields.append(pa.field(column.name, column_type(column, True)))
-    return pa.schema(fields)
+    shown = [c for c in columns if not c.hidden]
+    return pa.schema([pa.field(c.name, column_type(c, True)) for c in shown])
 
 
 def column_type(column: Column, nullable: bool) -> Any:

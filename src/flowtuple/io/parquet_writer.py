@@ -22,8 +22,8 @@ from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.parquet_types import (
     ARROW_FAILURES,
     METADATA_KEY,
-    FieldNames,
     assembled,
+    column_names,
     column_type,
     columns_of_field,
     stored_schema,
@@ -73,12 +73,12 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     storage = dataset.storage.get(source.name, {})
     schema = stored_schema(storage, columns)
     described = {source.name: columns} if schema is None else {}
-    names = FieldNames()
+    names: dict[tuple[str, ...], str] = {}
     whole: list[str] = []
     if schema is None:
         schema = _described_schema(source, columns, opaque)
     else:
-        names = FieldNames.of(schema, storage)
+        names = column_names(schema, storage)
         none = _arrow_arrays(columns, source.read(plain, 0, 0), opaque, 0)
         schema, whole = _original_schema(schema, names, none)
     repeating = [
@@ -99,7 +99,10 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
 
 
 def _typed(
-    field: Any, columns: Mapping[str, Any], names: FieldNames, description: str
+    field: Any,
+    columns: Mapping[str, Any],
+    names: Mapping[tuple[str, ...], str],
+    description: str,
 ) -> Any:
     """Return the array of a field in the type of the input, perhaps from several columns.
 
@@ -140,7 +143,7 @@ def _described_schema(
 
 
 def _original_schema(
-    schema: Any, names: FieldNames, columns: Mapping[str, Any]
+    schema: Any, names: Mapping[tuple[str, ...], str], columns: Mapping[str, Any]
 ) -> tuple[Any, list[str]]:
     """Return the fields of the input whose columns are all there, and the other columns.
 

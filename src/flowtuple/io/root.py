@@ -6,18 +6,19 @@ Opening a file reads metadata only; `RootTable` reads the events, a range at a t
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import uproot
 
 from flowtuple.data.table import Dataset, LeftOut, TableSource
-from flowtuple.errors import InvalidArgument, first_line
+from flowtuple.errors import InvalidArgument, Unsupported, first_line
 from flowtuple.io.formats import ReadOptions
-from flowtuple.io.location import is_url, translate_fsspec_errors
+from flowtuple.io.location import check_readable, is_url, translate_fsspec_errors
+from flowtuple.io.root_ntuple import NTupleAccess
 from flowtuple.io.root_objects import DAMAGE, FOLDERS, carry
-from flowtuple.io.root_opening import UnreadableTree, open_tree
+from flowtuple.io.root_table import RootTable
+from flowtuple.io.root_tree import TreeAccess
 
 _TREES = frozenset(["TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"])
 
@@ -48,7 +49,9 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         3
     """
     directory = _open_file(path)
-    size = _size(path, directory)
+    local = Path(path)
+    is_local = local.is_file()
+    size = local.stat().st_size if is_local else int(directory.file.source.num_bytes or 0)
     if 0 < size < directory.file.fEND:
         raise InvalidArgument(
             f"{path}: is cut short, {size} of {directory.file.fEND} bytes; fetch it again"
@@ -57,42 +60,44 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     carried: dict[str, bytes] = {}
     refused: dict[str, str] = {}
     storage: dict[str, dict[str, Any]] = {}
+    older: list[LeftOut] = []
+    empty: list[LeftOut] = []
     keys = _keys(path, directory)
-    for name, (key, classname) in _newest(keys).items():
+    filled = {name.rpartition("/")[0] for name in keys}
+    for name, cycles in keys.items():
+        (_, key, classname), *others = sorted(cycles, reverse=True)
+        reason = ""
         if classname in _TREES:
-            try:
-                tree = open_tree(path, name, directory, key)
-            except UnreadableTree as error:
-                refused[name] = str(error)
-                continue
-            tables[name] = tree
-            refused.update(tree.refused)
-            if tree.storage:
-                storage[name] = tree.storage
+            table, reason = _open_tree(path, name, directory, key)
+            if table is not None:
+                tables[name] = table
+                refused.update(table.refused)
+                storage |= {name: table.storage} if table.storage else {}
         elif classname not in FOLDERS:
             content, reason = carry(directory, key, name, classname)
-            if content:
-                carried[name] = content
-            else:
-                refused[name] = reason
-    left_out = (*_older(keys, {*tables, *carried}), *_empty_folders(keys))
-    return Dataset(path, tables, carried, refused, size, storage, left_out)
+            carried |= {name: content} if content else {}
+        elif name not in filled:
+            empty.append(LeftOut(name, "an empty folder"))
+        if reason:
+            refused[name] = reason
+        elif classname not in FOLDERS:
+            older += [LeftOut(old, f"an older cycle of {name}") for _, old, _ in others]
+    return Dataset(path, tables, carried, refused, size, storage, (*older, *empty))
 
 
 def _open_file(path: str) -> Any:
+    """Open the file so that trees come with all their metadata."""
+    check_readable(path)
+    options: dict[str, Any] = {"minimal_ttree_metadata": False}
+    if "::" in path and not is_url(path):
+        # other sources take `a::b` for a protocol
+        options["handler"] = uproot.source.file.MemmapSource
     try:
         with translate_fsspec_errors(path):
-            return _opened(path)
+            # a dict keeps colons in the path from being read as an object's name
+            return uproot.open({path: None}, **options)
     except InvalidArgument:
         raise
-    except FileNotFoundError:
-        raise InvalidArgument(f"{path}: there is no such file; check the path") from None
-    except IsADirectoryError:
-        raise InvalidArgument(f"{path}: is a folder; name a ROOT file inside it") from None
-    except PermissionError:
-        raise InvalidArgument(
-            f"{path}: may not be read; ask its owner for permission"
-        ) from None
     except ImportError as error:
         raise InvalidArgument(
             f"{path}: {first_line(error)}; install that package or copy the file here first"
@@ -101,27 +106,13 @@ def _open_file(path: str) -> Any:
         raise InvalidArgument(f"{path}: {_what_is_wrong(path, error)}") from None
 
 
-def _opened(path: str) -> Any:
-    """Open the file so that trees come with all their metadata."""
-    options: dict[str, Any] = {}
-    if "::" in path and not is_url(path):
-        # other sources take `a::b` for a protocol
-        options["handler"] = uproot.source.file.MemmapSource
-    # a dict keeps colons in the path from being read as an object's name
-    return uproot.open({path: None}, minimal_ttree_metadata=False, **options)
-
-
 def _what_is_wrong(path: str, error: Exception) -> str:
     """Return words on an unreachable URL, a file of another kind, or a damaged ROOT file."""
-    local = Path(path)
-    if not local.exists():
+    if is_url(path):
         advice = "check the address, or copy the file here first"
         return f"cannot be opened ({first_line(error)}); {advice}"
-    try:
-        with local.open("rb") as file:
-            magic = file.read(4)
-    except OSError as failure:
-        return f"cannot be read ({failure.strerror}); check the disk and the permissions"
+    with open(path, "rb") as file:
+        magic = file.read(4)
     if not magic:
         return "is empty; make or fetch it again"
     if magic != b"root":
@@ -144,32 +135,45 @@ def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
     return keys
 
 
-def _newest(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> dict[str, tuple[str, str]]:
-    """Return the key with the highest cycle of each name, and its class."""
-    return {name: max(cycles)[1:] for name, cycles in keys.items()}
+def _open_tree(
+    path: str, name: str, directory: Any, key: str
+) -> tuple[RootTable | None, str]:
+    """Return the table of a tree, or the reason why there is none.
+
+    Raises:
+        Unsupported: This version of uproot lacks what reading needs.
+    """
+    try:
+        with translate_fsspec_errors(path):
+            tree, in_part = _tree(directory, key)
+            is_ttree = isinstance(tree, uproot.TTree)
+            access = (
+                TreeAccess(tree, path, in_part=in_part) if is_ttree else NTupleAccess(tree)
+            )
+            table = RootTable(path, name, access)
+    except (InvalidArgument, Unsupported, MemoryError):
+        raise
+    except Exception:  # uproot lets through whatever it runs into
+        return None, "the tree is damaged, or uproot cannot read its kind"
+    if table.has_columns:
+        return table, ""
+    if not table.refused:
+        return None, "the tree has no branch"
+    branch, reason = next(iter(table.refused.items()))
+    more = f" (and {len(table.refused) - 1} more)" if len(table.refused) > 1 else ""
+    return None, f"the tree has no branch that can be read; {branch}: {reason}{more}"
 
 
-def _older(
-    keys: Mapping[str, Sequence[tuple[int, str, str]]], names: Container[str]
-) -> tuple[LeftOut, ...]:
-    """Return the cycles before the newest of each of the names, the highest first."""
-    return tuple(
-        LeftOut(key, f"an older cycle of {name}")
-        for name, cycles in keys.items()
-        if name in names
-        for _, key, _ in sorted(cycles, reverse=True)[1:]
-    )
-
-
-def _empty_folders(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> tuple[LeftOut, ...]:
-    """Return the folders in which there is nothing."""
-    filled = {name.rpartition("/")[0] for name in keys}
-    folders = [name for name, cycles in keys.items() if cycles[0][2] in FOLDERS]
-    return tuple(LeftOut(name, "an empty folder") for name in folders if name not in filled)
-
-
-def _size(path: str, directory: Any) -> int:
-    local = Path(path)
-    return (
-        local.stat().st_size if local.is_file() else int(directory.file.source.num_bytes or 0)
-    )
+def _tree(directory: Any, key: str) -> tuple[Any, bool]:
+    """Return the tree, and whether its user information, friends and index cannot be read."""
+    try:
+        return directory[key], False
+    except MemoryError:
+        raise
+    except Exception:  # they hold objects of any class
+        options = directory.file.options
+        options["minimal_ttree_metadata"] = True
+        try:
+            return directory[key], True
+        finally:
+            options["minimal_ttree_metadata"] = False

@@ -9,8 +9,6 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.data.schema import Array
-
 
 def counted_lists(branch: Any, start: int, stop: int) -> Any:
     """Return lists from baskets without offsets, whose lengths are in their counter.
@@ -25,17 +23,17 @@ def counted_lists(branch: Any, start: int, stop: int) -> Any:
     Raises:
         ValueError: A basket does not hold as many values as the counter says.
     """
-    content = branch.interpretation.content
-    inner = content.from_dtype.shape
-    pieces: list[Array] = [np.zeros((0, *inner), content.to_dtype.base)]
+    content, counter = branch.interpretation.content, branch.count_branch
+    stored, dtype = content.from_dtype, content.to_dtype.base
+    parts = [ak.unflatten(np.zeros((0, *stored.shape), dtype), np.zeros(0, np.int64))]
     for first, low, high, basket in _baskets(branch, start, stop):
-        counts = _counts(branch, first, first + basket.num_entries)
-        ends = np.concatenate([[0], np.cumsum(counts)])
-        values = basket.data.view(content.from_dtype.base).reshape(-1, *inner)
-        if ends[-1] != len(values):
-            raise ValueError(f"a basket holds {len(values)} values, not {ends[-1]}")
-        pieces.append(values[ends[low] : ends[high]].astype(content.to_dtype.base))
-    return ak.unflatten(np.concatenate(pieces), _counts(branch, start, stop))
+        events = {"entry_start": first, "entry_stop": first + basket.num_entries}
+        counts = counter.array(library="np", array_cache=None, **events)
+        values = basket.data.view(stored.base).reshape(-1, *stored.shape)
+        if counts.sum() != len(values):
+            raise ValueError(f"a basket holds {len(values)} values, not {counts.sum()}")
+        parts.append(ak.unflatten(values.astype(dtype), counts)[low:high])
+    return ak.to_packed(ak.concatenate(parts))
 
 
 def c_strings(branch: Any, start: int, stop: int) -> Any:
@@ -49,25 +47,20 @@ def c_strings(branch: Any, start: int, stop: int) -> Any:
     Raises:
         ValueError: A string is longer than its bytes.
     """
-    pieces = [_strings(np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    parts = [ak.Array([""])[:0]]
     for _, low, high, basket in _baskets(branch, start, stop):
-        offsets = np.asarray(basket.byte_offsets, np.int64)
-        begin, end = offsets[low:high], offsets[low + 1 : high + 1]
         data = np.asarray(basket.data, np.uint8)
-        is_there = end > begin
-        length = np.zeros(len(begin), np.int64)
-        length[is_there] = np.where(data[begin[is_there]] == 255, 5, 1)
-        if np.any(begin + length > end):
+        offsets = np.asarray(basket.byte_offsets, np.int64)[low : high + 1]
+        begin, end = offsets[:-1], offsets[1:]
+        # the length is in a byte, or in four behind 255
+        begin = begin + (end > begin) * np.where(np.append(data, 0)[begin] == 255, 5, 1)
+        if np.any(begin > end):
             raise ValueError("a string is longer than its bytes")
-        pieces.append(_strings(data, begin + length, end))
-    return ak.concatenate(pieces)
-
-
-def _strings(data: Array, begin: Array, end: Array) -> Any:
-    characters = ak.contents.NumpyArray(data, parameters={"__array__": "char"})
-    begins, ends = ak.index.Index64(begin), ak.index.Index64(end)
-    text = ak.contents.ListArray(begins, ends, characters, parameters={"__array__": "string"})
-    return ak.to_packed(ak.Array(text))
+        characters = ak.contents.NumpyArray(data, parameters={"__array__": "char"})
+        places = ak.index.Index64(begin), ak.index.Index64(end)
+        string = {"__array__": "string"}
+        parts.append(ak.Array(ak.contents.ListArray(*places, characters, parameters=string)))
+    return ak.to_packed(ak.concatenate(parts))
 
 
 def _baskets(branch: Any, start: int, stop: int) -> Iterator[tuple[int, int, int, Any]]:
@@ -80,9 +73,3 @@ def _baskets(branch: Any, start: int, stop: int) -> Iterator[tuple[int, int, int
                 min(stop, last) - first,
                 branch.basket(number),
             )
-
-
-def _counts(branch: Any, start: int, stop: int) -> Array:
-    counter = branch.count_branch
-    counts = counter.array(entry_start=start, entry_stop=stop, library="np", array_cache=None)
-    return np.asarray(counts, np.int64)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flowtuple.data.schema import Column
-from flowtuple.io.changes import listed, renamed_columns
+from flowtuple.io.changes import listed, note_changes, other_names, renamed_columns
 from flowtuple.io.root_records import columns_of_shape, field_paths, record_shapes
 from flowtuple.io.root_ttree import type_changes
 from flowtuple.io.root_types import plain_type
@@ -22,7 +22,7 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
     Example:
         >>> stored = {"kind": "rntuple", "aliases": {"y": "2*x"}, "friends": ["other"]}
         >>> root_changes([Column("x", "float32")], stored)
-        ['alias y is not written: an RNTuple has none', 'friend tree other is not attached']
+        ['aliases y: not written to an RNTuple', 'friend trees other: not written to an RNTuple']
     """
     back = types_back(columns, storage)
     is_tree = _is_tree(columns, storage)
@@ -45,9 +45,9 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
     ]
     if types:
         changes.append(f"types of C++ written otherwise: {listed(types)}")
-    for name, original in renamed_columns(columns, storage).items():
-        changes.append(f"{name}: another name for {original!r}")
-    return changes + _metadata_changes(storage, is_tree)
+    changes += other_names(columns, storage)
+    target, notes = ("a TTree", ("aliases", "weight")) if is_tree else ("an RNTuple", ())
+    return changes + note_changes(storage, target, notes)
 
 
 def root_renamed(
@@ -105,27 +105,3 @@ def _other_names(units: Mapping[str, Any], is_tree: bool) -> dict[str, tuple[str
         for name, shape in units.items()
         if not isinstance(shape, str)
     }
-
-
-def _metadata_changes(storage: Mapping[str, Any], is_tree: bool) -> list[str]:
-    """Return sentences on aliases and other metadata that is not written."""
-    no_place = "not written: an RNTuple has none"
-    changes = []
-    aliases = list(storage.get("aliases", {}))
-    if aliases and not is_tree:
-        changes.append(f"{_counted('alias', 'aliases', aliases)} {no_place}")
-    if storage.get("user_info"):
-        changes.append(f"user information {listed(storage['user_info'])} is not written")
-    if storage.get("friends"):
-        friends = _counted("friend tree", "friend trees", storage["friends"])
-        changes.append(f"{friends} not attached")
-    if storage.get("index"):
-        changes.append(f"the index ({storage['index']}) is not written")
-    if "weight" in storage and not is_tree:
-        changes.append(f"the weight {storage['weight']:g} is {no_place}")
-    unreadable = storage.get("unreadable", ())
-    return changes + [f"{words}: cannot be read and not written" for words in unreadable]
-
-
-def _counted(one: str, many: str, names: Sequence[str]) -> str:
-    return f"{one} {names[0]} is" if len(names) == 1 else f"{many} {listed(names)} are"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import awkward as ak
@@ -19,29 +19,23 @@ _FEW = 64  # events whose types are taken for those of all
 _STRINGS = ("string", "char")
 
 
-def opaque_forms(source: TableSource, columns: Iterable[str] | None = None) -> dict[str, Any]:
+def opaque_forms(source: TableSource) -> dict[str, Any]:
     """Return the awkward form of each opaque column over all events.
 
-    An option type is in the form only where a value is missing.
-
-    Args:
-        source: The table; types that differ between its parts are joined.
-        columns: Names of some of its opaque columns; `None` for all.
+    Types that differ between parts of the table are joined; an option type is in the form only
+    where a value is missing.
     """
-    names = (
-        [c.name for c in source.columns if c.is_opaque] if columns is None else list(columns)
-    )
-    if not names:
-        return {}
     joined: dict[str, ak.Array] = {}
-    for start, stop in list(ranges(source.num_entries, _SCAN)) or [(0, 0)]:
+    names = [c.name for c in source.columns if c.is_opaque]
+    steps = list(ranges(source.num_entries, _SCAN)) or [(0, 0)]
+    for start, stop in steps if names else []:
         table = source.read(names, start, stop)
         for name in names:
             values = without_idle_options(table[name])[:0]
             known = joined.setdefault(name, values)
             if known.layout.form != values.layout.form:
                 joined[name] = ak.concatenate([known, values])
-    return {name: ak.to_layout(joined[name]).form for name in names}
+    return {name: ak.to_layout(values).form for name, values in joined.items()}
 
 
 def first_forms(source: TableSource) -> dict[str, Any]:

@@ -27,12 +27,6 @@ _LEAVES_HEAD = b"\x00\x01\x00\x00\x00\x00\x03\x00\x00\x00\x00"  # the array does
 _BRANCHES_HEAD = b"\x00\x01\x00\x00\x00\x00\x03\x00@\x00\x00"  # the array owns them
 
 
-def use_own_header(cascade: Any, aliases: Mapping[str, str], weight: float = 1.0) -> None:
-    """Make uproot write the header of a tree that has no events yet as `tree_header` makes it."""
-    cascade._metadata["fWeight"] = weight
-    cascade._build_out = lambda: tree_header(cascade, aliases)
-
-
 def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
     """Return the bytes of a tree without its key; `cascade` gets the places of later numbers.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.io.location import translate_fsspec_errors
 from flowtuple.io.root_baskets import c_strings, counted_lists
 from flowtuple.io.root_branches import Branch
+from flowtuple.io.root_forms import forms_within
 from flowtuple.io.root_metadata import documentation
 
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
@@ -141,25 +143,22 @@ class TreeBranch:
         _ = branch.entry_offsets  # raises where its baskets do not add up
         is_counted = self._counter is not None and self._is_plain_jagged
         if is_counted or (self._is_plain and not self._may_hold_more):
-            return self._announced_form()
+            try:
+                return self.interpretation.awkward_form(branch.file)
+            except MemoryError:
+                raise
+            except Exception:  # leaf lists for which uproot announces none
+                return self.read(0, 0).layout.form
         last = total - 1
         samples = [(max(0, event), event + 1) for event in sorted({0, last // 2, last})]
         values = [self.read(*s) for s in ([(0, total)] if self._may_hold_more else samples)]
         for sample in values:
             if problem := ak.validity_error(sample):  # uproot misunderstands the bytes
                 raise ValueError(problem)
-        return as_read(self._announced_form(), values[0].layout.form)
-
-    def _announced_form(self) -> Any:
-        """Return uproot's form, or that of zero events for leaf lists where it gives none."""
-        try:
-            return self.interpretation.awkward_form(self._branch.file)
-        except MemoryError:
-            raise
-        except Exception:
-            if not (self._is_plain or self._is_plain_jagged):
-                raise
-            return self.read(0, 0).layout.form
+        # without the members that uproot announces and leaves out when it reads, as `@fBits`
+        form = values[0].layout.form
+        check_members(form)
+        return form
 
 
 def interpretation_of(branch: Any) -> Any:
@@ -189,28 +188,18 @@ def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
     return np.dtype(list(fields.items()))
 
 
-def as_read(form: Any, actual: Any) -> Any:
-    """Return a form without the members that uproot leaves out when it reads, such as `@fBits`.
-
-    Args:
-        form: The form that uproot announces.
-        actual: The form of values that uproot has read.
+def check_members(form: Any) -> None:
+    """Raise if a record in a form has no member, or two of one name: only one can be read.
 
     Raises:
-        HiddenError: No member is left, or two have one name, by which only the first can be read.
+        HiddenError: It has none, or two.
     """
-    if form.is_record and actual.is_record:
-        if len(set(actual.fields)) < len(actual.fields):
-            twice = next(name for name in actual.fields if actual.fields.count(name) > 1)
-            raise HiddenError(f"two of its members are called {twice!r}")
-        names = [name for name in form.fields if name in actual.fields]
-        if not names:
+    for record in (part for part in forms_within(form) if part.is_record):
+        twice = [name for name, number in Counter(record.fields).items() if number > 1]
+        if twice:
+            raise HiddenError(f"two of its members are called {twice[0]!r}")
+        if not record.fields:
             raise HiddenError("it holds no member that uproot reads")
-        contents = [as_read(form.content(name), actual.content(name)) for name in names]
-        return form.copy(fields=None if form.is_tuple else names, contents=contents)
-    if form.is_list and actual.is_list:
-        return form.copy(content=as_read(form.content, actual.content))
-    return form
 
 
 def type_name(branch: Any) -> str:

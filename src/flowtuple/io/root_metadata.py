@@ -33,37 +33,39 @@ def describe(tree: Any, *, in_part: bool = False) -> dict[str, Any]:
     return {name: value for name, value in notes.items() if value}
 
 
+def _member(thing: Any, name: str) -> Any:
+    return thing.member(name, none_if_missing=True)
+
+
 def _aliases(tree: Any) -> dict[str, str]:
     return {str(name): str(formula) for name, formula in tree.aliases.items()}
 
 
 def _user_info(tree: Any) -> list[str]:
-    return [
-        _in_words(thing) for thing in tree.member("fUserInfo", none_if_missing=True) or []
-    ]
+    return [_in_words(thing) for thing in _member(tree, "fUserInfo") or []]
 
 
 def _friends(tree: Any) -> list[str]:
-    friends = tree.member("fFriends", none_if_missing=True) or []
-    named = [(friend.member("fTitle"), friend.member("fTreeName")) for friend in friends]
+    named = [
+        (friend.member("fTitle"), friend.member("fTreeName"))
+        for friend in _member(tree, "fFriends") or []
+    ]
     return [":".join(filter(None, names)) for names in named]
 
 
 def _index(tree: Any) -> str:
     """Return the formulas of an index, as `run, event`, or else its number of events."""
-    index = tree.member("fTreeIndex", none_if_missing=True)
+    index = _member(tree, "fTreeIndex")
     if index is not None:
-        names = (
-            index.member(key, none_if_missing=True) for key in ("fMajorName", "fMinorName")
-        )
+        names = [_member(index, key) for key in ("fMajorName", "fMinorName")]
         return ", ".join(map(str, filter(None, names))) or index.classname
-    events = tree.member("fIndex", none_if_missing=True)
+    events = _member(tree, "fIndex")
     return "" if events is None or not len(events) else f"of {len(events)} events"
 
 
 def _weight(tree: Any) -> float | None:
     """Return the factor of all events; none where it is 1."""
-    weight = tree.member("fWeight", none_if_missing=True)
+    weight = _member(tree, "fWeight")
     return None if weight is None or weight == 1 else float(weight)
 
 
@@ -74,9 +76,7 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "index": ("the index", _index),
     "weight": ("the weight", _weight),
 }
-_IN_WORDS = tuple(
-    words for name, (words, _) in _READERS.items() if name not in ("aliases", "weight")
-)
+_IN_WORDS = [_READERS[name][0] for name in ("user_info", "friends", "index")]
 
 
 def _in_words(thing: Any) -> str:
@@ -85,13 +85,11 @@ def _in_words(thing: Any) -> str:
         return str(thing)
     if not hasattr(thing, "member"):
         return f"({thing.classname})"  # of a class that the file does not describe
-    value = thing.member("fVal", none_if_missing=True)
+    value = _member(thing, "fVal")
     if value is None:
-        value = thing.member("fTitle", none_if_missing=True)
-    name = thing.member("fName", none_if_missing=True) or ""
-    return f"{name} ({thing.classname})".lstrip() + (
-        f": {value}" if value not in (None, "") else ""
-    )
+        value = _member(thing, "fTitle")
+    words = f"{_member(thing, 'fName') or ''} ({thing.classname})".lstrip()
+    return words if value in (None, "") else f"{words}: {value}"
 
 
 def documentation(branch: Any) -> str:

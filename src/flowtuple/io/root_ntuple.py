@@ -10,6 +10,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.io.root_branches import Branch
+from flowtuple.io.root_forms import forms_within
 from flowtuple.io.root_objects import DAMAGE
 from flowtuple.io.root_pages import Pages
 from flowtuple.io.root_private import require
@@ -36,10 +37,6 @@ class _Everything(str):
         return True
 
 
-class _UncarriedError(Exception):
-    """A kind of field that no column holds; the message names the kind."""
-
-
 class NTupleAccess:
     """Access to the fields of an RNTuple."""
 
@@ -51,21 +48,26 @@ class NTupleAccess:
         self._forms: dict[str, Any] = {}
 
     def fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
-        spans = list(self._spans(start, stop))
-        return {name: self._array(self._forms[name], spans) for name in branches}
+        """Return events `start` to `stop` of the fields."""
+        return {name: self._array(self._forms[name], start, stop) for name in branches}
 
     def branches(self) -> Iterator[Branch]:
+        """Yield every field, in order."""
         keys = [_Everything()]
         for field in self._ntuple.fields:
+            form = None
             try:
                 form = self._ntuple.field_form(field.field_id, keys)
-                self._check(form)
-            except _UncarriedError as error:
-                yield Branch(field.name, field.name, reason=str(error))
+                reason = self._reason(form)
             except MemoryError:
                 raise
             except Exception as error:  # a field that fails is named, and the others are read
-                yield Branch(field.name, field.name, reason=_why(error, field))
+                kind = f"of type {field.typename}" if field.typename else "of this kind"
+                reason = f"uproot cannot decode a field {kind}"
+                if isinstance(error, NotImplementedError):
+                    reason = f"uproot does not read fields that ROOT stores unsplit, {kind}"
+            if reason:
+                yield Branch(field.name, field.name, reason=reason)
             else:
                 self._forms[field.name] = form
                 yield Branch(field.name, field.name, field.description or "", form)
@@ -73,7 +75,7 @@ class NTupleAccess:
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
         """Return whether pages differ from their checksums, or cannot be decoded."""
         try:
-            self._array(self._forms[branch], list(self._spans(start, stop)))
+            self._array(self._forms[branch], start, stop)
         except DAMAGE:
             return True
         except MemoryError:
@@ -87,111 +89,79 @@ class NTupleAccess:
         notes = {"title": title, "types": types_of(self._ntuple, self._forms)}
         return {"kind": "rntuple"} | {key: note for key, note in notes.items() if note}
 
-    def _check(self, form: Any) -> None:
-        """Refuse what cannot be carried, before anything is read.
+    def _reason(self, form: Any) -> str:
+        """Return the reason why no column holds a kind of field, before anything is read.
 
         Raises:
-            _UncarriedError: It is a variant, or a struct without members.
             LookupError: uproot does not know how a column is encoded.
         """
-        if form.is_union:
-            what = "it holds a variant (std::variant)"
-            raise _UncarriedError(f"{what}, and no column holds values of several types")
-        if form.is_record:
-            if not form.fields:
-                raise _UncarriedError("it holds a struct without members")
-            for inner in form.contents:
-                self._check(inner)
-            return
-        column = _column(form)
-        if column is not None:
-            self._ntuple.get_field_metadata(column)
-        if form.is_list or form.is_option:
-            self._check(form.content)
+        for part in forms_within(form):
+            if part.is_union:
+                what = "it holds a variant (std::variant)"
+                return f"{what}, and no column holds values of several types"
+            if part.is_record and not part.fields:
+                return "it holds a struct without members"
+            column = _column(part)
+            if column is not None:
+                self._ntuple.get_field_metadata(column)
+        return ""
 
-    def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-        """Yield number, first and last event, and events, of clusters with events of a range."""
+    def _array(self, form: Any, start: int, stop: int) -> ak.Array:
+        """Return the events of a range, from the clusters that hold them."""
+        parts = [ak.Array(form.length_zero_array(highlevel=False))]
         for number, cluster in enumerate(self._ntuple.cluster_summaries):
-            first = cluster.num_first_entry
-            low, high = max(start, first), min(stop, first + cluster.num_entries)
+            first, total = cluster.num_first_entry, cluster.num_entries
+            low, high = max(start, first) - first, min(stop, first + total) - first
             if low < high:
-                yield number, low - first, high - first, cluster.num_entries
+                buffers = self._buffers(form, number, low, high, total)
+                parts.append(ak.from_buffers(form, high - low, buffers))
+        return ak.concatenate(parts) if len(parts) > 2 else parts[-1]
 
-    def _array(self, form: Any, spans: Sequence[tuple[int, int, int, int]]) -> ak.Array:
-        parts = [ak.Array(self._content(form, *span)) for span in spans]
-        if not parts:
-            return ak.Array(form.length_zero_array(highlevel=False))
-        return parts[0] if len(parts) == 1 else ak.concatenate(parts)
-
-    def _content(
+    def _buffers(
         self, form: Any, cluster: int, start: int, stop: int, total: int | None
-    ) -> Any:
-        """Return elements of a form in a cluster, which has `total` of them outside of lists."""
+    ) -> dict[str, Array]:
+        """Read elements of a form in a cluster, which has `total` of them outside of lists.
+
+        Returns:
+            The arrays under awkward's names for them.
+
+        Raises:
+            ValueError: The offsets of lists are not in order.
+        """
+        buffers: dict[str, Array] = {}
         if form.is_record:
-            events = (cluster, start, stop, total)
-            contents = [self._content(inner, *events) for inner in form.contents]
-            names = None if form.is_tuple else form.fields
-            return ak.contents.RecordArray(contents, names, length=stop - start)
+            for inner in form.contents:
+                buffers |= self._buffers(inner, cluster, start, stop, total)
+            return buffers
         if form.is_regular:
             size = form.size
             every = None if total is None else total * size
-            inner = self._content(form.content, cluster, start * size, stop * size, every)
-            return ak.contents.RegularArray(
-                inner, size, stop - start, parameters=form.parameters
-            )
-        column = _column(form)
-        if (
-            form.is_numpy
-            and column is not None
-            and not form.form_key.endswith("-cardinality")
-        ):
-            values = self._pages.elements(cluster, column, start, stop, total)
-            return ak.contents.NumpyArray(values, parameters=form.parameters)
-        offsets = self._offsets(cluster, column, start, stop, total)
-        if form.is_numpy:
-            dtype = ak.types.numpytype.primitive_to_dtype(form.primitive)
-            counts = np.diff(offsets).astype(dtype)
-            return ak.contents.NumpyArray(counts, parameters=form.parameters)
-        inner = self._content(form.content, cluster, int(offsets[0]), int(offsets[-1]), None)
-        if form.is_option:
-            index = _index(offsets)
-            return ak.contents.IndexedOptionArray(index, inner, parameters=form.parameters)
-        begins = ak.index.Index64(offsets - offsets[0])
-        return ak.contents.ListOffsetArray(begins, inner, parameters=form.parameters)
-
-    def _offsets(
-        self, cluster: int, column: int | None, start: int, stop: int, total: int | None
-    ) -> Array:
-        """Return the offsets of the lists among all elements of the cluster: int64.
-
-        Raises:
-            ValueError: The column is none of offsets.
-        """
+            return self._buffers(form.content, cluster, start * size, stop * size, every)
+        key, column = form.form_key, _column(form)
         if column is None:
             raise ValueError("lists without a column of offsets")
-        before = max(0, start - 1)
-        ends = self._pages.elements(cluster, column, before, stop, total).astype(np.int64)
+        if form.is_numpy and not key.endswith("-cardinality"):
+            values = self._pages.elements(cluster, column, start, stop, total)
+            return {f"{key}-data": values.astype(form.primitive, copy=False)}
+        values = self._pages.elements(cluster, column, max(0, start - 1), stop, total)
+        ends = values.astype(np.int64)
         offsets = ends if start else np.concatenate([np.zeros(1, np.int64), ends])
-        if np.any(np.diff(offsets) < 0) or (len(offsets) and offsets[0] < 0):
+        if np.any(np.diff(offsets, prepend=0) < 0):
             raise ValueError("lists end before they begin")
-        return offsets
+        counts, begins = np.diff(offsets), offsets - offsets[0]
+        if form.is_numpy:
+            return {f"{key}-data": counts.astype(form.primitive)}
+        if form.is_option:
+            index = np.where(counts > 0, begins[:-1], -1)
+            buffers[f"{key}-index"] = index.astype(f"int{form.index[1:]}")
+        else:
+            buffers[f"{key}-offsets"] = begins.astype(f"int{form.offsets[1:]}")
+        return buffers | self._buffers(
+            form.content, cluster, int(offsets[0]), int(offsets[-1]), None
+        )
 
 
 def _column(form: Any) -> int | None:
     """Return the number of the column that uproot's key of a form names."""
-    key = (form.form_key or "").removesuffix("-optional").removesuffix("-cardinality")
-    kind, _, number = key.partition("-")
-    return int(number) if kind == "column" else None
-
-
-def _index(offsets: Array) -> Any:
-    """Return the place of the element of each list that has one, -1 for empty lists."""
-    is_there = np.diff(offsets) > 0
-    return ak.index.Index64(np.where(is_there, offsets[:-1] - offsets[0], -1))
-
-
-def _why(error: Exception, field: Any) -> str:
-    kind = f"of type {field.typename}" if field.typename else "of this kind"
-    if isinstance(error, NotImplementedError):
-        return f"uproot does not read fields that ROOT stores unsplit, {kind}"
-    return f"uproot cannot decode a field {kind}"
+    kind, _, number = (form.form_key or "").partition("-")
+    return int(number.partition("-")[0]) if kind == "column" else None

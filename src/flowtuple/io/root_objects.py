@@ -166,7 +166,7 @@ def restore(file: Any, carried: Mapping[str, bytes]) -> None:
     for name, small in carried.items():
         try:
             with uproot.open(io.BytesIO(small)) as source:
-                record = _only_key(source)
+                record = source.key(source.keys()[-1])  # the object, behind its folders
                 content = _content(record)
                 described = with_built_in(source.file.streamers)
         except _REFUSALS:
@@ -178,9 +178,3 @@ def restore(file: Any, carried: Mapping[str, bytes]) -> None:
         _add(file, name, record, content)
     if streamers:
         file.file.update_streamers(list(streamers.values()))
-
-
-def _only_key(directory: Any) -> Any:
-    """Return the key of the one object in a small file, however deep its folder."""
-    record = directory.key(directory.keys(recursive=False)[0])
-    return _only_key(record.get()) if record.fClassName in FOLDERS else record

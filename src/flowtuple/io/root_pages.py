@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,8 @@ class Pages:
 
     def __init__(self, ntuple: Any) -> None:
         self._ntuple = ntuple
-        self._cache: OrderedDict[tuple[int, int, int], Array] = OrderedDict()
+        self._cache: dict[tuple[int, ...], Array] = {}
         self._bytes = 0
-        self._ends: dict[tuple[int, int], list[int]] = {}
 
     def elements(
         self,
@@ -45,62 +43,42 @@ class Pages:
         Raises:
             ValueError: The cluster has fewer.
         """
-        stored = self._stored(cluster, column)
-        ends = self._page_ends(cluster, stored)
-        present = ends[-1] if ends else 0
+        links = self._ntuple.page_link_list[cluster]
+        records = self._ntuple.column_records
+        stored = column
+        if column < len(links) and links[column].suppressed:
+            # a field may change its encoding: the column at the same place of another one
+            field = [r for r in records if r.field_id == records[column].field_id]
+            alike = [r.idx for r in field if r.repr_idx == records[column].repr_idx]
+            others = [r.idx for r in field if not links[r.idx].suppressed]
+            stored = others[alike.index(column)]
+        pages = links[stored].pages if stored < len(links) else []
+        ends = list(accumulate((page.num_elements for page in pages), initial=0))
         # a column that was added later begins with `missing` zeros, which no page has
         missing = 0
-        if expected is not None and self._is_deferred(column):
-            missing = max(0, expected - present)
+        if expected is not None and records[column].first_element_index:
+            missing = max(0, expected - ends[-1])
         dtype = self._ntuple.get_field_metadata(stored).dtype_result
         pieces = [np.zeros(max(0, min(stop, missing) - start), dtype)]
-        start, stop = max(0, start - missing), max(0, stop - missing)
-        if stop > present:
-            where = f"column {column} has {present} elements in cluster {cluster}"
-            raise ValueError(f"{where}, not {stop}")
-        first = int(np.searchsorted(ends, start, side="right"))
-        for page in range(first, len(ends)):
-            begin = ends[page - 1] if page else 0
-            if begin >= stop:
-                break
-            pieces.append(
-                self._page(cluster, stored, page)[max(0, start - begin) : stop - begin]
-            )
+        first, last = max(0, start - missing), max(0, stop - missing)
+        if last > ends[-1]:
+            where = f"column {column} has {ends[-1]} elements in cluster {cluster}"
+            raise ValueError(f"{where}, not {last}")
+        for page, (begin, end) in enumerate(pairwise(ends)):
+            if begin < last and first < end:
+                values = self._page(cluster, stored, page)
+                pieces.append(values[max(0, first - begin) : last - begin])
         return np.concatenate(pieces)
 
-    def _is_deferred(self, column: int) -> bool:
-        return bool(self._ntuple.column_records[column].first_element_index)
-
-    def _stored(self, cluster: int, column: int) -> int:
-        """The column that stores the elements in this cluster: a field may change its encoding."""
-        links = self._ntuple.page_link_list[cluster]
-        if column >= len(links) or not links[column].suppressed:
-            return column
-        records = self._ntuple.column_records
-        own = records[column]
-        field = [r for r in records if r.field_id == own.field_id]
-        place = sum(r.repr_idx == own.repr_idx and r.idx < column for r in field)
-        stored = [r.idx for r in field if not links[r.idx].suppressed]
-        return int(stored[place])
-
-    def _page_ends(self, cluster: int, column: int) -> list[int]:
-        key = (cluster, column)
-        if key not in self._ends:
-            links = self._ntuple.page_link_list[cluster]
-            pages = links[column].pages if column < len(links) else []
-            self._ends[key] = list(accumulate(page.num_elements for page in pages))
-        return self._ends[key]
-
-    def _page(self, cluster: int, column: int, page: int) -> Array:
-        key = (cluster, column, page)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        values = self._decoded(cluster, column, page)
-        self._cache[key] = values
-        self._bytes += values.nbytes
+    def _page(self, *key: int) -> Array:
+        """Return a page by the numbers of its cluster, its column and itself."""
+        values = self._cache.pop(key, None)
+        if values is None:
+            values = self._decoded(*key)
+            self._bytes += values.nbytes
+        self._cache[key] = values  # the last of the dict
         while self._bytes > CACHE and len(self._cache) > 1:
-            self._bytes -= self._cache.popitem(last=False)[1].nbytes
+            self._bytes -= self._cache.pop(next(iter(self._cache))).nbytes
         return values
 
     def _decoded(self, cluster: int, column: int, page: int) -> Array:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import pkgutil
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import uproot
@@ -20,9 +19,11 @@ Streamers: TypeAlias = Mapping[str, Mapping[int, Any]]
 _NEW_CLASS = re.compile(rb"\xff\xff\xff\xff([A-Za-z_][\x20-\x7e]{0,500})\x00")
 # as in the name of a TClonesArray: "TParticle;1"
 _CLONES_CLASS = re.compile(rb"([A-Za-z_][\w:<>, ]{0,500});\d+")
-_ELSEWHERE = frozenset(["TTree", "TBranch", "TBasket", "TDirectory"])
-_TREE_CLASSES = frozenset(
-    ["TNtuple", "TNtupleD", "TBranchElement", "TBranchObject", "TDirectoryFile", "TFile"]
+_ELSEWHERE = frozenset(
+    [
+        *("TTree", "TNtuple", "TNtupleD", "TBranch", "TBranchElement", "TBranchObject"),
+        *("TBasket", "TDirectory", "TDirectoryFile", "TFile"),
+    ]
 )
 
 
@@ -39,21 +40,14 @@ def classes_within(content: bytes) -> set[str]:
 
 def points_elsewhere(classname: str, content: bytes, streamers: Streamers) -> bool:
     """Return whether an object needs other parts of its file, as a tree needs its baskets."""
-    spelled = {name.decode() for name in _NEW_CLASS.findall(content)}
-    wanted = spelled if classname == "TChain" else spelled | {classname}
-    return any(not _ELSEWHERE.isdisjoint(_ancestry(name, streamers)) for name in wanted)
+    classes = {name.decode() for name in _NEW_CLASS.findall(content)}
+    if classname != "TChain":
+        classes.add(classname)
 
+    def bases(name: str) -> Iterator[str]:
+        return (base for base, is_base in _mentioned(name, streamers) if is_base)
 
-def _ancestry(name: str, streamers: Streamers) -> set[str]:
-    """Return a class and its described bases; `TTree` for classes that ROOT derives from it."""
-    known: set[str] = set()
-    waiting = [name]
-    while waiting:
-        name = waiting.pop()
-        if name not in known:
-            known |= {name, "TTree"} if name in _TREE_CLASSES else {name}
-            waiting += [base for base, is_base in _mentioned(name, streamers) if is_base]
-    return known
+    return not _ELSEWHERE.isdisjoint(_reached(classes, bases))
 
 
 def needed(classname: str, content: bytes, streamers: Streamers) -> list[Any]:
@@ -64,26 +58,31 @@ def needed(classname: str, content: bytes, streamers: Streamers) -> list[Any]:
         content: Bytes of the object.
         streamers: Descriptions in its file.
     """
-    known: set[str] = set()
-    waiting = [
-        name
-        for root in (classname, *classes_within(content))
-        for name in _named_in(root, streamers)
-    ]
-    while waiting:
-        name = waiting.pop()
-        if name not in known:
-            known.add(name)
-            waiting += [
-                part
-                for word, _ in _mentioned(name, streamers)
-                for part in _named_in(word, streamers)
-            ]
+
+    def parts(words: Iterable[str]) -> Iterator[str]:
+        return (name for word in words for name in _named_in(word, streamers))
+
+    known = _reached(
+        parts([classname, *classes_within(content)]),
+        lambda name: parts(word for word, _ in _mentioned(name, streamers)),
+    )
     return [
         streamers[name][version]
         for name in sorted(known)
         for version in sorted(streamers[name])
     ]
+
+
+def _reached(names: Iterable[str], follow: Callable[[str], Iterable[str]]) -> set[str]:
+    """Return names and those to which they lead, at any distance."""
+    known: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in known:
+            known.add(name)
+            waiting += follow(name)
+    return known
 
 
 def _mentioned(name: str, streamers: Streamers) -> Iterator[tuple[str, bool]]:
@@ -104,10 +103,7 @@ def _named_in(word: str, streamers: Streamers) -> Iterable[str]:
 @cache
 def built_in() -> dict[str, dict[int, Any]]:
     """The descriptions that uproot brings: of trees, histograms and what they are made of."""
-    modules = [
-        importlib.import_module(f"uproot.models.{m.name}")
-        for m in pkgutil.iter_modules(uproot.models.__path__)
-    ]
+    modules = [m for m in vars(uproot.models).values() if isinstance(m, ModuleType)]
     models = [model for module in modules for model in vars(module).values()]
     raw = [
         RawStreamerInfo(*r)

@@ -14,7 +14,7 @@ from flowtuple.data.awkward import number_block
 from flowtuple.data.schema import Column, unused
 from flowtuple.data.table import Table, TableSource, ranges
 from flowtuple.io.root_forms import NUMBERS, kind_in_words, plain_reason, stored_dtype
-from flowtuple.io.root_header import use_own_header
+from flowtuple.io.root_header import tree_header
 from flowtuple.io.root_private import require
 
 _BRACKETS = re.compile(r"[\[\]]")
@@ -37,7 +37,7 @@ class Branch:
     Attributes:
         name: The branch's name in the file.
         column: Name of the column that it holds.
-        type: Type for uproot: a NumPy dtype, or `"string"`.
+        type: Its NumPy dtype, with the shape of arrays; `str` for strings.
         title: Documentation, `""` for ROOT's leaf list.
         counter: Name of the branch with the lengths of its lists.
         is_count: The branch has the lengths of the column's lists, not the lists.
@@ -45,7 +45,7 @@ class Branch:
 
     name: str
     column: str
-    type: Any
+    type: np.dtype[Any]
     title: str = ""
     counter: str | None = None
     is_count: bool = False
@@ -120,7 +120,7 @@ def _opaque_branches(
     """Return the branches of strings, or of lists of fixed arrays; none for other types."""
     name = column.name
     if form.parameter("__array__") == "string":
-        return [Branch(name, name, "string", column.title)]
+        return [Branch(name, name, np.dtype(str), column.title)]
     is_plain_list = form.is_list and form.parameter("__array__") is None
     block = number_block(form.content) if is_plain_list else None
     if block is None or block[0] not in NUMBERS or 0 in block[1]:
@@ -165,18 +165,17 @@ class TreeWriter:
         for column in source.columns:
             if column.is_opaque:
                 made = _opaque_branches(column, forms[column.name], names, taken)
-                branches += made
-                kind = kind_in_words(column, forms)
-                reason = "" if made else f"no branch of a tree holds {kind}"
+                reason = f"no branch of a tree holds {kind_in_words(column, forms)}"
             else:
-                reason = plain_reason(column)
-            if reason:
-                self.lost[column.name] = reason
-            elif not column.is_opaque:
                 dtype = np.dtype((_branch_dtype(column, counting), column.shape))
                 counter = None if column.counter is None else names[column.counter]
                 name = names[column.name]
-                branches.append(Branch(name, column.name, dtype, column.title, counter))
+                branch = Branch(name, column.name, dtype, column.title, counter)
+                reason = plain_reason(column)
+                made = [] if reason else [branch]
+            if not made:
+                self.lost[column.name] = reason
+            branches += made
         self._branches = _ordered(branches)
 
     @property
@@ -193,20 +192,21 @@ class TreeWriter:
         """
         self._step = step
         counters = {b.name: b.counter for b in self._branches}
-        first = self._branches[0]
         self._tree = file.mktree(
             self.source.name,
-            {first.name: first.type},
+            {"none": "bool"},
             title=self.notes.get("title", ""),
-            counter_name=lambda counted: counters[counted],
+            counter_name=counters.get,
             initial_basket_capacity=-(-self.source.num_entries // step) + 2,
         )
         require(self._tree, *_NEEDED)
-        _add_branches(self._tree, self._branches)
-        aliases, weight = self.notes.get("aliases", {}), float(self.notes.get("weight", 1))
-        use_own_header(self._tree._cascading, aliases, weight)
+        cascade = self._tree._cascading
+        _set_branches(cascade, self._branches)
+        cascade._metadata["fWeight"] = float(self.notes.get("weight", 1))
+        aliases = self.notes.get("aliases", {})
+        cascade._build_out = lambda: tree_header(cascade, aliases)
         # the header, which has no events yet, is written once more
-        self._tree._cascading._relocate(self._tree._file, self._tree._file.sink)
+        cascade._relocate(self._tree._file, self._tree._file.sink)
 
     def fill(self) -> None:
         """Write the events."""
@@ -243,39 +243,28 @@ def _values(branch: Branch, table: Table, offsets: Mapping[str, Any]) -> Any:
     return ak.Array(ak.contents.ListOffsetArray(index, ak.contents.NumpyArray(flat)))
 
 
-def _add_branches(tree: Any, branches: Sequence[Branch]) -> None:
-    """Add branches to a tree that has the first of them, with their titles and counters.
+def _set_branches(cascade: Any, branches: Sequence[Branch]) -> None:
+    """Give uproot's tree its branches, with their titles and counters.
 
-    uproot's own way makes each counter an int32, just before what it counts, and has no place for
-    titles. What it will write stands in one dict a branch, so the dicts are completed here; the
-    header, which holds no events yet, has to be written once more.
+    uproot's own way makes each counter an int32, just before what it counts, has no place for
+    titles, and flattens lists of fixed arrays. What it will write stands in one dict a branch.
     """
-    cascade = tree._cascading
-    data = {datum["fName"]: datum for datum in cascade._branch_data}
+    data: dict[str | None, Any] = {}
     for branch in branches:
-        if branch.name not in data:
-            dtype = np.dtype(str if branch.type == "string" else branch.type)
-            counter = None if branch.counter is None else data[branch.counter]
-            datum = data[branch.name] = cascade._branch_np(
-                branch.name, branch.type, dtype, counter=counter
-            )
-            cascade._branch_lookup[branch.name] = len(cascade._branch_data)
-            cascade._branch_data.append(datum)
-        data[branch.name]["fTitle"] = branch.title or data[branch.name]["fTitle"]
-    for counted in (b for b in branches if b.counter is not None):
-        data[counted.counter]["kind"] = "counter"
-    _keep_shapes(cascade, data)
-
-
-def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:
-    """Make uproot write lists of fixed arrays in shape: it flattens them otherwise."""
+        counter = data.get(branch.counter)
+        datum = cascade._branch_np(branch.name, branch.type, branch.type, counter=counter)
+        datum["fTitle"] = branch.title or datum["fTitle"]
+        if counter is not None:
+            counter["kind"] = "counter"
+        data[branch.name] = datum
+    cascade._branch_data = list(data.values())
+    cascade._branch_lookup = {name: number for number, name in enumerate(data)}
     write = cascade.write_jagged_basket
 
     def write_in_shape(
         sink: Any, name: str, compression: Any, content: Any, offsets: Any
     ) -> Any:
-        return write(
-            sink, name, compression, content.reshape(-1, *data[name]["shape"]), offsets
-        )
+        values = content.reshape(-1, *data[name]["shape"])
+        return write(sink, name, compression, values, offsets)
 
     cascade.write_jagged_basket = write_in_shape

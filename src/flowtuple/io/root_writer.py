@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 import uproot
@@ -82,11 +82,7 @@ def _check_folders(dataset: Dataset) -> None:
         Unsupported: The message names both.
     """
     names = [*dataset.tables, *dataset.carried]
-    folders = {
-        "/".join(name.split("/")[:k]): name
-        for name in names
-        for k in range(1, name.count("/") + 1)
-    }
+    folders = {str(folder): name for name in names for folder in PurePosixPath(name).parents}
     for name in names:
         if name in folders:
             clash = f"{name!r} would be a folder, too, for {folders[name]!r}"
@@ -140,11 +136,10 @@ def _planned_from_first(source: TableSource, notes: Mapping[str, Any]) -> _Plan:
     """Return the plan by the types of the first events, or of all where a value may be missing."""
     forms = first_forms(source)
     writer, why = _plan(source, forms, notes, None)
-    open_types = [name for name in why if name in forms and "?" in str(forms[name].type)]
-    unsure = [name for name in writer.lost if name in forms] + open_types
-    if not unsure:
-        return writer, why
-    return _plan(source, forms | opaque_forms(source, unsure), notes, None)
+    is_open = any(name in forms and "?" in str(forms[name].type) for name in why)
+    if is_open or any(name in forms for name in writer.lost):
+        return _plan(source, opaque_forms(source), notes, None)
+    return writer, why
 
 
 def _plan(

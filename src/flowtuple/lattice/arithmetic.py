@@ -7,6 +7,8 @@ docs/format.md and accurate to about 1e-14. Outside the stated ranges the result
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from flowtuple.data.schema import Array
@@ -22,25 +24,7 @@ _TWO_OVER_PI = 0.6366197723675814
 _ONE_OVER_LN2 = 1.4426950408889634
 PI = 3.141592653589793
 
-_FACTORIALS = (
-    *(
-        1,
-        1,
-        2,
-        6,
-        24,
-        120,
-        720,
-        5040,
-        40320,
-        362880,
-        3628800,
-        39916800,
-        479001600,
-        6227020800,
-    ),
-    *(87178291200, 1307674368000, 20922789888000),
-)
+_FACTORIALS = tuple(map(math.factorial, range(17)))
 _SIGNS = (-1.0, 1.0) * 4
 _SIN = tuple(sign / n for sign, n in zip(_SIGNS, _FACTORIALS[3::2], strict=False))
 _COS = tuple(sign / n for sign, n in zip(_SIGNS, _FACTORIALS[2::2], strict=True))

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy import uint64
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.grid import ATOM
@@ -47,16 +48,16 @@ def _fill_levels(
 ) -> None:
     for i in range(len(q)):
         k = _symbol(q[i], first, last)
-        offset = np.uint64(q[i]) - np.uint64(starts[k])
+        offset = uint64(q[i]) - uint64(starts[k])
         span = spans[k]
-        if span == np.uint64(0):
+        if span == uint64(0):
             out[i] = levels[k << 8]
             continue
         # From 2^48 on, the product below would exceed 64 bits.
-        if span >= np.uint64(281474976710656):
-            offset = offset >> np.uint64(16)
-            span = span >> np.uint64(16)
-        within = (offset << np.uint64(8)) // (span + np.uint64(1))
+        if span >= uint64(281474976710656):
+            offset = offset >> uint64(16)
+            span = span >> uint64(16)
+        within = (offset << uint64(8)) // (span + uint64(1))
         out[i] = levels[(k << 8) + np.int64(within)]
 
 
@@ -88,7 +89,7 @@ class Bins:
     @cached_property
     def spans(self) -> Array:
         """Width - 1 of every symbol, including the outside one: uint64, shape (K + 1,)."""
-        return np.append((self.last - self.first).view(np.uint64), np.uint64(2**64 - 1))
+        return np.append((self.last - self.first).view(np.uint64), uint64(2**64 - 1))
 
     @cached_property
     def _levels(self) -> Array:
@@ -141,50 +142,36 @@ def fit_bins(q: Array, bins: int, binade: int = 0, tail_share: float = 0.4) -> B
             0.
     """
     special = np.unique(q[q >= ATOM])
-    parts = [
-        _fit_ordinary(part, share, binade, tail_share) for part, share in _shares(q, bins)
-    ]
-    first, last = (
-        np.concatenate(ends) for ends in zip(*parts, (special, special), strict=True)
-    )
-    return Bins(first, last)
+    parts = [_fit_ordinary(*part, binade, tail_share) for part in _shares(q, bins)]
+    return Bins(*map(np.concatenate, zip(*parts, (special, special), strict=True)))
 
 
 def _shares(q: Array, bins: int) -> list[tuple[Array, int]]:
     """Return sorted residuals and absolute indices, each with its share of the bins."""
     ordinary = np.sort(q[q < ATOM])
     edge = int(np.searchsorted(ordinary, FIRST_ABSOLUTE))
-    share = (
-        bins
-        if edge in (0, len(ordinary))
-        else int(np.clip(round(bins * edge / len(ordinary)), 8, bins - 8))
-    )
-    parts = [(ordinary[:edge], share), (ordinary[edge:], bins if edge == 0 else bins - share)]
-    return [(part, count) for part, count in parts if len(part)]
+    if edge in (0, len(ordinary)):
+        return [(ordinary, bins)]
+    share = int(np.clip(round(bins * edge / len(ordinary)), 8, bins - 8))
+    return [(ordinary[:edge], share), (ordinary[edge:], bins - share)]
 
 
 def _fit_ordinary(
     ordinary: Array, bins: int, binade: int, tail_share: float
 ) -> tuple[Array, Array]:
-    """Return first and last indices of the bins of ordinary indices."""
+    """Return first and last indices of bins of equal measure without empty ones.
+
+    Frequent values have bins of their own.
+    """
     values, counts = np.unique(ordinary, return_counts=True)
     if len(values) <= bins:
         return values, values
-    jumps = _jumps(ordinary, bins, binade) if binade else np.empty(0, np.int64)
-    return _mixed_bins(ordinary, values, counts, bins, tail_share, jumps)
-
-
-def _jumps(ordinary: Array, bins: int, binade: int) -> Array:
-    """Return the edges of binades that contain at least half a bin's share."""
-    binades, counts = np.unique(ordinary // binade, return_counts=True)
-    filled = binades[counts * 2 * bins >= len(ordinary)]
-    return np.unique(np.concatenate([filled, filled + 1])) * binade
-
-
-def _mixed_bins(
-    ordinary: Array, values: Array, counts: Array, bins: int, tail_share: float, jumps: Array
-) -> tuple[Array, Array]:
-    """Return bins of equal measure without empty ones; frequent values have their own."""
+    jumps = np.empty(0, np.int64)
+    if binade:
+        # The edges of binades that contain at least half a bin's share.
+        binades, members = np.unique(ordinary // binade, return_counts=True)
+        jumps = binades[members * 2 * bins >= len(ordinary)]
+        jumps = np.unique(np.concatenate([jumps, jumps + 1])) * binade
     points = values[counts * bins >= len(ordinary)]
     edges = _equal_measure(ordinary, max(bins - len(points) - len(jumps) // 2, 4), tail_share)
     edges = np.unique(np.concatenate([edges, points, points + 1, jumps]))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal, get_args
+from functools import cache, cached_property
+from typing import Literal, get_args
 
 import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
-from flowtuple.runtime.compiled import compiled
 
 Relation = Literal[
     "row", "event", "index", "previous", "leading", "same", "reference", "prediction"
@@ -105,11 +104,7 @@ class RowSet:
     @cached_property
     def parts(self) -> list[slice]:
         """Slices of the rows of equal number j, for j = 0, 1, ..."""
-        edges = (
-            np.concatenate([[0], np.cumsum(np.bincount(self.number))])
-            if len(self)
-            else np.zeros(1, np.int64)
-        )
+        edges = np.concatenate([[0], np.cumsum(np.bincount(self.number))])
         return [slice(a, b) for a, b in itertools.pairwise(edges.tolist())]
 
     def find(self, event: Array, number: Array) -> Array:
@@ -159,40 +154,14 @@ def coding_order(columns: Sequence[Column], first: Sequence[str] = ()) -> list[C
         first: Names that are sorted by this list, within the places that they have in their half.
     """
     rank = {name: k for k, name in enumerate(first)}
-    halves: tuple[list[Column], list[Column]] = ([], [])
-    for column in columns:
-        if not column.is_opaque:
-            halves[collection_of(column) != ""].append(column)
-    return [column for half in halves for column in _reordered(half, rank)]
+    order = sorted((c for c in columns if not c.is_opaque), key=_has_objects)
+    ranked = sorted((c for c in order if c.name in rank), key=lambda c: rank[c.name])
+    following = iter(sorted(ranked, key=_has_objects))
+    return [next(following) if c.name in rank else c for c in order]
 
 
-def _reordered(half: Sequence[Column], rank: Mapping[str, int]) -> list[Column]:
-    ranked = iter(sorted((c for c in half if c.name in rank), key=lambda c: rank[c.name]))
-    return [next(ranked) if c.name in rank else c for c in half]
-
-
-class _RowSets:
-    """Row orders of the collections, each made once, when its counter is known."""
-
-    def __init__(
-        self, num_entries: int, columns: Iterable[Column], counters: Mapping[str, Array]
-    ) -> None:
-        self._num_entries = num_entries
-        self._columns = {collection_of(c): c for c in columns if not c.is_opaque}
-        self._counters = counters
-        self._rows: dict[str, RowSet] = {}
-
-    def __call__(self, key: str) -> RowSet:
-        if key not in self._rows:
-            column = self._columns[key]
-            counts = collection_counts(column, self._counters, self._num_entries)
-            most = max(counts.max(initial=0), counts.sum())
-            if counts.min(initial=0) < 0 or most > MAX_ROWS:
-                raise Corrupt(
-                    f"column {column.name!r}: a chunk cannot hold so many or fewer than no objects"
-                )
-            self._rows[key] = RowSet(counts)
-        return self._rows[key]
+def _has_objects(column: Column) -> bool:
+    return collection_of(column) != ""
 
 
 def make_context(
@@ -205,9 +174,20 @@ def make_context(
         num_entries: Events.
         counters: Values of the counters; one may be added until its collection is first used.
     """
-    return Context(
-        _RowSets(num_entries, columns, counters), {c.name: collection_of(c) for c in columns}
-    )
+    by_collection = {collection_of(c): c for c in columns if not c.is_opaque}
+
+    @cache
+    def rows(key: str) -> RowSet:
+        column = by_collection[key]
+        counts = collection_counts(column, counters, num_entries)
+        most = max(counts.max(initial=0), counts.sum())
+        if counts.min(initial=0) < 0 or most > MAX_ROWS:
+            raise Corrupt(
+                f"column {column.name!r}: a chunk cannot hold so many or fewer than no objects"
+            )
+        return RowSet(counts)
+
+    return Context(rows, {c.name: collection_of(c) for c in columns})
 
 
 @dataclass(eq=False)
@@ -237,33 +217,26 @@ class Context:
         """
         if parent.relation == "row":
             return part
-        key = (
-            parent.relation,
-            self.collection[parent.column],
-            parent.through,
-            reader,
-            f"{part.start}:{part.stop}",
-        )
+        source = self.collection[parent.column]
+        key = (parent.relation, source, parent.through, reader, str(part))
         if key not in self._positions:
             self._positions[key] = self._find(parent, reader, part)
         return self._positions[key]
 
     def _find(self, parent: Parent, reader: str, part: slice) -> Array:
         rows = self.rows(reader)
-        source = self.collection[parent.column]
         event = rows.event[part]
         if parent.relation == "event":
             return event
+        source = self.collection[parent.column]
+        number = rows.number[part]
         if parent.relation == "previous":
-            return rows.find(event, rows.number[part] - 1)
-        if parent.relation == "leading":
-            own = source == reader
-            return self.rows(source).find(
-                event, np.where(own & (rows.number[part] == 0), -1, 0)
-            )
-        if parent.relation == "same":
-            return self.rows(source).find(event, rows.number[part])
-        return self.rows(source).find(event, _references(self.values[parent.through][part]))
+            number = number - 1
+        elif parent.relation == "leading":
+            number = np.where((source == reader) & (number == 0), -1, 0)
+        elif parent.relation == "reference":
+            number = _references(self.values[parent.through][part])
+        return self.rows(source).find(event, number)
 
     def fetch(self, parent: Parent, reader: str, part: slice) -> tuple[Array, Array]:
         """Return values of a parent for rows of the reader's collection, and which exist."""
@@ -295,33 +268,20 @@ class Context:
         """
         out = np.empty((len(parents), part.stop - part.start), np.uint8)
         for k, parent in enumerate(parents):
-            self._read(parent, reader, part, predicted, out[k])
-        return out
-
-    def _read(
-        self, parent: Parent, reader: str, part: slice, predicted: Array | None, out: Array
-    ) -> None:
-        """Write the levels of one parent into `out`."""
-        if parent.relation == "index":
-            out[:] = self.rows(reader).index[part]
-        elif parent.relation == "prediction":
-            if predicted is None:
-                raise Corrupt("a network reads the prediction of a column that has none")
-            out[:] = predicted
-        else:
-            levels = self.levels[parent.column]
-            at = self.position(parent, reader, part)
-            if isinstance(at, slice):
-                out[:] = levels[at]
+            if parent.relation == "index":
+                out[k] = self.rows(reader).index[part]
+            elif parent.relation == "prediction":
+                if predicted is None:
+                    raise Corrupt("a network reads the prediction of a column that has none")
+                out[k] = predicted
             else:
-                _take(levels, at, out)
-
-
-@compiled()
-def _take(levels: Any, at: Any, out: Any) -> None:
-    """Write levels at positions into `out`, 0 where the position is -1."""
-    for i in range(len(at)):
-        out[i] = levels[at[i]] if at[i] >= 0 else np.uint8(0)
+                levels = self.levels[parent.column]
+                at = self.position(parent, reader, part)
+                if isinstance(at, slice):
+                    out[k] = levels[at]
+                else:
+                    out[k] = levels[at] * (at >= 0) if len(levels) else 0
+        return out
 
 
 def _references(values: Array) -> Array:

@@ -66,9 +66,10 @@ class ColumnFlow:
         """All parents of the conditioner and of the prediction."""
         return self.parents + (self.prediction.inputs if self.prediction else ())
 
-    def reads(self, name: str) -> bool:
-        """Return True if the column reads another one, or itself."""
-        return any(name in (p.column, p.through) for p in self.inputs)
+    @property
+    def sources(self) -> set[str]:
+        """Names of all columns that it reads; perhaps its own."""
+        return {c for p in self.inputs for c in (p.column, p.through) if c}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,10 @@ class LatticeFlow:
     def coded(self, name: str) -> bool:
         """Return True if the flow has a network for this column."""
         return name in self.columns and self.columns[name].network is not None
+
+    def has_density(self, name: str) -> bool:
+        """Return True if values of this column have a probability."""
+        return name in self.columns and self.columns[name].has_density
 
     @cached_property
     def level_columns(self) -> set[str]:
@@ -102,16 +107,9 @@ class LatticeFlow:
     def ancestors(self, names: Iterable[str]) -> set[str]:
         """Return the columns that must be decoded to decode `names`, including these."""
         ancestors: set[str] = set()
-        waiting = list(names)
+        waiting = set(names)
         while waiting:
-            name = waiting.pop()
-            if name not in ancestors:
-                ancestors.add(name)
-                if name in self.columns:
-                    waiting.extend(
-                        c
-                        for p in self.columns[name].inputs
-                        for c in (p.column, p.through)
-                        if c
-                    )
+            ancestors |= waiting
+            flows = [self.columns[name] for name in waiting if name in self.columns]
+            waiting = set().union(*(flow.sources for flow in flows)) - ancestors
         return ancestors

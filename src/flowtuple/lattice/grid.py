@@ -8,8 +8,10 @@ when encoding, and when decoding where others read a column that is stored by it
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -23,22 +25,6 @@ ESCAPE = ATOM + 2**16
 """Index of a value that neither the grid nor an atom represents within the bound."""
 
 MANTISSA_BITS = {"float16": 10, "float32": 23, "float64": 52}
-
-
-class Grid(Protocol):
-    """A monotone map from values to integers.
-
-    For every finite x that is not -0.0, `index(x)` is an int64. Where it is below `ATOM`, `index`
-    is monotone and `value(index(x))` is the grid point that stands for x.
-    """
-
-    kind: ClassVar[str]
-
-    def index(self, x: Array) -> Array: ...
-
-    def value(self, q: Array) -> Array: ...
-
-    def to_json(self) -> dict[str, Any]: ...
 
 
 def ordered_bits(x: Array) -> Array:
@@ -65,20 +51,32 @@ def _fold(bits: Array, itemsize: int) -> Array:
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """Parameters that all grids share."""
+class Grid(ABC):
+    """A monotone map from values to integers.
+
+    For every finite x that is not -0.0, `index(x)` is an int64. Where it is below `ATOM`, `index`
+    is monotone and `value(index(x))` is the grid point that stands for x.
+    """
 
     dtype: str
     kind: ClassVar[str]
 
+    @abstractmethod
+    def index(self, x: Array) -> Array:
+        """Return the index of each value."""
+
+    @abstractmethod
+    def value(self, q: Array) -> Array:
+        """Return the value of each index."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the kind and the parameters, as files store them."""
-        parameters = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        parameters = {f.name: getattr(self, f.name) for f in fields(self)}
         return {"kind": self.kind} | parameters
 
 
 @dataclass(frozen=True)
-class Ordered(_Grid):
+class Ordered(Grid):
     """Every bit pattern is a point; `shift` trailing mantissa bits are zero and left out."""
 
     shift: int = 0
@@ -100,7 +98,7 @@ class Ordered(_Grid):
 
 
 @dataclass(frozen=True)
-class Integers(_Grid):
+class Integers(Grid):
     """Integers and booleans in cells of an odd `width`, centred on its multiples; 1 is exact.
 
     Exact uint64 is shifted by 2^63 to fit int64. In cells of 3 and more its multiples fit
@@ -113,9 +111,7 @@ class Integers(_Grid):
     def index(self, x: Array) -> Array:
         if self.width == 1:
             return (
-                (x ^ np.uint64(2**63)).view(np.int64)
-                if self.dtype == "uint64"
-                else x.astype(np.int64)
+                _shifted(x).view(np.int64) if self.dtype == "uint64" else x.astype(np.int64)
             )
         quotient, remainder = np.divmod(x.astype(self._wide), self._wide.type(self.width))
         index = quotient.astype(np.int64) + (remainder > self.width // 2)
@@ -123,17 +119,13 @@ class Integers(_Grid):
         return np.where(np.abs(index) <= outermost, index, ESCAPE)
 
     def value(self, q: Array) -> Array:
+        if self.width == 1 and self.dtype == "uint64":
+            return _shifted(np.ascontiguousarray(q).view(np.uint64))
         if self.width == 1:
-            return (
-                np.ascontiguousarray(q).view(np.uint64) ^ np.uint64(2**63)
-                if self.dtype == "uint64"
-                else q.astype(self.dtype)
-            )
+            return q.astype(self.dtype)
         limits = np.iinfo(self.dtype)
-        inside = np.clip(
-            q.astype(self._wide) * self._wide.type(self.width), limits.min, limits.max
-        )
-        values: Array = inside.astype(self.dtype)
+        wide = q.astype(self._wide) * self._wide.type(self.width)
+        values: Array = np.clip(wide, limits.min, limits.max).astype(self.dtype)
         return values
 
     @property
@@ -142,51 +134,55 @@ class Integers(_Grid):
 
 
 @dataclass(frozen=True)
-class Uniform(_Grid):
+class Uniform(Grid):
     """Cells of width 2E centred on multiples of 2E, for |x' - x| <= E."""
 
     half_width: float
     kind: ClassVar[str] = "uniform"
 
     def index(self, x: Array) -> Array:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _whole(x.astype(np.float64) / (2 * self.half_width), self.dtype)
+        return _whole(np.divide, x, 2 * self.half_width, self.dtype)
 
     def value(self, q: Array) -> Array:
-        with np.errstate(over="ignore"):
-            values: Array = (q.astype(np.float64) * (2 * self.half_width)).astype(self.dtype)
-        return values
+        return _multiple(np.multiply, q, 2 * self.half_width, self.dtype)
 
 
 @dataclass(frozen=True)
-class Decimal(_Grid):
+class Decimal(Grid):
     """Exact multiples of 10^-digits; `digits` 0 holds integers stored as floats."""
 
     digits: int
     kind: ClassVar[str] = "decimal"
 
     def index(self, x: Array) -> Array:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _whole(x.astype(np.float64) * float(10**self.digits), self.dtype)
+        return _whole(np.multiply, x, float(10**self.digits), self.dtype)
 
     def value(self, q: Array) -> Array:
-        with np.errstate(over="ignore"):
-            values: Array = (q.astype(np.float64) / float(10**self.digits)).astype(self.dtype)
-        return values
+        return _multiple(np.divide, q, float(10**self.digits), self.dtype)
 
 
-def _whole(t: Array, dtype: str) -> Array:
-    """Round to int64; `ESCAPE` where the result would not be a safe index."""
-    limit = 2.0**52 if dtype == "float64" else 2.0**31
-    inside = np.abs(t) < limit
-    whole: Array = np.where(
-        inside, np.rint(np.where(inside, t, 0.0)).astype(np.int64), ESCAPE
-    )
-    return whole
+def _whole(scale: np.ufunc, x: Array, unit: float, dtype: str) -> Array:
+    """Scale and round to int64; `ESCAPE` where the result would not be a safe index."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        t = scale(x.astype(np.float64), unit)
+    inside = np.abs(t) < (2.0**52 if dtype == "float64" else 2.0**31)
+    return np.where(inside, np.rint(np.where(inside, t, 0.0)).astype(np.int64), ESCAPE)
+
+
+def _multiple(scale: np.ufunc, q: Array, unit: float, dtype: str) -> Array:
+    """Scale indices to values of a type; too large ones become infinite."""
+    with np.errstate(over="ignore"):
+        values: Array = scale(q.astype(np.float64), unit).astype(dtype)
+    return values
+
+
+def _shifted(x: Array) -> Array:
+    """Map uint64 to the order of int64, or back."""
+    return x ^ np.uint64(2**63)
 
 
 @dataclass(frozen=True)
-class Mantissas(_Grid):
+class Mantissas(Grid):
     """Round to nearest even at `bits` explicit mantissa bits."""
 
     bits: int
@@ -206,17 +202,15 @@ class Mantissas(_Grid):
         if self._shift > 0:
             odd = (magnitude >> self._shift) & 1
             magnitude = (magnitude + (2 ** (self._shift - 1) - 1) + odd) >> self._shift
-        index: Array = np.where(np.signbit(x), -magnitude, magnitude)
-        return index
+        return np.where(np.signbit(x), -magnitude, magnitude)
 
     def value(self, q: Array) -> Array:
         magnitude = from_ordered_bits(np.abs(q) << self._shift, self.dtype)
-        values: Array = np.where(q < 0, -magnitude, magnitude)
-        return values
+        return np.where(q < 0, -magnitude, magnitude)
 
 
 @dataclass(frozen=True)
-class Binades(_Grid):
+class Binades(Grid):
     """A logarithmic grid in integer arithmetic: cells for |x' - x| <= R |x|, alike in every binade.
 
     The unit is 2^-36 of the binade, or 2^-p where the type has p < 36 mantissa bits. A cell that
@@ -228,10 +222,13 @@ class Binades(_Grid):
 
     relative: float
     kind: ClassVar[str] = "binades"
-    _runs: _Runs = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_runs", _Runs.cut(self.relative, self._unit_bits))
+        _ = self._runs  # raises where there are none
+
+    @cached_property
+    def _runs(self) -> _Runs:
+        return _cut(self.relative, self._unit_bits)
 
     @property
     def cells(self) -> int:
@@ -252,8 +249,7 @@ class Binades(_Grid):
         cell = runs.first[run] + (unit - runs.begin[run]) // runs.width[run]
         rank = (exponent - 1) * runs.cells + cell + 1
         signed = np.where(np.signbit(x), -rank, rank)
-        index: Array = np.where(magnitude == 0, 0, np.where(exponent == 0, ESCAPE, signed))
-        return index
+        return np.where(magnitude == 0, 0, np.where(exponent == 0, ESCAPE, signed))
 
     def value(self, q: Array) -> Array:
         bits = MANTISSA_BITS[self.dtype]
@@ -265,73 +261,63 @@ class Binades(_Grid):
         unit = np.minimum(unit, 2**self._unit_bits - 1)
         pattern = ((exponent + 1) << bits) + (unit << (bits - self._unit_bits))
         magnitude = from_ordered_bits(np.where(q == 0, 0, pattern), self.dtype)
-        values: Array = np.where(q < 0, -magnitude, magnitude)
-        return values
+        return np.where(q < 0, -magnitude, magnitude)
 
 
-@dataclass(frozen=True, eq=False)
-class _Runs:
+class _Runs(NamedTuple):
     """Runs of equal cells that fill one binade; all in units, counted from the binade's lower edge.
 
     Attributes:
+        cells: Cells in all.
         begin: First unit of each run.
         width: Units of a cell.
         centre: Position of a cell's representative in it.
         first: Number of each run's first cell.
-        cells: Cells in all.
     """
 
+    cells: int
     begin: Array
     width: Array
     centre: Array
     first: Array
-    cells: int
-
-    @classmethod
-    def cut(cls, relative: float, unit_bits: int) -> _Runs:
-        """Fill the binade from below in exact arithmetic: the bound is a quotient of whole numbers.
-
-        Raises:
-            ValueError: A cell would be narrower than a unit.
-        """
-        above, below = relative.as_integer_ratio()
-        top = 2**unit_bits
-        length = 1 + below // (2 * above) // 4096
-        rows = []
-        cell = 0
-        begin = top
-        while begin < 2 * top:
-            centre = begin * above // below
-            end = (begin + centre) * below // (below - above)
-            width = min(end, 2 * top) - begin  # nothing lies beyond the binade
-            if width < 1:
-                raise ValueError(
-                    f"a relative bound of {relative} is finer than 2^-{unit_bits}"
-                )
-            rows.append((begin - top, width, centre, cell))
-            count = min(length, -((begin - 2 * top) // width))
-            begin += count * width
-            cell += count
-        begins, widths, centres, firsts = (
-            np.array(column, np.int64) for column in zip(*rows, strict=True)
-        )
-        return cls(begins, widths, centres, firsts, cell)
 
 
-_KINDS: dict[str, Any] = {
-    c.kind: c for c in (Ordered, Integers, Uniform, Decimal, Mantissas, Binades)
+def _cut(relative: float, unit_bits: int) -> _Runs:
+    """Fill a binade from below in exact arithmetic: the bound is a quotient of whole numbers.
+
+    Raises:
+        ValueError: A cell would be narrower than a unit.
+    """
+    above, below = relative.as_integer_ratio()
+    top = 2**unit_bits
+    length = 1 + below // (2 * above) // 4096
+    rows = []
+    cell = 0
+    begin = top
+    while begin < 2 * top:
+        centre = begin * above // below
+        end = (begin + centre) * below // (below - above)
+        width = min(end, 2 * top) - begin  # nothing lies beyond the binade
+        if width < 1:
+            raise ValueError(f"a relative bound of {relative} is finer than 2^-{unit_bits}")
+        rows.append((begin - top, width, centre, cell))
+        count = min(length, -((begin - 2 * top) // width))
+        begin += count * width
+        cell += count
+    return _Runs(cell, *np.ascontiguousarray(np.array(rows, np.int64).T))
+
+
+_KINDS: dict[str, tuple[Any, float, float]] = {
+    "ordered": (Ordered, 0, 52),
+    "integers": (Integers, 1, 2**62 + 1),
+    "uniform": (Uniform, 5e-324, 1.7976931348623157e308),
+    "decimal": (Decimal, 0, 6),
+    "mantissas": (Mantissas, 0, 52),
+    "binades": (Binades, 2.0**-28, 1 - 2.0**-53),
 }
+"""Class, and the least and the largest parameter, by kind."""
 
-
-_PARAMETERS: dict[str, tuple[str, float, float]] = {
-    "ordered": ("shift", 0, 52),
-    "integers": ("width", 1, 2**62 + 1),
-    "uniform": ("half_width", 5e-324, 1.7976931348623157e308),
-    "decimal": ("digits", 0, 6),
-    "mantissas": ("bits", 0, 52),
-    "binades": ("relative", 2.0**-28, 1 - 2.0**-53),
-}
-_INTEGERS = ("bool", *(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64)))
+INTEGERS = frozenset(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
 
 
 def grid_from_json(data: dict[str, Any]) -> Grid:
@@ -342,20 +328,21 @@ def grid_from_json(data: dict[str, Any]) -> Grid:
     """
     try:
         kind, dtype = data["kind"], data["dtype"]
-        name, least, most = _PARAMETERS[kind]
+        cls, least, most = _KINDS[kind]
+        name = fields(cls)[1].name
         parameter = data[name]
         real = name in ("half_width", "relative")
+        if kind in ("ordered", "mantissas"):
+            most = MANTISSA_BITS.get(dtype, 0)
         parameter = float(parameter) if real and type(parameter) is int else parameter
         fits = type(parameter) is (float if real else int) and least <= parameter <= most
         if kind == "integers":
             fits = fits and parameter % 2 == 1 and (parameter == 1 or dtype != "bool")
         if not fits or (dtype in MANTISSA_BITS) == (kind == "integers"):
             raise ValueError(f"{name} {parameter} for {dtype}")
-        if kind in ("ordered", "mantissas") and parameter > MANTISSA_BITS[dtype]:
-            raise ValueError(f"{name} {parameter} for {dtype}")
-        if dtype not in MANTISSA_BITS and dtype not in _INTEGERS:
+        if dtype not in {"bool", *MANTISSA_BITS, *INTEGERS}:
             raise ValueError(f"no type {dtype}")
-        grid: Grid = _KINDS[kind](dtype, parameter)
+        grid: Grid = cls(dtype, parameter)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise Corrupt(
             f"the file describes a grid that does not exist: {str(data)[:200]} ({error})"

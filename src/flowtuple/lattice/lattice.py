@@ -84,15 +84,12 @@ class Lattice:
         values = self._grid_value(q)
         special = np.flatnonzero(q >= ATOM)
         if len(special):
-            rank = np.where(q[special] == ESCAPE, len(self.atoms), q[special] - ATOM)
-            if (rank > len(self.atoms)).any() or (
-                (rank == len(self.atoms)) != (q[special] == ESCAPE)
-            ).any():
+            rank = q[special] - ATOM
+            if ((rank >= len(self.atoms)) != (q[special] == ESCAPE)).any():
                 raise Corrupt(f"an index stands for none of {len(self.atoms)} atoms")
-            atoms = np.array(
-                [*sorted(self.atoms), 0], dtype=f"u{values.dtype.itemsize}"
-            ).view(self.dtype)
-            values[special] = atoms[rank]
+            patterns = [*sorted(self.atoms), 0]
+            atoms = np.array(patterns, f"u{values.dtype.itemsize}").view(self.dtype)
+            values[special] = atoms[np.minimum(rank, len(self.atoms))]
             if escapes is not None:
                 values[q == ESCAPE] = escapes
         return values
@@ -154,30 +151,21 @@ class Lattice:
         """
         try:
             grid = grid_from_json(data["grid"])
-            dtype, bound, atoms = (
-                str(data["grid"]["dtype"]),
-                Bound.parse(data["bound"]),
-                tuple(data.get("atoms", ())),
-            )
-            low, high = _range(dtype, *data.get("range", (None, None)))
-            most = 1 if dtype == "bool" else 2 ** (8 * np.dtype(dtype).itemsize) - 1
-            sound = (
-                all(type(a) is int and 0 <= a <= most for a in atoms)
-                and len(set(atoms)) == len(atoms) <= ESCAPE - ATOM
-            )
+            bound, atoms = Bound.parse(data["bound"]), tuple(data.get("atoms", ()))
+            low, high = _range(grid.dtype, *data.get("range", (None, None)))
+            most = 1 if grid.dtype == "bool" else 2 ** (8 * np.dtype(grid.dtype).itemsize) - 1
+            if not all(type(a) is int and 0 <= a <= most for a in atoms):
+                raise ValueError("an atom is no value")
+            if not len(set(atoms)) == len(atoms) <= ESCAPE - ATOM:
+                raise ValueError("too many atoms")
+            ranged = bound.kind != "lossless"
+            if not _BOUND.fullmatch(data["bound"]) or ranged != ("range" in data):
+                raise ValueError("no stored bound, or a range without one")
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise Corrupt(
                 f"the file describes a lattice that does not exist: {str(data)[:200]} ({error})"
             ) from None
-        if (
-            not sound
-            or not _BOUND.fullmatch(data["bound"])
-            or (bound.kind == "lossless") == ("range" in data)
-        ):
-            raise Corrupt(
-                f"the file describes a lattice that does not exist: {str(data)[:200]}"
-            )
-        return cls(dtype, bound, grid, atoms, low, high)
+        return cls(grid.dtype, bound, grid, atoms, low, high)
 
 
 def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float | int | None]:
@@ -188,12 +176,12 @@ def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float |
     """
     if low is None and high is None:
         return None, None
-    for end in (low, high):
-        with np.errstate(over="ignore", invalid="ignore"):
-            kinds = (int, float) if "float" in dtype else (int,)
-            if type(end) not in kinds or np.asarray(end, dtype).item() != end:
-                raise ValueError(f"no range of {dtype}: {low} to {high}")
-    if low > high:
+    kinds = (int, float) if "float" in dtype else (int,)
+    with np.errstate(over="ignore", invalid="ignore"):
+        exact = all(
+            type(end) in kinds and np.asarray(end, dtype).item() == end for end in (low, high)
+        )
+    if not exact or low > high:
         raise ValueError(f"no range of {dtype}: {low} to {high}")
     return low, high
 

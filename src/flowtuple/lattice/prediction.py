@@ -128,8 +128,7 @@ class Prediction:
         if self._is_plain:
             values, present = fetch(self.terms[0].inputs[0])
             if values.dtype == lattice.dtype:
-                q = lattice.nearest(values)
-                return np.where(present, q, ESCAPE)
+                return np.where(present, lattice.nearest(values), ESCAPE)
         total, present = self.evaluate(fetch)
         return np.where(present, lattice.nearest(_cast(total, lattice.dtype)), ESCAPE)
 

@@ -51,9 +51,16 @@ class Statistics:
                 self._count_specials(values[special])
                 values = values[np.isfinite(values)]
         if len(values):
-            self._add_range(values)
+            # min may return -0.0 or 0.0 where both occur; adding zero makes it 0.0.
+            zero = values.dtype.type(0)
+            low, high = (values.min() + zero).item(), (values.max() + zero).item()
+            self.low = low if self.low is None else min(self.low, low)
+            self.high = high if self.high is None else max(self.high, high)
             self._add_moments(values.astype(np.float64))
-            self._add_sample(values)
+            # Every k-th value of a chunk; every second of all is dropped when there are too many.
+            self._samples.append(values[:: max(1, len(values) * 8 // _SAMPLE)].copy())
+            if sum(map(len, self._samples)) > _SAMPLE:
+                self._samples = [np.concatenate(self._samples)[::2]]
             if values.dtype.kind == "f":
                 self._refine_exact_grid(values)
 
@@ -62,19 +69,6 @@ class Statistics:
         for pattern, count in zip(patterns.tolist(), counts.tolist(), strict=True):
             if pattern in self.specials or len(self.specials) < _MAX_SPECIALS:
                 self.specials[pattern] = self.specials.get(pattern, 0) + count
-
-    def _add_range(self, values: Array) -> None:
-        # min may return -0.0 or 0.0 where both occur; adding zero makes it 0.0.
-        zero = values.dtype.type(0)
-        low, high = (values.min() + zero).item(), (values.max() + zero).item()
-        self.low = low if self.low is None else min(self.low, low)
-        self.high = high if self.high is None else max(self.high, high)
-
-    def _add_sample(self, values: Array) -> None:
-        """Add every k-th value of a chunk; drop every second of all when too many."""
-        self._samples.append(values[:: max(1, len(values) * 8 // _SAMPLE)].copy())
-        if sum(map(len, self._samples)) > _SAMPLE:
-            self._samples = [np.concatenate(self._samples)[::2]]
 
     def _add_moments(self, x: Array) -> None:
         """Update mean and squared deviations, counted from the first value (Chan et al.)."""
@@ -125,7 +119,7 @@ class Statistics:
         """Return the coarsest grid that holds every finite value exactly."""
         if self.dtype not in MANTISSA_BITS:
             return Integers(self.dtype)
-        patterns = Ordered(self.dtype, self.trailing_zeros if self.finite else 0)
+        patterns = Ordered(self.dtype, self.trailing_zeros)
         if not (self.finite and self.digits):
             return patterns
         # Large floats are exact decimals, too, of finer spacing than their own.
@@ -149,23 +143,16 @@ class Statistics:
         used = grid or self.exact_grid()
         values, counts = np.unique(sample, return_counts=True)
         cells, occupants = np.unique(used.index(sample), return_counts=True)
-        frequent = np.flatnonzero(
-            (counts >= max(8, 0.005 * len(sample))) & self._moved(values, grid)
-        )
+        frequent = counts >= max(8, 0.005 * len(sample))
+        if grid is not None:
+            frequent &= bit_patterns(grid.value(grid.index(values))) != bit_patterns(values)
         sentinels = []
-        for k in frequent:
+        for k in np.flatnonzero(frequent):
             place = int(np.searchsorted(cells, used.index(values[k : k + 1])[0]))
             around = np.delete(occupants[max(0, place - 4) : place + 5], min(place, 4))
             if len(around) and counts[k] > 8 * np.median(around):
                 sentinels.append(int(bit_patterns(values[k : k + 1])[0]))
         return sorted(sentinels)
-
-    def _moved(self, values: Array, grid: Grid | None) -> Array:
-        """Return which values a grid would move; all of them without a grid."""
-        if grid is None:
-            return np.ones(len(values), bool)
-        moved: Array = bit_patterns(grid.value(grid.index(values))) != bit_patterns(values)
-        return moved
 
 
 def _is_exact(grid: Grid, values: Array) -> bool:

@@ -5,10 +5,10 @@ The flow maps every value x to u, its place in the distribution that earlier col
     compress = encode u    decompress = decode u    generate = draw u    score = measure u
 
 A flow gives the distribution; those who use it compute u: `codec.column` codes it,
-`model.index_sampler` draws it, `model.score` measures its interval, and `model.latent` returns it.
+`model.index_sampler` draws it, and `model.score` measures its interval or returns it.
 
 `walk` yields one `ColumnState` for each column. Known values go forward: `enter`, `predict`,
-`residuals`, `blocks`. Unknown values come back part by part: `parts`, `predict`, `logits`,
+`blocks`. Unknown values come back part by part: `parts`, `predict`, `logits`,
 `restore`, `record`.
 """
 
@@ -27,7 +27,6 @@ from flowtuple.lattice.context import Context, RowSet, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.lattice.prediction import Prediction
 
 T = TypeVar("T")
 
@@ -124,7 +123,7 @@ class ColumnState:
     @cached_property
     def reads_itself(self) -> bool:
         """True if later objects of an event read earlier ones of this column."""
-        return self.flow is not None and self.flow.reads(self.name)
+        return self.flow is not None and self.name in self.flow.sources
 
     @property
     def is_codable(self) -> bool:
@@ -202,17 +201,9 @@ class ColumnState:
         for part in self.rows.parts:
             yield from _blocks(part)
 
-    def residuals(self, q: Array, predicted: Array) -> tuple[Array, Array]:
-        """Return residuals from the prediction, and which rows have one."""
-        return self._prediction.subtract(q, predicted, self.required_flow.absolute)
-
     def restore(self, residuals: Array, predicted: Array) -> Array:
-        """Return indices: the inverse of `residuals`."""
-        return self._prediction.restore(residuals, predicted)
-
-    @property
-    def _prediction(self) -> Prediction:
-        return self.require(self.required_flow.prediction)
+        """Return the indices of residuals from the prediction."""
+        return self.require(self.required_flow.prediction).restore(residuals, predicted)
 
     def require(self, part: T | None) -> T:
         """Return the flow, or a part of it, that decoding needs.

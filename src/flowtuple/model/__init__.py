@@ -2,7 +2,7 @@
 
 The lattice flow maps each value x to u, its place in the distribution that the columns before it
 predict. To sample is to draw u (`draw`, `events`), to score is to measure the width of u's
-interval (`score`), and the latent table is u itself (`latent`). `EventModel` offers all this for
+interval, and the latent table is u itself (`score`). `EventModel` offers all this for
 the table of one model; `surprise` compares the bits of an event with those that the model expects.
 
 In: a `TableCoding` (schema, lattices, flow) and a `TableSource` of events. Out: tables, made while

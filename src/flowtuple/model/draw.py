@@ -8,10 +8,12 @@ that of 64-bit integers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import xxhash
+from numpy import uint64
 
 from flowtuple.codec.frequencies import EXP2, share, weigh
 from flowtuple.data.schema import Array
@@ -24,124 +26,36 @@ _GAMMA = 0x9E3779B97F4A7C15
 
 @compiled()
 def _mix(x: Any) -> Any:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@compiled()
-def _number(key: Any, event: Any, number: Any) -> Any:
-    """Return the 64-bit random number of an object."""
-    mixed = _mix(key + np.uint64(event) * np.uint64(_GAMMA))
-    return _mix(mixed + np.uint64(number) * np.uint64(_GAMMA))
+    x = (x ^ (x >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return x ^ (x >> uint64(31))
 
 
 @compiled()
 def _below(u: Any, most: Any) -> Any:
-    """Return floor(u most / 2^64) for a uniform 64-bit u; 0 if `most` is 2^64 itself."""
-    low, high = u & np.uint64(0xFFFFFFFF), u >> np.uint64(32)
-    a, b = most & np.uint64(0xFFFFFFFF), most >> np.uint64(32)
-    middle = high * a + ((low * a) >> np.uint64(32))
-    carry = (middle & np.uint64(0xFFFFFFFF)) + low * b
-    return high * b + (middle >> np.uint64(32)) + (carry >> np.uint64(32))
+    """Return floor(u most / 2^64) for uniform 64-bit u; 0 if `most` is 2^64 itself."""
+    low, high = u & uint64(0xFFFFFFFF), u >> uint64(32)
+    a, b = most & uint64(0xFFFFFFFF), most >> uint64(32)
+    middle = high * a + ((low * a) >> uint64(32))
+    carry = (middle & uint64(0xFFFFFFFF)) + low * b
+    return high * b + (middle >> uint64(32)) + (carry >> uint64(32))
 
 
 @compiled()
-def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
-    """Return the sum of the frequencies of symbols that can be drawn; never the last one."""
-    total = np.uint64(0)
-    for k in range(len(weights) - 1):
-        if not banned[k]:
-            total += share(weights[k], reciprocal)
-    return total
+def _fill_edges(logits: Any, exp2: Any, banned: Any, edges: Any) -> None:
+    weights = np.empty(logits.shape[1], np.int32)
+    for i in range(len(logits)):
+        reciprocal = weigh(logits[i], exp2, weights)
+        for k in range(len(weights)):
+            frequency = uint64(0) if banned[k] else share(weights[k], reciprocal)
+            edges[i, k + 1] = edges[i, k] + frequency
 
 
 @compiled()
-def _draw(
-    logits: Any,
-    exp2: Any,
-    starts: Any,
-    spans: Any,
-    banned: Any,
-    key: Any,
-    event: Any,
-    number: Any,
-    q: Any,
-) -> None:
-    last = logits.shape[1] - 1
-    weights = np.empty(last + 1, np.int32)
-    reciprocal = np.uint64(0)
-    for i in range(len(q)):
-        if i < len(logits):
-            reciprocal = weigh(logits[i], exp2, weights)
-        total = _allowed_total(weights, reciprocal, banned)
-        u = _number(key, event[i], number[i])
-        slot = _below(u, total)
-        symbol = 0
-        for k in range(last):
-            if banned[k]:
-                continue
-            symbol = k
-            frequency = share(weights[k], reciprocal)
-            if slot < frequency:
-                break
-            slot -= frequency
-        place = _below(_mix(u + np.uint64(_GAMMA)), spans[symbol] + np.uint64(1))
-        q[i] = np.int64(np.uint64(starts[symbol]) + place)
-
-
-@compiled()
-def _allowed(
-    logits: Any, exp2: Any, banned: Any, symbols: Any, below: Any, frequency: Any, total: Any
-) -> None:
-    last = logits.shape[1] - 1
-    weights = np.empty(last + 1, np.int32)
-    reciprocal = np.uint64(0)
-    for i in range(len(symbols)):
-        if i < len(logits):
-            reciprocal = weigh(logits[i], exp2, weights)
-        for k in range(last):
-            if not banned[k]:
-                f = share(weights[k], reciprocal)
-                total[i] += f
-                below[i] += f if k < symbols[i] else np.uint64(0)
-                frequency[i] += f if k == symbols[i] else np.uint64(0)
-
-
-@compiled()
-def _locate(
-    logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any, q: Any
-) -> None:
-    last = logits.shape[1] - 1
-    weights = np.empty(last + 1, np.int32)
-    reciprocal = np.uint64(0)
-    for i in range(len(q)):
-        if i < len(logits):
-            reciprocal = weigh(logits[i], exp2, weights)
-        total = _allowed_total(weights, reciprocal, banned)
-        slot = u[i] * np.float64(total)
-        symbol = 0
-        part = 0.0
-        for k in range(last):
-            if banned[k]:
-                continue
-            symbol = k
-            frequency = np.float64(share(weights[k], reciprocal))
-            part = min(slot / frequency, 1.0)
-            if slot < frequency:
-                break
-            slot -= frequency
-        width = spans[symbol]
-        place = np.uint64(part * (np.float64(width) + 1.0))
-        q[i] = np.int64(np.uint64(starts[symbol]) + min(place, width))
-
-
-@compiled()
-def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
-    for i in range(len(out)):
-        u = _number(key, event[i], number[i])
-        # 52 bits and a half: with a 53rd bit the half would be lost and the result could be 1.
-        out[i] = (np.float64(u >> np.uint64(12)) + 0.5) * 2.0**-52
+def _find(edges: Any, slot: Any, symbol: Any) -> None:
+    for i in range(len(slot)):
+        row = edges[min(i, len(edges) - 1)]
+        symbol[i] = np.searchsorted(row, slot[i], side="right") - 1 if row[-1] else 0
 
 
 def uniform(key: int, event: Array, number: Array) -> Array:
@@ -157,9 +71,15 @@ def uniform(key: int, event: Array, number: Array) -> Array:
         >>> bool((u[1:] == uniform(7, np.array([1, 2]), np.zeros(2))).all())
         True
     """
-    out = np.empty(len(event))
-    _uniform(np.uint64(key), event.astype(np.uint64), number.astype(np.uint64), out)
-    return out
+    # 52 bits and a half: with a 53rd bit the half would be lost and the result could be 1.
+    return ((_random(key, event, number) >> 12).astype(np.float64) + 0.5) * 2.0**-52
+
+
+def _random(key: int, event: Array, number: Array) -> Array:
+    """Return the 64-bit random number of each object."""
+    mixed = _mix(uint64(key) + event.astype(uint64) * uint64(_GAMMA))
+    random: Array = _mix(mixed + number.astype(uint64) * uint64(_GAMMA))
+    return random
 
 
 def column_key(seed: int, table: str, column: str) -> int:
@@ -179,18 +99,38 @@ class Distribution:
     logits: Array
     bins: Bins
 
-    @property
-    def _arguments(self) -> tuple[Array, Array, Array, Array, Array]:
-        """Logits, weights by difference of logits, first indices, widths, and symbols not drawn."""
-        is_escape = self.bins.starts == ESCAPE
-        logits = np.ascontiguousarray(self.logits)
-        return logits, EXP2, self.bins.starts, self.bins.spans, is_escape
+    @cached_property
+    def edges(self) -> Array:
+        """Where symbols begin and end in the sum of the frequencies of all that can be drawn.
+
+        int32, shape (n, K + 1), or (1, K + 1) for equal rows. Escapes and the outside symbol, which
+        stands for any index, are never drawn.
+        """
+        banned = self.bins.starts == ESCAPE
+        banned[-1] = True
+        edges = np.zeros((len(self.logits), self.bins.symbols + 1), np.int32)
+        _fill_edges(np.ascontiguousarray(self.logits), EXP2, banned, edges)
+        return edges
+
+    def at(self, slot: Array) -> Array:
+        """Return the symbol of each row in which a place of the sum lies, int64."""
+        symbol = np.empty(len(slot), np.int64)
+        _find(self.edges, slot, symbol)
+        return symbol
+
+    def interval(self, symbol: Array) -> tuple[Array, Array]:
+        """Return the edge where a symbol of each row begins, and its frequency."""
+        edges = np.broadcast_to(self.edges, (len(symbol), self.edges.shape[1]))
+        begin, end = np.take_along_axis(edges, symbol[:, None] + np.arange(2), axis=1).T
+        return begin, end - begin
+
+    def index(self, symbol: Array, place: Array) -> Array:
+        """Return the index at a place, uint64, in the bin of a symbol."""
+        return self.bins.starts[symbol] + place.view(np.int64)
 
 
 def draw(distribution: Distribution, key: int, event: Array, number: Array) -> Array:
     """Draw u and return its indices: a symbol by its probability, uniform within its bin.
-
-    Escapes are never drawn, nor is the outside symbol, which stands for any index.
 
     Args:
         distribution: Of n rows.
@@ -201,10 +141,11 @@ def draw(distribution: Distribution, key: int, event: Array, number: Array) -> A
     Returns:
         int64, shape (n,).
     """
-    q = np.empty(len(event), np.int64)
-    event, number = event.astype(np.uint64), number.astype(np.uint64)
-    _draw(*distribution._arguments, np.uint64(key), event, number, q)
-    return q
+    random = _random(key, event, number)
+    total = distribution.edges[:, -1].astype(uint64)
+    symbol = distribution.at(_below(random, total).view(np.int64))
+    width = distribution.bins.spans[symbol] + uint64(1)
+    return distribution.index(symbol, _below(_mix(random + uint64(_GAMMA)), width))
 
 
 def cdf(distribution: Distribution, q: Array) -> Array:
@@ -215,17 +156,19 @@ def cdf(distribution: Distribution, q: Array) -> Array:
     """
     bins = distribution.bins
     symbols = bins.symbol(q)
-    logits, exp2, _, _, is_escape = distribution._arguments
-    below, frequency, total = (np.zeros(len(q), np.uint64) for _ in range(3))
-    _allowed(logits, exp2, is_escape, symbols, below, frequency, total)
+    begin, frequency = distribution.interval(symbols)
     place = (q - bins.starts[symbols]).astype(np.float64) + 0.5
     inside = place / (bins.spans[symbols].astype(np.float64) + 1)
-    u: Array = (below + inside * frequency) / total
+    u = (begin + inside * frequency) / distribution.edges[:, -1]
     return np.where(frequency > 0, u, np.nan)
 
 
 def inverse_cdf(distribution: Distribution, u: Array) -> Array:
     """Invert the conditional CDF at given u in [0, 1), shape (n,): int64 indices; see `cdf`."""
-    q = np.empty(len(u), np.int64)
-    _locate(*distribution._arguments, u, q)
-    return q
+    slot = u * distribution.edges[:, -1]
+    symbol = distribution.at(slot)
+    begin, frequency = distribution.interval(symbol)
+    part = np.minimum((slot - begin) / np.maximum(frequency, 1), 1.0)
+    width = distribution.bins.spans[symbol]
+    place = (part * (width.astype(np.float64) + 1.0)).astype(uint64)
+    return distribution.index(symbol, np.minimum(place, width))

@@ -9,7 +9,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.schema_diff import read_like
-from flowtuple.data.table import Table, TableSource, concatenate, ranges, with_counters
+from flowtuple.data.table import Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Unsupported
 from flowtuple.lattice.context import RowSet, make_context
 from flowtuple.lattice.grid import ATOM, ESCAPE
@@ -73,18 +73,18 @@ class SampledTable:
             for c in self.columns
             if repair and (target := _target(c, self.columns))
         }
-        missing = [c.name for c in self.columns if not self._has_density(c)]
+        missing = [
+            c.name
+            for c in self.columns
+            if c.role != "id" and c.name not in self._supplied
+            if not coding.flow.has_density(c.name)
+        ]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise Unsupported(
                 f"column {missing[0]!r}{more} of table {name!r} has no density; "
                 "fit a model of all columns with `train()`"
             )
-
-    def _has_density(self, column: Column) -> bool:
-        flow = self._coding.flow.columns.get(column.name)
-        is_modelled = flow is not None and flow.has_density
-        return is_modelled or column.role == "id" or column.name in self._supplied
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Draw events `start` to `stop` of some columns, their counters, and what these read."""
@@ -93,19 +93,12 @@ class SampledTable:
         needed = self._coding.needed(chosen)
         counting = {self._targets[name] for name in needed if name in self._targets}
         needed |= self._coding.needed([c for c in self.columns if c.name in counting])
-        length = max(0, stop - start)
-        blocks = [(a + start, b + start) for a, b in ranges(length, BLOCK)] or [
+        blocks = [(a, min(a + BLOCK, stop)) for a in range(start, stop, BLOCK)] or [
             (start, start)
         ]
         pieces = ordered_map(lambda block: self._block(needed, *block), blocks, self._workers)
-        return concatenate(
-            [
-                Table(
-                    self.name, chosen, t.num_entries, {c.name: t.data[c.name] for c in chosen}
-                )
-                for t in pieces
-            ]
-        )
+        names = [c.name for c in chosen]
+        return concatenate([piece.read(names, 0, BLOCK) for piece in pieces])
 
     def _block(self, needed: set[str], start: int, stop: int) -> Table:
         """Draw a block of events, in one walk over the columns."""

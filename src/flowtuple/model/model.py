@@ -17,8 +17,7 @@ from flowtuple.errors import InvalidArgument, Unsupported, nearest
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import BLOCK, SampledTable
 from flowtuple.model.index_sampler import at_random, from_latent
-from flowtuple.model.latent import check_resolved, is_copied, to_latent
-from flowtuple.model.score import score
+from flowtuple.model.score import check_resolved, is_copied, score, to_latent
 from flowtuple.model.surprise import Expectation, expectation
 
 
@@ -62,13 +61,14 @@ class EventModel:
                 fit.
         """
         supplied = None if given is None else self._given(given)
-        if n is None and supplied is None:
+        most = n if supplied is None else supplied.num_entries
+        count = most if n is None else n
+        if count is None or most is None:
             raise InvalidArgument(
                 f"{self.path}: how many events are to be drawn? say it with `n=`, or name `given=`"
             )
-        count = supplied.num_entries if n is None and supplied is not None else n or 0
-        if count < 0 or (supplied is not None and count > supplied.num_entries):
-            few = f" from {supplied.num_entries} given ones" if supplied is not None else ""
+        if not 0 <= count <= most:
+            few = "" if supplied is None else f" from {most} given ones"
             raise InvalidArgument(f"{self.path}: cannot draw {count} events{few}")
         sampler = at_random(seed, self.name)
         with _naming(self.path):
@@ -79,14 +79,15 @@ class EventModel:
     def _given(self, dataset: Dataset) -> TableSource:
         """Return the columns of a data set's table that the model knows."""
         source = self._table(dataset)
-        known = {c.name for c in self.coding.columns}
+        known = set(self.names)
         shared = [c for c in source.columns if c.name in known and not c.hidden]
         if not shared:
-            close = nearest(self.coding.columns[0].name, [c.name for c in source.columns])
+            close = nearest(self.names[0], [c.name for c in source.columns])
             raise InvalidArgument(
                 f"{dataset.description}: has no column of {self.path}; {close}"
             )
-        own = [c for c in self.coding.columns if c.name in {s.name for s in shared}]
+        names = {c.name for c in shared}
+        own = [c for c in self.coding.columns if c.name in names]
         check_same_columns(own, source.columns, dataset.description)
         return SelectedTable(source, shared)
 
@@ -115,11 +116,7 @@ class EventModel:
             InvalidArgument: There is no such column.
         """
         source = self._table(dataset)
-        names = [
-            c.name
-            for c in source.columns
-            if c.counter is None and not c.is_opaque and not c.shape
-        ]
+        names = [c.name for c in source.columns if c.is_event_number]
         if name not in names:
             raise InvalidArgument(
                 f"{dataset.description}: no column {name!r} with one number an event; "
@@ -143,7 +140,7 @@ class EventModel:
     def _check_lattices(self, other: EventModel) -> None:
         """Raise if densities are on different lattices and cannot be divided."""
         where = f"{other.path} against {self.path}"
-        if [c.name for c in self.coding.columns] != [c.name for c in other.coding.columns]:
+        if self.names != other.names:
             raise InvalidArgument(f"{where}: has other columns, or another order of them")
         for name, lattice in self.coding.lattices.items():
             if lattice.grid != other.coding.lattices[name].grid:
@@ -154,10 +151,7 @@ class EventModel:
 
     def log_det(self, dataset: Dataset) -> Table:
         """Return ln|det| of the map from lattice points to u, by event and column: ln p."""
-        source = self.events(dataset)
-        scores = score(
-            read_like(source, self.coding.columns, 0, source.num_entries), self.coding
-        )
+        scores = score(self._whole(dataset), self.coding)
         columns = tuple(Column(name, "float64") for name in scores.columns)
         return Table(
             "log_det",
@@ -167,12 +161,14 @@ class EventModel:
         )
 
     def to_latent(self, dataset: Dataset) -> Table:
-        """Return the latent table, with all events in memory; see `latent.to_latent`."""
+        """Return the latent table, with all events in memory; see `score.to_latent`."""
         check_resolved(self.coding, self.path)
+        return to_latent(self._whole(dataset), self.coding)
+
+    def _whole(self, dataset: Dataset) -> Table:
+        """Return all events of a data set that the model can score."""
         source = self.events(dataset)
-        return to_latent(
-            read_like(source, self.coding.columns, 0, source.num_entries), self.coding
-        )
+        return read_like(source, self.coding.columns, 0, source.num_entries)
 
     def from_latent(self, dataset: Dataset, workers: int | None = None) -> TableSource:
         """Return the events of a latent table, as a table that is made while it is read.

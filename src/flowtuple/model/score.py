@@ -1,18 +1,26 @@
-"""Bits of each event under a flow, column by column: -log2 of its probability on the lattice."""
+"""The u of known values, column by column: its width gives the bits of an event, itself the latent.
+
+The bits of a value are -log2 of its probability on the lattice.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from flowtuple.codec.frequencies import FREQUENCY_BITS, intervals
-from flowtuple.data.schema import Array
+from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
+from flowtuple.errors import Unsupported
 from flowtuple.lattice.context import make_context
-from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
+from flowtuple.model.draw import Distribution, cdf
+
+WIDEST = 2**35
+"""Indices of a bin at most: with 16 bits of frequency they leave a bit of float64's 52 unused."""
 
 IMPOSSIBLE = 64.0
 """Bits of a value that a relation rules out, about as many as those of the outside symbol."""
@@ -54,67 +62,103 @@ def score(events: Table, coding: TableCoding) -> Scores:
     scored = [
         c.name
         for c in coding.columns
-        if c.role != "id" and c.name not in coding.external and _has_density(c.name, coding)
+        if c.role != "id" and c.name not in coding.external
+        if coding.flow.has_density(c.name)
     ]
-    place = {name: k for k, name in enumerate(scored)}
     bits = np.zeros((events.num_entries, len(scored)))
     values = np.zeros((events.num_entries, len(scored)), np.int64)
     context = make_context(coding.columns, events.num_entries, events.data)
     for state in walk(coding, context, coding.flow.columns):
-        row_bits = _measure(events.data[state.name].reshape(-1), state)
-        if state.name in place:
-            event, k = state.rows.event, place[state.name]
+        row_bits = measure(events.data[state.name].reshape(-1), state, _bits, 0.0, IMPOSSIBLE)
+        if state.name in scored:
+            event, k = state.rows.event, scored.index(state.name)
             bits[:, k] = np.bincount(event, row_bits, events.num_entries)
             values[:, k] = np.bincount(event, minlength=events.num_entries)
     return Scores(tuple(scored), bits, values)
 
 
-def _has_density(name: str, coding: TableCoding) -> bool:
-    return name in coding.flow.columns and coding.flow.columns[name].has_density
-
-
-@dataclass(frozen=True, eq=False)
-class Coded:
-    """Values of a column as its flow codes them, in row order.
-
-    Attributes:
-        numbers: int64 indices, or residuals of a prediction, shape (n,).
-        countable: Which rows the flow can code at all, bool, shape (n,).
-        predicted: Predicted indices, shape (n,), `None` without a prediction.
-    """
-
-    numbers: Array
-    countable: Array
-    predicted: Array | None
-
-
-def code(stored: Array, state: ColumnState, flow: ColumnFlow) -> Coded:
-    """Return what a flow codes for known values, and record them for the columns after it.
+def measure(
+    stored: Array,
+    state: ColumnState,
+    of_rows: Callable[[Distribution, Array], Array],
+    certain: float,
+    impossible: float,
+) -> Array:
+    """Return a number of each row of a column, and record the values for the columns after it.
 
     Args:
         stored: The values in stored order, flat.
-        state: A column on the walk.
-        flow: Its flow.
+        state: A column on the walk, which has a flow.
+        of_rows: Returns the numbers of indices from their distribution.
+        certain: Number of a value that others determine.
+        impossible: Number of a value that a relation rules out.
     """
-    q, _ = state.enter(stored)
-    predicted = state.predict(state.whole)
-    if predicted is None or not (flow.residual or flow.network is None):
-        return Coded(q, np.ones(len(q), bool), predicted)
-    residuals, countable = state.residuals(q, predicted)
-    return Coded(residuals, countable, predicted)
-
-
-def _measure(stored: Array, state: ColumnState) -> Array:
-    """Return the bits of each row of a column."""
     flow = state.required_flow
-    coded = code(stored, state, flow)
+    q, _ = state.enter(stored)
+    countable = np.ones(len(q), bool)
+    predicted = state.predict(state.whole)
+    if predicted is not None and (flow.residual or flow.network is None):
+        q, countable = state.require(flow.prediction).subtract(q, predicted, flow.absolute)
     if flow.network is None:
-        return np.where(coded.countable & (coded.numbers == 0), 0.0, IMPOSSIBLE)
-    symbols = flow.bins.symbol(coded.numbers)
-    frequency = np.empty(len(symbols), np.uint32)
-    for part, logits in state.blocks(coded.predicted):
-        frequency[part] = intervals(logits, symbols[part])[1]
-    widths = np.log2(flow.bins.spans.astype(np.float64) + 1)
-    bits: Array = FREQUENCY_BITS - np.log2(frequency.astype(np.float64)) + widths[symbols]
-    bits[~coded.countable] = IMPOSSIBLE
+        return np.where(countable & (q == 0), certain, impossible)
+    numbers = np.empty(len(q))
+    for part, logits in state.blocks(predicted):
+        numbers[part] = of_rows(Distribution(logits, flow.bins), q[part])
+    return np.where(countable, numbers, impossible)
+
+
+def _bits(distribution: Distribution, q: Array) -> Array:
+    bins = distribution.bins
+    symbols = bins.symbol(q)
+    frequency = intervals(distribution.logits, symbols)[1].astype(np.float64)
+    widths = np.log2(bins.spans.astype(np.float64) + 1)
+    bits: Array = FREQUENCY_BITS - np.log2(frequency) + widths[symbols]
     return bits
+
+
+def is_copied(column: Column, coding: TableCoding) -> bool:
+    """Return True for ids, counters and external columns: a latent table copies them."""
+    return column.role in ("id", "counter") or column.name in coding.external
+
+
+def check_resolved(coding: TableCoding, where: str) -> None:
+    """Check that float64 numbers from 0 to 1 can distinguish all values.
+
+    Raises:
+        Unsupported: A column's bins are too wide, as for lossless float64 or integers beyond 2^35.
+    """
+    for name, flow in coding.flow.columns.items():
+        # The last symbol, the outside one, has no latent number.
+        if flow.network is not None and int(flow.bins.spans[:-1].max(initial=0)) >= WIDEST:
+            raise Unsupported(
+                f"{where}: column {name!r} has more values than a latent number tells apart; "
+                "train it with a bound"
+            )
+
+
+def to_latent(events: Table, coding: TableCoding) -> Table:
+    """Measure u: return the latent table of events, float64 from 0 to 1.
+
+    A value off the model's lattice is NaN. A value that others determine is 0.5. Ids, counters and
+    external columns are copied.
+
+    Args:
+        events: At least the columns of the flow.
+        coding: Schema, lattices and flow, of which every column but ids has a density.
+    """
+    context = make_context(coding.columns, events.num_entries, events.data)
+    data = {}
+    for state in walk(coding, context):
+        stored = data[state.name] = events.data[state.name]
+        if state.flow is not None:
+            u = measure(stored.reshape(-1), state, cdf, 0.5, math.nan)
+            if not is_copied(state.column, coding):
+                data[state.name] = state.rows.unsort(u).reshape(stored.shape)
+    columns = tuple(
+        c if is_copied(c, coding) else replace(c, dtype="float64")
+        for c in coding.columns
+        if c.name in data
+    )
+    return Table(
+        events.name, columns, events.num_entries, {c.name: data[c.name] for c in columns}
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,13 @@ from flowtuple.data.binning import find_binning
 from flowtuple.data.schema import Array
 from flowtuple.reporting.comparison_plots import NUMBERS, curves_png, shares_png
 from flowtuple.reporting.page import (
-    NOTE,
-    TEXT,
     Block,
     Cards,
-    Column,
     Figure,
     Heading,
     TableBlock,
     Text,
     Verdict,
-    format_error,
     format_interval,
     format_number,
     format_percent,
@@ -76,8 +73,7 @@ def _header(content: _Content, bad: bool) -> Iterator[Block]:
         yield Text(text, "soft files")
     if "real" in content:
         yield Text(f"real: {content['real']}", "soft files")
-    verdict = content["verdict"]
-    yield Verdict(verdict[:1].upper() + verdict[1:], bad)
+    yield Verdict(content["verdict"], bad)
     yield from (Text(note, "bad") for note in content["notes"])
 
 
@@ -104,20 +100,20 @@ def _tests(comparison: _Content) -> Iterator[Block]:
         details = (f"{key} {_plainly(value)}" for key, value in outcome["details"].items())
         remarks = outcome["note"] + ", ".join(details)
         rows.append(outcome | {"column": outcome["column"] or "all", "remarks": remarks})
-    columns = (
-        ("Test", "test", TEXT),
-        ("Column", "column", TEXT),
-        ("Statistic", "statistic", format_number),
-        ("p", "p", format_number),
-        ("p adjusted", "adjusted", format_number),
-        ("Remarks", "remarks", NOTE),
-    )
-    yield Heading("Tests")
-    yield Text(
+    columns = {
+        "Test": "test",
+        "Column": "column",
+        "Statistic": "statistic",
+        "p": "p",
+        "p adjusted": "adjusted",
+        "Remarks": "remarks",
+    }
+    yield Heading(
+        "Tests",
         f"p from {comparison['permutations']:,} permutations of events, adjusted by Holm's method; "
-        f"level {comparison['level']}, seed {comparison['seed']}{weights}. A heading sorts."
+        f"level {comparison['level']}, seed {comparison['seed']}{weights}. A heading sorts.",
     )
-    yield TableBlock("tests", columns, rows, "rejected", part="part of a test's name")
+    yield TableBlock("tests", columns, rows, bad="rejected", part="part of a test's name")
 
 
 def _plainly(value: Any) -> str:
@@ -136,28 +132,24 @@ def _cuts(cuts: Sequence[_Content]) -> Iterator[Block]:
             " Rows are the same ones in both samples: efficiency is what stays of those that pass"
             " in the reference, purity what was there of those that pass in the other."
         )
-    columns: list[Column] = [
-        *_PASSING,
-        ("Gained", "gained", format_number),
-        ("Lost", "lost", format_number),
-        ("Efficiency", "efficiency", _five_digits),
-        ("Purity", "purity", _five_digits),
-    ]
+    five_digits = partial(format_number, digits=5)
+    columns = _PASSING | {
+        "Gained": "gained",
+        "Lost": "lost",
+        "Efficiency": "efficiency",
+        "Purity": "purity",
+    }
     rows = [{**cut, **_passing(cut)} for cut in cuts]
-    yield Heading("Cuts")
-    yield Text(about)
-    yield TableBlock("cuts", columns, rows, part="")
+    forms = {"efficiency": five_digits, "purity": five_digits}
+    yield Heading("Cuts", about)
+    yield TableBlock("cuts", columns, rows, forms, part="")
 
 
-_PASSING: tuple[Column, ...] = (
-    ("Cut", "expression", TEXT),
-    ("Reference", "passing", format_error),
-    ("Other", "other_passing", format_error),
-)
-
-
-def _five_digits(value: float | None) -> str:
-    return format_number(value, 5)
+_PASSING: dict[str, Any] = {
+    "Cut": "expression",
+    "Reference": "passing",
+    "Other": "other_passing",
+}
 
 
 def _passing(cut: _Content, prefix: str = "") -> dict[str, tuple[float, float]]:
@@ -174,35 +166,27 @@ def _area(area: _Content) -> str:
 def _ratio(ratio: _Content | None) -> Iterator[Block]:
     if not ratio:
         return
-    yield Heading("Density ratio")
-    yield Text(
+    yield Heading(
+        "Density ratio",
         f"r = p(reference) / p(other) by boosted trees in {ratio['folds']} folds of events: "
         f"AUC {_area(ratio['auc'])}, accuracy {four_digits(ratio['accuracy'])}. "
         f"Weighted by r the other sample is worth {format_percent(ratio['effective'])} of its "
-        "rows. Every row's ratio is in ratio.npz."
+        "rows. Every row's ratio is in ratio.npz.",
     )
-    columns = TableBlock(
-        "importance",
-        (("Column", 0, TEXT), ("Loss of AUC", 1, format_number)),
-        ratio["columns"],
-        part="",
-    )
-    failures = TableBlock(
-        "failures",
-        (
-            ("Sample", "sample", TEXT),
-            ("Event", "event", str),
-            ("ln r", "log_ratio", format_number),
-        ),
-        ratio["failures"],
-        part="",
-    )
-    shuffled = Text("What shuffling the column takes from the AUC.")
-    sign = Text("ln r above 0: the other sample has too little there.")
+    lost = "What shuffling the column takes from the AUC."
+    sign = "ln r above 0: the other sample has too little there."
+    losses = {"Column": 0, "Loss of AUC": 1}
+    names = {"Sample": "sample", "Event": "event", "ln r": "log_ratio"}
     yield Cards(
         [
-            [Heading("Columns that give it away", 3), shuffled, columns],
-            [Heading("Rows where it fails most", 3), sign, failures],
+            [
+                Heading("Columns that give it away", lost, 3),
+                TableBlock("importance", losses, ratio["columns"], part=""),
+            ],
+            [
+                Heading("Rows where it fails most", sign, 3),
+                TableBlock("failures", names, ratio["failures"], part=""),
+            ],
         ]
     )
 
@@ -218,10 +202,10 @@ def _columns(comparison: _Content, samples: Sequence[tuple[Array, Array]]) -> It
     chosen = ""
     if len(drawn) < len(names):
         chosen = f"The {len(drawn)} columns of {len(names)} with the smallest p-values. "
-    yield Heading("Column by column")
-    yield Text(
+    yield Heading(
+        "Column by column",
         f"{chosen}The grey band is the statistical uncertainty of the reference. "
-        "A drawing that is clicked fills the window."
+        "A drawing that is clicked fills the window.",
     )
     cards = []
     for name in drawn:
@@ -276,38 +260,35 @@ def _objects(objects: _Content) -> Iterator[Block]:
             f"{_area(real['area'])}. "
         )
     yield Text(f"{area}Partners by {objects['through']}.", "")
-    yield Heading("Bins that differ by more than the tolerance and 2 sigma", 3)
-    yield Text(
+    yield Heading(
+        "Bins that differ by more than the tolerance and 2 sigma",
         "Tolerance 0.5 % for efficiency and objects without partner, 2 % for median response and "
         "half-width (half of the central 68 %). Sigma from a bootstrap of events. Worst: the "
-        "largest difference less 2 sigma."
+        "largest difference less 2 sigma.",
+        3,
     )
     yield _figures_table(name, other["verdicts"], real["verdicts"])
-    yield Heading("One column at a time", 3)
-    yield Text(
+    yield Heading(
+        "One column at a time",
         "W1: Wasserstein-1 distance in standard deviations of the reference; KS: largest distance "
-        "of the distribution functions. The columns that exceed real events most come first."
+        "of the distribution functions. The columns that exceed real events most come first.",
+        3,
     )
     yield _distances_table(name, other, real)
     if other["cuts"]:
-        yield Heading("Cuts", 3)
-        yield Text("Shares that pass, with their standard deviations by event.")
-        real_passing = ("Real", "real_passing", format_error)
-        other_passing = ("Other real", "real_other_passing", format_error)
-        yield TableBlock(
-            f"{name}-cuts",
-            (*_PASSING, real_passing, other_passing),
-            [
-                {**cut, **_passing(cut), **_passing(best, "real_")}
-                for cut, best in zip(other["cuts"], real["cuts"], strict=True)
-            ],
-            part="",
-        )
-    yield Heading("Drawings", 3)
-    yield Text(
+        yield Heading("Cuts", "Shares that pass, with their standard deviations by event.", 3)
+        columns = _PASSING | {"Real": "real_passing", "Other real": "real_other_passing"}
+        rows = [
+            {**cut, **_passing(cut), **_passing(best, "real_")}
+            for cut, best in zip(other["cuts"], real["cuts"], strict=True)
+        ]
+        yield TableBlock(f"{name}-cuts", columns, rows, part="")
+    yield Heading(
+        "Drawings",
         "Steps: reference. Points: the other sample. Where several parts are drawn each has its "
         "colour. The grey band of a ratio is the tolerance and 2 sigma, for histograms the "
-        "statistical uncertainty of the reference. A drawing that is clicked fills the window."
+        "statistical uncertainty of the reference. A drawing that is clicked fills the window.",
+        3,
     )
     figures = [*_curves(other["curves"]), *map(_spectrum, other["spectra"])]
     yield Cards([[figure] for figure in figures])
@@ -326,24 +307,25 @@ def _figures_table(
             "real_worst": least and least["worst"],
         }
         rows.append({**verdict, **numbers})
-    columns = (
-        ("Figure", "quantity", TEXT),
-        ("Against", "grid", TEXT),
-        ("Beyond", "of_bins", _of_bins),
-        ("Worst", "worst", _share),
-        ("Real beyond", "real", _of_bins),
-        ("Real worst", "real_worst", _share),
-        ("Too few rows", "left_out", str),
-    )
+    columns = {
+        "Figure": "quantity",
+        "Against": "grid",
+        "Beyond": "of_bins",
+        "Worst": "worst",
+        "Real beyond": "real",
+        "Real worst": "real_worst",
+        "Too few rows": "left_out",
+    }
+    forms = {"worst": _share, "real_worst": _share, "of_bins": _of_bins, "real": _of_bins}
     part = "part of a figure's name"
-    return TableBlock(f"{name}-figures", columns, rows, "beyond", part=part)
+    return TableBlock(f"{name}-figures", columns, rows, forms, "beyond", part=part)
 
 
-def _of_bins(pair: tuple[int, int] | None) -> str:
+def _of_bins(pair: Any) -> str:
     return "–" if pair is None else f"{pair[0]} of {pair[1]}"
 
 
-def _share(value: float | None) -> str:
+def _share(value: Any) -> str:
     return "–" if value is None else f"{100 * value:.2f} %".replace("-", "−")
 
 
@@ -354,13 +336,13 @@ def _distances_table(name: str, other: _Content, real: _Content) -> TableBlock:
         least = best.get(distance["column"], {"w1": None, "ks": None})
         rows.append(distance | {"real_w1": least["w1"], "real_ks": least["ks"]})
     rows.sort(key=lambda row: (row["real_w1"] or 0.0) - row["w1"])
-    columns = (
-        ("Column", "column", TEXT),
-        ("W1", "w1", format_number),
-        ("Real W1", "real_w1", format_number),
-        ("KS", "ks", format_number),
-        ("Real KS", "real_ks", format_number),
-    )
+    columns = {
+        "Column": "column",
+        "W1": "w1",
+        "Real W1": "real_w1",
+        "KS": "ks",
+        "Real KS": "real_ks",
+    }
     return TableBlock(f"{name}-columns", columns, rows)
 
 

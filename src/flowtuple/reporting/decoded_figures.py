@@ -14,7 +14,7 @@ from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.reporting import plots
-from flowtuple.reporting.page import Block, Figure, Heading, Text, format_count, two_digits
+from flowtuple.reporting.page import Block, Figure, Heading, two_digits
 
 PLOTTED_COLUMNS = 24
 
@@ -81,18 +81,17 @@ def dijet_card(pair: Dijet, table: str = "") -> list[Block]:
     name, left_out = pair.collection, ""
     if pair.left_out:
         left_out = (
-            f", {format_count(pair.left_out)} of them left out of the figures: "
+            f", {pair.left_out:,} of them left out of the figures: "
             "a mass of 0, or one that is not finite"
         )
     label = f"Mass of the two leading {plots.shorten(name, 20)} (unit of its pt)"
+    about = (
+        f"{pair.events:,} events with two or more{left_out}. (after − before) / before: "
+        f"mean {two_digits(pair.mean)}, width {two_digits(pair.width)}, "
+        f"median size {two_digits(pair.median)}, largest {two_digits(pair.largest)}."
+    )
     return [
-        Heading(f"Mass of the two leading {name} {table}".strip(), 3),
-        Text(
-            f"{format_count(pair.events)} events with two or more{left_out}. "
-            f"(after − before) / before: mean {two_digits(pair.mean)}, "
-            f"width {two_digits(pair.width)}, median size {two_digits(pair.median)}, "
-            f"largest {two_digits(pair.largest)}."
-        ),
+        Heading(f"Mass of the two leading {name} {table}".strip(), about, 3),
         Figure(
             plots.overlay_svg(pair.before, pair.after, label),
             f"Invariant mass of the two leading {name}, original against decompressed, "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -55,31 +55,20 @@ def inspect_dataset(
     schema = {name: source.columns for name, source in dataset.tables.items()}
     with prefix_errors(dataset.description):
         bounds = requested_bounds(schema, tolerance)
-    tables = [
-        {
-            "name": name,
-            "events": source.num_entries,
-            "columns": _inspect_table(source, progress, bounds[name]),
-        }
-        for name, source in dataset.tables.items()
-    ]
-    refused = dict(dataset.refused)
+    tables = []
+    for name, source in dataset.tables.items():
+        statistics = survey(source, progress)
+        columns = [
+            _inspect_column(c, statistics.get(c.name), bounds[name].get(c.name, Bound()))
+            for c in source.columns
+        ]
+        tables.append({"name": name, "events": source.num_entries, "columns": columns})
     return {
         "input": dataset.description,
         "tables": tables,
         "carried": list(dataset.carried),
-        "refused": refused,
+        "refused": dict(dataset.refused),
     }
-
-
-def _inspect_table(
-    source: TableSource, progress: Progress, bounds: Mapping[str, Bound]
-) -> list[dict[str, Any]]:
-    statistics = survey(source, progress)
-    return [
-        _inspect_column(c, statistics.get(c.name), bounds.get(c.name, Bound()))
-        for c in source.columns
-    ]
 
 
 def _inspect_column(
@@ -88,36 +77,30 @@ def _inspect_column(
     out = column.to_json() | {"role": column.role}
     if statistics is None:
         return out | {"lattice": "carried as it is"}
-    patterns = np.array(
-        sorted({*statistics.specials}), dtype=f"u{np.dtype(column.dtype).itemsize}"
-    )
+    unsigned = f"u{np.dtype(column.dtype).itemsize}"
+
+    def values_of(patterns: Iterable[int]) -> list[Any]:
+        values: list[Any] = np.array([*patterns], unsigned).view(column.dtype).tolist()
+        return values
+
+    patterns = sorted(statistics.specials)
     specials: Counter[str] = Counter()
-    for pattern, value in zip(
-        patterns.tolist(), patterns.view(column.dtype).tolist(), strict=True
-    ):
+    for pattern, value in zip(patterns, values_of(patterns), strict=True):
         specials[str(value)] += statistics.specials[pattern]
-    sentinels = (
-        np.array(statistics.sentinels(), dtype=patterns.dtype).view(column.dtype).tolist()
-        if column.is_float
-        else []
-    )
-    constant = statistics.low == statistics.high and not specials
-    by_statistic = column.is_float and bound.is_statistical
-    dominant = dominant_sentinels(statistics) if by_statistic else None
-    if dominant is not None:
-        out["warning"] = (
-            f"{dominant[1]}: bound it with abs:E or rel:R, not {KINDS[bound.kind].form}"
-        )
+    if column.is_float and bound.is_statistical:
+        dominant = dominant_sentinels(statistics)
+        if dominant is not None:
+            advice = f"bound it with abs:E or rel:R, not {KINDS[bound.kind].form}"
+            out["warning"] = f"{dominant[1]}: {advice}"
+    constant = statistics.count and statistics.low == statistics.high and not specials
     return out | {
         "values": statistics.count,
         "low": statistics.low,
         "high": statistics.high,
         "std": statistics.std if statistics.finite else None,
         "special": dict(specials),
-        "repeated": sentinels,
-        "lattice": "constant"
-        if constant and statistics.count
-        else grid_in_words(statistics.exact_grid()),
+        "repeated": values_of(statistics.sentinels()) if column.is_float else [],
+        "lattice": "constant" if constant else grid_in_words(statistics.exact_grid()),
     }
 
 
@@ -205,9 +188,22 @@ def info(
 def _table_info(
     table: StoredTable, storage: Mapping[str, Any], *, known: bool
 ) -> dict[str, Any]:
-    stored = _stored(table)
+    nbytes, methods = _stored(table)
     flow = table.flow if known or not table.model_reference else LatticeFlow()
     model = column_model_bytes(table, flow)
+    columns = []
+    for column in table.columns:
+        name, lattice = column.name, table.lattices.get(column.name)
+        about = {
+            "role": column.role,
+            "asked": table.requested.get(name, "lossless"),
+            "bound": str(lattice.bound) if lattice else "lossless",
+            "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
+            "bytes": nbytes[name],
+            "model_bytes": model.get(name, 0),
+            "methods": dict(methods[name]),
+        }
+        columns.append(column.to_json() | about | _flow_info(flow.columns.get(name)))
     return {
         "name": table.name,
         "events": table.num_entries,
@@ -216,55 +212,32 @@ def _table_info(
         "model_reference": table.model_reference,
         "root_changes": root_changes(table.columns, storage),
         "root_renamed": root_renamed(table.name, table.columns, storage),
-        "columns": [
-            _column_info(
-                table, column, stored[column.name], model, flow.columns.get(column.name)
-            )
-            for column in table.columns
-        ],
+        "columns": columns,
     }
 
 
-def _column_info(
-    table: StoredTable,
-    column: Column,
-    stored: _Stored,
-    model: Mapping[str, int],
-    flow: ColumnFlow | None,
-) -> dict[str, Any]:
-    lattice = table.lattices.get(column.name)
-    return column.to_json() | {
-        "role": column.role,
-        "asked": table.requested.get(column.name, "lossless"),
-        "bound": str(lattice.bound) if lattice else "lossless",
-        "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
-        "bytes": stored.nbytes,
-        "model_bytes": model.get(column.name, 0),
-        "methods": dict(stored.methods),
-        "parents": [_parent_in_words(p) for p in flow.parents] if flow else [],
-        "prediction": prediction_in_words(flow.prediction)
-        if flow and flow.prediction
-        else "",
-        "parameters": flow.network.parameters if flow and flow.network else 0,
+def _flow_info(flow: ColumnFlow | None) -> dict[str, Any]:
+    if flow is None:
+        return {"parents": [], "prediction": "", "parameters": 0}
+    return {
+        "parents": [_parent_in_words(p) for p in flow.parents],
+        "prediction": prediction_in_words(flow.prediction) if flow.prediction else "",
+        "parameters": flow.network.parameters if flow.network else 0,
     }
 
 
-@dataclass
-class _Stored:
-    """Bytes of a column, and the number of chunks of each method."""
+def _stored(table: StoredTable) -> tuple[Counter[str], dict[str, Counter[str]]]:
+    """Return bytes of columns, and their numbers of chunks by method.
 
-    nbytes: int = 0
-    methods: Counter[str] = field(default_factory=Counter)
-
-
-def _stored(table: StoredTable) -> dict[str, _Stored]:
-    """Sum up every column, chunk by chunk: not all entries of a large table fit into memory."""
-    columns = {column.name: _Stored() for column in table.columns}
+    The sums go chunk by chunk: not all entries of a large table fit into memory.
+    """
+    nbytes: Counter[str] = Counter()
+    methods: dict[str, Counter[str]] = {column.name: Counter() for column in table.columns}
     for chunk in table.stored():
         for name, entry in chunk.items():
-            columns[name].nbytes += len(entry)
-            columns[name].methods[_method(entry)] += 1
-    return columns
+            nbytes[name] += len(entry)
+            methods[name][_method(entry)] += 1
+    return nbytes, methods
 
 
 def _method(stored: Entry) -> str:
@@ -313,21 +286,20 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
     """Return the input of the report: original and decoded tables with bounds and sizes."""
     pairs: list[tuple[Table, Table]] = []
     sizes: list[ColumnSize] = []
+    bounds: dict[str, dict[str, Bound | Promise]] = {}
+    requested: dict[str, dict[str, Bound]] = {}
     for name, stored in file.tables.items():
-        source, decoded, files = (
-            original.table(name),
-            read_all(stored),
-            f"{original.description} against {file.path}",
-        )
+        source, decoded = original.table(name), read_all(stored)
+        files = f"{original.description} against {file.path}"
         check_comparable(source, stored, files)
-        whole = read_like(source, stored.columns, 0, stored.num_entries), decoded
-        check_comparable(*whole, files)
-        pairs.append((_without_given(whole[0], stored), _without_given(whole[1], stored)))
-        sizes += [
-            size
-            for size in _column_sizes(stored, decoded)
-            if size.column not in stored.external
-        ]
+        whole = read_like(source, stored.columns, 0, stored.num_entries)
+        check_comparable(whole, decoded, files)
+        shown = tuple(c for c in decoded.columns if c.name not in stored.external)
+        pairs.append((replace(whole, columns=shown), replace(decoded, columns=shown)))
+        sizes += _column_sizes(stored, pairs[-1][1])
+        said = promises(file, name)
+        bounds[name] = {c.name: said[c.name] for c in shown if c.name in said}
+        requested[name] = _requested_bounds(pairs[-1][0], stored)
     return ReportInput(
         title=title,
         original_path=Path(original.description).name,
@@ -337,16 +309,8 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         model_bytes=sum(t.model_bytes for t in file.tables.values()),
         index_bytes=file.index_size,
         tables=pairs,
-        bounds={
-            name: {
-                c: bound for c, bound in promises(file, name).items() if c not in t.external
-            }
-            for name, t in file.tables.items()
-        },
-        requested_bounds={
-            table.name: _requested_bounds(table, file.tables[table.name])
-            for table, _ in pairs
-        },
+        bounds=bounds,
+        requested_bounds=requested,
         sizes=sizes,
     )
 
@@ -363,16 +327,6 @@ def promises(file: File, table: str) -> dict[str, Bound | Promise]:
             promise = Promise.parse(said.get(f"{table}/{column}", str(lattice.bound)))
             out[column] = promise.bound or promise
     return out
-
-
-def _without_given(table: Table, stored: StoredTable) -> Table:
-    """Return a table without external columns."""
-    return Table(
-        table.name,
-        tuple(c for c in table.columns if c.name not in stored.external),
-        table.num_entries,
-        table.data,
-    )
 
 
 def _requested_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:
@@ -415,18 +369,13 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
 
 
 def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:
-    found, model = _stored(stored), column_model_bytes(stored, stored.flow)
+    model = column_model_bytes(stored, stored.flow)
+    nbytes, methods = _stored(stored)
     sizes = []
-    for column in stored.columns:
-        method, nbytes = ", ".join(found[column.name].methods), found[column.name].nbytes
-        values = (
-            int(np.size(decoded.data[column.name]))
-            if not column.is_opaque
-            else decoded.num_entries
-        )
-        sizes.append(
-            ColumnSize(
-                stored.name, column.name, method, nbytes, model.get(column.name, 0), values
-            )
-        )
+    for column in decoded.columns:
+        name, values = column.name, decoded.num_entries
+        if not column.is_opaque:
+            values = int(np.size(decoded.data[name]))
+        method, own = ", ".join(methods[name]), model.get(name, 0)
+        sizes.append(ColumnSize(stored.name, name, method, nbytes[name], own, values))
     return sizes

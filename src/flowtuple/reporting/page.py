@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,9 +22,10 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading of level 2, or of level 3 below one."""
+    """A heading of level 2, or of level 3 below one, with a paragraph about what follows."""
 
     text: str
+    about: str = ""
     level: int = 2
 
 
@@ -65,18 +66,18 @@ class TableBlock:
 
     Attributes:
         name: Name of the table, unique on the page.
-        columns: Heading of each column, key of its values, and `TEXT`, `NOTE` for long text, or the
-            form of its numbers. A form that takes a pair of numbers sorts by the first of them;
-            `None` is no number.
-        rows: Values of each row by key.
+        columns: Key of the values of each column by its heading.
+        rows: Values of each row by key. Pairs of numbers sort by the first of them.
+        forms: Forms of values by key, where they are not those of `format_value`.
         bad: Key that is true or above 0 in rows that fail; empty for none.
         caption: Caption of the table.
         part: What the field filters by, in words; empty for no field.
     """
 
     name: str
-    columns: Sequence[Column]
+    columns: Mapping[str, Any]
     rows: Sequence[Any]
+    forms: Mapping[str, Form] = field(default_factory=dict)
     bad: str = ""
     caption: str = ""
     part: str = "part of a name"
@@ -112,10 +113,8 @@ class Cards:
     cards: Sequence[Sequence[Block]]
 
 
-Block: TypeAlias = "Heading | Text | Verdict | Facts | TableBlock | Figure | Cards"
 Form: TypeAlias = Callable[[Any], str]
-Column: TypeAlias = "tuple[str, str | int, str | Form]"
-TEXT, NOTE = "", "note"
+Block: TypeAlias = "Heading | Text | Verdict | Facts | TableBlock | Figure | Cards"
 
 
 def write_page(
@@ -144,11 +143,29 @@ def write_page(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["form"] = format_value
     template = environment.get_template("page.html.j2")
     html = template.render(title=title, header=header, body=body)
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path
+
+
+def format_value(value: Any) -> str:
+    """Return a cell of a table as text.
+
+    Numbers have three digits, whole ones all of them, and a pair is a number with its standard
+    deviation.
+
+    Example:
+        >>> format_value(1234), format_value(0.12345), format_value((0.12345, 0.0019))
+        ('1,234', '0.123', '0.1235 ± 0.0019')
+    """
+    if isinstance(value, tuple):
+        return f"{format_number(value[0], 4)} ± {format_number(value[1], 2)}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return value if isinstance(value, str) else format_number(value)
 
 
 def format_number(value: float | None, digits: int = 3) -> str:
@@ -172,21 +189,6 @@ def format_number(value: float | None, digits: int = 3) -> str:
 
 two_digits = partial(format_number, digits=2)
 four_digits = partial(format_number, digits=4)
-
-
-def format_count(count: int) -> str:
-    """Return a whole number with commas."""
-    return f"{count:,}"
-
-
-def format_error(pair: tuple[float, float]) -> str:
-    """Return a number with its standard deviation.
-
-    Example:
-        >>> format_error((0.12345, 0.0019))
-        '0.1235 ± 0.0019'
-    """
-    return f"{four_digits(pair[0])} ± {two_digits(pair[1])}"
 
 
 def format_interval(low: float, high: float) -> str:

@@ -25,18 +25,16 @@ from flowtuple.reporting.decoded_figures import (
     dijet_card,
 )
 from flowtuple.reporting.page import (
-    TEXT,
     Block,
     Cards,
-    Column,
     Facts,
     Figure,
+    Form,
     Heading,
     TableBlock,
     Text,
     Verdict,
     format_bytes,
-    format_count,
     format_number,
     format_percent,
     two_digits,
@@ -279,7 +277,7 @@ def _sizes(whole: Mapping[str, Any]) -> list[Block]:
         bits = format_number(_ratio(8 * nbytes, values)) if values and not is_part else ""
         ratio = format_number(_ratio(nbytes, size)) if f"ratio_{key}" in whole else ""
         if nbytes or is_part:
-            rows.append((label, format_bytes(nbytes), format_count(nbytes), bits, ratio))
+            rows.append((label, format_bytes(nbytes), f"{nbytes:,}", bits, ratio))
     events = [f"{name}: {count:,} events" for name, count in whole["events"].items()]
     caption = (
         f"{', '.join(events)}, {values:,} values. Model and index count as part of the file; "
@@ -290,23 +288,23 @@ def _sizes(whole: Mapping[str, Any]) -> list[Block]:
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Block]:
-    columns: list[Column] = [
-        ("Column", "label", TEXT),
-        ("Type", "dtype", TEXT),
-        ("Bound", "bound", TEXT),
-        ("Values", "values", format_count),
-        ("Not within\nbound", "violations", format_count),
-        ("Bit for\nbit same", "exact_share", format_percent),
-        ("Max\n|Δ| / σ", "max_over_std", format_number),
-        ("Mean\n|Δ| / σ", "mean_over_std", format_number),
-        ("Response\nmean", "response_mean", two_digits),
-        ("Response\nrms", "response_rms", format_number),
-        ("Bits per\nvalue", "bits_per_value", format_number),
-        ("Raw\n/ this", "ratio_raw", format_number),
-        ("Gzip\n/ this", "ratio_gzip", format_number),
-        ("Quant.+\npcodec\n/ this", f"ratio_{PCODEC}", format_number),
-        ("Method", "method", TEXT),
-    ]
+    columns = {
+        "Column": "label",
+        "Type": "dtype",
+        "Bound": "bound",
+        "Values": "values",
+        "Not within\nbound": "violations",
+        "Bit for\nbit same": "exact_share",
+        "Max\n|Δ| / σ": "max_over_std",
+        "Mean\n|Δ| / σ": "mean_over_std",
+        "Response\nmean": "response_mean",
+        "Response\nrms": "response_rms",
+        "Bits per\nvalue": "bits_per_value",
+        "Raw\n/ this": "ratio_raw",
+        "Gzip\n/ this": "ratio_gzip",
+        "Quant.+\npcodec\n/ this": f"ratio_{PCODEC}",
+        "Method": "method",
+    }
     about = (
         "Δ = original − decompressed, σ is the standard deviation of the column's finite values, "
         "response = Δ / original without zeros. Bits and size ratios count the column's share of "
@@ -315,8 +313,9 @@ def _columns(rows: list[dict[str, Any]]) -> list[Block]:
     caption = (
         "Every column: its bound, what happened to its values, and its size. A heading sorts."
     )
-    table = TableBlock("columns", columns, rows, "violations", caption)
-    return [Heading("Columns"), Text(about), table]
+    forms: dict[str, Form] = {"exact_share": format_percent, "response_mean": two_digits}
+    table = TableBlock("columns", columns, rows, forms, "violations", caption)
+    return [Heading("Columns", about), table]
 
 
 def _bits(shown: list[dict[str, Any]], chosen: str) -> list[Block]:
@@ -326,9 +325,10 @@ def _bits(shown: list[dict[str, Any]], chosen: str) -> list[Block]:
     bits = {method: [8 * r[key] / r["values"] for r in shown] for method, key in keys.items()}
     drawing = plots.bits_svg([r["label"] for r in shown], bits)
     about = "Bits per value of each column with flowtuple, with quantise+pcodec and raw"
-    text = [Text(chosen)] if chosen else []
-    figure = Figure(drawing, f"{about}; numbers in the table.")
-    return [Heading("Bits per value"), *text, figure]
+    return [
+        Heading("Bits per value", chosen),
+        Figure(drawing, f"{about}; numbers in the table."),
+    ]
 
 
 def _dijets(report_input: ReportInput, report: Callable[[str], None]) -> list[Block]:
@@ -354,13 +354,13 @@ def _cards(
         original, decoded = (np.asarray(t.data[row["column"]]) for t in pairs[row["table"]])
         bound = report_input.bounds.get(row["table"], {}).get(row["column"], Bound())
         figures = _figures(row["column"], bound, original, decoded)
-        cards.append([Heading(row["label"], 3), *_about(row), *figures])
+        cards.append([*_about(row), *figures])
     about = (
         f"{chosen}The grey band is the statistical uncertainty of the original; dashed lines are "
         "the bound. Decompressed values lie on a lattice; where a bin is only a few bounds wide "
         "the ratio shows it. A column that came back bit for bit has no difference to draw."
     )
-    return [Heading("Column by column"), Text(about), Cards(cards)] if cards else []
+    return [Heading("Column by column", about), Cards(cards)] if cards else []
 
 
 def _about(row: dict[str, Any]) -> list[Block]:
@@ -370,7 +370,8 @@ def _about(row: dict[str, Any]) -> list[Block]:
     if row["special"]:
         text += f", {row['special']:,} NaN, infinite or −0"
     broken = f"{row['violations']:,} not within the bound"
-    return [Text(text), *([Text(broken, "bad")] if row["violations"] else [])]
+    heading = Heading(row["label"], text, 3)
+    return [heading, Text(broken, "bad")] if row["violations"] else [heading]
 
 
 def _figures(

@@ -20,17 +20,13 @@ from flowtuple.reporting.decoded_figures import (
     dijet_card,
 )
 from flowtuple.reporting.page import (
-    TEXT,
     Block,
     Cards,
-    Column,
     Facts,
     Figure,
     Heading,
     TableBlock,
     Text,
-    format_count,
-    format_number,
     two_digits,
     write_page,
 )
@@ -122,28 +118,25 @@ def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
 
 
 def _columns(rows: DecodedRows) -> list[Block]:
-    headings = {
-        "bias": "Mean Δ",
-        "spread": "Width\nof Δ",
-        "mean": "Mean\n|Δ|",
-        "largest": "Largest\n|Δ|",
-        "relative_mean": "Mean\n|Δ| / σ",
-        "relative_largest": "Largest\n|Δ| / σ",
-        "response": "Response\nmean",
-        "width": "Response\nwidth",
-        "half_width": "Response\n68 % half-\nwidth",
+    columns = {
+        "Column": "column",
+        "Mean Δ": "bias",
+        "Width\nof Δ": "spread",
+        "Mean\n|Δ|": "mean",
+        "Largest\n|Δ|": "largest",
+        "Mean\n|Δ| / σ": "relative_mean",
+        "Largest\n|Δ| / σ": "relative_largest",
+        "Response\nmean": "response",
+        "Response\nwidth": "width",
+        "Response\n68 % half-\nwidth": "half_width",
+        "Zeros": "zeros",
     }
-    columns: list[Column] = [
-        ("Column", "column", TEXT),
-        *((heading, key, format_number) for key, heading in headings.items()),
-        ("Zeros", "zeros", format_count),
-    ]
     about = (
         "Δ = original − decompressed, width is a standard deviation, σ that of the original "
         "column, response = Δ / original without zeros. The half-width holds 68 % of the "
         "responses; values near 0 do not blow it up."
     )
-    return [Heading("Columns"), Text(about), TableBlock("columns", columns, rows.accuracy)]
+    return [Heading("Columns", about), TableBlock("columns", columns, rows.accuracy)]
 
 
 def _residuals(rows: DecodedRows, largest: Sequence[Mapping[str, Any]]) -> list[Block]:
@@ -162,8 +155,7 @@ def _residuals(rows: DecodedRows, largest: Sequence[Mapping[str, Any]]) -> list[
     pairs = f"Residuals of {', '.join(corner)} against each other."
     matrix = "Rank correlation of the residuals of each pair of columns."
     return [
-        Heading("Residuals together"),
-        Text(about),
+        Heading("Residuals together", about),
         Figure(corner_png(rows.residuals(corner), corner), pairs),
         Figure(correlations_png(rows.correlation, rows.names), matrix),
     ]
@@ -183,8 +175,7 @@ def _cards(
         mean, most = (two_digits(figures[f"relative_{key}"]) for key in ("mean", "largest"))
         cards.append(
             [
-                Heading(name, 3),
-                Text(f"Mean |Δ| {mean} σ, largest {most} σ"),
+                Heading(name, f"Mean |Δ| {mean} σ, largest {most} σ", 3),
                 *column_figures(name, original, decoded, [difference]),
             ]
         )
@@ -197,4 +188,4 @@ def _cards(
         f"{chosen}The grey band is the statistical uncertainty of the original. "
         "A drawing that is clicked fills the window."
     )
-    return [Heading("Column by column"), Text(about), Cards(cards)]
+    return [Heading("Column by column", about), Cards(cards)]

@@ -11,15 +11,12 @@ import numpy as np
 
 from flowtuple.reporting import plots
 from flowtuple.reporting.page import (
-    NOTE,
     Block,
-    Column,
     Facts,
     Figure,
     Heading,
     TableBlock,
     Text,
-    format_number,
     write_page,
 )
 from flowtuple.runtime.atomic import new_folder
@@ -36,7 +33,7 @@ class Trained:
         model: Name of the file of the model.
         facts: Names and values, in words.
         about: A sentence about the table of columns.
-        headings: Headings of the table, each with 1 for text and 0 for numbers.
+        headings: Headings of the table.
         rows: Rows of the table, the name of the column first.
         alone: Bits per value by column, without and with the model.
         history: Learning rate, loss in training and loss on held-out events of each epoch.
@@ -48,7 +45,7 @@ class Trained:
     model: str
     facts: Mapping[str, str]
     about: str
-    headings: Sequence[tuple[str, int]]
+    headings: Sequence[str]
     rows: Sequence[Sequence[Any]]
     alone: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     history: Sequence[Sequence[float]] = ()
@@ -64,16 +61,12 @@ def write_training(trained: Trained, folder: Path) -> Path:
     plots.require_plots()
     with new_folder(folder):
         files = Text(f"{trained.source} → {trained.model}", "soft files")
-        columns: list[Column] = [
-            (heading, place, NOTE if is_text else format_number)
-            for place, (heading, is_text) in enumerate(trained.headings)
-        ]
+        columns = {heading: place for place, heading in enumerate(trained.headings)}
         body: list[Block] = [
             Heading("Training"),
             Facts(list(trained.facts.items())),
             *_curve(trained),
-            Heading("Columns"),
-            Text(trained.about),
+            Heading("Columns", trained.about),
             TableBlock("columns", columns, trained.rows),
         ]
         return write_page(folder / "train.html", "A model trained", [files], body)

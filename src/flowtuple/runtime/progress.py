@@ -11,3 +11,8 @@ Progress: TypeAlias = Callable[[str, float, str], None]
 
 def silent(stage: str, share: float, detail: str) -> None:
     """Ignore progress."""
+
+
+def losses(progress: Progress, stage: str) -> Callable[[float, float], None]:
+    """Return a callback for the share of a training that is done, and its held-out loss."""
+    return lambda share, loss: progress(stage, share, f"held-out loss {loss:.4f} per row")

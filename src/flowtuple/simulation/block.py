@@ -29,26 +29,24 @@ class Block:
     @classmethod
     def of(cls, table: Table, collections: Iterable[Collection]) -> Block:
         """Return the events of a table with the objects of some of its collections."""
-        counts = {
-            c.name: np.asarray(table.data[c.counter]).astype(np.int64) for c in collections
-        }
-        return cls(
-            table.num_entries, counts, {c.name: table.data[c.name] for c in table.columns}
-        )
+        counts = {c.name: np.asarray(table.data[c.counter], np.int64) for c in collections}
+        return cls(table.num_entries, counts, {c.name: table[c.name] for c in table.columns})
 
     def begin(self, collection: str) -> Array:
         """Return the position of each event's first object, shape (events,)."""
-        counts = self.counts[collection]
-        return np.asarray(np.cumsum(counts) - counts)
+        return begin_of(self.counts[collection])
 
     def event(self, collection: str) -> Array:
         """Return the event of each object, shape (objects,)."""
-        return np.repeat(np.arange(self.events), self.counts[collection])
+        return unfold(self.counts[collection])[0]
 
     def number(self, collection: str) -> Array:
         """Return the number of each object within its event, shape (objects,)."""
-        counts = self.counts[collection]
-        return spans(np.zeros_like(counts), counts)
+        return unfold(self.counts[collection])[1]
+
+    def axes(self, collection: Collection) -> list[Array]:
+        """Return p_T, eta and phi of the objects, each of shape (objects,)."""
+        return [self.values[name] for name in collection.axes]
 
     def positions(self, references: str, objects: str, collection: str) -> Array:
         """Return the position in a collection that each object refers to, -1 for none.
@@ -62,13 +60,6 @@ class Block:
             self.values[references], self.event(objects), self.counts[collection]
         )
 
-    def numbers_at(self, collection: str, position: Array) -> Array:
-        """Return the numbers within their events of objects at some positions, -1 for -1."""
-        number = self.number(collection)
-        if not len(number):
-            return position
-        return np.where(position >= 0, number[np.maximum(position, 0)], -1)
-
 
 def take_events(table: Table, index: Array) -> Table:
     """Return the events at some positions of a table without opaque columns, in that order.
@@ -79,14 +70,17 @@ def take_events(table: Table, index: Array) -> Table:
     """
     data = {}
     for column in table.columns:
-        content = table.data[column.name]
-        if column.counter is None:
-            data[column.name] = content[index]
-            continue
-        counts = np.asarray(table.data[column.counter]).astype(np.int64)
-        begin = np.cumsum(counts) - counts
-        data[column.name] = content[spans(begin[index], counts[index])]
+        rows = index
+        if column.counter is not None:
+            counts = np.asarray(table[column.counter], np.int64)
+            rows = spans(begin_of(counts)[index], counts[index])
+        data[column.name] = table[column.name][rows]
     return Table(table.name, table.columns, len(index), data)
+
+
+def begin_of(counts: Array) -> Array:
+    """Return the position of the first object of each count."""
+    return np.asarray(np.cumsum(counts) - counts)
 
 
 def spans(begin: Array, counts: Array) -> Array:
@@ -100,6 +94,24 @@ def spans(begin: Array, counts: Array) -> Array:
         >>> spans(np.array([5, 0]), np.array([2, 3])).tolist()
         [5, 6, 0, 1, 2]
     """
-    return np.repeat(begin - np.cumsum(counts) + counts, counts) + np.arange(
-        int(counts.sum())
-    )
+    return np.repeat(begin - begin_of(counts), counts) + np.arange(int(counts.sum()))
+
+
+def unfold(counts: Array) -> tuple[Array, Array]:
+    """Return the owner of each object, and its number there, from the counts of the owners.
+
+    Example:
+        >>> [part.tolist() for part in unfold(np.array([2, 0, 1]))]
+        [[0, 0, 2], [0, 1, 0]]
+    """
+    return np.repeat(np.arange(len(counts)), counts), spans(np.zeros_like(counts), counts)
+
+
+def take(values: Array, position: Array, missing: int) -> Array:
+    """Return values at some positions, `missing` where the position is -1.
+
+    Example:
+        >>> take(np.array([5, 6]), np.array([1, -1, 0]), 9).tolist()
+        [6, 9, 5]
+    """
+    return np.append(values, missing)[position]

@@ -45,13 +45,24 @@ def build_spec(
             match does not lead from a simulated to a generated collection.
     """
     derived = derived or {}
-    wanted = _matched(target, table, columns)
-    known = _matched(generated, table, columns)
-    _check_separate(columns, wanted, known)
+    wanted, known = (
+        {c.name for pattern in patterns for _, c in matches(pattern, {table: columns})}
+        for patterns in (target, generated)
+    )
+    for column in columns:
+        if column.name in wanted and column.name in known:
+            raise InvalidArgument(
+                f"column {column.name!r} is both given and to be simulated; narrow one of the globs"
+            )
     plain = plain_columns(columns)
     simulated = find_collections(c for c in plain if c.name in wanted)
     partners = find_collections(c for c in plain if c.name in known)
-    _check_counters(simulated, partners)
+    clash = {c.counter for c in simulated} & {c.counter for c in partners}
+    if clash:
+        raise InvalidArgument(
+            f"some columns counted by {clash.pop()!r} are given and others are not; "
+            "take all of one kind"
+        )
     collections = [*simulated, *partners]
     links = find_links(match, simulated, partners)
     targets = [
@@ -72,6 +83,7 @@ def build_spec(
         )
     recoils = _recoils(numbers, wanted, known)
     vectors = {name for r in recoils for name in (r.pt, r.phi)}
+    counters = {c.counter for c in columns}
     used = known.union(event, *((c.counter, *c.columns) for c in collections))
     return SimulationSpec(
         table,
@@ -81,39 +93,12 @@ def build_spec(
         tuple(targets),
         tuple(name for name in event if name not in vectors),
         recoils,
-        _left_out(columns, wanted.difference(c.name for c in plain)),
+        tuple(
+            c.name
+            for c in columns
+            if c.name in wanted and c.name not in counters and c not in plain
+        ),
     )
-
-
-def _left_out(columns: Sequence[Column], names: set[str]) -> tuple[str, ...]:
-    """Return the columns of some names in their order, without counters."""
-    counters = {c.counter for c in columns}
-    return tuple(c.name for c in columns if c.name in names and c.name not in counters)
-
-
-def _matched(patterns: Iterable[str], table: str, columns: Sequence[Column]) -> set[str]:
-    return {
-        column.name
-        for pattern in patterns
-        for _, column in matches(pattern, {table: columns})
-    }
-
-
-def _check_separate(columns: Sequence[Column], wanted: set[str], known: set[str]) -> None:
-    for column in columns:
-        if column.name in wanted and column.name in known:
-            raise InvalidArgument(
-                f"column {column.name!r} is both given and to be simulated; narrow one of the globs"
-            )
-
-
-def _check_counters(simulated: Sequence[Collection], partners: Sequence[Collection]) -> None:
-    clash = {c.counter for c in simulated} & {c.counter for c in partners}
-    if clash:
-        raise InvalidArgument(
-            f"some columns counted by {clash.pop()!r} are given and others are not; "
-            "take all of one kind"
-        )
 
 
 def _target(
@@ -179,14 +164,12 @@ def _recoils(
     numbers: Sequence[Column], wanted: set[str], known: set[str]
 ) -> tuple[Recoil, ...]:
     """Return the simulated transverse vectors of the event, each with the generated one."""
-    floats = [c.name for c in numbers if c.is_float]
+    floats = {c.name for c in numbers if c.is_float}
     recoils = []
-    for pt in floats:
-        stem = pt.removesuffix("_pt")
-        phi = f"{stem}_phi"
-        if stem in ("", pt) or not {pt, phi} <= wanted.intersection(floats):
-            continue
-        generated = (f"Gen{pt}", f"Gen{phi}")
-        there = known.intersection(floats).issuperset(generated)
-        recoils.append(Recoil(pt, phi, generated if there else (), ()))
+    for pt in (c.name for c in numbers if c.name.endswith("_pt")):
+        phi = f"{pt.removesuffix('_pt')}_phi"
+        if pt != "_pt" and {pt, phi} <= wanted & floats:
+            generated = (f"Gen{pt}", f"Gen{phi}")
+            there = (known & floats).issuperset(generated)
+            recoils.append(Recoil(pt, phi, generated if there else (), ()))
     return tuple(recoils)

@@ -7,7 +7,7 @@ regression trees" (1984).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -82,10 +82,7 @@ class Cells:
             figures: Computes the figures from the quantity in one cell.
         """
         leaf = self.leaf(values)
-        order = np.argsort(leaf, kind="stable")
-        leaves, begin = np.unique(leaf[order], return_index=True)
-        by_leaf = map(figures, np.split(target[order], begin[1:]))
-        described = dict(zip(leaves.tolist(), by_leaf, strict=True))
+        described = {node: figures(target[leaf == node]) for node in np.unique(leaf).tolist()}
         nodes = range(len(self.column))
         return replace(self, figures=tuple(described.get(node, ()) for node in nodes))
 
@@ -98,14 +95,8 @@ class Cells:
         """
         if data is None:
             return None
-        cells = cls(
-            tuple(data["columns"]),
-            tuple(data["column"]),
-            tuple(data["edge"]),
-            tuple(data["left"]),
-            tuple(data["right"]),
-            tuple(map(tuple, data["figures"])),
-        )
+        lists = {f.name: tuple(data[f.name]) for f in fields(cls)}
+        cells = cls(**lists | {"figures": tuple(map(tuple, lists["figures"]))})
         if not cells._is_tree():
             raise Corrupt("the cells of a response are no tree")
         return cells

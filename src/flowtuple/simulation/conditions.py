@@ -9,7 +9,7 @@ import numpy as np
 from flowtuple.data.collections import Collection
 from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.neighbours import find_neighbours, nearest_columns
+from flowtuple.simulation.neighbours import nearest_columns
 from flowtuple.simulation.response import partner_name
 from flowtuple.simulation.spec import SimulationSpec, Target
 
@@ -32,15 +32,11 @@ def event_conditions(
     """
     out: Conditions = {name: block.values[name] for name in spec.conditions}
     for collection in spec.generated:
-        out |= _totals(block, collection)
-        if collection.axes:
-            out |= _first(block, collection, collection.axes[:1])
+        out |= _summary(block, collection, collection.axes[:1])
     for target in simulated:
-        out |= _totals(block, target.objects)
-        names = [
-            n for n in target.objects.columns if n in block.values and n != target.through
-        ]
-        out |= _first(block, target.objects, names)
+        names = target.objects.columns
+        known = [n for n in names if n in block.values and n != target.through]
+        out |= _summary(block, target.objects, known)
     return out
 
 
@@ -66,12 +62,9 @@ def partner_conditions(
     out["number of partner"] = block.number(own.name).astype(np.int32)
     if target.efficiency is not None:
         out["copies expected"] = target.efficiency.figure(columns)[:, 0].astype(np.float32)
-    if own.axes:
-        _, eta, phi = (block.values[name] for name in own.axes)
-        for other in (c for c in spec.generated if c.axes):
-            itself = np.arange(len(event)) if other.name == own.name else None
-            pairs = find_neighbours(block, event, eta, phi, other, itself)
-            out |= nearest_columns(pairs, block, other, f"{own.name}_{other.name}")
+    for other in spec.generated:
+        if own.axes and other.axes:
+            out |= nearest_columns(block, own, event, block.axes(own), other)
     return out
 
 
@@ -100,33 +93,29 @@ def neighbour_conditions(
         values: Columns of the objects so far, each of shape (n,); without axes nothing is returned.
         others: The collections simulated before.
     """
-    out: Conditions = {}
-    if objects.axes and all(name in values for name in objects.axes):
-        _, eta, phi = (values[name] for name in objects.axes)
-        out[f"|{objects.axes[1]}|"] = np.abs(eta)
-        for other in (t.objects for t in others if t.objects.axes):
-            pairs = find_neighbours(block, event, eta, phi, other)
-            out |= nearest_columns(pairs, block, other, f"{objects.name}_{other.name}")
+    axes = [values[name] for name in objects.axes if name in values]
+    if len(axes) < 3:
+        return {}
+    out: Conditions = {f"|{objects.axes[1]}|": np.abs(axes[1])}
+    for other in (t.objects for t in others if t.objects.axes):
+        out |= nearest_columns(block, objects, event, axes, other)
     return out
 
 
-def _totals(block: Block, collection: Collection) -> Conditions:
-    """Return size and scalar p_T sum of a collection, each of shape (events,)."""
-    out: Conditions = {f"n_{collection.name}": block.counts[collection.name].astype(np.int32)}
+def _summary(block: Block, collection: Collection, names: Iterable[str]) -> Conditions:
+    """Return size, scalar p_T sum and columns of the first object, each of shape (events,).
+
+    The columns are 0 in events without objects.
+    """
+    counts = block.counts[collection.name]
+    out: Conditions = {f"n_{collection.name}": counts.astype(np.int32)}
     if collection.axes:
-        pt = block.values[collection.axes[0]].astype(np.float64)
+        pt = block.axes(collection)[0].astype(np.float64)
         total = np.bincount(block.event(collection.name), pt, block.events)
         out[f"sum_{collection.axes[0]}"] = total.astype(np.float32)
-    return out
-
-
-def _first(block: Block, collection: Collection, names: Iterable[str]) -> Conditions:
-    """Return columns of the first object of each event, 0 in events without objects."""
-    some = block.counts[collection.name] > 0
-    first = block.begin(collection.name)[some]
-    out: Conditions = {}
+    some = counts > 0
     for name in names:
         content = block.values[name]
-        out[f"first_{name}"] = np.zeros(block.events, content.dtype)
-        out[f"first_{name}"][some] = content[first]
+        first = out[f"first_{name}"] = np.zeros(block.events, content.dtype)
+        first[some] = content[block.begin(collection.name)[some]]
     return out

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.build_spec import NO_CONDITION
 from flowtuple.simulation.cells import find_cells
 from flowtuple.simulation.conditions import partner_columns
-from flowtuple.simulation.out_of_range import seen_values
+from flowtuple.simulation.out_of_range import NOTHING_SEEN
 from flowtuple.simulation.recoil import fit_coefficients
-from flowtuple.simulation.response import Response, partner_name
+from flowtuple.simulation.response import partner_name
 from flowtuple.simulation.shares import (
     energy,
     find_hypots,
@@ -41,7 +40,7 @@ def fit_spec(spec: SimulationSpec, block: Block) -> SimulationSpec:
         replace(r, coefficients=fit_coefficients(block, spec, r)) for r in vectors
     )
     names = [c.name for c in spec.generated_columns if c.role not in NO_CONDITION]
-    seen = {name: seen_values(block.values[name]) for name in names}
+    seen = dict.fromkeys(names, NOTHING_SEEN)
     return replace(spec, event=(*spec.event, *others), recoils=recoils, seen=seen)
 
 
@@ -67,18 +66,15 @@ def _with_cells(spec: SimulationSpec, target: Target, block: Block) -> Target:
     partners = {n: content[partner] for n, content in columns.items()}
     responses = []
     for response in target.responses:
-        reco = block.values[response.column][matched]
-        gen = block.values[response.partner][partner]
-        responses.append(_with_floor(response, reco, gen).in_cells(reco, partners, cut))
+        reco, counted = block.values[response.column][matched], response
+        if response.kind == "ratio" and len(reco):
+            # A wide response is counted from the threshold of the reconstruction.
+            gen = block.values[response.partner][partner]
+            low, high = np.quantile(reco.astype(np.float64) / gen, [0.16, 0.84])
+            floor = float(reco.min()) if high - low > 2 * WIDE else 0.0
+            counted = replace(response, floor=floor)
+        responses.append(counted.in_cells(reco, partners, cut))
     return replace(target, responses=tuple(responses), efficiency=efficiency)
-
-
-def _with_floor(response: Response, reco: Array, gen: Array) -> Response:
-    """Return a ratio counted from the reconstruction's threshold, where the response is wide."""
-    if response.kind != "ratio" or not len(reco):
-        return response
-    low, high = np.quantile(reco.astype(np.float64) / gen, [0.16, 0.84])
-    return replace(response, floor=float(reco.min()) if high - low > 2 * WIDE else 0.0)
 
 
 def _with_relations(spec: SimulationSpec, target: Target, block: Block) -> Target:

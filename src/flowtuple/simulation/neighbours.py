@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from flowtuple.data.collections import Collection
 from flowtuple.data.schema import Array
-from flowtuple.simulation.block import Block, spans
+from flowtuple.simulation.block import Block, begin_of, spans, take
 from flowtuple.simulation.response import wrap_angle
 
 
@@ -45,66 +46,70 @@ class Neighbours:
         limit = np.full(self.objects, -np.inf)
         chosen = self.other == other[self.object]
         limit[self.object[chosen]] = self.distance[chosen]
-        nearer = self.distance < limit[self.object]
-        return np.where(
-            other >= 0, np.bincount(self.object[nearer], minlength=self.objects), -1
-        )
+        nearer = self.object[self.distance < limit[self.object]]
+        return np.where(other >= 0, np.bincount(nearer, minlength=self.objects), -1)
 
     def at_rank(self, rank: Array) -> tuple[Array, Array]:
         """Return the position and distance of the other with `rank` nearer ones, -1 for none."""
         order = np.lexsort((self.distance, self.object))
         counts = np.bincount(self.object, minlength=self.objects)
         valid = (rank >= 0) & (rank < counts)
-        pair = order[(np.cumsum(counts) - counts + rank)[valid]]
-        other = np.full(self.objects, -1, np.int64)
-        distance = np.full(self.objects, -1.0)
-        other[valid] = self.other[pair]
-        distance[valid] = self.distance[pair]
-        return other, distance
+        pair = np.full(self.objects, -1)
+        pair[valid] = order[(begin_of(counts) + rank)[valid]]
+        return take(self.other, pair, -1), take(self.distance, pair, -1)
 
 
 def find_neighbours(
     block: Block,
     event: Array,
-    eta: Array,
-    phi: Array,
+    axes: Sequence[Array],
     others: Collection,
-    own: Array | None = None,
+    *,
+    same: bool = False,
 ) -> Neighbours:
     """Pair some objects with those of a collection, event by event.
 
     Args:
         block: The events.
         event: Event of each object, shape (n,).
-        eta: Pseudorapidity of each object, shape (n,).
-        phi: Azimuth of each object in radians, shape (n,).
+        axes: p_T, eta and phi (radians) of the objects, each of shape (n,).
         others: A collection with axes.
-        own: Position of each object in `others`, shape (n,), if they are objects of it.
+        same: True if the objects are all those of `others`.
     """
     counts = block.counts[others.name][event]
     first = np.repeat(np.arange(len(event)), counts)
     second = spans(block.begin(others.name)[event], counts)
-    other_eta, other_phi = (
-        block.values[n][second].astype(np.float64) for n in others.axes[1:]
+    d_eta, d_phi = (
+        there[second].astype(np.float64) - here.astype(np.float64)[first]
+        for here, there in zip(axes[1:], block.axes(others)[1:], strict=True)
     )
-    d_eta = other_eta - eta.astype(np.float64)[first]
-    d_phi = wrap_angle(other_phi - phi.astype(np.float64)[first])
+    d_phi = wrap_angle(d_phi)
     distance = np.sqrt(d_eta * d_eta + d_phi * d_phi)
-    if own is not None:
-        distance[second == own[first]] = np.inf
+    if same:
+        distance[second == first] = np.inf
     return Neighbours(first, second, distance, len(event))
 
 
 def nearest_columns(
-    pairs: Neighbours, block: Block, others: Collection, prefix: str
+    block: Block,
+    objects: Collection,
+    event: Array,
+    axes: Sequence[Array],
+    others: Collection,
 ) -> dict[str, Array]:
-    """Return distance and p_T of each object's nearest other as columns; -1 and 0 for none."""
-    other, distance = pairs.nearest()
-    pt = block.values[others.axes[0]]
-    near = (
-        np.where(other >= 0, pt[np.maximum(other, 0)], 0) if len(pt) else np.zeros(len(other))
-    )
+    """Return distance and p_T of each object's nearest other as columns; -1 and 0 for none.
+
+    Args:
+        block: The events.
+        objects: The collection of the objects.
+        event: Event of each object, shape (n,).
+        axes: p_T, eta and phi of the objects, each of shape (n,).
+        others: A collection with axes; an object is no neighbour of itself.
+    """
+    same = others.name == objects.name
+    other, distance = find_neighbours(block, event, axes, others, same=same).nearest()
+    prefix = f"{objects.name}_{others.name}"
     return {
         f"{prefix}_dR": distance.astype(np.float32),
-        f"{prefix}_nearPt": near.astype(np.float32),
+        f"{prefix}_nearPt": take(block.axes(others)[0], other, 0).astype(np.float32),
     }

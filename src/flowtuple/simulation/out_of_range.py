@@ -20,38 +20,29 @@ OUTSIDE = "outside"
 _FEW = 64  # values that are listed
 
 
-def seen_values(values: Array) -> dict[str, list[float | int]]:
-    """Return the description of the values of a column, any shape.
-
-    Example:
-        >>> seen_values(np.array([3, 1, 3])), seen_values(np.array([0.5, np.nan, 2.5]))
-        ({'values': [1, 3]}, {'range': [0.5, 2.5]})
-    """
-    if values.dtype.kind in "iub":
-        unique = np.unique(values)
-        if len(unique) <= _FEW:
-            return {"values": unique.astype(np.int64).tolist()}
-    finite = values[np.isfinite(values)]
-    return {"range": [float(finite.min()), float(finite.max())] if len(finite) else []}
+NOTHING_SEEN: Mapping[str, Any] = {"values": []}
 
 
 def merge_seen(before: Mapping[str, Any], values: Array) -> dict[str, Any]:
     """Return the description of the values described before and further ones.
 
     Args:
-        before: An entry of `SimulationSpec.seen`.
+        before: An entry of `SimulationSpec.seen`, or `NOTHING_SEEN`.
         values: Further values of the same column, any shape.
 
     Example:
-        >>> merge_seen({"values": [1, 3]}, np.array([7]))
+        >>> merge_seen({"values": [1, 3]}, np.array([7, 7]))
         {'values': [1, 3, 7]}
+        >>> merge_seen(NOTHING_SEEN, np.array([0.5, np.nan, 2.5]))
+        {'range': [0.5, 2.5]}
     """
-    now = seen_values(values)
-    if "values" in before and "values" in now:
-        both = sorted({*before["values"], *now["values"]})
+    if values.dtype.kind in "iub" and "values" in before:
+        both = sorted({*before["values"], *np.unique(values).astype(np.int64).tolist()})
         if len(both) <= _FEW:
             return {"values": both}
-    ends = [x for seen in (before, now) for x in seen.get("range", seen.get("values", []))]
+    finite = values[np.isfinite(values)]
+    ends = before.get("range", before.get("values", []))
+    ends = [*ends, *([finite.min(), finite.max()] if len(finite) else [])]
     return {"range": [float(min(ends)), float(max(ends))] if ends else []}
 
 

@@ -82,17 +82,19 @@ class Response:
         gen, reco = self._generated(partners), reco.astype(np.float64)
         if self.cells is None:
             return self._plain(reco - self.floor, gen)
-        return _in_widths(
-            self._plain(reco, gen), *self._core(self.cells.figure(partners), gen)
-        )
+        begin, width, _, units, gap = self._core(self.cells.figure(partners), gen)
+        offset = self._plain(reco, gen) - begin
+        return np.where(offset < 0, units * offset / gap, offset / width)
 
     def inverse(self, learned: Array, partners: Mapping[str, Array]) -> Array:
         """Return the reconstructed quantity: float64 of shape (n,); angles in [-pi, pi]."""
         gen, learned = self._generated(partners), learned.astype(np.float64)
         if self.cells is None:
             return self._reconstructed(learned, gen) + self.floor
-        core = self._core(self.cells.figure(partners), gen)
-        return self._reconstructed(_from_widths(learned, *core), gen)
+        begin, width, end, units, gap = self._core(self.cells.figure(partners), gen)
+        # A draw beyond a sharp end comes to lie on it.
+        below = np.maximum(begin + learned * gap / units, end)
+        return self._reconstructed(np.where(learned < 0, below, begin + learned * width), gen)
 
     def in_cells(
         self, reco: Array, partners: Mapping[str, Array], names: Iterable[str]
@@ -138,14 +140,21 @@ class Response:
             return plain * gen
         return gen + plain if self.kind == "difference" else as_angle(gen + plain)
 
-    def _core(self, figures: Array, gen: Array) -> tuple[Array, Array, Array]:
-        """Return where the core of each response begins, its width, and its sharp lower end.
+    def _core(
+        self, figures: Array, gen: Array
+    ) -> tuple[Array, Array, Array | float, float, Array]:
+        """Return where the core of each response begins, its width, and the scale below it.
 
-        The end is the threshold of a ratio with a floor, and minus infinity otherwise.
+        The scale is the sharp lower end, and how many units its distance to the core is divided
+        into, so that the end stays sharp. Without a floor it is the width, down to minus infinity.
         """
         middle, width = figures.T
-        end = self.floor / gen if self.floor else np.full(len(gen), -np.inf)
-        return np.maximum(middle - _CORE * width, end), width, end
+        begin = middle - _CORE * width
+        if not self.floor:
+            return begin, width, -np.inf, 1.0, width
+        end = self.floor / gen
+        begin = np.maximum(begin, end)
+        return begin, width, end, _CORE, np.where(begin > end, begin - end, 1.0)
 
 
 def partner_name(column: str) -> str:
@@ -162,29 +171,6 @@ def _spread(response: Array) -> tuple[float, float]:
     """Return median and half of the central 68 %."""
     low, middle, high = np.quantile(response, [0.16, 0.5, 0.84])
     return float(middle), float(high - low) / 2
-
-
-def _in_widths(response: Array, begin: Array, width: Array, end: Array) -> Array:
-    """Return the response in widths from the beginning of its core.
-
-    Between a sharp end and the core the scale changes: that part becomes [-3, 0), whatever its
-    length, so that the end stays sharp.
-    """
-    above = (response - begin) / width
-    below = _CORE * (response - begin) / _gap(begin, end)
-    return np.where((above < 0) & np.isfinite(end), below, above)
-
-
-def _from_widths(learned: Array, begin: Array, width: Array, end: Array) -> Array:
-    """Return the inverse of `_in_widths`; a draw beyond a sharp end comes to lie on it."""
-    below = np.maximum(begin + learned * _gap(begin, end) / _CORE, end)
-    return np.where((learned < 0) & np.isfinite(end), below, begin + learned * width)
-
-
-def _gap(begin: Array, end: Array) -> Array:
-    """Return the length from the sharp end to the core; 1 where there is no such part."""
-    sharp = np.isfinite(end)
-    return np.where(sharp & (begin > end), begin - np.where(sharp, end, 0.0), 1.0)
 
 
 def wrap_angle(angle: Array) -> Array:

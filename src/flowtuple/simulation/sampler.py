@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,10 +13,8 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.walk import ColumnState, TableCoding
 from flowtuple.model.draw import Distribution, column_key, draw, uniform
 from flowtuple.model.events import SampledTable
-from flowtuple.model.index_sampler import IndexSampler
 from flowtuple.simulation.spec import SimulationSpec
-from flowtuple.simulation.steps import Step
-from flowtuple.simulation.training_targets import step_table
+from flowtuple.simulation.steps import DrawSource, Step
 
 _FOLD = np.uint64(1 << 40)  # row numbers of further folds begin here, above those of copies
 
@@ -58,79 +57,73 @@ def as_matrix(columns: Mapping[str, Array], names: Sequence[str], rows: int) -> 
     return np.nan_to_num(matrix, nan=0.0, posinf=0.0, neginf=0.0)
 
 
+@dataclass(frozen=True, eq=False)
 class Sampler:
-    """A `DrawSource` whose draws for a row depend on the seed, its event, number and fold alone.
+    """Draws rows that depend on the seed, their event, number and fold alone.
 
-    Args:
+    Attributes:
         spec: The simulation.
         codings: Lattices and flows by step.
         flows: Flows over rows by step, for steps that are not in `codings`.
         seed: From 0 to 2^63 - 1.
-        event: Number of each event of the block among all that are simulated, shape (events,).
-        fold: How often that event was simulated before, shape (events,).
     """
 
-    def __init__(
-        self,
-        spec: SimulationSpec,
-        codings: Mapping[str, TableCoding],
-        flows: Mapping[str, Conditional],
-        seed: int,
-        event: Array,
-        fold: Array,
-    ) -> None:
-        self._spec, self._codings, self._flows, self._seed = spec, codings, flows, seed
-        self._event, self._fold = event.astype(np.uint64), fold.astype(np.uint64)
+    spec: SimulationSpec
+    codings: Mapping[str, TableCoding]
+    flows: Mapping[str, Conditional]
+    seed: int
 
-    def __call__(self, step: Step, columns: Sequence[str]) -> dict[str, Array]:
-        if step.name in self._flows:
-            return self._from_rows(self._flows[step.name], step, columns)
-        coding = self._codings.get(step.name)
-        if coding is None and not len(step.event):
+    def source(self, event: Array, fold: Array) -> DrawSource:
+        """Return a source of draws for the events of a block.
+
+        Args:
+            event: Number of each event among all that are simulated, shape (events,).
+            fold: How often that event was simulated before, shape (events,).
+        """
+        event, fold = event.astype(np.uint64), fold.astype(np.uint64)
+
+        def draw_step(step: Step) -> dict[str, Array]:
+            number = step.number.astype(np.uint64) + _FOLD * fold[step.event]
+            return self._draw(step, event[step.event], number)
+
+        return draw_step
+
+    def _draw(self, step: Step, event: Array, number: Array) -> dict[str, Array]:
+        """Draw the rows of a step, whose event and number among all have shape (n,)."""
+        if step.name in self.flows:
+            return self._from_rows(self.flows[step.name], step, event, number)
+        coding = self.codings.get(step.name)
+        if coding is None and not len(event):
             # There was no such object in the training either.
-            return {name: np.empty(0, self._spec.dtype(name)) for name in columns}
-        if not columns:
+            return {name: np.empty(0, self.spec.dtype(name)) for name in step.columns}
+        if not step.columns:
             return {}
         if coding is None:
             raise InvalidArgument(
                 "training met nothing like it: the model has no densities for "
                 f"{step.name!r}; train it on more"
             )
-        conditions = step_table(step, {})
-        rows = conditions.num_entries
-        sampled = SampledTable(
-            step.name, coding, rows, self._sampler(step), conditions, workers=1, repair=False
-        )
-        drawn = sampled.read(columns, 0, rows)
-        return {name: drawn.data[name] for name in columns}
-
-    def _sampler(self, step: Step) -> IndexSampler:
-        event, number = self._numbers(step)
 
         def sample(
             state: ColumnState, part: slice, distribution: Distribution, first: int
         ) -> Array:
-            key = column_key(self._seed, step.name, state.name)
+            key = column_key(self.seed, step.name, state.name)
             at = state.rows.event[part] + first
             return draw(distribution, key, event[at], number[at])
 
-        return sample
-
-    def _numbers(self, step: Step) -> tuple[Array, Array]:
-        """Return each row's event among all that are simulated, and its number there, uint64."""
-        number = step.number.astype(np.uint64) + _FOLD * self._fold[step.event]
-        return self._event[step.event], number
+        rows = len(event)
+        sampled = SampledTable(
+            step.name, coding, rows, sample, step.table({}), workers=1, repair=False
+        )
+        drawn = sampled.read(step.columns, 0, rows)
+        return {name: drawn.data[name] for name in step.columns}
 
     def _from_rows(
-        self, flow: Conditional, step: Step, columns: Sequence[str]
+        self, flow: Conditional, step: Step, event: Array, number: Array
     ) -> dict[str, Array]:
-        numbers = self._numbers(step)
-        keys = [column_key(self._seed, step.name, name) for name in flow.columns]
-        u = np.stack([uniform(key, *numbers) for key in keys], axis=1)
-        values = flow.from_uniform(
-            u, as_matrix(step.conditions, flow.context.columns, len(u))
-        )
-        place = {name: k for k, name in enumerate(flow.columns)}
-        return {
-            name: values[:, place[name]].astype(flow.dtypes[place[name]]) for name in columns
-        }
+        keys = [column_key(self.seed, step.name, name) for name in flow.columns]
+        u = np.stack([uniform(key, event, number) for key in keys], axis=1)
+        conditions = as_matrix(step.conditions, flow.context.columns, len(u))
+        columns = zip(flow.from_uniform(u, conditions).T, flow.dtypes, strict=True)
+        drawn = [content.astype(dtype) for content, dtype in columns]
+        return dict(zip(flow.columns, drawn, strict=True))

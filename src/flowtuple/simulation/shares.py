@@ -11,12 +11,15 @@ E = sqrt((p_T cosh eta)^2 + m^2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.prediction import FUNCTIONS
+from flowtuple.simulation.spec import SimulationSpec, Target
 
 CLOSE = 1e-4  # share of the energy that sums of float32 numbers may miss it by
 _TYPICAL = 0.999  # share of the objects that a relation has to be true for
@@ -65,6 +68,65 @@ def from_shares(shares: Sequence[Array], total: Array) -> list[Array]:
         rest = rest - part
         parts.append(part)
     return parts
+
+
+def learned_columns(target: Target, columns: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the columns of objects with what is learned in place of some: inverts `complete`.
+
+    Args:
+        target: The collection.
+        columns: All columns of the objects, each of shape (n,).
+    """
+    out = {name: columns[name] for name in target.objects.columns}
+    learned: dict[str, Array] = {}
+    if target.shares:
+        parts = [out[name] for name in target.shares]
+        learned = dict(
+            zip(target.shares, to_shares(parts, _energy(target, out)), strict=True)
+        )
+    for name, scale in target.scales.items():
+        learned[name] = out[name].astype(np.float64) / out[scale]
+    return out | {target.learned(n): v.astype(np.float32) for n, v in learned.items()}
+
+
+def complete(
+    spec: SimulationSpec, target: Target, values: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return the columns of objects from what was learned: shares, multiples and sums resolved.
+
+    Args:
+        spec: The simulation.
+        target: The collection.
+        values: Columns and what is learned in place of others, each of shape (n,).
+    """
+    out = dict(values)
+    if target.shares:
+        shares = [out[target.learned(name)] for name in target.shares]
+        parts = from_shares(shares, _energy(target, out))
+        for name, part in zip(target.shares, parts, strict=True):
+            out[name] = part.astype(spec.dtype(name))
+    waiting: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+        **{name: (math.prod, (target.learned(name), s)) for name, s in target.scales.items()},
+        **{name: (sum, parts) for name, parts in target.sums.items()},
+        **{name: (_hypot, parts) for name, parts in target.hypots.items()},
+    }
+    while waiting:
+        # A sum may be one of multiples, a multiple one of a root of squares: take what is ready.
+        name = next(
+            name for name, (_, inputs) in waiting.items() if out.keys() >= set(inputs)
+        )
+        function, inputs = waiting.pop(name)
+        content = function([out[n].astype(np.float64) for n in inputs])
+        out[name] = content.astype(spec.dtype(name))
+    return {name: content for name, content in out.items() if name in target.objects.columns}
+
+
+def _energy(target: Target, columns: Mapping[str, Array]) -> Array:
+    return energy([columns[name] for name in (*target.objects.axes[:2], target.mass)])
+
+
+def _hypot(parts: Sequence[Array]) -> Array:
+    return np.asarray(np.sqrt(sum(part * part for part in parts)))
 
 
 def find_shares(columns: Mapping[str, Array], total: Array) -> tuple[str, ...]:
@@ -145,12 +207,12 @@ def find_scales(columns: Mapping[str, Array], scales: Mapping[str, Array]) -> di
             may scale with one before it.
         scales: Further columns that they may scale with, each of shape (n,).
     """
-    logarithms = {n: _logarithm(v) for n, v in scales.items() if _positive(v)}
+    logarithms = {n: log for n, v in scales.items() if (log := _logarithm(v)) is not None}
     out: dict[str, str] = {}
     for name, values in columns.items():
-        if not _positive(values):
-            continue
         logarithm = _logarithm(values)
+        if logarithm is None:
+            continue
         spread = {n: float(np.std(logarithm - other)) for n, other in logarithms.items()}
         best = min(spread, key=spread.__getitem__, default="")
         if best and 0 < spread[best] < _NARROWER * np.std(logarithm):
@@ -159,9 +221,7 @@ def find_scales(columns: Mapping[str, Array], scales: Mapping[str, Array]) -> di
     return out
 
 
-def _positive(values: Array) -> bool:
-    return len(values) > 0 and bool(np.all(values > 0))
-
-
-def _logarithm(values: Array) -> Array:
-    return np.log(values.astype(np.float64))
+def _logarithm(values: Array) -> Array | None:
+    """Return the logarithm of positive values, `None` where some are not or there are none."""
+    positive = len(values) > 0 and np.all(values > 0)
+    return np.log(values.astype(np.float64)) if positive else None

@@ -175,15 +175,19 @@ class SimulationSpec:
             Corrupt: The object describes no simulation.
         """
         try:
+            content = _tuples(data)
             spec = cls(
-                data["table"],
+                content["table"],
                 tuple(map(Column.from_json, data["columns"])),
-                tuple(map(_collection, data["given"])),
-                tuple(data["conditions"]),
-                tuple(map(_target, data["targets"])),
-                tuple(data["event"]),
-                tuple(map(_recoil, data["recoils"])),
-                tuple(data["left_out"]),
+                tuple(Collection(**collection) for collection in content["given"]),
+                content["conditions"],
+                tuple(map(_target, content["targets"])),
+                content["event"],
+                tuple(
+                    Recoil(r["pt"], r["phi"], r["given"], r["coefficients"])
+                    for r in content["recoils"]
+                ),
+                content["left_out"],
                 data["seen"],
             )
             generated = [name for c in spec.generated for name in c.columns]
@@ -196,31 +200,16 @@ class SimulationSpec:
         return spec
 
 
-def _collection(data: Mapping[str, Any]) -> Collection:
-    return Collection(
-        data["name"], data["counter"], tuple(data["columns"]), tuple(data["axes"])
-    )
-
-
-def _recoil(data: Mapping[str, Any]) -> Recoil:
-    return Recoil(data["pt"], data["phi"], tuple(data["given"]), tuple(data["coefficients"]))
+def _tuples(data: Any) -> Any:
+    """Return JSON with tuples in place of lists."""
+    if isinstance(data, Mapping):
+        return {name: _tuples(part) for name, part in data.items()}
+    return tuple(map(_tuples, data)) if isinstance(data, list | tuple) else data
 
 
 def _target(data: Mapping[str, Any]) -> Target:
-    return Target(
-        _collection(data["objects"]),
-        data["through"],
-        data["partners"],
-        tuple(map(response_from_json, data["responses"])),
-        dict(data["references"]),
-        data["mass"],
-        tuple(data["shares"]),
-        _parts(data["sums"]),
-        _parts(data["hypots"]),
-        dict(data["scales"]),
-        Cells.from_json(data.get("efficiency")),
-    )
-
-
-def _parts(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(parts) for name, parts in data.items()}
+    objects = Collection(**data["objects"])
+    responses = tuple(map(response_from_json, data["responses"]))
+    efficiency = Cells.from_json(data.get("efficiency"))
+    parts = {"objects": objects, "responses": responses, "efficiency": efficiency}
+    return Target(**{**data, **parts})

@@ -7,14 +7,14 @@ the densities that learned these records (`sampler.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from flowtuple.data.schema import Array
-from flowtuple.simulation.block import Block, spans
+from flowtuple.data.schema import Array, Column
+from flowtuple.data.table import Table
+from flowtuple.simulation.block import Block, take, unfold
 from flowtuple.simulation.conditions import (
     Conditions,
     event_conditions,
@@ -23,7 +23,7 @@ from flowtuple.simulation.conditions import (
 )
 from flowtuple.simulation.neighbours import find_neighbours
 from flowtuple.simulation.recoil import restore
-from flowtuple.simulation.shares import energy, from_shares
+from flowtuple.simulation.shares import complete
 from flowtuple.simulation.spec import SimulationSpec, Target
 
 COPIES, EXTRAS = "copies", "extras"
@@ -42,20 +42,24 @@ class Step:
         conditions: Columns that the densities may read, each of shape (n,).
         event: Event of each row in its block, shape (n,).
         number: Number of each row, unique within its event, shape (n,).
+        columns: Names of the columns to draw.
     """
 
     name: str
     conditions: Conditions
     event: Array
     number: Array
+    columns: Sequence[str]
+
+    def table(self, drawn: Mapping[str, Array]) -> Table:
+        """Return conditions and drawn columns as a flat table without meanings of columns."""
+        data = {**self.conditions, **drawn}
+        columns = tuple(Column(name, content.dtype.name) for name, content in data.items())
+        return Table(self.name, columns, len(self.event), data)
 
 
-class DrawSource(Protocol):
-    """Decides the columns of a step's rows."""
-
-    def __call__(self, step: Step, columns: Sequence[str]) -> dict[str, Array]:
-        """Return the columns by name, each of shape (n,)."""
-        ...
+DrawSource = Callable[[Step], dict[str, Array]]
+"""Decides the columns of a step's rows: returns them by name, each of shape (n,)."""
 
 
 def property_steps(spec: SimulationSpec) -> tuple[str, ...]:
@@ -79,12 +83,11 @@ def run(block: Block, spec: SimulationSpec, source: DrawSource) -> None:
     program = _Program(block, spec, source)
     events = event_conditions(block, spec)
     for k, target in enumerate(spec.targets):
-        extras = program.unmatched_objects(target, events)
+        parts = [program.unmatched_objects(target, events)]
         if target.through:
             matched = program.matched_objects(target, spec.targets[:k], events)
-            program.merge(target, (matched, extras))
-        else:
-            program.merge(target, (extras,))
+            parts.insert(0, matched)
+        program.merge(target, parts)
     for target in spec.targets:
         program.point_to_others(target)
     program.fill_events()
@@ -105,45 +108,52 @@ class _Program:
     spec: SimulationSpec
     source: DrawSource
 
+    def _count(self, step: Step) -> tuple[Array, Array, Conditions]:
+        """Draw how many objects each row has.
+
+        Returns:
+            The row of each object, its number there, and its conditions: the row's and the count.
+        """
+        (name,) = step.columns
+        counts = self.source(step)[name]
+        row, number = unfold(counts.astype(np.int64))
+        seen = {**step.conditions, name: counts.astype(np.int16)}
+        return row, number, {n: content[row] for n, content in seen.items()}
+
     def matched_objects(
         self, target: Target, before: Sequence[Target], events: Conditions
     ) -> _Objects:
         """Reconstruct generated objects: how often each, its responses, then all other columns."""
         name, block, spec = target.objects.name, self.block, self.spec
         seen = partner_conditions(block, spec, target, events)
-        event, number = block.event(target.partners), block.number(target.partners)
-        counts = self.source(Step(f"{name} found", seen, event, number), (COPIES,))[COPIES]
-        counts = counts.astype(np.int64)
-        partner = np.repeat(np.arange(len(counts)), counts)
-        copy = spans(np.zeros_like(counts), counts)
+        event, number = unfold(block.counts[target.partners])
+        partner, copy, seen = self._count(
+            Step(f"{name} found", seen, event, number, [COPIES])
+        )
         event, number = event[partner], number[partner] + _COPY * copy
-        seen = {n: v[partner] for n, v in seen.items()}
-        seen |= {COPIES: counts[partner].astype(np.int16), "copy": copy.astype(np.int16)}
+        seen["copy"] = copy.astype(np.int16)
         # The jet's p_T given its generated jet: drawn as a ratio, and turned back at once.
-        names = [r.name for r in target.responses]
-        learned = self.source(Step(f"{name} response", seen, event, number), names)
+        step = Step(
+            f"{name} response", seen, event, number, [r.name for r in target.responses]
+        )
+        learned = self.source(step)
         values = {
             r.column: r.inverse(learned[r.name], seen).astype(spec.dtype(r.column))
             for r in target.responses
         }
-        seen |= learned | values
+        seen = seen | learned | values
         seen |= neighbour_conditions(block, target.objects, event, values, before)
-        step = Step(f"{name} properties", seen, event, number)
-        values |= self.source(step, spec.counts_first(target.properties))
+        names = spec.counts_first(target.properties)
+        values |= self.source(Step(f"{name} properties", seen, event, number, names))
         return _Objects(event, partner, complete(spec, target, values))
 
     def unmatched_objects(self, target: Target, events: Conditions) -> _Objects:
         """Add objects without a partner: how many an event has, then all their columns."""
-        name, event = target.objects.name, np.arange(self.block.events)
-        step = Step(f"{name} extras", events, event, np.zeros_like(event))
-        counts = self.source(step, (EXTRAS,))[EXTRAS].astype(np.int64)
-        event, number = np.repeat(event, counts), spans(np.zeros_like(counts), counts)
-        seen = {n: v[event] for n, v in events.items()} | {
-            EXTRAS: counts[event].astype(np.int16)
-        }
-        step = Step(f"{name} extra properties", seen, event, number)
-        values = self.source(step, self.spec.counts_first(target.extra_properties))
-        return _Objects(event, np.full(len(event), -1), complete(self.spec, target, values))
+        name, spec = target.objects.name, self.spec
+        event, number, seen = self._count(self._of_events(f"{name} extras", events, [EXTRAS]))
+        names = spec.counts_first(target.extra_properties)
+        values = self.source(Step(f"{name} extra properties", seen, event, number, names))
+        return _Objects(event, np.full(len(event), -1), complete(spec, target, values))
 
     def merge(self, target: Target, parts: Sequence[_Objects]) -> None:
         """Put objects with and without partners into one collection, sorted by p_T."""
@@ -157,73 +167,45 @@ class _Program:
         block.counts[objects.name] = np.bincount(event, minlength=block.events)
         block.values |= {name: content[order] for name, content in values.items()}
         if target.through:
-            numbers = block.numbers_at(target.partners, partner[order])
-            block.values[target.through] = numbers.astype(self.spec.dtype(target.through))
+            self._point(target.through, target.partners, partner[order])
 
     def point_to_others(self, target: Target) -> None:
         """Draw references to other collections, each as the number of objects that are nearer."""
         objects, block = target.objects, self.block
-        event, number = block.event(objects.name), block.number(objects.name)
+        event, number = unfold(block.counts[objects.name])
         for column, other in target.references.items():
-            _, eta, phi = (block.values[n] for n in objects.axes)
-            pairs = find_neighbours(block, event, eta, phi, self.spec.collection(other))
+            axes = block.axes(objects)
+            pairs = find_neighbours(block, event, axes, self.spec.collection(other))
             known = [n for n in objects.columns if n in block.values and n != target.through]
             seen = {n: block.values[n] for n in known}
             for k in range(_CANDIDATES):
-                seen[f"distance{k}"] = pairs.at_rank(np.full(len(event), k))[1].astype(
-                    np.float32
-                )
-            step = Step(f"{objects.name} {column}", seen, event, number)
-            rank = self.source(step, (column,))[column].astype(np.int64)
-            numbers = block.numbers_at(other, pairs.at_rank(rank)[0])
-            block.values[column] = numbers.astype(self.spec.dtype(column))
+                _, distance = pairs.at_rank(np.full(len(event), k))
+                seen[f"distance{k}"] = distance.astype(np.float32)
+            step = Step(f"{objects.name} {column}", seen, event, number, [column])
+            rank = self.source(step)[column].astype(np.int64)
+            self._point(column, other, pairs.at_rank(rank)[0])
+
+    def _point(self, column: str, collection: str, position: Array) -> None:
+        """Fill a column of references from positions in a collection, -1 for none."""
+        numbers = take(self.block.number(collection), position, -1)
+        self.block.values[column] = numbers.astype(self.spec.dtype(column))
 
     def fill_events(self) -> None:
         """Draw the numbers of the event: transverse vectors first, then all others."""
-        block, event = self.block, np.arange(self.block.events)
-        number = np.zeros_like(event)
-        seen = event_conditions(block, self.spec, self.spec.targets)
-        for recoil in self.spec.recoils:
-            step = Step(f"event {recoil.pt}", seen, event, number)
-            vector = restore(block, self.spec, recoil, self.source(step, recoil.learned))
+        block, spec = self.block, self.spec
+        seen = event_conditions(block, spec, spec.targets)
+        for recoil in spec.recoils:
+            learned = self.source(self._of_events(f"event {recoil.pt}", seen, recoil.learned))
+            vector = restore(block, spec, recoil, learned)
             for name, content in zip((recoil.pt, recoil.phi), vector, strict=True):
-                block.values[name] = content.astype(self.spec.dtype(name))
+                block.values[name] = content.astype(spec.dtype(name))
             seen = seen | {recoil.pt: block.values[recoil.pt]}
-        block.values |= self.source(Step("event", seen, event, number), self.spec.event)
+        block.values |= self.source(self._of_events("event", seen, spec.event))
 
-
-def complete(
-    spec: SimulationSpec, target: Target, values: Mapping[str, Array]
-) -> dict[str, Array]:
-    """Return the columns of objects from what was learned: shares, multiples and sums resolved.
-
-    Args:
-        spec: The simulation.
-        target: The collection.
-        values: Columns and what is learned in place of others, each of shape (n,).
-    """
-    out = dict(values)
-    if target.shares:
-        total = energy([out[name] for name in (*target.objects.axes[:2], target.mass)])
-        parts = from_shares([out[target.learned(name)] for name in target.shares], total)
-        out |= {
-            n: part.astype(spec.dtype(n))
-            for n, part in zip(target.shares, parts, strict=True)
-        }
-    multiples = {name: (target.learned(name), scale) for name, scale in target.scales.items()}
-    waiting: dict[str, tuple[str, ...]] = {**multiples, **target.sums, **target.hypots}
-    while waiting:
-        # A sum may be one of multiples, a multiple one of a root of squares: take what is ready.
-        name = next(name for name, inputs in waiting.items() if all(n in out for n in inputs))
-        inputs = [out[n].astype(np.float64) for n in waiting.pop(name)]
-        if name in target.scales:
-            content = inputs[0] * inputs[1]
-        elif name in target.sums:
-            content = np.sum(inputs, axis=0)
-        else:
-            content = np.sqrt(np.sum(np.square(inputs), axis=0))
-        out[name] = content.astype(spec.dtype(name))
-    return {name: content for name, content in out.items() if name in target.objects.columns}
+    def _of_events(self, name: str, seen: Conditions, columns: Sequence[str]) -> Step:
+        """Return a step with one row for each event."""
+        event = np.arange(self.block.events)
+        return Step(name, seen, event, np.zeros_like(event), columns)
 
 
 def falling_order(event: Array, pt: Array | None) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +16,8 @@ from flowtuple.simulation.block import Block
 from flowtuple.simulation.fit_spec import fit_spec
 from flowtuple.simulation.out_of_range import merge_seen
 from flowtuple.simulation.spec import SimulationSpec
-from flowtuple.simulation.steps import run
-from flowtuple.simulation.training_targets import TrainingTargets
+from flowtuple.simulation.steps import Step, run
+from flowtuple.simulation.training_targets import training_targets
 
 STEP = 16384  # events at a time
 FITTED = 65536  # events that thresholds and coefficients are fitted to
@@ -33,6 +34,28 @@ class TrainingTable:
 
     table: Table
     conditions: tuple[str, ...]
+
+
+class TrainingTargets:
+    """A `DrawSource` that knows the true events, and records the rows of each step as a table.
+
+    Attributes:
+        tables: The rows that were requested, in the order of the steps.
+
+    Args:
+        block: Events with all columns, generated and simulated.
+        spec: The simulation.
+    """
+
+    def __init__(self, block: Block, spec: SimulationSpec) -> None:
+        self._targets = training_targets(block, spec)
+        self.tables: list[TrainingTable] = []
+
+    def __call__(self, step: Step) -> dict[str, Array]:
+        drawn = {name: self._targets[step.name][name] for name in step.columns}
+        if drawn:
+            self.tables.append(TrainingTable(step.table(drawn), tuple(step.conditions)))
+        return drawn
 
 
 def training_tables(
@@ -54,76 +77,67 @@ def training_tables(
     if not source.num_entries:
         raise InvalidArgument(f"table {source.name!r} holds no events to learn from")
     spec = fit_spec(spec, _read(source, spec, 0, min(FITTED, source.num_entries)))
-    parts: dict[str, list[Table]] = {}
-    drawn: dict[str, set[str]] = {}
+    parts: dict[str, list[TrainingTable]] = {}
     dangling: Counter[str] = Counter()
     for start, stop in ranges(source.num_entries, STEP):
         true = _read(source, spec, start, stop)
         seen = {n: merge_seen(before, true.values[n]) for n, before in spec.seen.items()}
         spec = replace(spec, seen=seen)
-        dangling += count_dangling(true, spec)
+        for target in spec.targets:
+            if not target.through:
+                continue
+            position = true.positions(target.through, target.objects.name, target.partners)
+            number = true.values[target.through].astype(np.int64)
+            dangling[target.through] += int(((position < 0) & (number != -1)).sum())
         targets = TrainingTargets(true, spec)
-        run(_generated_part(true, spec), spec, targets)
-        for step, table in targets.tables.items():
-            parts.setdefault(step, []).append(table)
-        drawn = {step: set(columns) for step, columns in targets.columns.items()}
+        generated = {n: v for n, v in true.values.items() if n not in spec.simulated}
+        counts = {c.name: true.counts[c.name] for c in spec.generated}
+        run(Block(true.events, counts, generated), spec, targets)
+        for rows in targets.tables:
+            parts.setdefault(rows.table.name, []).append(rows)
         progress("arrange events", stop / source.num_entries, "")
     tables = [
-        TrainingTable(table, tuple(n for n in table.data if n not in drawn[table.name]))
-        for table in map(concatenate, parts.values())
-        if drawn[table.name] and table.num_entries
+        TrainingTable(concatenate([part.table for part in rows]), rows[0].conditions)
+        for rows in parts.values()
     ]
-    return spec, tables, _notes(spec, dangling)
+    return spec, [rows for rows in tables if rows.table.num_entries], _notes(spec, dangling)
+
+
+def _notes(spec: SimulationSpec, dangling: Mapping[str, int]) -> list[str]:
+    left_out = "is none that can be simulated and is left out"
+    pointing = "values point to no object of their event and count as without a partner"
+    return [
+        *(f"column {name!r} {left_out}" for name in spec.left_out),
+        *(f"column {name!r}: {n} {pointing}" for name, n in dangling.items() if n),
+    ]
 
 
 def _read(source: TableSource, spec: SimulationSpec, start: int, stop: int) -> Block:
     table = source.read([c.name for c in spec.columns], start, stop)
     block = Block.of(table, spec.collections)
-    check_finite(block, spec, start, also_simulated=True)
+    check_finite(block, spec, start)
     return block
 
 
-def _generated_part(true: Block, spec: SimulationSpec) -> Block:
-    """Return the events without their simulated columns."""
-    values = {name: v for name, v in true.values.items() if name not in spec.simulated}
-    return Block(true.events, {c.name: true.counts[c.name] for c in spec.generated}, values)
-
-
-def _notes(spec: SimulationSpec, dangling: Counter[str]) -> list[str]:
-    left_out = [
-        f"column {name!r} is none that can be simulated and is left out"
-        for name in spec.left_out
-    ]
-    return left_out + [
-        f"column {name!r}: {count} values point to no object of their event "
-        "and count as without a partner"
-        for name, count in dangling.items()
-    ]
-
-
-def check_finite(
-    block: Block, spec: SimulationSpec, first: int, *, also_simulated: bool = False
-) -> None:
+def check_finite(block: Block, spec: SimulationSpec, first: int) -> None:
     """Raise if an object has no direction, or a ratio no denominator.
 
     Args:
-        block: The events.
+        block: The events; columns that it lacks are not checked.
         spec: The simulation.
         first: Number of the first event, for the message.
-        also_simulated: Check the simulated columns, too.
 
     Raises:
         InvalidArgument: An axis, or a column that a response is relative to, is NaN or infinite, or
             not above 0 where it divides.
     """
-    collections = spec.collections if also_simulated else spec.generated
-    owners = {name: c.name for c in collections for name in c.axes}
+    owners = {name: c.name for c in spec.collections for name in c.axes}
     owners |= {r.partner: t.partners for t in spec.targets for r in t.responses}
-    for recoil in spec.recoils:
-        own = (recoil.pt, recoil.phi) if also_simulated else ()
-        owners |= dict.fromkeys((*recoil.generated, *own), "")
+    owners |= {n: "" for r in spec.recoils for n in (*r.generated, r.pt, r.phi)}
     divided = {r.partner for t in spec.targets for r in t.responses if r.kind == "ratio"}
     for name, owner in owners.items():
+        if name not in block.values:
+            continue
         values = block.values[name]
         fine: Array = np.isfinite(values)
         what = "NaN or infinite"
@@ -136,14 +150,3 @@ def check_finite(
                 f"column {name!r}: {len(bad)} values are {what}, the first in event {event}; "
                 "leave them out"
             )
-
-
-def count_dangling(block: Block, spec: SimulationSpec) -> Counter[str]:
-    """Count by column the references to partners that point to no object of their event."""
-    counts: Counter[str] = Counter()
-    for target in spec.targets:
-        if target.through:
-            number = block.values[target.through].astype(np.int64)
-            size = block.counts[target.partners][block.event(target.objects.name)]
-            counts[target.through] = int(((number < -1) | (number >= size)).sum())
-    return counts

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import io
 import logging
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xxhash
 
-from flowtuple.errors import Corrupt
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.runtime.atomic import atomic_path, make_folder
 from flowtuple.training.plan import ColumnTask
@@ -116,26 +114,15 @@ def _networks(data: bytes) -> list[Network] | None:
     content = data[:-_CHECKSUM]
     if _checksum(content) != data[-_CHECKSUM:]:
         return None
-    layers: dict[int, list[Layer]] = {}
-    try:
-        with np.load(io.BytesIO(content)) as stored:
-            for name in stored.files:
-                number, layer, kind = name.split(".")
-                if kind == "weights":
-                    shifts = stored[f"{number}.{layer}.shifts"]
-                    layers.setdefault(int(number), []).append(Layer(stored[name], shifts))
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        Corrupt,
-        zipfile.BadZipFile,
-    ):
-        return None
-    return [Network(tuple(layers[n])) for n in sorted(layers)]
+    networks: dict[str, list[Layer]] = {}
+    with np.load(io.BytesIO(content)) as stored:
+        for name in stored.files:
+            layer, _, kind = name.rpartition(".")
+            if kind == "weights":
+                shifts = stored[f"{layer}.shifts"]
+                number = layer.partition(".")[0]
+                networks.setdefault(number, []).append(Layer(stored[name], shifts))
+    return [Network(tuple(layers)) for layers in networks.values()]
 
 
 def _fit(networks: list[Network], task: ColumnTask) -> bool:

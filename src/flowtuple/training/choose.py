@@ -79,39 +79,36 @@ def _with_scale(name: str, flow: ColumnFlow, plan: Plan, read: set[str]) -> Colu
     return replace(flow, scale=plan.scales[name] if needed and not own else None)
 
 
+def _alone(name: str, plan: Plan) -> tuple[ColumnFlow, Array] | None:
+    """Return the flow that is a column's prediction alone, and its residuals; `None` for none."""
+    prediction = plan.predictions.get(name)
+    if prediction is None:
+        return None
+    nothing = np.empty(0, np.int64)
+    r = prediction.residual(plan.indices[name], plan.predicted[name], nothing)
+    return None if r is None else (ColumnFlow(_NO_BINS, (), None, prediction), r)
+
+
 def _shortest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow | None:
     """Return the flow of fewest bytes, `None` if the column is smaller without one."""
-    q, prediction = plan.indices[name], plan.predictions.get(name)
+    q = plan.indices[name]
     rows = slice(None, None, max(1, len(q) // _COMPARED_ROWS))
     scale = len(q) / max(1, len(q[rows]))
-    best: ColumnFlow | None = None
-    least = packed_bytes(q[rows]) * scale
-    if prediction is not None:
-        r = prediction.residual(q, plan.predicted[name], np.empty(0, np.int64))
-        alone = ColumnFlow(_NO_BINS, (), None, prediction)
-        if r is not None:
-            total = packed_bytes(r[rows]) * scale + model_bytes(alone)
-            if total < least:
-                best, least = alone, total
+    ways: list[tuple[float, ColumnFlow | None]] = [(packed_bytes(q[rows]) * scale, None)]
+    if alone := _alone(name, plan):
+        flow, r = alone
+        ways.append((packed_bytes(r[rows]) * scale + model_bytes(flow), flow))
     for choice in choices:
         bits = flow_bits(choice.flow, choice.coded[rows], choice.features[:, rows])
-        total = model_bytes(choice.flow) + bits * scale / 8
-        if total < least:
-            best, least = choice.flow, total
-    return best
+        ways.append((model_bytes(choice.flow) + bits * scale / 8, choice.flow))
+    return min(ways, key=lambda way: way[0])[1]
 
 
 def _likeliest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow | None:
     """Return the flow of fewest bits on the rows of the choices, which are validation rows."""
-    prediction = plan.predictions.get(name)
-    if prediction is not None:
-        r = prediction.residual(
-            plan.indices[name], plan.predicted[name], np.empty(0, np.int64)
-        )
-        if (
-            r is not None and not r.any()
-        ):  # an exact prediction needs no network for a density
-            return ColumnFlow(_NO_BINS, (), None, prediction)
+    alone = _alone(name, plan)
+    if alone and not alone[1].any():  # an exact prediction needs no network for a density
+        return alone[0]
     if not choices:
         return None
     return min(choices, key=lambda c: flow_bits(c.flow, c.coded, c.features, c.weight)).flow

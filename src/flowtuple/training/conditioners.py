@@ -187,28 +187,44 @@ def integer_layer(weights: Tensor, scale: float, limit: int = WEIGHT_LIMITS[0]) 
     return Layer(rows, shift[0].numpy().astype(np.uint8))
 
 
-class _Rows:
-    """The rows of a task as tensors, split into training and validation.
+class TaskRows:
+    """Rows of a task as tensors.
+
+    Attributes:
+        features: uint8, shape (n, C).
+        symbols: Symbol of each candidate, shape (D, n).
+        within: Bits per value for the places within bins, which no conditioner can save, of each
+            candidate.
 
     Args:
         task: The collection.
-        seed: Seed of the split.
+        rows: The rows to take.
     """
 
-    def __init__(self, task: ColumnTask, seed: int) -> None:
-        self._features = torch.from_numpy(np.ascontiguousarray(task.features.T))
-        self._symbols = _symbols(task, slice(None))
-        self._weight = (
-            None if task.weight is None else torch.from_numpy(task.weight.astype(np.float32))
-        )
-        validation = torch.from_numpy(validation_rows(task.event, seed))
-        self.training = torch.nonzero(~validation)[:, 0]
-        self.validation = torch.nonzero(validation)[:VALIDATION_ROWS, 0]
+    def __init__(self, task: ColumnTask, rows: slice = slice(None)) -> None:
+        self.features = torch.from_numpy(np.ascontiguousarray(task.features[:, rows].T))
+        bins = [c.flow.bins for c in task.candidates]
+        symbols = [
+            b.symbol(c.coded[rows]) for b, c in zip(bins, task.candidates, strict=True)
+        ]
+        self.symbols = torch.from_numpy(np.stack(symbols))
+        self.within = [
+            np.log2(b.spans.astype(np.float64) + 1)[s].mean()
+            for b, s in zip(bins, symbols, strict=True)
+        ]
 
-    def loss(self, model: Conditioners, rows: Tensor, limit: int | None) -> Tensor:
-        """Return the mean loss of each candidate in nats, shape (D,)."""
-        weight = None if self._weight is None else self._weight[rows]
-        return _loss(model(self._features[rows], limit), self._symbols[:, rows], weight)
+    def loss(
+        self,
+        model: Conditioners,
+        rows: Tensor | slice,
+        limit: int | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return the mean loss of each candidate in nats, weighted by rows, shape (D,)."""
+        symbols = self.symbols[:, rows]
+        logits = model(self.features[rows], limit).flatten(0, 1)
+        nats = cross_entropy(logits, symbols.flatten(), reduction="none").view(symbols.shape)
+        return (nats if weight is None else nats * weight[rows]).mean(dim=1)
 
 
 def train_conditioners(
@@ -233,7 +249,12 @@ def train_conditioners(
         check: Called at every step; may raise to end the training.
     """
     model = Conditioners(task, hidden, seed, wide=schedule.wide)
-    rows = _Rows(task, seed)
+    rows, weight = TaskRows(task), None
+    if task.weight is not None:
+        weight = torch.from_numpy(task.weight.astype(np.float32))
+    chosen = torch.from_numpy(validation_rows(task.event, seed))
+    training = torch.nonzero(~chosen)[:, 0]
+    validation = torch.nonzero(chosen)[:VALIDATION_ROWS, 0]
     generator = torch.Generator().manual_seed(seed + 1)
     optimiser = torch.optim.AdamW(
         model.parameters(), schedule.rate, betas=(0.9, 0.98), weight_decay=schedule.decay
@@ -242,15 +263,15 @@ def train_conditioners(
         optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.1
     )
     interval = max(1, schedule.steps // LOOKS)
-    within = float(np.mean(_bits_within_bins(task, slice(None))))
+    within = float(np.mean(rows.within))
     best, waited = math.inf, 0
     for step in range(schedule.steps):
         check()
         quantised = step >= schedule.steps * (1 - schedule.quantised_share)
         limit = schedule.limits[0] if quantised else None
-        drawn = torch.randint(len(rows.training), (schedule.batch,), generator=generator)
+        drawn = torch.randint(len(training), (schedule.batch,), generator=generator)
         optimiser.zero_grad()
-        loss = rows.loss(model, rows.training[drawn], limit).sum()
+        loss = rows.loss(model, training[drawn], limit, weight).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(
             model.parameters(), 10.0 * math.sqrt(len(task.candidates))
@@ -259,7 +280,7 @@ def train_conditioners(
         cycle.step()
         if (step + 1) % interval == 0:
             with torch.no_grad():
-                nats = float(rows.loss(model, rows.validation, limit).mean())
+                nats = float(rows.loss(model, validation, limit, weight).mean())
             bits = nats / math.log(2)
             progress(step + 1, bits + within)
             best, waited = (bits, 0) if bits < best - 1e-4 else (best, waited + 1)
@@ -268,33 +289,22 @@ def train_conditioners(
     return model
 
 
-def _loss(logits: Tensor, symbols: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Return the mean loss of each column in nats, weighted by rows, shape (D,)."""
-    nats = cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none")
-    nats = nats.view(symbols.shape)
-    return (nats if weight is None else nats * weight).mean(dim=1)
+def float_bits(
+    model: Conditioners, task: ColumnTask, rows: slice, limit: int | None = None
+) -> Array:
+    """Return bits per value of each candidate under the float model, on some rows: shape (D,).
 
-
-def float_bits(model: Conditioners, task: ColumnTask, rows: slice) -> Array:
-    """Return bits per value of each candidate under the float model, on some rows: shape (D,)."""
-    features = torch.from_numpy(np.ascontiguousarray(task.features[:, rows].T))
+    Args:
+        model: The trained conditioners.
+        task: Their task.
+        rows: The rows to measure on.
+        limit: Round weights to integers up to this size, as `Conditioners.forward`.
+    """
+    some = TaskRows(task, rows)
     with torch.no_grad():
-        nats = _loss(model(features), _symbols(task, rows)).numpy()
-    bits: Array = nats / math.log(2) + _bits_within_bins(task, rows)
+        nats = some.loss(model, slice(None), limit).numpy()
+    bits: Array = nats / math.log(2) + some.within
     return bits
-
-
-def _symbols(task: ColumnTask, rows: slice) -> Tensor:
-    """Return the symbol of each candidate in some rows, shape (D, n)."""
-    return torch.from_numpy(
-        np.stack([c.flow.bins.symbol(c.coded[rows]) for c in task.candidates])
-    )
-
-
-def _bits_within_bins(task: ColumnTask, rows: slice) -> list[float]:
-    """Return bits per value for the places within bins, which no conditioner can save."""
-    pairs = [(c.flow.bins, c.coded[rows]) for c in task.candidates]
-    return [np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs]
 
 
 def validation_rows(event: Array, seed: int) -> Array:

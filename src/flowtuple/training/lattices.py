@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.globs import matches
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
-from flowtuple.data.schema import Array, bit_patterns
+from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, TableSource, ranges
@@ -97,19 +97,18 @@ def resolve_tables(
     schema = {name: table.columns for name, table in dataset.tables.items()}
     with prefix_errors(dataset.description):
         bounds = requested_bounds(schema, tolerance)
-        supplied = _external_columns(dataset, external)
+        supplied = _external_columns(schema, external)
     resolved = []
     for name, source in dataset.tables.items():
         statistics = survey(source, progress, memory)
         if model is None:
             _check_external_bounds(dataset, tolerance, supplied[name])
-            requested = {c: b for c, b in bounds[name].items() if c not in supplied[name]}
-            resolved.append(_resolve(source, statistics, requested, supplied[name]))
+            resolved.append(_resolve(source, statistics, bounds[name], supplied[name]))
         else:
             known = model.tables.get(name)
             if known is not None:
                 _check_fit(source, known, bounds[name], model.path)
-            resolved.append(_take_over(source, statistics, bounds[name], known))
+            resolved.append(_with_lattices(source, statistics, bounds[name], known))
     return resolved
 
 
@@ -120,65 +119,58 @@ def _resolve(
     external: frozenset[str],
 ) -> ResolvedTable:
     """Resolve a table without a model."""
+    requested = {c: bound for c, bound in requested.items() if c not in external}
     spreads = {
         c: resolve_statistics(b, statistics[c])
         for c, b in requested.items()
         if b.is_statistical
     }
     shared = tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
-    effective = {**requested, **shared}
-    lattices = {
-        c.name: resolve(c, effective.get(c.name, Bound()), statistics[c.name])
-        for c in source.columns
-        if not c.is_opaque
-    }
+    table = _with_lattices(source, statistics, {**requested, **shared}, None)
     bounds = _lossy(requested)
-    warnings = [_statistic_warning(c, bound, statistics[c]) for c, bound in bounds.items()]
-    return ResolvedTable(
-        source,
-        TableCoding(source.columns, lattices, LatticeFlow(), external),
-        bounds,
-        tuple(warning for warning in warnings if warning),
-        _event_bytes(statistics, source),
+    warnings = (_statistic_warning(c, bound, statistics[c]) for c, bound in bounds.items())
+    return replace(
+        table,
+        coding=replace(table.coding, external=external),
+        bounds=bounds,
+        warnings=tuple(filter(None, warnings)),
     )
 
 
-def _take_over(
+def _with_lattices(
     source: TableSource,
     statistics: Mapping[str, Statistics],
     requested: Mapping[str, Bound],
     known: StoredTable | None,
 ) -> ResolvedTable:
-    """Resolve a table with the lattices and flow of a model, `None` if the model lacks it."""
-    lattices, bounds = {}, _lossy(requested)
-    for column in source.columns:
-        name = column.name
-        if known is not None and name in known.lattices:
-            lattices[name] = known.lattices[name].with_range(statistics[name])
-        elif not column.is_opaque:
-            lattices[name] = resolve(column, requested.get(name, Bound()), statistics[name])
-    flow, external = LatticeFlow(), frozenset[str]()
+    """Resolve a table by its bounds, or with lattices and flow where a model has them."""
+    stored = {} if known is None else known.lattices
+    lattices = {
+        c.name: stored[c.name].with_range(statistics[c.name])
+        if c.name in stored
+        else resolve(c, requested.get(c.name, Bound()), statistics[c.name])
+        for c in source.columns
+        if not c.is_opaque
+    }
+    coding = TableCoding(source.columns, lattices, LatticeFlow())
+    bounds = _lossy(requested)
     if known is not None:
-        flow, external = known.flow, known.external
+        coding = replace(coding, flow=known.flow, external=known.external)
         bounds |= {
             c: Bound.parse(text) for c, text in known.requested.items() if c in lattices
         }
-    coding = TableCoding(source.columns, lattices, flow, external)
-    return ResolvedTable(source, coding, bounds, (), _event_bytes(statistics, source))
+    total = sum(s.count * np.dtype(s.dtype).itemsize for s in statistics.values())
+    return ResolvedTable(source, coding, bounds, (), total / max(1, source.num_entries))
 
 
 def _lossy(bounds: Mapping[str, Bound]) -> dict[str, Bound]:
     return {column: bound for column, bound in bounds.items() if bound.kind != "lossless"}
 
 
-def _event_bytes(statistics: Mapping[str, Statistics], source: TableSource) -> float:
-    total = sum(s.count * np.dtype(s.dtype).itemsize for s in statistics.values())
-    return total / max(1, source.num_entries)
-
-
-def _external_columns(dataset: Dataset, patterns: Iterable[str]) -> dict[str, frozenset[str]]:
+def _external_columns(
+    columns: Mapping[str, Sequence[Column]], patterns: Iterable[str]
+) -> dict[str, frozenset[str]]:
     """Return the external columns of each table, with their counters."""
-    columns = {name: t.columns for name, t in dataset.tables.items()}
     external: dict[str, set[str]] = {name: set() for name in columns}
     for pattern in patterns:
         for table, column in matches(pattern, columns):

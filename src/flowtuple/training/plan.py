@@ -6,8 +6,8 @@ and the candidates of one collection are one task, trained together on shared fe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -151,34 +151,30 @@ def make_plan(
     """
     order = decoding_order(table.columns, predictions, external)
     planner = _Planner(
-        table, order, lattices, dict(predictions), external, detail, least, thorough
+        EncodedTable(table, lattices),
+        table.columns,
+        References(order),
+        dict(predictions),
+        external,
+        detail,
+        least,
+        thorough,
     )
     for column in order:
         planner.encode(column)
-    drafts: dict[str, list[_Draft]] = {}
+    drafts: dict[str, list[Candidate]] = {}
     for column in order:
         for draft in planner.drafts(column):
             drafts.setdefault(collection_of(column), []).append(draft)
     return Plan(
         tasks=tuple(planner.task(key, group, weight) for key, group in drafts.items()),
         order=tuple(c.name for c in order),
-        indices=planner.indices,
+        indices=planner.encoded.q,
         predictions=planner.predictions,
         predicted=planner.predicted,
         scales=planner.scales,
         external=external,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Draft:
-    """A candidate whose parents are chosen and whose task has no features yet."""
-
-    name: str
-    coded: Array
-    bins: Bins
-    residual: bool
-    parents: tuple[Parent, ...]
 
 
 _Feature = tuple[Parent, str]
@@ -190,124 +186,111 @@ def _feature(parent: Parent, name: str) -> _Feature:
     return parent, name if parent.relation == "prediction" else ""
 
 
+@dataclass(eq=False)
 class _Planner:
-    """Gathers the parts of a plan column by column, in coding order."""
+    """Gathers the parts of a plan column by column, in coding order.
 
-    def __init__(
-        self,
-        table: Table,
-        order: Sequence[Column],
-        lattices: Mapping[str, Lattice],
-        predictions: dict[str, Prediction],
-        external: Set[str],
-        detail: int,
-        least: int,
-        thorough: bool,
-    ) -> None:
-        self._encoded = EncodedTable(table, lattices)
-        self._context = self._encoded.context
-        self._external = external
-        self._detail = detail
-        self._least = least
-        self._thorough = thorough
-        self._is_wide = sum(c.name not in external for c in table.columns) > MAX_ANCESTORS
-        self._reach = reach(len(table.columns))
-        self._earlier: list[Column] = []
-        parents = [p for prediction in predictions.values() for p in prediction.inputs]
-        counters = {c.counter for c in table.columns if c.counter is not None}
-        self._ancestry = Ancestry(
-            counters | external, {name for p in parents for name in (p.column, p.through)}
-        )
-        self._references = References(order)
-        self.predictions = predictions
-        self.indices = self._encoded.q
-        self.predicted: dict[str, Array] = {}
-        self.scales: dict[str, Bins] = {}
+    A draft is a candidate whose task has no features yet.
+    """
+
+    encoded: EncodedTable
+    columns: Sequence[Column]
+    references: References
+    predictions: dict[str, Prediction]
+    external: Set[str]
+    detail: int
+    least: int
+    thorough: bool
+    predicted: dict[str, Array] = field(default_factory=dict)
+    scales: dict[str, Bins] = field(default_factory=dict)
+    earlier: list[Column] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        coded = [c for c in self.columns if c.name not in self.external]
+        self.is_wide = len(coded) > MAX_ANCESTORS
+        counters = {c.counter for c in self.columns if c.counter is not None}
+        parents = [p for prediction in self.predictions.values() for p in prediction.inputs]
+        predicting = {name for p in parents for name in (p.column, p.through)}
+        self.ancestry = Ancestry(counters | self.external, predicting)
 
     def encode(self, column: Column) -> None:
         """Compute indices, levels and values of a column, and what is predicted for it."""
-        name, q = column.name, self._encoded.encode(column)
-        if len(q) >= self._least and column.role != "id" and (q != q[0]).any():
-            bins = self._detail * bin_count(len(q))
-            self.scales[name] = fit_bins(
-                q, bins, binade_of(self._encoded.lattices[name].grid)
-            )
-            self._context.levels[name] = self.scales[name].level(q)
+        name, q = column.name, self.encoded.encode(column)
+        if len(q) >= self.least and column.role != "id" and (q != q[0]).any():
+            binade = binade_of(self.encoded.lattices[name].grid)
+            self.scales[name] = fit_bins(q, self.detail * bin_count(len(q)), binade)
+            self.encoded.context.levels[name] = self.scales[name].level(q)
         if name in self.predictions:
-            self.predicted[name] = self._encoded.predicted(self.predictions[name], column)
+            self.predicted[name] = self.encoded.predicted(self.predictions[name], column)
 
-    def drafts(self, column: Column) -> list[_Draft]:
+    def drafts(self, column: Column) -> list[Candidate]:
         """Return the ways to code a column, and let later columns read it."""
         name = column.name
         prediction = self.predictions.get(name)
-        if prediction is not None and not self._ancestry.has_room(prediction.inputs):
+        if prediction is not None and not self.ancestry.has_room(prediction.inputs):
             del self.predictions[name]
             prediction = None
-        self._ancestry.add(name, () if prediction is None else prediction.inputs)
+        self.ancestry.add(name, () if prediction is None else prediction.inputs)
         if name not in self.scales:
             return []
-        drafts = [] if name in self._external else self._ways(column, prediction)
+        drafts = [] if name in self.external else list(self._ways(column, prediction))
         if prediction is None or not prediction.is_copy:
-            self._earlier.append(column)
+            self.earlier.append(column)
         return drafts
 
-    def _ways(self, column: Column, prediction: Prediction | None) -> list[_Draft]:
-        """Return drafts for the indices of a column, for its residuals, or for both."""
-        q = self.indices[column.name]
-        if prediction is None:
-            return [self._draft(column, q, self._readable(column), residual=False)]
-        r = residuals(q, self.predicted[column.name], prediction)
-        if r is not None and (r == r[0]).all():
-            return []  # the prediction leaves nothing to learn
+    def _ways(self, column: Column, prediction: Prediction | None) -> Iterator[Candidate]:
+        """Yield drafts for the indices of a column, for its residuals, or for both."""
+        q, settled, r = self.encoded.q[column.name], False, None
+        if prediction is not None:
+            r = residuals(q, self.predicted[column.name], prediction)
+        if prediction is not None and r is not None:
+            if (r == r[0]).all():
+                return  # the prediction leaves nothing to learn
+            settled = prediction.period is not None or bool(np.mean(r == 0) > SETTLED)
         parents = self._readable(column)
-        settled = r is not None and (
-            prediction.period is not None or bool(np.mean(r == 0) > SETTLED)
-        )
-        drafts = [] if settled else [self._draft(column, q, parents, residual=False)]
-        if r is not None and (settled or self._worth_subtracting(column, q, r)):
-            drafts.append(self._draft(column, r, parents, residual=True))
-        return drafts
-
-    def _worth_subtracting(self, column: Column, q: Array, r: Array) -> bool:
-        stride = _stride(q)
-        classes = self._encoded.classes(column)[::stride]
-        return worth_subtracting(q[::stride], r[::stride], classes)
+        if not settled:
+            yield self._draft(column, q, parents, residual=False)
+        if r is not None:
+            stride = _stride(q)
+            classes = self.encoded.classes(column)[::stride]
+            if settled or worth_subtracting(q[::stride], r[::stride], classes):
+                yield self._draft(column, r, parents, residual=True)
 
     def _draft(
         self, column: Column, coded: Array, readable: Sequence[Parent], *, residual: bool
-    ) -> _Draft:
+    ) -> Candidate:
         """Choose the parents of one way to code a column."""
         name, bins = column.name, self.scales[column.name]
         if residual:
-            bins = fit_bins(coded, self._detail * bin_count(len(coded)))
+            bins = fit_bins(coded, self.detail * bin_count(len(coded)))
         parents: tuple[Parent, ...] = ()
         if readable:
             stride = _stride(coded)
             levels = np.stack([self._level(parent, name)[::stride] for parent in readable])
-            needs = (
-                [self._ancestry.needs(p) - {name} for p in readable]
-                if self._is_wide
-                else None
-            )
+            needs = [self.ancestry.needs(p) - {name} for p in readable]
             chosen = select_parents(
                 bins.level(coded[::stride]),
                 np.ascontiguousarray(levels, np.uint8),
                 # A column that reads itself is decoded object after object.
                 np.array([p.column == name for p in readable], bool),
-                self._ancestry.above(name),
-                needs,
-                self._ancestry.limit(name),
-                thorough=self._thorough,
+                self.ancestry.above(name),
+                needs if self.is_wide else None,
+                self.ancestry.limit(name),
+                thorough=self.thorough,
             )
             parents = tuple(readable[k] for k in chosen)
-        self._ancestry.add(name, parents)
-        return _Draft(name, coded, bins, residual, parents)
+        self.ancestry.add(name, parents)
+        reads_prediction = any(p.relation == "prediction" for p in parents)
+        prediction = self.predictions.get(name) if residual or reads_prediction else None
+        scale = self.scales[name] if residual else None
+        flow = ColumnFlow(bins, parents, None, prediction, residual, scale)
+        return Candidate(name, flow, coded, ())
 
     def _readable(self, column: Column) -> list[Parent]:
         """Return everything that a column may read."""
         key = collection_of(column)
-        rows = self._context.rows(key)
-        earlier = self._earlier[-self._reach :]
+        rows = self.encoded.context.rows(key)
+        earlier = self.earlier[-reach(len(self.columns)) :]
         own = [c.name for c in earlier if collection_of(c) == key]
         readable: list[Parent] = []
         if rows.number.any():
@@ -330,52 +313,42 @@ class _Planner:
         """
         collections = ("", collection_of(column))
         others = [c.name for c in earlier if collection_of(c) not in collections]
-        parents = [Parent("leading", name) for name in others]
-        parents += [Parent("same", name) for name in others]
         names = {c.name for c in earlier}
-        for through, targets in self._references.of(column):
-            if through.name in names:
-                for target in targets:
-                    if target.name in names:
-                        parents.append(Parent("reference", target.name, through.name))
-        return parents
+        return [
+            *(Parent("leading", name) for name in others),
+            *(Parent("same", name) for name in others),
+            *(
+                Parent("reference", target.name, through.name)
+                for through, targets in self.references.of(column)
+                for target in targets
+                if {through.name, target.name} <= names
+            ),
+        ]
 
     def _level(self, parent: Parent, name: str) -> Array:
         """Return the level of a parent in every row of the column that reads it."""
         predicted = None
         if parent.relation == "prediction":
             predicted = self.scales[name].level(self.predicted[name])
-        part = slice(0, len(self.indices[name]))
-        levels = self._context.gather(
-            [parent], self._context.collection[name], part, predicted
-        )
-        level: Array = levels[0]
+        part, context = slice(0, len(self.encoded.q[name])), self.encoded.context
+        level: Array = context.gather([parent], context.collection[name], part, predicted)[0]
         return level
 
-    def task(self, key: str, drafts: Sequence[_Draft], weight: Array | None) -> ColumnTask:
+    def task(self, key: str, drafts: Sequence[Candidate], weight: Array | None) -> ColumnTask:
         """Gather the features that the drafts of a collection read, each feature once."""
-        places: dict[_Feature, int] = {}
-        for draft in drafts:
-            for parent in draft.parents:
-                places.setdefault(_feature(parent, draft.name), len(places))
-        features = np.empty((max(1, len(places)), len(drafts[0].coded)), np.uint8)
+        read = [[_feature(p, draft.name) for p in draft.flow.parents] for draft in drafts]
+        features = dict.fromkeys(feature for some in read for feature in some)
+        places = {feature: place for place, feature in enumerate(features)}
+        levels = np.empty((max(1, len(places)), len(drafts[0].coded)), np.uint8)
         for (parent, name), place in places.items():
-            features[place] = self._level(parent, name or drafts[0].name)
-        event = self._context.rows(key).event
+            levels[place] = self._level(parent, name or drafts[0].name)
+        event = self.encoded.context.rows(key).event
         weights = None if weight is None else weight[event] / weight[event].mean()
-        candidates = tuple(self._candidate(draft, places) for draft in drafts)
-        return ColumnTask(candidates, features, event, weights)
-
-    def _candidate(self, draft: _Draft, places: Mapping[_Feature, int]) -> Candidate:
-        name, parents = draft.name, draft.parents
-        reads_prediction = any(p.relation == "prediction" for p in parents)
-        prediction = (
-            self.predictions.get(name) if draft.residual or reads_prediction else None
+        candidates = tuple(
+            replace(draft, inputs=tuple(places[feature] for feature in some))
+            for draft, some in zip(drafts, read, strict=True)
         )
-        scale = self.scales[name] if draft.residual else None
-        flow = ColumnFlow(draft.bins, parents, None, prediction, draft.residual, scale)
-        inputs = tuple(places[_feature(parent, name)] for parent in parents)
-        return Candidate(name, flow, draft.coded, inputs)
+        return ColumnTask(candidates, levels, event, weights)
 
 
 def _stride(coded: Array) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import NamedTuple
 
 import numpy as np
 
@@ -40,11 +39,8 @@ _Proposal = tuple[Column, tuple[Term, ...]]
 """A column and a sum of terms that may predict it."""
 
 
-class _Accepted(NamedTuple):
-    """A relation of a column with its gain in bits per value."""
-
-    gain: float
-    prediction: Prediction
+_Accepted = tuple[float, Prediction]
+"""A relation of a column with its gain in bits per value."""
 
 
 def find_predictions(
@@ -124,23 +120,19 @@ class References:
     """The references of a schema, each with the columns of the collection that it points to."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._by_key = defaultdict[str, list[tuple[Column, list[Column]]]](list)
         by_stem = defaultdict[str, list[Column]](list)
         for column in columns:
             if column.counter is not None:
                 by_stem[column.name.partition("_")[0].lower()].append(column)
+        self._by_key = defaultdict[str, list[tuple[Column, list[Column]]]](list)
         for through in columns:
             key = collection_of(through)
-            if (
-                through.role == "reference" and key
-            ):  # event columns are decoded before any object
-                targets = [
-                    c
-                    for c in by_stem[reference_target(through.name)]
-                    if collection_of(c) != key
-                ]
-                if targets:
-                    self._by_key[key].append((through, targets))
+            if through.role != "reference" or not key:
+                continue  # event columns are decoded before any object
+            stem = reference_target(through.name)
+            targets = [c for c in by_stem[stem] if collection_of(c) != key]
+            if targets:
+                self._by_key[key].append((through, targets))
 
     def of(self, reader: Column) -> Iterator[tuple[Column, list[Column]]]:
         """Return the references of a column's collection but the column itself."""
@@ -159,10 +151,9 @@ def _named_relations(sample: RowSample, external: Set[str]) -> list[tuple[str, P
     )
     accepted: list[tuple[float, str, Prediction]] = []
     for column, terms in proposals:
-        best = None if column.name in external else _best(sample, column, [terms])
-        if best is not None:
-            total = best.gain * len(sample.q[column.name])
-            accepted.append((total, column.name, best.prediction))
+        if column.name not in external and (best := _best(sample, column, [terms])):
+            gain, prediction = best
+            accepted.append((gain * len(sample.q[column.name]), column.name, prediction))
     accepted.sort(key=lambda entry: -entry[0])
     return [(name, prediction) for _, name, prediction in accepted]
 
@@ -221,16 +212,11 @@ def _by_angle(sample: RowSample) -> Iterator[_Proposal]:
         if column.counter is not None:
             yield column, (value_of(Parent("leading", column.name)),)
         for other in angles[max(0, number - most) : number]:
-            relation: Relation
-            if collection_of(other) == key:
-                relation = "row"
-            elif collection_of(other) == "":
-                relation = "event"
-            elif column.counter is not None:
-                relation = "leading"
-            else:
-                continue
-            yield column, (value_of(Parent(relation, other.name)),)
+            relations: Mapping[str, Relation] = {"": "event", key: "row"}
+            relation = relations.get(collection_of(other), "leading")
+            if relation != "leading" or column.counter is not None:
+                parent = Parent(relation, other.name)
+                yield column, (value_of(parent),)
 
 
 def _find_sum(
@@ -238,9 +224,8 @@ def _find_sum(
 ) -> Prediction | None:
     """Return a sum of other columns that saves bits, or one that tells more than its summands."""
     proposals = list(linear_terms(sample, column, others))
-    best = _best(sample, column, proposals)
-    if best is not None:
-        return best.prediction
+    if best := _best(sample, column, proposals):
+        return best[1]
     if proposals and _is_informative(sample, column, proposals[0]):
         return Prediction(proposals[0])
     return None
@@ -264,8 +249,8 @@ def _best(
         if own_bits is None:
             own_bits = class_bits(q, classes)
         gain = own_bits - class_bits(r, classes)
-        if gain > max(least, best.gain if best else 0.0) or (r == r[0]).all():
-            best = _Accepted(gain, prediction)
+        if gain > max(least, best[0] if best else 0.0) or (r == r[0]).all():
+            best = gain, prediction
     return best
 
 

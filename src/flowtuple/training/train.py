@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -28,6 +29,7 @@ from flowtuple.training.conditioners import (
     UNIT,
     WEIGHT_LIMITS,
     Conditioners,
+    Progress,
     Schedule,
     float_bits,
     integer_layer,
@@ -38,6 +40,7 @@ from flowtuple.training.conditioners import (
 from flowtuple.training.plan import (
     EFFORTS,
     MIN_ROWS,
+    Candidate,
     ColumnTask,
     EffortPreset,
     Plan,
@@ -66,8 +69,6 @@ class _Job:
     task: ColumnTask
     hidden: tuple[int, int]
     schedule: Schedule
-    seed: int
-    checkpoint: Checkpoint | None
 
 
 def train_flow(
@@ -114,169 +115,131 @@ def train_flow(
         # Such a model must be right under every condition, also under rare combinations.
         thorough=complete and bool(external),
     )
-    # How wide functions change densities under conditions has not been measured.
-    wide = complete and not external
-    preset = EFFORTS[effort]
-    jobs = [
-        _job(group, size, preset, seed, checkpoint, complete, wide)
-        for task in plan.tasks
-        for group in _groups(task)
-        for size in preset.sizes
-    ]
-    choices = _tables(plan, seed, complete)
+    # A density decides on validation rows.
+    validation = seed if complete else None
+    choices: dict[str, list[Choice]] = {name: [] for name in plan.order}
+    for task in plan.tasks:
+        for c in task.candidates:
+            choices[c.name].append(_frequencies(task, c, validation))
     if complete:
-        _add_marginals(plan, choices, {c.name for c in table.columns if c.role == "id"})
-    for job, networks in zip(jobs, _trained(jobs, report, workers), strict=True):
+        ids = {c.name for c in table.columns if c.role == "id"}
+        for name in choices.keys() - ids - external:
+            choices[name] = choices[name] or [_marginal(plan.indices[name])]
+    # How wide functions change densities under conditions has not been measured.
+    jobs = list(_jobs(plan, EFFORTS[effort], complete, wide=complete and not external))
+    train = partial(_networks, seed, checkpoint)
+    for job, networks in _trained(jobs, train, report, workers):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
-            features = job.task.features[list(c.inputs)]
-            choices[c.name].append(_choice(flow, c.coded, features, job.task, seed, complete))
+            choices[c.name].append(_choice(job.task, c, flow, validation))
     return choose(plan, choices, complete=complete)
 
 
-def _tables(plan: Plan, seed: int, complete: bool) -> dict[str, list[Choice]]:
-    """Return for each candidate its choice without parents: a table of frequencies."""
-    choices: dict[str, list[Choice]] = {}
-    for task in plan.tasks:
-        for c in task.candidates:
-            flow = replace(
-                c.flow,
-                parents=(),
-                network=frequency_table(c.flow.bins, c.coded, task.weight),
-                prediction=c.flow.prediction if c.flow.residual else None,
-            )
-            choice = _choice(flow, c.coded, task.features[:0], task, seed, complete)
-            choices.setdefault(c.name, []).append(choice)
-    return choices
+def _frequencies(task: ColumnTask, c: Candidate, validation: int | None) -> Choice:
+    """Return the choice without parents: a table of frequencies."""
+    network = frequency_table(c.flow.bins, c.coded, task.weight)
+    prediction = c.flow.prediction if c.flow.residual else None
+    flow = replace(c.flow, parents=(), network=network, prediction=prediction)
+    return _choice(task, c, flow, validation)
 
 
-def _add_marginals(plan: Plan, choices: dict[str, list[Choice]], ids: Set[str]) -> None:
-    """Add a table of frequencies for each column without a candidate.
-
-    Such a column is constant, short, or follows from others.
-    """
-    for name in plan.order:
-        if name not in choices and name not in ids | plan.external:
-            q = plan.indices[name]
-            bins = fit_bins(q, bin_count(len(q)))
-            flow = ColumnFlow(bins, (), frequency_table(bins, q))
-            choices[name] = [Choice(flow, q, np.empty((0, len(q)), np.uint8))]
+def _marginal(q: Array) -> Choice:
+    """Return the only choice of a column that is constant, short, or follows from others."""
+    bins = fit_bins(q, bin_count(len(q)))
+    flow = ColumnFlow(bins, (), frequency_table(bins, q))
+    return Choice(flow, q, np.empty((0, len(q)), np.uint8))
 
 
 def _choice(
-    flow: ColumnFlow,
-    coded: Array,
-    features: Array,
-    task: ColumnTask,
-    seed: int,
-    complete: bool,
+    task: ColumnTask, c: Candidate, flow: ColumnFlow, validation: int | None
 ) -> Choice:
-    """Return a choice on all rows, or on validation rows where its density decides."""
-    rows = validation_rows(task.event, seed) if complete else slice(None)
+    """Return a choice on all rows, or on the validation rows of a seed."""
+    rows = slice(None) if validation is None else validation_rows(task.event, validation)
+    features = task.features[list(c.inputs if flow.parents else ())]
     weight = None if task.weight is None else task.weight[rows]
-    return Choice(flow, coded[rows], features[:, rows], weight)
+    return Choice(flow, c.coded[rows], features[:, rows], weight)
 
 
-def _groups(task: ColumnTask) -> Iterator[ColumnTask]:
-    """Divide a task into equal parts that fit into a core's cache and keep several cores busy."""
-    candidates = [c for c in task.candidates if c.inputs]
-    count = -(-len(candidates) // LARGEST_GROUP)
-    for k in range(count):
-        yield replace(task, candidates=tuple(candidates[k::count]))
+def _jobs(plan: Plan, preset: EffortPreset, complete: bool, *, wide: bool) -> Iterator[_Job]:
+    """Yield the trainings of each task in equal groups of candidates, at each size.
 
-
-def _job(
-    task: ColumnTask,
-    size: float,
-    preset: EffortPreset,
-    seed: int,
-    checkpoint: Checkpoint | None,
-    complete: bool,
-    wide: bool,
-) -> _Job:
-    rows = len(task.event)
-    schedule = Schedule(preset.steps, batch_size(rows))
-    if complete:
-        size *= GENEROUS
-        steps = min(preset.steps, EPOCHS * rows // schedule.batch)
-        schedule = replace(
-            schedule, steps=steps, decay=DECAY / rows, limits=FINE_WEIGHTS, wide=wide
-        )
-    return _Job(task, hidden_widths(rows, size), schedule, seed, checkpoint)
+    A group fits into a core's cache, and several keep several cores busy.
+    """
+    for task in plan.tasks:
+        rows = len(task.event)
+        schedule = Schedule(preset.steps, batch_size(rows))
+        if complete:
+            steps = min(preset.steps, EPOCHS * rows // schedule.batch)
+            schedule = Schedule(
+                steps, schedule.batch, decay=DECAY / rows, limits=FINE_WEIGHTS, wide=wide
+            )
+        candidates = [c for c in task.candidates if c.inputs]
+        count = -(-len(candidates) // LARGEST_GROUP)
+        for k in range(count):
+            group = replace(task, candidates=tuple(candidates[k::count]))
+            for size in preset.sizes:
+                hidden = hidden_widths(rows, size * GENEROUS if complete else size)
+                yield _Job(group, hidden, schedule)
 
 
 class _Abandoned(Exception):
     """Ends a training whose result nobody waits for."""
 
 
+Train = Callable[[_Job, Progress, Callable[[], None]], list[Network]]
+"""Runs a job, with a report of its steps and a check at every step that may end it."""
+
+
 def _trained(
-    jobs: list[_Job], report: Report, workers: int | None
-) -> Iterator[list[Network]]:
-    """Return the networks of each job; an early end stops running trainings after their step."""
-    ended = threading.Event()
-    done = [0.0] * len(jobs)
-    listeners = (
-        _Listener(report, done, number, job.schedule.steps, ended)
-        for number, job in enumerate(jobs)
-    )
+    jobs: Sequence[_Job], train: Train, report: Report, workers: int | None
+) -> Iterator[tuple[_Job, list[Network]]]:
+    """Yield each job with its networks; an early end stops running trainings after their step."""
+    ended, done = threading.Event(), [0.0] * len(jobs)
+
+    def run(number: int) -> list[Network]:
+        def progress(step: int, bits: float) -> None:
+            done[number] = step / jobs[number].schedule.steps
+            report(sum(done) / len(done), bits)
+
+        def check() -> None:
+            if ended.is_set():
+                raise _Abandoned
+
+        return train(jobs[number], progress, check)
+
+    # The name delays the end of the threads until they are told to stop.
+    results = ordered_map(run, range(len(jobs)), workers)
     try:
-        yield from ordered_map(_run, zip(jobs, listeners, strict=True), workers)
+        for job, networks in zip(jobs, results, strict=True):  # noqa: UP028
+            yield job, networks
     finally:
         ended.set()
 
 
-@dataclass(frozen=True, eq=False)
-class _Listener:
-    """Reports the progress of one of several trainings.
-
-    Attributes:
-        report: Called with the share done of all trainings.
-        done: The share done of each.
-        number: Number of the training.
-        steps: Its largest number of steps.
-        ended: Set when nobody waits for the result any more.
-    """
-
-    report: Report
-    done: list[float]
-    number: int
-    steps: int
-    ended: threading.Event
-
-    def __call__(self, step: int, bits: float) -> None:
-        """Report a step and its loss."""
-        self.done[self.number] = step / self.steps
-        self.report(sum(self.done) / len(self.done), bits)
-
-    def check(self) -> None:
-        """Raise `_Abandoned` if nobody waits for the training; called at every step."""
-        if self.ended.is_set():
-            raise _Abandoned
-
-
-def _run(job_and_listener: tuple[_Job, _Listener]) -> list[Network]:
+def _networks(
+    seed: int,
+    checkpoint: Checkpoint | None,
+    job: _Job,
+    progress: Progress,
+    check: Callable[[], None],
+) -> list[Network]:
     """Return the integer networks of a job's candidates, from the checkpoint if it has them."""
-    job, listener = job_and_listener
-    if job.checkpoint is None:
-        return _train(job, listener)
-    key = fingerprint(
-        job.task, job.hidden, job.schedule, job.seed, torch.__version__, version("flowtuple")
-    )
-    networks = job.checkpoint.load(key, job.task)
-    if networks is None:
-        networks = _train(job, listener)
-        job.checkpoint.save(key, networks)
-    listener(job.schedule.steps, math.nan)
-    return networks
-
-
-def _train(job: _Job, listener: _Listener) -> list[Network]:
+    task, settings = job.task, (job.hidden, job.schedule, seed)
+    key = ""
+    if checkpoint is not None:
+        key = fingerprint(task, *settings, torch.__version__, version("flowtuple"))
+        networks = checkpoint.load(key, task)
+        if networks is not None:
+            progress(job.schedule.steps, math.nan)
+            return networks
     # More threads would only wait for one another on matrices this small.
     with torch_threads(1):
-        model = train_conditioners(
-            job.task, job.hidden, job.schedule, job.seed, listener, listener.check
-        )
-    return exported(model, job.task, job.schedule.limits)
+        model = train_conditioners(task, *settings, progress, check)
+    networks = exported(model, task, job.schedule.limits)
+    if checkpoint is not None:
+        checkpoint.save(key, networks)
+        progress(job.schedule.steps, math.nan)
+    return networks
 
 
 def exported(

@@ -6,7 +6,7 @@ a position `u` that the caller draws, and come back exactly.
 
 In: values of one column as an array of shape (n,), and a recipe such as `log:10,standard`, names
 from `FITTERS` with numbers after colons. Out: a `Chain`, which maps arrays to arrays and whose
-`config` is JSON. `OneHot` makes one column into several and is no part of a chain.
+`config` is JSON.
 
 Used by `flows` and by `benchmark`. The package itself knows arrays alone, no tables and no
 PyTorch.
@@ -15,6 +15,7 @@ Laws, tested by `tests/transforms/test_transforms.py` for every transform and fo
 
 - `inverse(forward(x, u))` is x: exactly for cells, to rounding for all other values;
 - `log_det` is the logarithm of the slope of `forward`, in `u` for a cell and in x for all others;
+- `with_log_det` returns both in one pass;
 - `inverse` takes any finite y;
 - `Chain.from_config(chain.config())` is the same chain, and an invalid description is the error
   `Corrupt`.
@@ -24,7 +25,6 @@ and never change.
 """
 
 from flowtuple.transforms.chain import FITTERS, Chain
-from flowtuple.transforms.discrete import OneHot
 from flowtuple.transforms.transform import Transform
 
-__all__ = ["FITTERS", "Chain", "OneHot", "Transform"]
+__all__ = ["FITTERS", "Chain", "Transform"]

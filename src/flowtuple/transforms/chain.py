@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Self
 
 import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
-from flowtuple.transforms.discrete import Dequantise, Ranks
-from flowtuple.transforms.noise import Peak, Smear
-from flowtuple.transforms.saturated import Clip
-from flowtuple.transforms.smooth import Affine, Atan, Log, Logit
+from flowtuple.transforms.noise import Dequantise, Peak, Smear
+from flowtuple.transforms.ranks import Ranks
+from flowtuple.transforms.smooth import Affine, Atan, Clip, Log, Logit
 from flowtuple.transforms.transform import Transform
 
 CLASSES: dict[str, type[Any]] = {
@@ -30,36 +30,29 @@ CLASSES: dict[str, type[Any]] = {
 """A transform is stored as its name here and its fields."""
 
 FITTERS: dict[str, tuple[Callable[..., Transform], str]] = {
-    "divide": (Affine.divide, "x / c"),
-    "subtract": (Affine.subtract, "x - c"),
-    "standard": (Affine.standard, "mean 0, standard deviation 1"),
-    "min-max": (Affine.min_max, "from 0 to 1"),
+    "divide": (lambda x, c=1.0: Affine(0.0, c), "x / c"),
+    "subtract": (lambda x, c=0.0: Affine(c, 1.0), "x - c"),
+    "standard": (
+        lambda x: Affine(float(x.mean()), float(x.std()) or 1.0),
+        "mean 0, standard deviation 1; constant values keep their scale",
+    ),
+    "min-max": (
+        lambda x: Affine(float(x.min()), float(np.ptp(x)) or 1.0),
+        "from 0 to 1",
+    ),
     "robust": (Affine.robust, "median 0, distance of the quartiles 1"),
-    "log": (Log.natural, "ln(x + c)"),
-    "log1p": (Log.one_plus, "ln(1 + x)"),
-    "log10": (Log.ten, "log10(x + c)"),
-    "atan": (Atan.scaled, "atan(c x)"),
+    "log": (lambda x, c=0.0: Log(c), "ln(x + c)"),
+    "log1p": (lambda x: Log(1.0), "ln(1 + x)"),
+    "log10": (lambda x, c=0.0: Log(c, 10.0), "log10(x + c)"),
+    "atan": (lambda x, c=1.0: Atan(c), "atan(c x)"),
     "logit": (Logit.fitted, "logit of the range's share, c = beta = 1e-6 away from its ends"),
-    "dequantise": (Dequantise.fitted, "x + u, u uniform, inverted by rounding down"),
-    "smear": (Smear.fitted, "x + c n, n normal, inverted by rounding"),
-    "clip": (Clip.fitted, "x from c to d, values beyond at the edge"),
+    "dequantise": (lambda x: Dequantise(), "x + u, u uniform, inverted by rounding down"),
+    "smear": (lambda x, c=0.1: Smear(c), "x + c n, n normal, inverted by rounding"),
+    "clip": (lambda x, c, d: Clip(c, d), "x from c to d, values beyond at the edge"),
     "peak": (Peak.fitted, "a value at or below c, as normal noise around d of width e"),
     "gauss-rank": (Ranks.fitted, "the rank's normal quantile"),
 }
 """Fit and formula by the name that a user writes; c, d and e are numbers that the user writes."""
-
-_NUMBERS = {
-    "divide": (0, 1),
-    "subtract": (0, 1),
-    "log": (0, 1),
-    "log10": (0, 1),
-    "atan": (0, 1),
-    "logit": (0, 1),
-    "smear": (0, 1),
-    "clip": (2, 2),
-    "peak": (1, 3),
-}
-"""Least and largest count of numbers; transforms that are missing here take none."""
 
 
 @dataclass(frozen=True)
@@ -111,26 +104,20 @@ class Chain(Transform):
             y = transform.forward(y)
         return stands
 
-    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        y = x.astype(np.float64)
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array]:
+        y, total = x, np.zeros(len(x))
         for transform in self.transforms:
-            y = transform.forward(y, u)
-        return y
+            # Within a cell y varies with u alone, so the slopes of earlier transforms do not count.
+            total[transform.stands_for_cell(y)] = 0.0
+            y, ladj = transform.with_log_det(y, u)
+            total += ladj
+        return y, total
 
     def inverse(self, y: Array) -> Array:
         x = y
         for transform in reversed(self.transforms):
             x = transform.inverse(x)
         return x
-
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        y, total = x.astype(np.float64), np.zeros(len(x))
-        for transform in self.transforms:
-            # Within a cell y varies with u alone, so the slopes of earlier transforms do not count.
-            total[transform.stands_for_cell(y)] = 0.0
-            total += transform.log_det(y, u)
-            y = transform.forward(y, u)
-        return total
 
     def config(self) -> Mapping[str, Any]:
         names = {kind: name for name, kind in CLASSES.items()}
@@ -164,7 +151,9 @@ def _fit(word: str, y: Array, after_cells: bool) -> Transform:
     name, *texts = (part.strip() for part in word.split(":"))
     if name not in FITTERS:
         raise InvalidArgument(f"there is no transform {name!r}; {nearest(name, FITTERS)}")
-    least, most = _NUMBERS.get(name, (0, 0))
+    fitter = FITTERS[name][0]
+    _, *parameters = signature(fitter).parameters.values()
+    least, most = sum(p.default is p.empty for p in parameters), len(parameters)
     if texts and not most:
         raise InvalidArgument(f"transform {name!r} takes no number; write {name!r} alone")
     if not least <= len(texts) <= most:
@@ -173,9 +162,11 @@ def _fit(word: str, y: Array, after_cells: bool) -> Transform:
         raise InvalidArgument(
             f"transform {word!r} has {len(texts)} numbers, not {count}; write for example {example}"
         )
+    if name in ("dequantise", "smear") and (y != np.rint(y)).any():
+        raise InvalidArgument(f"{name} is for whole numbers; leave it out, or round before")
     if name == "gauss-rank" and after_cells:
         return Ranks.of_cells(y)
-    return FITTERS[name][0](y, *(_number(text, word, name) for text in texts))
+    return fitter(y, *(_number(text, word, name) for text in texts))
 
 
 def _number(text: str, word: str, name: str) -> float:

@@ -1,4 +1,4 @@
-"""Single values spread as normal noise: whole numbers, and a peak separated from other values."""
+"""Single values spread over a cell: whole numbers, and a peak separated from other values."""
 
 from __future__ import annotations
 
@@ -10,28 +10,54 @@ from scipy.special import ndtr, ndtri
 
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.transforms.transform import CellTransform, Transform
+from flowtuple.transforms.transform import Transform
 
-_MARGIN = (
-    1e-6  # share of the noise cut off at both ends, so that rounding cannot leave the cell
-)
+MARGIN = 2.0**-20  # share of a cell cut off at both ends, so that rounding cannot leave it
+_NOISE_MARGIN = 1e-6  # the same for noise
 _REACH = -5.0  # lower end of a peak's noise, in widths
 
 
-def _truncated_normal(u: Array | float, low: float, share: float) -> Array:
-    """Return quantiles of standard normal noise, of which `share` above its share `low` is left."""
-    noise: Array = ndtri(low + np.clip(u, _MARGIN, 1 - _MARGIN) * share)
-    return noise
+def log_normal_slope(share: Array | float, quantile: Array) -> Array:
+    """Return ln of the slope share / density(quantile) of normal quantiles.
 
-
-def _log_slope(scale: float, noise: Array) -> Array:
-    """Return ln|d(noise)/du| for noise whose density is cut and scaled by `scale`."""
-    slope: Array = np.log(scale) + 0.5 * np.square(noise) + 0.5 * np.log(2 * np.pi)
+    Args:
+        share: How much of the distribution one unit passes.
+        quantile: The quantiles.
+    """
+    slope: Array = np.log(share) + 0.5 * np.square(quantile) + 0.5 * np.log(2 * np.pi)
     return slope
 
 
+def _truncated_normal(
+    u: Array | float, low: float, share: float, width: float
+) -> tuple[Array, Array]:
+    """Return quantiles of the `share` of normal noise above its share `low`, and ln of dy/du."""
+    noise = ndtri(low + np.clip(u, _NOISE_MARGIN, 1 - _NOISE_MARGIN) * share)
+    return width * noise, log_normal_slope(width * share, noise)
+
+
 @dataclass(frozen=True)
-class Smear(CellTransform):
+class Dequantise(Transform):
+    """y = x + u for whole x: uniform dequantisation, inverted exactly by rounding down.
+
+    Theis et al., "A note on the evaluation of generative models" (2016).
+
+    Example:
+        >>> Dequantise().inverse(np.array([3.0, 3.999])).tolist()
+        [3.0, 3.0]
+    """
+
+    has_cells = True
+
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+        return x + np.clip(u, MARGIN, 1 - MARGIN), 0.0
+
+    def inverse(self, y: Array) -> Array:
+        return np.asarray(np.floor(y))
+
+
+@dataclass(frozen=True)
+class Smear(Transform):
     """y = x + width n for whole x, with n normal noise from u, cut where the next value begins.
 
     Rounding inverts it exactly.
@@ -46,37 +72,21 @@ class Smear(CellTransform):
 
     width: float = 0.1
 
+    has_cells = True
+
     def __post_init__(self) -> None:
         if not 0 < self.width < np.inf:
             raise InvalidArgument(
                 f"noise of width {self.width:g} smears nothing; 0.1 is usual"
             )
 
-    @classmethod
-    def fitted(cls, x: Array, width: float = 0.1) -> Self:
-        """Return the transform; the values must be whole."""
-        if not (x == np.rint(x)).all():
-            raise InvalidArgument("smear is for whole numbers; leave it out, or round before")
-        return cls(width)
-
-    def _ends(self) -> tuple[float, float]:
-        """Return the share of the noise below half a step down, and within half a step."""
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
         end = float(ndtr(-0.5 / self.width))
-        return end, 1 - 2 * end
-
-    def _noise(self, u: Array | float) -> Array:
-        return _truncated_normal(u, *self._ends())
-
-    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        return x.astype(np.float64) + self.width * self._noise(u)
+        noise, slope = _truncated_normal(u, end, 1 - 2 * end, self.width)
+        return x + noise, slope
 
     def inverse(self, y: Array) -> Array:
-        x: Array = np.rint(y)
-        return x
-
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        slope = _log_slope(self.width * self._ends()[1], self._noise(u))
-        return np.broadcast_to(slope, x.shape).astype(np.float64)
+        return np.asarray(np.rint(y))
 
 
 @dataclass(frozen=True)
@@ -126,24 +136,14 @@ class Peak(Transform):
             return cls(value, edge, value if place is None else place, width)
         return cls(edge, edge, min(edge if place is None else place, edge - width), width)
 
-    def _ends(self) -> tuple[float, float]:
-        """Return the share of the noise below its lower end, and between its ends."""
-        low = float(ndtr(_REACH))
-        return low, float(ndtr((self.edge - self.place) / self.width)) - low
-
-    def _noise(self, u: Array | float) -> Array:
-        return _truncated_normal(u, *self._ends())
-
     def stands_for_cell(self, x: Array) -> Array:
         return x <= self.edge
 
-    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        x = x.astype(np.float64)
-        return np.where(x <= self.edge, self.place + self.width * self._noise(u), x)
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+        low, high = ndtr([_REACH, (self.edge - self.place) / self.width]).tolist()
+        noise, slope = _truncated_normal(u, low, high - low, self.width)
+        peak = x <= self.edge
+        return np.where(peak, self.place + noise, x), np.where(peak, slope, 0.0)
 
     def inverse(self, y: Array) -> Array:
         return np.where(y <= self.edge, self.value, y)
-
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        slope = _log_slope(self.width * self._ends()[1], self._noise(u))
-        return np.where(x <= self.edge, slope, 0.0)

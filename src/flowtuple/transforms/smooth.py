@@ -1,4 +1,4 @@
-"""Smooth transforms: one formula each."""
+"""Smooth transforms: one formula each, and the saturation of long tails."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Affine(Transform):
     """y = (x - shift) / scale; a scale below 0 mirrors.
 
     Example:
-        >>> Affine.standard(np.array([1.0, 2.0, 3.0])).forward(np.array([2.0])).tolist()
-        [0.0]
+        >>> Affine(2.0, 0.5).forward(np.array([2.0, 3.0])).tolist()
+        [0.0, 2.0]
     """
 
     shift: float
@@ -37,26 +37,6 @@ class Affine(Transform):
             )
 
     @classmethod
-    def divide(cls, x: Array, by: float = 1.0) -> Self:
-        """Return x / c."""
-        return cls(0.0, by)
-
-    @classmethod
-    def subtract(cls, x: Array, by: float = 0.0) -> Self:
-        """Return x - c."""
-        return cls(by, 1.0)
-
-    @classmethod
-    def standard(cls, x: Array) -> Self:
-        """Bring the mean to 0 and the standard deviation to 1; constant values keep their scale."""
-        return cls(float(x.mean()), float(x.std()) or 1.0)
-
-    @classmethod
-    def min_max(cls, x: Array) -> Self:
-        """Bring the range to [0, 1]."""
-        return cls(float(x.min()), float(np.ptp(x)) or 1.0)
-
-    @classmethod
     def robust(cls, x: Array) -> Self:
         """Bring the median to 0 and the distance of the quartiles to 1.
 
@@ -65,14 +45,11 @@ class Affine(Transform):
         low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
         return cls(float(middle), float(high - low) or float(x.std()) or 1.0)
 
-    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        return (x.astype(np.float64) - self.shift) / self.scale
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+        return (x - self.shift) / self.scale, -np.log(abs(self.scale))
 
     def inverse(self, y: Array) -> Array:
         return y * self.scale + self.shift
-
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        return np.full(len(x), -np.log(abs(self.scale)))
 
 
 @dataclass(frozen=True)
@@ -80,7 +57,7 @@ class Log(Transform):
     """y = log_base(x + offset); values at or below -offset are outside the domain and give NaN.
 
     Example:
-        >>> Log.ten(np.array([1.0])).forward(np.array([0.01, 100.0])).tolist()
+        >>> Log(base=10.0).forward(np.array([0.01, 100.0])).tolist()
         [-2.0, 2.0]
     """
 
@@ -93,42 +70,18 @@ class Log(Transform):
                 f"log to the base {self.base:g} of x + {self.offset:g} cannot be undone"
             )
 
-    @classmethod
-    def natural(cls, x: Array, offset: float = 0.0) -> Self:
-        """Return ln(x + offset)."""
-        return cls(offset)
-
-    @classmethod
-    def one_plus(cls, x: Array) -> Self:
-        """Return ln(1 + x)."""
-        return cls(1.0)
-
-    @classmethod
-    def ten(cls, x: Array, offset: float = 0.0) -> Self:
-        """Return log10(x + offset)."""
-        return cls(offset, 10.0)
-
-    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        shifted = x.astype(np.float64) + self.offset
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+        shifted = x + self.offset
         inside = np.where(shifted > 0, shifted, np.nan)
-        y: Array = (
-            np.log10(inside) if self.base == 10.0 else np.log(inside) / np.log(self.base)
-        )
-        return y
+        natural, scale = np.log(inside), np.log(self.base)
+        y = np.log10(inside) if self.base == 10.0 else natural / scale
+        return y, -natural - np.log(scale)
 
     def inverse(self, y: Array) -> Array:
         with np.errstate(over="ignore"):
-            x: Array = (
-                np.minimum(np.power(self.base, y), np.finfo(np.float64).max) - self.offset
-            )
+            power = np.power(self.base, y)
+        x = np.minimum(power, np.finfo(np.float64).max) - self.offset
         return np.where(np.abs(x) <= _ROUNDING * abs(self.offset), 0.0, x)
-
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        shifted = x.astype(np.float64) + self.offset
-        ladj: Array = -np.log(np.where(shifted > 0, shifted, np.nan)) - np.log(
-            np.log(self.base)
-        )
-        return ladj
 
 
 @dataclass(frozen=True)
@@ -149,25 +102,14 @@ class Atan(Transform):
                 f"atan({self.scale:g} x) cannot be undone: the number must be above 0"
             )
 
-    @classmethod
-    def scaled(cls, x: Array, scale: float = 1.0) -> Self:
-        """Return atan(scale x)."""
-        return cls(scale)
-
-    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        y: Array = np.arctan(self.scale * x.astype(np.float64))
-        return y
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+        scaled = self.scale * x
+        with np.errstate(over="ignore"):
+            return np.arctan(scaled), np.log(self.scale) - np.log1p(np.square(scaled))
 
     def inverse(self, y: Array) -> Array:
         edge = np.pi / 2 * (1 - _MARGIN)
-        x: Array = np.tan(np.clip(y, -edge, edge)) / self.scale
-        return x
-
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        ladj: Array = np.log(self.scale) - np.log1p(
-            np.square(self.scale * x.astype(np.float64))
-        )
-        return ladj
+        return np.asarray(np.tan(np.clip(y, -edge, edge)) / self.scale)
 
 
 @dataclass(frozen=True)
@@ -203,24 +145,40 @@ class Logit(Transform):
         low, high = float(x.min()), float(x.max())
         return cls(low, high if high > low else low + 1.0, beta)
 
-    def _share(self, x: Array) -> Array:
-        offset, width = x.astype(np.float64) - self.low, self.high - self.low
-        p = self.beta + (1 - 2 * self.beta) * offset / width
-        return np.where((p > 0) & (p < 1), p, np.nan)
-
-    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        p = self._share(x)
-        y: Array = np.log(p) - np.log1p(-p)
-        return y
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+        width, inner = self.high - self.low, 1 - 2 * self.beta
+        share = self.beta + inner * (x - self.low) / width
+        p = np.where((share > 0) & (share < 1), share, np.nan)
+        log_p, log_rest = np.log(p), np.log1p(-p)
+        return log_p - log_rest, np.log(inner / width) - log_p - log_rest
 
     def inverse(self, y: Array) -> Array:
         p = 0.5 * (1 + np.tanh(0.5 * y))
-        x: Array = self.low + (p - self.beta) / (1 - 2 * self.beta) * (self.high - self.low)
+        x = self.low + (p - self.beta) / (1 - 2 * self.beta) * (self.high - self.low)
         return np.clip(x, self.low, self.high)
 
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        p = self._share(x)
-        ladj: Array = (
-            np.log((1 - 2 * self.beta) / (self.high - self.low)) - np.log(p) - np.log1p(-p)
-        )
-        return ladj
+
+@dataclass(frozen=True)
+class Clip(Transform):
+    """y = x from low to high; values beyond become the edge and do not come back.
+
+    Example:
+        >>> Clip(0.0, 3.0).forward(np.array([-1.0, 2.0, 9.0])).tolist()
+        [0.0, 2.0, 3.0]
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not -np.inf < self.low < self.high < np.inf:
+            raise InvalidArgument(
+                f"clip from {self.low:g} to {self.high:g} leaves nothing; "
+                "write for example clip:-5:5"
+            )
+
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+        return self.inverse(x), 0.0
+
+    def inverse(self, y: Array) -> Array:
+        return np.clip(y, self.low, self.high)

@@ -32,31 +32,24 @@ class Transform(ABC):
 
     def stands_for_cell(self, x: Array) -> Array:
         """Return which values stand for a cell: bool of shape (n,)."""
-        return np.zeros(len(x), bool)
+        return np.full(len(x), self.has_cells)
 
     @abstractmethod
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+        """Return the images of float64 values and the logarithm of the slope, in one pass."""
+
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
         """Return the images y of values x, both of shape (n,), in float64."""
+        return self.with_log_det(x.astype(np.float64), u)[0]
+
+    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
+        """Return the logarithm of the slope, shape (n,)."""
+        return np.zeros(len(x)) + self.with_log_det(x.astype(np.float64), u)[1]
 
     @abstractmethod
     def inverse(self, y: Array) -> Array:
         """Return the values x of images y, both of shape (n,), in float64."""
 
-    @abstractmethod
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        """Return the logarithm of the slope, shape (n,)."""
-
     def config(self) -> Mapping[str, Any]:
         """Return the fields as JSON."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
-
-
-class CellTransform(Transform):
-    """A transform of whole numbers, each of which stands for a cell."""
-
-    @property
-    def has_cells(self) -> bool:
-        return True
-
-    def stands_for_cell(self, x: Array) -> Array:
-        return np.ones(len(x), bool)

@@ -24,11 +24,11 @@ from flowtuple.baseline.packing import (
     with_exceptions,
 )
 from flowtuple.baseline.quantise import narrow, quantise, restore
+from flowtuple.codec.packing import checksum
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
-from flowtuple.file.layout import checksum
 
 FEW = 256  # different values, at most
 _TIMES = (

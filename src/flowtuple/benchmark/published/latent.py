@@ -30,12 +30,12 @@ from flowtuple.benchmark.published.options import MOST_BITS, SCALES, Latent
 from flowtuple.data.rows import Rows, columns_of_rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
-from flowtuple.flows.draw import uniform_rows
 from flowtuple.flows.fit import Fitted, Report
-from flowtuple.flows.generated_rows import GeneratedRows
 from flowtuple.flows.model import RowModel
 from flowtuple.flows.options import RowFlow
+from flowtuple.flows.rng import uniform_rows
 from flowtuple.flows.stored import pack_model, unpack_model
+from flowtuple.flows.tables import GeneratedRows
 from flowtuple.flows.train import train_rows
 from flowtuple.runtime.torch_threads import torch_threads
 

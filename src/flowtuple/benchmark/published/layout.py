@@ -21,12 +21,11 @@ import zstandard
 
 from flowtuple.baseline.packing import join, split
 from flowtuple.benchmark.published.filters import EVERY_ROW, EventFilter
-from flowtuple.codec.packing import pack_indices, unpack_indices, unzstd, zstd
+from flowtuple.codec.packing import checksum, pack_indices, unpack_indices, unzstd, zstd
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
 from flowtuple.file.damage import DAMAGE, Damage
-from flowtuple.file.layout import checksum
 
 MAGIC = b"\x89FTREF\r\n"
 VERSION = 2  # from 2 on the numbers may have gone through a second codec

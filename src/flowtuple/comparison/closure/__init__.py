@@ -5,13 +5,13 @@ and the generated columns; the same layout for the reference, the simulated samp
 Data out: `result.Closure`, figures with uncertainties, and one verdict. Nothing here draws plots
 or writes files.
 
-- `layout` chooses the columns from the reference's schema, `pairs` and `samples` read them.
+- `layout` chooses the columns from the reference's schema, `samples` reads them.
 - `axes` are the binnings, `bootstrap` the figures of a bin with their uncertainties, and `curves`
   the figures of two samples: efficiency, objects without a partner, median and width of the
   response.
-- `distances` compares columns one by one, and `two_sample.cross_fitting` all of them together.
 - `verdicts` runs all of this for two pairs of samples: simulated and reference, real and real. The
-  second is the best that a simulation can reach.
+  second is the best that a simulation can reach. Columns are compared one by one, and all of them
+  together by `two_sample.ratio`.
 
 Imported by `api` and `cli`. Plots are drawn by `reporting` from its JSON.
 

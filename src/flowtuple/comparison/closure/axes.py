@@ -147,20 +147,21 @@ def kinds(flavour: Array) -> Array:
     )
 
 
-def kind_axis(columns: Sequence[str], flavours: Sequence[Array]) -> tuple[str, Axis] | None:
-    """Return the column that separates most kinds, with its axis; `None` if none separates two.
+def kind_axis(columns: Sequence[str], flavours: Sequence[Array]) -> Axis | None:
+    """Return the axis of the column that separates most kinds; `None` if none separates two.
 
     Where no light quark and no gluon has a number of its own, as with hadron flavour, 0 means both.
 
     Example:
-        >>> kind_axis(["GenJet_hadronFlavour"], [np.array([5, 0, 4])])[1].names
+        >>> kind_axis(["GenJet_hadronFlavour"], [np.array([5, 0, 4])]).names
         ('b', 'c', 'light', 'gluon', 'light or gluon')
     """
-    present = [set(np.unique(kinds(flavour)).tolist()) for flavour in flavours]
-    sizes = [len(numbers) for numbers in present]
-    if max(sizes, default=0) < 2:
+    present = {
+        column: set(np.unique(kinds(flavour)).tolist())
+        for column, flavour in zip(columns, flavours, strict=True)
+    }
+    best = max(present, key=lambda column: len(present[column]), default="")
+    if len(present.get(best, ())) < 2:
         return None
-    best = int(np.argmax(sizes))
     names = _KINDS if present[best] & {2, 3} else (*_KINDS[:-1], "light or gluon")
-    edges = tuple(k - 0.5 for k in range(len(names) + 1))
-    return columns[best], Axis(columns[best], edges, names)
+    return Axis(best, tuple(k - 0.5 for k in range(len(names) + 1)), names)

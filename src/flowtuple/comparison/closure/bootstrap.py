@@ -45,13 +45,9 @@ class Binned:
         """Return the rows that lie in a cell, sorted by cell and value."""
         order = np.lexsort((self.values, self.cell))
         order = order[np.searchsorted(self.cell[order], 0) :]
-        return Binned(
-            self.values[order],
-            self.cell[order],
-            self.cells,
-            self.event[order],
-            self.weight[order],
-        )
+        rows = (rows[order] for rows in (self.values, self.cell, self.event, self.weight))
+        values, cell, event, weight = rows
+        return Binned(values, cell, self.cells, event, weight)
 
 
 def shares(rows: Binned) -> Figures:
@@ -125,20 +121,13 @@ def with_errors(
     """
     draw = np.random.default_rng(seed)
     true = [figure(np.ones(events)) for figure in figures]
-    # Number, sum and squares of the replicas' departures that are defined.
-    sums = [np.zeros((3, *values.shape)) for values in true]
-    for _ in range(replicas):
+    departures = [np.empty((replicas, *values.shape)) for values in true]
+    for replica in range(replicas):
         # One set of counts for all figures, whose correlation it carries.
         counts = draw.poisson(1.0, events).astype(np.float64)
-        for k, figure in enumerate(figures):
-            departure = figure(counts) - true[k]
-            defined = np.isfinite(departure)
-            departure = np.where(defined, departure, 0.0)
-            sums[k] += np.stack([defined, departure, np.square(departure)])
-    return [(values, _deviation(*total)) for values, total in zip(true, sums, strict=True)]
-
-
-def _deviation(number: Array, total: Array, squares: Array) -> Array:
-    number = np.maximum(number, 1)
-    variance = squares / number - np.square(total / number)
-    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+        for figure, values, departure in zip(figures, true, departures, strict=True):
+            departure[replica] = figure(counts) - values
+    return [
+        (values, np.ma.masked_invalid(departure).std(axis=0).filled(0.0))
+        for values, departure in zip(true, departures, strict=True)
+    ]

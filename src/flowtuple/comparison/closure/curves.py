@@ -5,7 +5,7 @@ A bin fails where the samples differ by more than a tolerance and 2 sigma.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,7 +28,8 @@ from flowtuple.comparison.closure.bootstrap import (
     spreads,
     with_errors,
 )
-from flowtuple.comparison.closure.pairs import Level, Pairs
+from flowtuple.comparison.closure.samples import Level, Pairs
+from flowtuple.data.collections import Collection
 from flowtuple.data.schema import Array
 
 Numbers = tuple[float, ...]
@@ -111,17 +112,8 @@ class Curve:
         return np.abs(np.subtract(self.other, self.reference))
 
 
-@dataclass(frozen=True)
-class Grids:
-    """Binnings of all figures, the same for all samples.
-
-    Attributes:
-        generated: Binnings of generated objects.
-        reconstructed: Binnings of reconstructed objects.
-    """
-
-    generated: tuple[AxisGrid, ...]
-    reconstructed: tuple[AxisGrid, ...]
+Grids = tuple[tuple[AxisGrid, ...], tuple[AxisGrid, ...]]
+"""Binnings of generated and of reconstructed objects, the same for all samples."""
 
 
 def find_grids(reference: Pairs, against: Sequence[str]) -> Grids:
@@ -131,28 +123,22 @@ def find_grids(reference: Pairs, against: Sequence[str]) -> Grids:
         reference: The sample that decides the bins.
         against: Columns of the event.
     """
-    partners, objects = reference.link.partners, reference.link.objects
-    columns = reference.generated.columns
+    link, columns = reference.link, reference.generated.columns
     event = [event_axis(name, columns[name]) for name in against]
-    event_grids = [AxisGrid(axis) for axis in event if axis is not None]
-    unit_from = columns[partners.axes[0]]
 
-    def kinematic(axes: Sequence[str]) -> tuple[list[AxisGrid], Axis]:
-        fine, coarse = pt_axes(axes[0], unit_from)
-        eta = f"|{axes[1]}|"
+    def kinematic(collection: Collection, kind: Axis | None) -> tuple[AxisGrid, ...]:
+        pt, eta, _ = collection.axes
+        fine, coarse = pt_axes(pt, columns[link.partners.axes[0]])
         grids = [
             AxisGrid(fine),
-            AxisGrid(Axis(eta, ABS_ETA)),
-            AxisGrid(coarse, Axis(eta, REGIONS)),
+            AxisGrid(Axis(f"|{eta}|", ABS_ETA)),
+            AxisGrid(coarse, Axis(f"|{eta}|", REGIONS)),
+            *(AxisGrid(axis) for axis in event if axis is not None),
         ]
-        return [*grids, *event_grids], coarse
+        return (*grids, AxisGrid(coarse, kind)) if kind is not None else tuple(grids)
 
-    generated, coarse = kinematic(partners.axes)
-    flavours = reference.link.flavours
-    kind = kind_axis(flavours, [columns[name] for name in flavours])
-    if kind is not None:
-        generated.append(AxisGrid(coarse, kind[1]))
-    return Grids(tuple(generated), tuple(kinematic(objects.axes)[0]))
+    kind = kind_axis(link.flavours, [columns[name] for name in link.flavours])
+    return kinematic(link.partners, kind), kinematic(link.objects, None)
 
 
 def find_curves(
@@ -169,43 +155,13 @@ def find_curves(
     """
     before = _figures(reference, grids, [seed, 0], replicas)
     after = _figures(other, grids, [seed, 1], replicas)
-    pairs = zip(before, after, strict=True)
-    return tuple(curve for first, second in pairs for curve in _curves(first, second))
-
-
-@dataclass(frozen=True, eq=False)
-class _Figure:
-    """A figure of one sample; values, errors and numbers of rows have the shape (cells,)."""
-
-    quantity: Quantity
-    grid: AxisGrid
-    values: Array
-    errors: Array
-    rows: Array
-
-
-def _views(pairs: Pairs) -> tuple[tuple[Array, Level], ...]:
-    """Return a value of each row, and the rows, of three levels.
-
-    Generated objects: true if reconstructed. Pairs: reconstructed p_T over generated p_T.
-    Reconstructed objects: true if without a partner.
-    """
-    pt, eta, _ = pairs.link.objects.axes
-    gen_pt, gen_eta, _ = pairs.link.partners.axes
-    kind = {name: kinds(pairs.generated.columns[name]) for name in pairs.link.flavours}
-    objects = _with_abs(pairs.objects, eta, {})
-    generated = _with_abs(pairs.generated, gen_eta, kind)
-    unmatched = pairs.partner < 0
-    row = np.flatnonzero(~unmatched)
-    reco, gen = objects.columns[pt], generated.columns[gen_pt]
-    # A response needs a finite reconstructed p_T, and a generated one above 0.
-    row = row[np.isfinite(reco[row]) & (gen[pairs.partner[row]] > 0)]
-    partner = pairs.partner[row]
-    matched = replace(
-        generated.some(partner), event=objects.event[row], weight=objects.weight[row]
+    return tuple(
+        curve for key, first in before.items() for curve in _curves(*key, first, after[key])
     )
-    response = reco[row].astype(np.float64) / gen[partner]
-    return (pairs.reconstructed, generated), (response, matched), (unmatched, objects)
+
+
+_Figures = dict[tuple[Quantity, AxisGrid], Array]
+"""Values, errors and numbers of rows of each figure of one sample, shape (3, cells)."""
 
 
 def _with_abs(level: Level, eta: str, more: Mapping[str, Array]) -> Level:
@@ -214,60 +170,74 @@ def _with_abs(level: Level, eta: str, more: Mapping[str, Array]) -> Level:
     return replace(level, columns=columns)
 
 
-def _figures(pairs: Pairs, grids: Grids, seed: Sequence[int], replicas: int) -> list[_Figure]:
-    generated, matched, objects = _views(pairs)
-    views: list[tuple[tuple[Quantity, ...], tuple[Array, Level], tuple[AxisGrid, ...]]] = [
-        (("efficiency",), generated, grids.generated),
-        (("without partner",), objects, grids.reconstructed),
-        (("median response", "half-width"), matched, grids.generated),
+def _figures(pairs: Pairs, grids: Grids, seed: Sequence[int], replicas: int) -> _Figures:
+    """Return figures of three kinds of rows.
+
+    Generated objects: true if reconstructed. Reconstructed objects: true if without a partner.
+    Pairs: reconstructed p_T over generated p_T.
+    """
+    pt, eta, _ = pairs.link.objects.axes
+    gen_pt, gen_eta, _ = pairs.link.partners.axes
+    kind = {name: kinds(pairs.generated.columns[name]) for name in pairs.link.flavours}
+    objects = _with_abs(pairs.objects, eta, {})
+    generated = _with_abs(pairs.generated, gen_eta, kind)
+    unmatched = pairs.partner < 0
+    reco, gen = objects.columns[pt], generated.columns[gen_pt]
+    # A response needs a finite reconstructed p_T, and a generated one above 0.
+    row = np.flatnonzero(~unmatched)
+    row = row[np.isfinite(reco[row]) & (gen[pairs.partner[row]] > 0)]
+    partner = pairs.partner[row]
+    matched = generated.some(partner)
+    matched = replace(matched, event=objects.event[row], weight=objects.weight[row])
+    response = reco[row].astype(np.float64) / gen[partner]
+    of_generated, of_objects = grids
+    views: list[tuple[tuple[Quantity, ...], Array, Level, tuple[AxisGrid, ...]]] = [
+        (("efficiency",), pairs.reconstructed, generated, of_generated),
+        (("without partner",), unmatched, objects, of_objects),
+        (("median response", "half-width"), response, matched, of_generated),
     ]
     jobs = [
         (names, g, Binned(values, g.place(level.columns), g.cells, level.event, level.weight))
-        for names, (values, level), view_grids in views
+        for names, values, level, view_grids in views
         for g in view_grids
     ]
     compute = [(shares if len(names) == 1 else spreads)(rows) for names, _, rows in jobs]
     results = with_errors(compute, pairs.events, seed, replicas)
-    figures = []
+    figures = {}
     for (names, grid, rows), (values, errors) in zip(jobs, results, strict=True):
         number = np.bincount(rows.cell[rows.cell >= 0], minlength=rows.cells) / pairs.folds
         for name, value, error in zip(names, values, errors, strict=True):
-            figures.append(_Figure(name, grid, value, error, number))
+            figures[name, grid] = np.stack([value, error, number])
     return figures
 
 
-def _curves(first: _Figure, second: _Figure) -> list[Curve]:
-    """Return a curve for each part of a grid that has a bin with rows."""
-    grid, quantity = first.grid, first.quantity
-    enough = np.minimum(first.rows, second.rows) >= LEAST
-    few = ~enough & (np.maximum(first.rows, second.rows) > 0)
-    numbers = [
-        np.where(enough, content, np.nan)
-        for content in (first.values, first.errors, second.values, second.errors)
-    ]
-    scale = np.abs(numbers[0]) if quantity in RELATIVE else np.ones(grid.cells)
-    tolerance = TOLERANCE[quantity] * scale
-    curves = []
+def _curves(
+    quantity: Quantity, grid: AxisGrid, first: Array, second: Array
+) -> Iterator[Curve]:
+    """Yield a curve for each part of a grid that has a bin with rows."""
+    rows = np.stack([first[2], second[2]])
+    enough = rows.min(axis=0) >= LEAST
+    few = ~enough & (rows.max(axis=0) > 0)
+    numbers = np.where(enough, np.concatenate([first[:2], second[:2]]), np.nan)
+    scale = np.abs(numbers[:1]) if quantity in RELATIVE else np.ones((1, grid.cells))
+    numbers = np.concatenate([numbers, TOLERANCE[quantity] * scale])
     for k, part in enumerate(grid.part_names):
         cells = slice(k * len(grid.along), (k + 1) * len(grid.along))
         if not (enough | few)[cells].any():
             continue
-        reference, reference_error, other, other_error, allowed = (
-            tuple(content[cells].tolist()) for content in (*numbers, tolerance)
+        reference, reference_error, other, other_error, tolerance = (
+            tuple(row) for row in numbers[:, cells].tolist()
         )
-        curves.append(
-            Curve(
-                quantity,
-                grid.label,
-                grid.along.label,
-                part,
-                grid.along.edges,
-                reference,
-                reference_error,
-                other,
-                other_error,
-                allowed,
-                int(few[cells].sum()),
-            )
+        yield Curve(
+            quantity,
+            grid.label,
+            grid.along.label,
+            part,
+            grid.along.edges,
+            reference,
+            reference_error,
+            other,
+            other_error,
+            tolerance,
+            left_out=int(few[cells].sum()),
         )
-    return curves

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from flowtuple.comparison.closure.curves import Curve, Numbers
-from flowtuple.comparison.closure.distances import Distance
+from flowtuple.comparison.closure.samples import Pairs
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.result import plain
 from flowtuple.data.expressions import Cut
@@ -18,6 +17,21 @@ AREA, WASSERSTEIN = 0.10, 0.03
 """Allowed excess of an area and of a distance over those of real events and other real ones."""
 CHANCE = 0.046
 """Share of the bins of equal samples that lie beyond 2 sigma."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Distances of one column in two samples.
+
+    Attributes:
+        column: Name of the column.
+        w1: Wasserstein-1 in units of the reference's standard deviation.
+        ks: Largest distance of the distribution functions.
+    """
+
+    column: str
+    w1: float
+    ks: float
 
 
 @dataclass(frozen=True)
@@ -93,20 +107,19 @@ class Agreement:
         by_grid: dict[tuple[str, str], list[Curve]] = {}
         for curve in self.curves:
             by_grid.setdefault((curve.quantity, curve.grid), []).append(curve)
-        return tuple(_verdict(*key, curves) for key, curves in by_grid.items())
-
-
-def _verdict(quantity: str, grid: str, curves: Iterable[Curve]) -> Verdict:
-    curves = tuple(curves)
-    return Verdict(
-        quantity,
-        grid,
-        sum(int(curve.beyond.sum()) for curve in curves),
-        sum(int(curve.grave.sum()) for curve in curves),
-        sum(curve.bins for curve in curves),
-        sum(curve.left_out for curve in curves),
-        max((c.worst for c in curves if math.isfinite(c.worst)), default=math.nan),
-    )
+        return tuple(
+            Verdict(
+                *key,
+                beyond=sum(int(curve.beyond.sum()) for curve in curves),
+                grave=sum(int(curve.grave.sum()) for curve in curves),
+                bins=sum(curve.bins for curve in curves),
+                left_out=sum(curve.left_out for curve in curves),
+                worst=max(
+                    (c.worst for c in curves if math.isfinite(c.worst)), default=math.nan
+                ),
+            )
+            for key, curves in by_grid.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -168,6 +181,11 @@ class Counted:
     source: str
     events: int
     folds: int
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Counted:
+        """Return the size of a sample from its objects."""
+        return cls(pairs.source, pairs.events, pairs.folds)
 
 
 @dataclass(frozen=True, repr=False)
@@ -232,12 +250,8 @@ class Closure(Shown):
         for written, closure in zip(content["objects"], self.objects, strict=True):
             written |= {"excess": closure.excess, "failures": closure.failures}
             for name, agreement in (("other", closure.other), ("real", closure.real)):
-                written[name]["verdicts"] = [
-                    asdict(verdict) for verdict in agreement.verdicts
-                ]
-                for drawn, curve in zip(
-                    written[name]["curves"], agreement.curves, strict=True
-                ):
+                part = written[name]
+                part["verdicts"] = [asdict(verdict) for verdict in agreement.verdicts]
+                for drawn, curve in zip(part["curves"], agreement.curves, strict=True):
                     drawn["beyond"] = curve.beyond.tolist()
-        verdict = {"verdict": self.verdict, "rejected": self.rejected}
-        return dict(plain(verdict | content))
+        return dict(plain({"verdict": self.verdict, "rejected": self.rejected, **content}))

@@ -7,19 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from flowtuple.comparison.closure.curves import Grids, find_curves, find_grids
-from flowtuple.comparison.closure.distances import find_distances
 from flowtuple.comparison.closure.layout import ClosureLayout
 from flowtuple.comparison.closure.result import (
     Agreement,
     Closure,
     Counted,
+    Distance,
     ObjectClosure,
     Spectrum,
 )
 from flowtuple.comparison.closure.samples import ClosureSample
 from flowtuple.comparison.folds import fold_histogram
 from flowtuple.comparison.two_sample.classifier import LEAST_ROWS
-from flowtuple.comparison.two_sample.cross_fitting import (
+from flowtuple.comparison.two_sample.distributions import prepare_columns
+from flowtuple.comparison.two_sample.permutations import Permutations
+from flowtuple.comparison.two_sample.pooled import pool
+from flowtuple.comparison.two_sample.ratio import (
     LEAST_EVENTS,
     enough_for_classifier,
     joint_area,
@@ -28,10 +31,12 @@ from flowtuple.data.binning import find_binning
 from flowtuple.data.expressions import Cut, apply_cut, cut_columns
 from flowtuple.data.kinematics import ABSENT
 from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.runtime.progress import Progress, silent
 
 _SPECTRA = ("mjj", "HT")
+_LEAST = 20  # rows of a distance
 
 
 def measure_closure(
@@ -76,8 +81,8 @@ def measure_closure(
         names = link.objects.name, link.partners.name, link.through
         closures.append(ObjectClosure(*names, *agreements))
     return Closure(
-        _counted(reference),
-        _counted(other),
+        Counted.of(reference.pairs[0]),
+        Counted.of(other.pairs[0]),
         real_words,
         tuple(generated),
         seed,
@@ -95,10 +100,6 @@ def _notes(closures: Sequence[ObjectClosure]) -> tuple[str, ...]:
     )
 
 
-def _counted(sample: ClosureSample) -> Counted:
-    return Counted(sample.source, sample.events, sample.folds)
-
-
 def _agreement(
     samples: tuple[ClosureSample, ClosureSample],
     k: int,
@@ -109,8 +110,9 @@ def _agreement(
     """Compare the objects of link k in two samples."""
     before, after = (sample.pairs[k] for sample in samples)
     rows = before.joint(), after.joint()
-    first, second = (sample.derived[k] for sample in samples)
-    derived = None if first is None or second is None else (first, second)
+    derived = None
+    if before.derived is not None and after.derived is not None:
+        derived = before.derived, after.derived
     return Agreement(
         joint_area(*rows, seed) if all(map(enough_for_classifier, rows)) else None,
         find_distances(*rows),
@@ -129,8 +131,9 @@ def _owner(expression: str, sample: ClosureSample) -> int:
     """
     wanted = cut_columns(expression)
     known: list[str] = []
-    for k, (pairs, derived) in enumerate(zip(sample.pairs, sample.derived, strict=True)):
-        for names in (pairs.joint().columns, () if derived is None else derived.columns):
+    for k, pairs in enumerate(sample.pairs):
+        derived = () if pairs.derived is None else pairs.derived.columns
+        for names in (pairs.joint().columns, derived):
             if wanted <= set(names):
                 return k
             known += names
@@ -150,9 +153,8 @@ def _cut(
     expression: str, objects: tuple[Rows, Rows], events: tuple[Rows, Rows] | None
 ) -> Cut:
     """Cut on events where all columns are quantities of events, else on objects."""
-    if events is not None and cut_columns(expression) <= set(events[0].columns):
-        return apply_cut(expression, *events, paired=False)
-    return apply_cut(expression, *objects, paired=False)
+    of_events = events and cut_columns(expression) <= set(events[0].columns)
+    return apply_cut(expression, *(events if events and of_events else objects), paired=False)
 
 
 def _spectra(reference: Rows, other: Rows) -> tuple[Spectrum, ...]:
@@ -170,3 +172,48 @@ def _spectra(reference: Rows, other: Rows) -> tuple[Spectrum, ...]:
             numbers += [histogram.shares, np.sqrt(histogram.share_variances)]
         spectra.append(Spectrum(name, *(tuple(content.tolist()) for content in numbers)))
     return tuple(spectra)
+
+
+def find_distances(
+    reference: Rows, other: Rows, absent: float = np.nan
+) -> tuple[Distance, ...]:
+    """Return the distances of every column with 20 values or more, and more than one value.
+
+    Args:
+        reference: One sample; rows may hold NaN for no value.
+        other: Another with the same columns.
+        absent: A number that stands for no value, too.
+
+    Raises:
+        MissingExtra: The extra 'compare' is not installed.
+
+    Example:
+        >>> x, event = np.arange(100.0)[:, None], np.arange(100)
+        >>> a, b = (Rows("toy", ("x",), x + shift, event, 100) for shift in (0, 50))
+        >>> [(d.column, round(d.w1, 3), round(d.ks, 3)) for d in find_distances(a, b)]
+        [('x', 1.732, 0.5)]
+    """
+    out = []
+    for name in reference.columns:
+        before, after = (
+            _present(sample.only((name,)), absent) for sample in (reference, other)
+        )
+        if min(len(before), len(after)) < _LEAST or not (deviation := _deviation(before)) > 0:
+            continue
+        pooled = pool(before, after, seed=0)
+        prepared = prepare_columns(pooled, ("w1", "ks"), 0, silent)
+        true_labels = Permutations(pooled.other.astype(np.uint8)[:, None])
+        w1, ks = prepared.statistics(true_labels)[:, 0]
+        out.append(Distance(name, float(w1) / deviation, float(ks)))
+    return tuple(out)
+
+
+def _present(rows: Rows, absent: float) -> Rows:
+    values: Array = rows.values[:, 0]
+    return rows.some(np.isfinite(values) & (values != absent))
+
+
+def _deviation(rows: Rows) -> float:
+    values = rows.values[:, 0]
+    mean = np.average(values, weights=rows.weights)
+    return float(np.sqrt(np.average(np.square(values - mean), weights=rows.weights)))

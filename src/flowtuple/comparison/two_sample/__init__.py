@@ -6,12 +6,11 @@ here reads files or draws plots.
 
 - `compare_samples` chooses the tests that are possible, and adjusts their p-values by Holm's
   method.
-- A family of tests (`one_column`, `sliced`, `kernels`, `moments`, `classifier`) prepares both
-  samples once, and then computes its statistics for many permutations of the labels at a time
-  (`permutations.PreparedTest`). `p_values` draws the permutations: whole events, so that objects
-  of one event stay together.
-- `cross_fitting`, `ratio` and `auc` score each row by classifiers that were trained on other
-  events.
+- The tests of one function (in `distributions`, `kernels`, `moments`, `classifier`) prepare both
+  samples once, and then compute their statistics for many permutations of the labels at a time
+  (`permutations.PreparedTest`). `permutations` draws them: whole events, so that objects of one
+  event stay together.
+- `ratio` and `auc` score each row by classifiers that were trained on other events.
 - `copies` looks for rows that a model has learned by heart.
 
 Imported by `comparison.closure`, `benchmark`, `api` and `cli`. scikit-learn and scipy

@@ -18,7 +18,6 @@ from flowtuple.comparison.two_sample.auc import (
     weighted_ranks,
 )
 from flowtuple.comparison.two_sample.permutations import (
-    Family,
     Permutations,
     PreparedTest,
     Test,
@@ -123,7 +122,7 @@ def prepare(
 
     intervals = _intervals(name, scores, right, other[test], weight, pooled.event[test])
     about = {"held_out_rows": len(test), **settings}
-    return PreparedTest.joint(
+    return PreparedTest(
         statistics, {n: {"interval_95": intervals[n], **about} for n in names}
     )
 
@@ -151,31 +150,29 @@ def _intervals(
     return {name: (area.low, area.high), f"{name}-accuracy": accuracy}
 
 
-def _family(name: str, fit: Fit, settings: dict[str, Any], what: str) -> Family:
-    def prepared(
-        pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
-    ) -> PreparedTest:
-        progress("compare", 0.0, f"training {what}")
-        return prepare(name, fit, settings, pooled, names, seed)
+def prepare_trees(
+    pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
+) -> PreparedTest:
+    """Train boosted trees and score the other half."""
+    progress("compare", 0.0, "training boosted trees")
+    settings = {"classifier": "HistGradientBoostingClassifier", **_TREES}
+    return prepare("c2st-trees", fit_trees, settings, pooled, names, seed)
 
-    tests = (
-        Test(name, f"AUC of {what} on held-out events", least=LEAST_ROWS),
-        Test(f"{name}-accuracy", f"accuracy of {what} on held-out events", least=LEAST_ROWS),
+
+def prepare_network(
+    pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
+) -> PreparedTest:
+    """Train a network and score the other half."""
+    progress("compare", 0.0, "training a network")
+    settings = {"classifier": "MLPClassifier", **_NETWORK, "epochs": _EPOCHS}
+    return prepare("c2st-network", _fit_network, settings, pooled, names, seed)
+
+
+TESTS = {
+    f"{name}{suffix}": Test(f"{what} on held-out events", prepare_one, least=LEAST_ROWS)
+    for name, prepare_one, about in (
+        ("c2st-trees", prepare_trees, "boosted trees"),
+        ("c2st-network", prepare_network, "a network"),
     )
-    return Family(tests, prepared)
-
-
-FAMILIES = (
-    _family(
-        "c2st-trees",
-        fit_trees,
-        {"classifier": "HistGradientBoostingClassifier", **_TREES},
-        "boosted trees",
-    ),
-    _family(
-        "c2st-network",
-        _fit_network,
-        {"classifier": "MLPClassifier", **_NETWORK, "epochs": _EPOCHS},
-        "a network",
-    ),
-)
+    for suffix, what in (("", f"AUC of {about}"), ("-accuracy", f"accuracy of {about}"))
+}

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flowtuple.comparison.two_sample import classifier, kernels, moments, one_column, sliced
-from flowtuple.comparison.two_sample.p_values import (
+from flowtuple.comparison.two_sample import classifier, distributions, kernels, moments
+from flowtuple.comparison.two_sample.permutations import (
     MOST,
+    Permutations,
+    Prepare,
+    PreparedTest,
     holm,
     permutation_p_values,
     permutations_for,
-)
-from flowtuple.comparison.two_sample.permutations import (
-    Family,
-    Permutations,
-    PreparedTest,
-    Test,
 )
 from flowtuple.comparison.two_sample.pooled import Pooled, pool
 from flowtuple.comparison.two_sample.result import Comparison, Outcome, SampleSize
@@ -26,14 +23,7 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.runtime.progress import Progress, silent
 
-FAMILIES: tuple[Family, ...] = (
-    one_column.FAMILY,
-    sliced.FAMILY,
-    kernels.FAMILY,
-    moments.FAMILY,
-    *classifier.FAMILIES,
-)
-TESTS: dict[str, Test] = {test.name: test for family in FAMILIES for test in family.tests}
+TESTS = distributions.TESTS | kernels.TESTS | moments.TESTS | classifier.TESTS
 LEAST_EVENTS = 20
 _LEAST_WEIGHT = 5.0  # the sum of mixed weights, in units of its own standard deviation
 
@@ -129,10 +119,7 @@ def _check_sample(sample: Rows) -> bool:
     if sample.weights is None:
         return False
     negative = bool((sample.weights < 0).any())
-    total, spread = (
-        float(sample.weights.sum()),
-        float(np.sqrt(np.square(sample.weights).sum())),
-    )
+    total, spread = float(sample.weights.sum()), float(np.linalg.norm(sample.weights))
     if total <= (_LEAST_WEIGHT * spread if negative else 0.0):
         raise InvalidArgument(
             f"{sample.source}: the weights sum to {total:g} +- {spread:g}, "
@@ -177,21 +164,18 @@ def _constant(reference: Rows, other: Rows) -> tuple[str, ...]:
 def _prepare(
     pooled: Pooled, wanted: Sequence[str], seed: int, progress: Progress
 ) -> list[PreparedTest]:
-    prepared = []
-    for family in FAMILIES:
-        names = [test.name for test in family.tests if test.name in wanted]
-        if names:
-            prepared.append(family.prepare(pooled, names, seed, progress))
-    return prepared
+    """Prepare tests that share their work together."""
+    families: dict[Prepare, list[str]] = {}
+    for name in wanted:
+        families.setdefault(TESTS[name].prepare, []).append(name)
+    return [prepare(pooled, names, seed, progress) for prepare, names in families.items()]
 
 
 def _outcomes(
     prepared: Sequence[PreparedTest], statistics: Array, p: Array, level: float
 ) -> list[Outcome]:
     adjusted = holm(p)
-    keys = [
-        (*key, family.details.get(key[0], {})) for family in prepared for key in family.keys
-    ]
+    keys = [(*key, family.details[key[0]]) for family in prepared for key in family.keys]
     return [
         Outcome(
             test,

@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.comparison.two_sample.p_values import permutation_p_values
-from flowtuple.comparison.two_sample.permutations import Permutations, extra
+from flowtuple.comparison.two_sample.permutations import (
+    Permutations,
+    extra,
+    permutation_p_values,
+)
 from flowtuple.comparison.two_sample.pooled import pool
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -79,14 +82,14 @@ def find_copies(train: Rows, unseen: Rows, sample: Rows, seed: int = 0) -> Copie
         near, len(queries), expected, alternative="greater"
     )
 
-    events_hit = np.bincount(both.event[hits], minlength=len(both.other)).astype(float)[
-        :, None
-    ]
-    rows = np.bincount(both.event, minlength=len(both.other)).astype(float)[:, None]
+    hit, row = (
+        np.bincount(event, minlength=len(both.other)).astype(float)[:, None]
+        for event in (both.event[hits], both.event)
+    )
 
     def share(labels: Permutations) -> Array:
         # The hits stay; only the sample that an event counts to is permuted.
-        return labels.sums(events_hit) / len(hits) - labels.sums(rows) / len(both.values)
+        return labels.sums(hit) / len(hits) - labels.sums(row) / len(both.values)
 
     _, p = permutation_p_values(both, share, _PERMUTATIONS, seed)
     return Copies(

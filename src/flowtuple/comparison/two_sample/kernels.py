@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from flowtuple.comparison.two_sample.permutations import (
-    Family,
     Permutations,
     PreparedTest,
     Test,
@@ -30,9 +29,8 @@ def prepare(
     kernel as wide as the median distance; Kansal et al., "Evaluating generative models in high
     energy physics" (2023), with the kernel (x y / d + 1)^4.
     """
-    events = pooled.some(_ROWS, seed)
-    inside = np.isin(pooled.event, events)
-    rows, place = pooled.standardised[inside], np.searchsorted(events, pooled.event[inside])
+    events, inside, place = pooled.some(_ROWS, seed)
+    rows = pooled.standardised[inside]
     weight = np.zeros((len(events), len(rows)))
     weight[place, np.arange(len(rows))] = pooled.weight[inside]
     grams, details = [], {}
@@ -46,7 +44,7 @@ def prepare(
         other = labels.other[events].astype(np.float64)
         return np.stack([_discrepancy(gram, size, other) for gram in grams])
 
-    return PreparedTest.joint(statistics, details)
+    return PreparedTest(statistics, details)
 
 
 def _gaussian(rows: Array) -> tuple[Array, dict[str, float]]:
@@ -78,14 +76,11 @@ def _discrepancy(gram: Array, size: Array, other: Array) -> Array:
     return np.asarray(within / total**2 + reference / rest**2 - 2 * mixed)
 
 
-FAMILY = Family(
-    (
-        Test("mmd", "squared maximum mean discrepancy, Gaussian kernel", negative=True),
-        Test(
-            "kpd",
-            "kernel physics distance: the same, polynomial kernel of degree 4",
-            negative=True,
-        ),
+TESTS = {
+    "mmd": Test("squared maximum mean discrepancy, Gaussian kernel", prepare, negative=True),
+    "kpd": Test(
+        "kernel physics distance: the same, polynomial kernel of degree 4",
+        prepare,
+        negative=True,
     ),
-    prepare,
-)
+}

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from flowtuple.comparison.two_sample.permutations import (
-    Family,
     Permutations,
     PreparedTest,
     Test,
@@ -34,16 +33,11 @@ def prepare(
     effect of size.
     """
     d = len(pooled.columns)
-    events = pooled.some(_PRODUCTS // (1 + d + d * (d + 1) // 2), seed)
-    inside = np.isin(pooled.event, events)
-    place = np.searchsorted(events, pooled.event[inside])
+    events, inside, place = pooled.some(_PRODUCTS // (1 + d + d * (d + 1) // 2), seed)
+    rows = pooled.standardised[inside]
     matrices = {}
     for name in names:
-        z = (
-            _ranks(pooled.values[inside])
-            if name == "correlation"
-            else pooled.standardised[inside]
-        )
+        z = _ranks(pooled.values[inside]) if name == "correlation" else rows
         matrices[name] = _by_event(z, pooled.weight[inside], place, len(events))
 
     def statistics(labels: Permutations) -> Array:
@@ -56,9 +50,7 @@ def prepare(
             values.append(distance(other, rest, d))
         return np.stack(values)
 
-    return PreparedTest.joint(
-        statistics, {name: {"rows": int(inside.sum())} for name in names}
-    )
+    return PreparedTest(statistics, {name: {"rows": int(inside.sum())} for name in names})
 
 
 def _ranks(values: Array) -> Array:
@@ -120,13 +112,9 @@ def _square(covariance: Array, d: int) -> Array:
     return matrices
 
 
-FAMILY = Family(
-    (
-        Test("correlation", "largest difference of rank correlations"),
-        Test(
-            "fpd",
-            "Frechet physics distance: of normal distributions with the samples' moments",
-        ),
+TESTS = {
+    "correlation": Test("largest difference of rank correlations", prepare),
+    "fpd": Test(
+        "Frechet physics distance: of normal distributions with the samples' moments", prepare
     ),
-    prepare,
-)
+}

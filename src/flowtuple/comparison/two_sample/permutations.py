@@ -1,9 +1,15 @@
-"""The interface of a test: a statistic of every permutation of the events' labels."""
+"""p-values from permuting events: the share of random label permutations with a statistic as large.
+
+Objects of one event move together. A permutation leaves unchanged how many events of each half (for
+training, for tests) are of which sample, so that it is as fair to a classifier, which saw the
+labels of one half, as to any other statistic.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,26 +18,13 @@ from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 from flowtuple.runtime.compiled import compiled
 from flowtuple.runtime.extras import require
-from flowtuple.runtime.progress import Progress
+from flowtuple.runtime.progress import Progress, silent
 
-Statistics: TypeAlias = "Callable[[Permutations], Array]"
-
-
-@dataclass(frozen=True)
-class Test:
-    """One test: a large statistic speaks against equal distributions.
-
-    Attributes:
-        name: Name in `tests`.
-        about: The statistic in words.
-        negative: True if it is defined for negative weights; all are for positive ones.
-        least: Rows that each sample needs.
-    """
-
-    name: str
-    about: str
-    negative: bool = False
-    least: int = 20
+MOST = 20_000
+_ABREAST = 256
+_LABELS = 2**25  # bytes of labels at a time
+_EVENTS = 4096  # random numbers at a time
+_SAME = 1e-9  # sums in another order differ by less
 
 
 @dataclass(frozen=True)
@@ -63,39 +56,49 @@ def _sum(by_event: Any, labels: Any, sums: Any) -> None:
                     sums[k, p] += value * labels[e, p]
 
 
+Statistics: TypeAlias = Callable[[Permutations], Array]
+"""Computes K statistics, float64 of shape (K, P), from P permutations."""
+
+
 @dataclass(frozen=True)
 class PreparedTest:
-    """A family of tests on one pair of samples, ready for any labels.
+    """Tests on one pair of samples that share their work, ready for any labels.
 
     Attributes:
-        keys: Test and column of each of K statistics; the column of a joint test is empty.
-        statistics: Computes float64 of shape (K, P) from P permutations.
+        statistics: Computes a statistic for each test of each column, column by column.
         details: By test, figures for the reader such as hyperparameters.
+        columns: The columns; one empty name for tests of all columns together.
     """
 
-    keys: Sequence[tuple[str, str]]
     statistics: Statistics
-    details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    details: Mapping[str, Mapping[str, Any]]
+    columns: Sequence[str] = ("",)
 
-    @classmethod
-    def joint(
-        cls, statistics: Statistics, details: Mapping[str, Mapping[str, Any]]
-    ) -> PreparedTest:
-        """Return tests of all columns together, named as in the details."""
-        return cls([(name, "") for name in details], statistics, details)
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """Test and column of each statistic."""
+        return [(name, column) for column in self.columns for name in self.details]
+
+
+Prepare: TypeAlias = Callable[[Pooled, Sequence[str], int, Progress], PreparedTest]
+"""Prepares both samples for the tests of some names, with a seed."""
 
 
 @dataclass(frozen=True)
-class Family:
-    """Tests that share their work.
+class Test:
+    """One test: a large statistic speaks against equal distributions.
 
     Attributes:
-        tests: The tests.
-        prepare: Prepares both samples for the tests of some names, with a seed and a progress.
+        about: The statistic in words.
+        prepare: Prepares it, together with other tests of the same function.
+        negative: True if it is defined for negative weights; all are for positive ones.
+        least: Rows that each sample needs.
     """
 
-    tests: tuple[Test, ...]
-    prepare: Callable[[Pooled, Sequence[str], int, Progress], PreparedTest]
+    about: str
+    prepare: Prepare
+    negative: bool = False
+    least: int = 20
 
 
 def extra(module: str) -> Any:
@@ -105,3 +108,111 @@ def extra(module: str) -> Any:
         MissingExtra: It is not installed.
     """
     return require(module, "compare", "comparing samples")
+
+
+def permutations_for(tests: int, level: float) -> int:
+    """Return the permutations that let the smallest adjusted p-value fall below a level.
+
+    Args:
+        tests: Number of tests that p-values are adjusted for.
+        level: Level of the verdict.
+
+    Example:
+        >>> permutations_for(10, 0.01)
+        1000
+    """
+    return math.ceil(round(tests / level, 6))
+
+
+def draw_permutations(pooled: Pooled, count: int, seed: int) -> Iterator[Permutations]:
+    """Yield the true labels, then `count` random permutations of them, in batches."""
+    draw = np.random.default_rng([seed, 1])
+    half, total = pooled.test_half.astype(np.int64), len(pooled.other)
+    step = int(np.clip(_LABELS // total // 64 * 64, 64, _ABREAST))
+    for first in range(0, count + 1, step):
+        width = min(step, count + 1 - first)
+        labels = np.empty((total, width), np.uint8)
+        events = np.bincount(half, minlength=2)
+        wanted = np.bincount(half, weights=pooled.other, minlength=2)
+        left = np.tile(wanted[:, None], width)
+        for start in range(0, total, _EVENTS):
+            some = slice(start, start + _EVENTS)
+            uniform = draw.random((len(half[some]), width))
+            _sample_labels(uniform, half[some], events, left, labels[some])
+        if first == 0:
+            labels[:, 0] = pooled.other
+        yield Permutations(labels)
+
+
+@compiled()
+def _sample_labels(uniform: Any, half: Any, events: Any, wanted: Any, labels: Any) -> None:
+    """Choose `wanted` of the `events` still to come, in each half and each permutation.
+
+    Selection sampling, Knuth, The Art of Computer Programming 2, 3.4.2 S.
+    """
+    for e in range(len(half)):
+        h = half[e]
+        for p in range(labels.shape[1]):
+            taken = uniform[e, p] * events[h] < wanted[h, p]
+            labels[e, p] = taken
+            wanted[h, p] -= taken
+        events[h] -= 1
+
+
+def permutation_p_values(
+    pooled: Pooled, statistics: Statistics, count: int, seed: int, progress: Progress = silent
+) -> tuple[Array, Array]:
+    """Return the statistics of two samples and their p-values.
+
+    A p-value is the true statistic's rank among all permutations over their number. The rank among
+    equal statistics is drawn at random.
+
+    Args:
+        pooled: Both samples.
+        statistics: Computes K statistics from permutations.
+        count: Random permutations.
+        seed: Seed of the permutations and of the ranks among equal statistics.
+        progress: Receives the share of the permutations that is done.
+
+    Returns:
+        Statistics and p-values, each of shape (K,); an undefined statistic is infinite.
+    """
+    true: Any = None
+    larger: Any = 0
+    same: Any = 0
+    done = 0
+    for labels in draw_permutations(pooled, count, seed):
+        # A permutation may leave a sample without weight.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = statistics(labels)
+            # Undefined statistics count as the largest.
+            values = np.where(np.isnan(values), np.inf, values)
+            true = values[:, :1] if true is None else true
+            near = np.where(np.isfinite(true), _SAME * np.abs(true), 0.0)
+            equal = (values == true) | (np.abs(values - true) <= near)
+        larger = larger + ((values > true) & ~equal).sum(axis=1)
+        same = same + equal.sum(axis=1)
+        done += labels.other.shape[1]
+        progress("compare", done / (count + 1), f"{done} of {count + 1} permutations")
+    rank = np.random.default_rng([seed, 2]).integers(
+        0, same
+    )  # the true labels are one of them
+    return true[:, 0], (1 + larger + rank) / (1 + count)
+
+
+def holm(p: Array) -> Array:
+    """Return p-values adjusted for their number, shape (K,).
+
+    That any of them lies below a level although all samples are equal has at most that probability.
+    Holm, "A simple sequentially rejective multiple test procedure" (1979).
+
+    Example:
+        >>> holm(np.array([0.01, 0.04, 0.02])).tolist()
+        [0.03, 0.04, 0.04]
+    """
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(
+        1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    )
+    return adjusted

@@ -43,13 +43,19 @@ class Pooled:
         np.add.at(sums, self.event, rows)
         return sums
 
-    def some(self, most: int, seed: int) -> Array:
-        """Return numbers of random whole events with at most `most` rows together, or one event."""
+    def some(self, most: int, seed: int) -> tuple[Array, Array, Array]:
+        """Draw whole events with at most `most` rows together, or one event.
+
+        Returns:
+            Numbers of the events, the mask of their rows, and the place among these events of each
+            of the rows.
+        """
         order = np.random.default_rng(seed).permutation(len(self.other))
         rows = np.bincount(self.event, minlength=len(self.other))[order]
-        return np.sort(
-            order[: max(1, int(np.searchsorted(np.cumsum(rows), most, side="right")))]
-        )
+        count = max(1, int(np.searchsorted(np.cumsum(rows), most, side="right")))
+        events = np.sort(order[:count])
+        inside = np.isin(self.event, events)
+        return events, inside, np.searchsorted(events, self.event[inside])
 
 
 def pool(reference: Rows, other: Rows, seed: int) -> Pooled:

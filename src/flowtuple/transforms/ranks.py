@@ -1,17 +1,17 @@
-"""Transforms of values that stand for cells: dequantised integers, ranks with ties, one-hot."""
+"""Ranks: the normal quantile of the share of the data below a value, with ties as cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.transforms.transform import CellTransform, Transform
+from flowtuple.transforms.noise import MARGIN, log_normal_slope
+from flowtuple.transforms.transform import Transform
 
 KNOTS = 256  # of ranks, at most about
 FEW = 64  # whole numbers up to which each one has a cell
@@ -19,43 +19,6 @@ _LEAST_COUNT = 10  # occurrences of a repeated value, at least
 _LEAST_SHARE = 0.002  # of the rows that a repeated value has, at least
 _ROWS = 8  # between two knots, at least
 _STEEP = 1e6  # slope beyond a step at the end of the range
-_MARGIN = 2.0**-20  # share of a cell cut off at both ends, so that rounding cannot leave it
-
-
-def _position(u: Array | float) -> Array:
-    """Return positions in a cell that are not too near to its edges."""
-    return np.clip(u, _MARGIN, 1 - _MARGIN)
-
-
-@dataclass(frozen=True)
-class Dequantise(CellTransform):
-    """y = x + u for whole x: uniform dequantisation, inverted exactly by rounding down.
-
-    Theis et al., "A note on the evaluation of generative models" (2016).
-
-    Example:
-        >>> Dequantise().inverse(np.array([3.0, 3.999])).tolist()
-        [3.0, 3.0]
-    """
-
-    @classmethod
-    def fitted(cls, x: Array) -> Self:
-        """Return the transform; the values must be whole."""
-        if not (x == np.rint(x)).all():
-            raise InvalidArgument(
-                "dequantise is for whole numbers; leave it out, or round before"
-            )
-        return cls()
-
-    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        return x.astype(np.float64) + _position(u)
-
-    def inverse(self, y: Array) -> Array:
-        x: Array = np.floor(y)
-        return x
-
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        return np.zeros(len(x))
 
 
 @dataclass(frozen=True)
@@ -142,14 +105,24 @@ class Ranks(Transform):
     def stands_for_cell(self, x: Array) -> Array:
         return np.searchsorted(self.x, x, "right") > np.searchsorted(self.x, x, "left") + 1
 
-    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        knots, share, x = np.array(self.x), np.array(self.share), x.astype(np.float64)
-        low, high = self._step(x)
-        on_step = low + _position(u) * (high - low)
-        y: Array = ndtri(np.where(high > low, on_step, np.interp(x, knots, share)))
+    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+        knots, share = np.array(self.x), np.array(self.share)
+        left, right = np.searchsorted(knots, x, "left"), np.searchsorted(knots, x, "right")
+        low, high = share[np.minimum(left, len(share) - 1)], share[right - 1]
+        step = (right > left + 1) & (high > low)
+        piece = np.clip(right - 1, 0, len(knots) - 2)
+        run, rise = np.diff(knots)[piece], np.diff(share)[piece]
+        on_step = low + np.clip(u, MARGIN, 1 - MARGIN) * (high - low)
+        y = ndtri(np.where(step, on_step, np.interp(x, knots, share)))
+        density = np.where(step, high - low, rise / np.where(run > 0, run, np.inf))
+        with np.errstate(divide="ignore"):
+            ladj = log_normal_slope(density, y)
         first, last = self._outer_slopes()
+        # The last knot belongs to the slope beyond it, unless it is a step.
+        above = (x > knots[-1]) | ((x == knots[-1]) & ~step)
+        ladj = np.where(above, np.log(last), np.where(x < knots[0], np.log(first), ladj))
         y += np.minimum(x - knots[0], 0) * first + np.maximum(x - knots[-1], 0) * last
-        return y
+        return y, ladj
 
     def inverse(self, y: Array) -> Array:
         low, high = ndtri(np.array(self.share)[[0, -1]])
@@ -159,29 +132,6 @@ class Ranks(Transform):
         )
         x += np.minimum(y - low, 0) * first + np.maximum(y - high, 0) * last
         return x
-
-    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        knots, share, x = np.array(self.x), np.array(self.share), x.astype(np.float64)
-        low, high = self._step(x)
-        piece = np.clip(np.searchsorted(knots, x, "right") - 1, 0, len(knots) - 2)
-        run, rise = np.diff(knots)[piece], np.diff(share)[piece]
-        density = np.where(high > low, high - low, rise / np.where(run > 0, run, np.inf))
-        y = self.forward(np.clip(x, knots[0], knots[-1]), u)
-        with np.errstate(divide="ignore"):
-            ladj = np.log(density) + 0.5 * np.square(y) + 0.5 * np.log(2 * np.pi)
-        first, last = self._outer_slopes()
-        # The last knot belongs to the slope beyond it, unless it is a step.
-        above = (x > knots[-1]) | ((x == knots[-1]) & (high == low))
-        outside = np.where(x < knots[0], np.log(first), np.log(last))
-        return np.where((x < knots[0]) | above, outside, ladj)
-
-    def _step(self, x: Array) -> tuple[Array, Array]:
-        """Return the shares below and up to repeated values, two zeros for others."""
-        share = np.array(self.share)
-        left, right = np.searchsorted(self.x, x, "left"), np.searchsorted(self.x, x, "right")
-        on_step = right > left + 1
-        low = np.where(on_step, share[np.minimum(left, len(share) - 1)], 0.0)
-        return low, np.where(on_step, share[right - 1], 0.0)
 
     def _outer_slopes(self) -> tuple[float, float]:
         """Return the slopes of y at the outermost knots."""
@@ -207,37 +157,3 @@ def _at_ranks(below: Array, count: int) -> Array:
     ranks = np.sort(np.concatenate([even, ndtr(np.linspace(-4.5, 4.5, KNOTS // 2))])) * count
     wanted = np.unique(np.round(ranks / _ROWS) * _ROWS)
     return np.searchsorted(below[1:], wanted, side="right").clip(0, len(below) - 2)
-
-
-@dataclass(frozen=True)
-class OneHot:
-    """A column of few values as one column of 0 and 1 for each: for conditions, not for samples.
-
-    Attributes:
-        values: The k values; any other value has no 1.
-
-    Example:
-        >>> OneHot.fitted(np.array([21.0, 1.0, 21.0])).forward(np.array([21.0, 1.0])).tolist()
-        [[0.0, 1.0], [1.0, 0.0]]
-    """
-
-    values: tuple[float, ...]
-
-    @classmethod
-    def fitted(cls, x: Array) -> Self:
-        """Take every value of x."""
-        return cls(tuple(np.unique(x.astype(np.float64)).tolist()))
-
-    def forward(self, x: Array) -> Array:
-        """Return the code of each value, shape (n, k)."""
-        y: Array = (x[:, None] == np.array(self.values)).astype(np.float64)
-        return y
-
-    def inverse(self, y: Array) -> Array:
-        """Return the value of the largest number in each row, shape (n,)."""
-        x: Array = np.array(self.values)[np.argmax(y, axis=1)]
-        return x
-
-    def config(self) -> Mapping[str, Any]:
-        """Return the fields as JSON."""
-        return asdict(self)
