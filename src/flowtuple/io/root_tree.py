@@ -28,19 +28,21 @@ class TreeAccess:
         everything = list(_walk(tree, ""))
         taken = {path for path, _ in everything}
         branches: dict[str, Any] = {}
-        self._repeated: set[str] = set()
+        repeated: set[str] = set()
         for usual, branch in everything:
             path = usual
             if usual in branches:
                 path = unused(usual, taken, numbered=True)
+                repeated.add(path)
                 taken.add(path)
-                self._repeated.add(path)
             branches[path] = branch
         paths = {id(branch): path for path, branch in branches.items()}
-        self._branches = {
-            path: TreeBranch(tree, branch, path, paths.get(id(branch.count_branch)))
-            for path, branch in branches.items()
-        }
+        self._branches: dict[str, TreeBranch] = {}
+        for path, branch in branches.items():
+            counter = paths.get(id(branch.count_branch))
+            self._branches[path] = TreeBranch(
+                tree, branch, path, counter, repeated=path in repeated
+            )
         self._looked_up = {p for p, branch in branches.items() if _look_up(tree, p) is branch}
 
     def fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
@@ -62,8 +64,9 @@ class TreeAccess:
 
     def branches(self) -> Iterator[Branch]:
         """Yield every branch that holds values, in order."""
-        for path, branch in self._branches.items():
-            yield branch.describe(self._source, repeated=path in self._repeated)
+        for branch in self._branches.values():
+            branch.try_out(self._source)
+            yield branch
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
         """Return whether the bytes of these events are damaged."""

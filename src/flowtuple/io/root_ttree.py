@@ -147,6 +147,7 @@ class TreeWriter:
         notes: The notes.
         lost: Reasons, by column, why it has no branch.
         loosened: Sentences on types that a TTree has less strictly.
+        is_empty: No column has a branch.
     """
 
     kind = "ttree"
@@ -165,7 +166,7 @@ class TreeWriter:
         for column in source.columns:
             if column.is_opaque:
                 made = _opaque_branches(column, forms[column.name], names, taken)
-                reason = f"no branch of a tree holds {kind_in_words(column, forms)}"
+                reason = f"no branch of a tree holds {kind_in_words(forms[column.name])}"
             else:
                 dtype = np.dtype((_branch_dtype(column, counting), column.shape))
                 counter = None if column.counter is None else names[column.counter]
@@ -177,11 +178,7 @@ class TreeWriter:
                 self.lost[column.name] = reason
             branches += made
         self._branches = _ordered(branches)
-
-    @property
-    def is_empty(self) -> bool:
-        """Return whether no column has a branch."""
-        return not self._branches
+        self.is_empty = not branches
 
     def begin(self, file: Any, step: int) -> None:
         """Write the header, without events, into uproot's file.
