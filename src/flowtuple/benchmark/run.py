@@ -69,7 +69,7 @@ def run(
     described = layouts(tables, points.values(), dataset.description, settings.progress)
     values = sum(int(t.data[c.name].size) for t in tables for c in t.columns)
     with tempfile.TemporaryDirectory(prefix="flowtuple-bench-") as name:
-        task = {
+        task: dict[str, Any] = {
             "inputs": name,
             "raw_bytes": raw_bytes(tables),
             "values": values,
