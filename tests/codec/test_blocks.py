@@ -63,7 +63,7 @@ def chunk(table, coding):
 @pytest.fixture(scope="module")
 def path(table, tmp_path_factory):
     made = tmp_path_factory.mktemp("blocks") / "blocks.ftup"
-    ft.compress({name: table[name] for name in NAMES}, made)
+    ft.compress({name: table[name] for name in NAMES}, made, effort="fast")
     return made
 
 

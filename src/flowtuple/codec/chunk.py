@@ -119,10 +119,9 @@ def decode_chunk(
             f"a chunk has {len(data)} bytes where its directory lists "
             f"{directory.head + directory.body}"
         )
-    body = data[directory.head :]
     return decode_columns(
         directory,
-        lambda spans: slices(body, 0, spans),
+        lambda spans: slices(data, directory.head, spans),
         name,
         num_entries,
         coding,

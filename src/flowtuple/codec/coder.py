@@ -135,9 +135,7 @@ def _decode(
             place = place << raw
         done = raw
         while done > uint64(0):
-            take = done % uint64(16)
-            if take == uint64(0):
-                take = uint64(16)
+            take = (done - uint64(1)) % uint64(16) + uint64(1)
             done -= take
             piece = state & ((uint64(1) << take) - uint64(1))
             state = _pop(state, piece, uint64(1), take, words, used)

@@ -23,8 +23,7 @@ class Columns(Mapping[str, ak.Array]):
 
     def __init__(self, table: StoredTable, names: Sequence[str], path: str) -> None:
         self._table = table
-        self._names = dict.fromkeys(names)
-        self._arrays: dict[str, ak.Array] = {}
+        self._arrays: dict[str, ak.Array | None] = dict.fromkeys(names)
         self.metadata: dict[str, Any] = {
             "uuid": path,
             "num_rows": table.num_entries,
@@ -32,17 +31,16 @@ class Columns(Mapping[str, ak.Array]):
         }
 
     def __getitem__(self, name: str) -> ak.Array:
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._arrays:
-            self._arrays[name] = self._virtual(name)
-        return self._arrays[name]
+        array = self._arrays[name]
+        if array is None:
+            array = self._arrays[name] = self._virtual(name)
+        return array
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._arrays)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._arrays)
 
     def _read(self, name: str) -> ak.Array:
         return table_to_awkward(self._table.read([name], 0, self._table.num_entries))[name]

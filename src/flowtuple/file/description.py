@@ -31,7 +31,7 @@ class Part:
     lattices: Mapping[str, Lattice]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DescribedTable:
     """Description of one table.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +64,8 @@ def merge(
         files = [stack.enter_context(File(path)) for path in paths]
         first = files[0]
         for other in files[1:]:
-            _check_fit(first, other)
+            for misfit in _misfits(first, other):
+                raise InvalidArgument(f"{other.path} against {first.path}: {misfit}")
         carried = _carried(files, drop)
         tables = [
             with_parts(d, [part for f in files for part in f.tables[d["name"]].parts])
@@ -107,43 +108,36 @@ def _left_out(files: Sequence[File], carried: Mapping[str, bytes]) -> list[LeftO
     return list(lacking.values())
 
 
-def _check_fit(first: File, other: File) -> None:
-    where = f"{other.path} against {first.path}"
+def _misfits(first: File, other: File) -> Iterator[str]:
+    """Yield what keeps two files from being merged; they fit one another up to the first."""
     if list(first.tables) != list(other.tables):
-        raise InvalidArgument(
-            f"{where}: holds the trees {', '.join(other.tables)}, not {', '.join(first.tables)}"
-        )
+        yield f"holds the trees {', '.join(other.tables)}, not {', '.join(first.tables)}"
     if first.is_model or other.is_model:
-        raise InvalidArgument(f"{where}: a model holds no events to merge")
+        yield "a model holds no events to merge"
     for name, table in first.tables.items():
-        _check_tables(table, other.tables[name], f"{where}: table {name!r}")
+        for misfit in _table_misfits(table, other.tables[name]):
+            yield f"table {name!r}{misfit}"
 
 
-def _check_tables(table: StoredTable, other: StoredTable, where: str) -> None:
+def _table_misfits(table: StoredTable, other: StoredTable) -> Iterator[str]:
     if table.model_hash != other.model_hash:
-        raise InvalidArgument(
-            f"{where} is coded by another model; compress both with one `model=` first"
-        )
+        yield " is coded by another model; compress both with one `model=` first"
     for name, words in schema_diff(
         table.columns, other.columns, counters=True, hidden=True, roles=True, additional=True
     ):
-        raise InvalidArgument(
-            f"{where}: column {name!r} {words}; compress both from one schema"
-        )
+        yield f": column {name!r} {words}; compress both from one schema"
     names = [c.name for c in table.columns]
     if names != [c.name for c in other.columns]:
-        raise InvalidArgument(
-            f"{where}: has its columns in another order; write them in one order"
-        )
+        yield ": has its columns in another order; write them in one order"
     for name in names:
         if _fixed(table, name) != _fixed(other, name):
-            raise InvalidArgument(
-                f"{where}: column {name!r} has another bound or lattice; "
+            yield (
+                f": column {name!r} has another bound or lattice; "
                 "compress both with one `model=`"
             )
     if table.external or other.external:
-        raise InvalidArgument(
-            f"{where}: has given columns, which would be looked for in one file; "
+        yield (
+            ": has given columns, which would be looked for in one file; "
             "merge them decompressed"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -28,8 +29,6 @@ def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
-    digest = xxhash.xxh3_64()
     with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+        digest = hashlib.file_digest(stream, xxhash.xxh3_64)
     return {"bytes": path.stat().st_size, "xxh3": digest.hexdigest()}

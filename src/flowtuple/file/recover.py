@@ -121,7 +121,6 @@ def recover(
     supplied = None if given is None else open_dataset(given)
     with DamagedFile(path, supplied, resources.progress, resources.memory) as damaged:
         models = _take_models(damaged, model)
-        declared = {d["name"]: int(d["entries"]) for d in damaged.reader.meta["tables"]}
         if other_format:
             missing = list(damaged.damage)
             lost = {n: list(_lost(damaged, t, missing)) for n, t in damaged.tables.items()}
@@ -134,8 +133,8 @@ def recover(
             left_out = damaged.dataset().left_out
             with create(output) as writer:
                 events = _copy(damaged, models, writer)
-    saved_events = {name: (count, declared[name]) for name, count in events.items()}
-    return Recovered(os.fspath(output), saved_events, tuple(missing), left_out)
+    totals = {n: (count, damaged.tables[n].num_entries) for n, count in events.items()}
+    return Recovered(os.fspath(output), totals, tuple(missing), left_out)
 
 
 def _whole_chunk(damage: Damage) -> Damage:
@@ -165,7 +164,7 @@ def _take_models(
     ]
     if path is None:
         for table in wanting:
-            table.use_flow(LatticeFlow())
+            table.flow = LatticeFlow()
         return {}
     with File(path) as file:
         return {table.name: _take_model(table, file) for table in wanting}
@@ -181,7 +180,7 @@ def _take_model(table: StoredTable, file: File) -> bytes:
         raise InvalidArgument(
             f"{file.path}: is not the model {table.model_hash} of table {table.name!r}"
         )
-    table.use_flow(other.flow)
+    table.flow = other.flow
     return file.read_head(other.model_section)
 
 

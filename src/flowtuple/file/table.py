@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import awkward as ak
 import numpy as np
@@ -92,22 +93,18 @@ class StoredTable(DescribedTable):
         # A reader of single events needs the same chunk again.
         self._last: tuple[StoredChunk, tuple[Column, ...], Table] | None = None
         self._referred = referred
-        self._flow: LatticeFlow | None = None
         if self.model_reference and self.model_section is not None:
             raise Corrupt(
                 f"{reader.path}: table {self.name!r} has a model and refers to another"
             )
-        self.chunks = list(self._placed(self._all_chunks() if sections is None else sections))
-
-    def _all_chunks(self) -> list[Section]:
-        sections = self._reader.owned(SectionKind.CHUNK, self._number)
-        events = sum(s.entries for s in sections)
-        if events != self.num_entries:
+        there = reader.owned(SectionKind.CHUNK, number) if sections is None else sections
+        events = sum(s.entries for s in there)
+        if sections is None and events != self.num_entries:
             raise Corrupt(
-                f"{self._path}: table {self.name!r} declares {self.num_entries} events, "
+                f"{reader.path}: table {self.name!r} declares {self.num_entries} events, "
                 f"its chunks hold {events}"
             )
-        return sections
+        self.chunks = list(self._placed(there))
 
     def _placed(self, sections: Sequence[Section]) -> Iterator[StoredChunk]:
         """Yield the chunks with their parts."""
@@ -120,23 +117,16 @@ class StoredTable(DescribedTable):
                 )
             yield StoredChunk(section, section.first, self.parts[number])
 
-    @property
+    @cached_property
     def flow(self) -> LatticeFlow:
         """The flow of this table, without columns if it has no model.
+
+        Another one may be set in place of one that is damaged or in another file.
 
         Raises:
             InvalidArgument: The file refers to a model in another file, which it was not opened
                 with.
         """
-        if self._flow is None:
-            self._flow = self._read_flow()
-        return self._flow
-
-    def use_flow(self, flow: LatticeFlow) -> None:
-        """Decode with this flow, in place of one that is damaged or in another file."""
-        self._flow = flow
-
-    def _read_flow(self) -> LatticeFlow:
         if self.model_reference and self._referred is not None:
             referred = self._referred(self.name, self.model_reference)
             modelled = [c for c in referred.columns if c.name in referred.flow.columns]

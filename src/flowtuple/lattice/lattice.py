@@ -151,30 +151,21 @@ class Lattice:
         """
         try:
             grid = grid_from_json(data["grid"])
-            dtype, bound, atoms = (
-                str(data["grid"]["dtype"]),
-                Bound.parse(data["bound"]),
-                tuple(data.get("atoms", ())),
-            )
-            low, high = _range(dtype, *data.get("range", (None, None)))
-            most = 1 if dtype == "bool" else 2 ** (8 * np.dtype(dtype).itemsize) - 1
-            sound = (
-                all(type(a) is int and 0 <= a <= most for a in atoms)
-                and len(set(atoms)) == len(atoms) <= ESCAPE - ATOM
-            )
+            bound, atoms = Bound.parse(data["bound"]), tuple(data.get("atoms", ()))
+            low, high = _range(grid.dtype, *data.get("range", (None, None)))
+            most = 1 if grid.dtype == "bool" else 2 ** (8 * np.dtype(grid.dtype).itemsize) - 1
+            if not all(type(a) is int and 0 <= a <= most for a in atoms):
+                raise ValueError("an atom is no value")
+            if not len(set(atoms)) == len(atoms) <= ESCAPE - ATOM:
+                raise ValueError("too many atoms")
+            ranged = bound.kind != "lossless"
+            if not _BOUND.fullmatch(data["bound"]) or ranged != ("range" in data):
+                raise ValueError("no stored bound, or a range without one")
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise Corrupt(
                 f"the file describes a lattice that does not exist: {str(data)[:200]} ({error})"
             ) from None
-        if (
-            not sound
-            or not _BOUND.fullmatch(data["bound"])
-            or (bound.kind == "lossless") == ("range" in data)
-        ):
-            raise Corrupt(
-                f"the file describes a lattice that does not exist: {str(data)[:200]}"
-            )
-        return cls(dtype, bound, grid, atoms, low, high)
+        return cls(grid.dtype, bound, grid, atoms, low, high)
 
 
 def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float | int | None]:

@@ -61,13 +61,14 @@ class EventModel:
                 fit.
         """
         supplied = None if given is None else self._given(given)
-        if n is None and supplied is None:
+        most = n if supplied is None else supplied.num_entries
+        count = most if n is None else n
+        if count is None or most is None:
             raise InvalidArgument(
                 f"{self.path}: how many events are to be drawn? say it with `n=`, or name `given=`"
             )
-        count = supplied.num_entries if n is None and supplied is not None else n or 0
-        if count < 0 or (supplied is not None and count > supplied.num_entries):
-            few = f" from {supplied.num_entries} given ones" if supplied is not None else ""
+        if not 0 <= count <= most:
+            few = "" if supplied is None else f" from {most} given ones"
             raise InvalidArgument(f"{self.path}: cannot draw {count} events{few}")
         sampler = at_random(seed, self.name)
         with _naming(self.path):
