@@ -20,9 +20,8 @@ import numpy as np
 from commands import Script, first_table, show_header, show_row, timed
 
 import flowtuple as ft
-from flowtuple.batch.cluster import Cluster, connected
 from flowtuple.batch.jobs import Compress, Decompress, Facts, Job, Verify
-from flowtuple.batch.run import run
+from flowtuple.batch.run import Cluster, connected, run
 from flowtuple.batch.tasks import Task, plan
 from flowtuple.benchmark.flowtuple_codec import Flowtuple
 from flowtuple.benchmark.memory import peak_meter, status
