@@ -211,6 +211,22 @@ def nearest(name: str, valid: Iterable[str], limit: int = 3) -> str:
     return "there are: " + ", ".join(names[:limit]) + rest
 
 
+def check_name(what: str, name: str, valid: Iterable[str]) -> None:
+    """Raise if a name is none of the valid ones; the message has the nearest.
+
+    Raises:
+        InvalidArgument: It is none of them.
+
+    Example:
+        >>> check_name("flow", "nfs", ["maf", "nsf"])
+        Traceback (most recent call last):
+        flowtuple.errors.InvalidArgument: there is no flow 'nfs'; nearest: nsf
+    """
+    valid = tuple(valid)
+    if name not in valid:
+        raise InvalidArgument(f"there is no {what} {name!r}; {nearest(name, valid)}")
+
+
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's message, or the name of its class where it has none.
 

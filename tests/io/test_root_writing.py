@@ -787,7 +787,7 @@ class TestPrivateParts:
         writer = NTupleWriter(table, {}, {"types": {"x": "char"}})
         with pytest.raises(
             Unsupported,
-            match=r"has no _footer\._header_checksum in .*; .*pip install uproot==",
+            match=r"has no _cascading\._footer\._header_checksum in .*; .*pip install uproot==",
         ):
             writer.begin(file, 10)
 

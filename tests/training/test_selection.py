@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from flowtuple.lattice.context import Parent
-from flowtuple.training.ancestry import MAX_ANCESTORS, Ancestry
-from flowtuple.training.selection import MAX_PARENTS, SAMPLE_ROWS, select_parents
+from flowtuple.training.selection import (
+    MAX_ANCESTORS,
+    MAX_PARENTS,
+    SAMPLE_ROWS,
+    Ancestry,
+    select_parents,
+)
 
 ROWS = 12_000
 

@@ -15,6 +15,7 @@ from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import Method
 from flowtuple.codec.packing import pack_indices
 from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Column, infer_role
 from flowtuple.data.table import Table, difference
 from flowtuple.errors import InvalidArgument
@@ -26,6 +27,7 @@ from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.lattice.walk import TableCoding
+from flowtuple.runtime.progress import Progress, silent
 
 torch = pytest.importorskip("torch")
 
@@ -40,13 +42,9 @@ from flowtuple.training.conditioners import (  # noqa: E402
 )
 from flowtuple.training.plan import EffortPreset, bin_count, check_effort, make_plan  # noqa: E402
 from flowtuple.training.relations import find_predictions  # noqa: E402
-from flowtuple.training.train import Report, frequency_table, hidden_widths, train_flow  # noqa: E402
+from flowtuple.training.train import frequency_table, hidden_widths, train_flow  # noqa: E402
 
 Lattices = Mapping[str, Lattice]
-
-
-def silent(share: float, bits: float) -> None:
-    """Nobody watches."""
 
 
 def fit(
@@ -54,7 +52,7 @@ def fit(
     lattices: Lattices,
     predictions: Mapping[str, Prediction],
     seed: int,
-    report: Report = silent,
+    progress: Progress = silent,
 ) -> LatticeFlow:
     return train_flow(
         table,
@@ -62,7 +60,7 @@ def fit(
         predictions,
         "fast",
         seed,
-        report,
+        Resources(progress=progress),
     )
 
 
@@ -194,13 +192,16 @@ class TestRepeats:
         assert pack_flow(other, table.columns) != pack_flow(flow, table.columns)
 
     def test_progress_is_reported(self) -> None:
-        seen: list[tuple[float, float]] = []
+        seen: list[tuple[str, float, str]] = []
         table = correlated(4000)
         fit(table, lattices_of(table, "abs:0.01"), {}, 0, lambda *report: seen.append(report))
-        shares = [share for share, _ in seen]
+        shares = [share for _, share, _ in seen]
         assert shares == sorted(shares)
-        assert 0 < shares[0] <= shares[-1] <= 1
-        assert all(math.isfinite(bits) for _, bits in seen)
+        assert 0 < shares[0] <= shares[-1] == 1
+        assert {stage for stage, _, _ in seen} == {"train t"}
+        losses = [float(text.removesuffix(" bits per value")) for *_, text in seen[:-1]]
+        assert losses
+        assert all(map(math.isfinite, losses))
 
 
 class TestIntegers:
@@ -320,10 +321,11 @@ class TestAwkwardData:
             n=np.rint(sky.clip(-90, 90)).astype("int8"),
         )
         lattices = lattices_of(table, "abs:0.05")
-        seen: list[float] = []
-        flow = fit(table, lattices, {}, 0, lambda share, bits: seen.append(bits))
-        assert seen
-        assert all(math.isfinite(bits) for bits in seen)
+        seen: list[str] = []
+        flow = fit(table, lattices, {}, 0, lambda stage, share, text: seen.append(text))
+        losses = [float(text.removesuffix(" bits per value")) for text in seen[:-1]]
+        assert losses
+        assert all(map(math.isfinite, losses))
         assert flow.coded("sky")
         coding = TableCoding(table.columns, lattices, flow)
         decoded = decode_chunk(encode_chunk(table, coding), "t", 5000, coding)
@@ -551,7 +553,6 @@ def test_no_column_of_a_wide_table_needs_all_others(monkeypatch: pytest.MonkeyPa
     """A chain, each column the one before it and noise; every tenth is a sum, which is predicted."""
     monkeypatch.setattr("flowtuple.training.plan.MAX_ANCESTORS", 5)
     monkeypatch.setattr("flowtuple.training.selection.MAX_ANCESTORS", 5)
-    monkeypatch.setattr("flowtuple.training.ancestry.MAX_ANCESTORS", 5)
     rng, data = np.random.default_rng(3), {"x0": np.arange(5000, dtype=np.int64) % 100}
     for k in range(1, 30):
         noise = rng.integers(0, 50, 5000)

@@ -305,9 +305,7 @@ def _write(result: Comparison, samples: list[Rows], folder: Path) -> None:
     if result.ratio is not None:
         write_dataset(_ratios(result.ratio, samples), folder / "ratio.npz")
     drawn = [sample.only(result.columns) for sample in samples]
-    weighted = [
-        (s.values, np.ones(len(s)) if s.weights is None else s.weights) for s in drawn
-    ]
+    weighted = [(s.values, s.weight) for s in drawn]
     write_comparison(content, weighted, folder)
     write_json(content, folder / "compare.json")
 

@@ -115,7 +115,7 @@ def apply_cut(expression: str, reference: Rows, other: Rows, *, paired: bool) ->
 
 def _share(sample: Rows, passes: Array) -> tuple[float, float]:
     """Return the share of weights that pass, and its standard deviation."""
-    weight = np.ones(len(sample)) if sample.weights is None else sample.weights
+    weight = sample.weight
     if not weight.sum() > 0:
         raise InvalidArgument(
             f"{sample.source}: the weights sum to {weight.sum():g}; a share needs more than 0"

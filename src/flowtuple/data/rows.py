@@ -44,6 +44,11 @@ class Rows:
         return len(self.values)
 
     @property
+    def weight(self) -> Array:
+        """Weight of each row, 1 where there are none."""
+        return np.ones(len(self)) if self.weights is None else self.weights
+
+    @property
     def context(self) -> Array:
         """Values of the conditions, shape (n, c), with c = 0 where there are none."""
         return np.empty((len(self), 0)) if self.conditions is None else self.conditions.values
@@ -54,13 +59,7 @@ class Rows:
         Raises:
             InvalidArgument: A column is missing here; the message names the nearest.
         """
-        for name in other.columns:
-            if name not in self.columns:
-                close = nearest(name, self.columns)
-                raise InvalidArgument(
-                    f"{self.source}: it lacks column {name!r} of {other.source}; {close}"
-                )
-        return self.only(other.columns)
+        return self.only(other.columns, of=other.source)
 
     def some(self, keep: Array) -> Rows:
         """Return the rows of a mask, bool of shape (n,), with the same numbers of events."""
@@ -80,8 +79,27 @@ class Rows:
             keep &= np.isfinite(self.weights)
         return replace(self.some(keep), dropped=int((~keep).sum()))
 
-    def only(self, columns: Sequence[str], given: Sequence[str] | None = None) -> Rows:
-        """Return the same rows with some of their columns, and of their conditions if named."""
+    def only(
+        self,
+        columns: Sequence[str],
+        given: Sequence[str] | None = None,
+        of: str = "the model",
+    ) -> Rows:
+        """Return the same rows with some of their columns, and of their conditions if named.
+
+        Args:
+            columns: Names of the columns.
+            given: Names of the conditions; `None` for all.
+            of: The owner of these columns in messages.
+
+        Raises:
+            InvalidArgument: A column is missing; the message names the nearest.
+        """
+        for name in columns:
+            if name not in self.columns:
+                raise InvalidArgument(
+                    f"{self.source}: lacks column {name!r} of {of}; {nearest(name, self.columns)}"
+                )
         places = [self.columns.index(name) for name in columns]
         conditions = self.conditions
         if conditions is not None and given is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument, check_name
 
 KINDS = ("maf", "nsf", "coupling", "realnvp", "flashsim", "flow-matching")
 SCHEDULES = ("constant", "plateau", "cosine", "warm-restarts", "one-cycle")
@@ -96,10 +96,7 @@ class Training:
     held_out: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise InvalidArgument(
-                f"there is no schedule {self.schedule!r}; {nearest(self.schedule, SCHEDULES)}"
-            )
+        check_name("schedule", self.schedule, SCHEDULES)
         in_range = {
             "epochs": self.epochs >= 1,
             "batch": self.batch >= 1,
@@ -148,11 +145,5 @@ class RowFlow:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.device not in DEVICES:
-            raise InvalidArgument(
-                f"there is no device {self.device!r}; {nearest(self.device, DEVICES)}"
-            )
-        if self.kind not in KINDS:
-            raise InvalidArgument(
-                f"there is no flow {self.kind!r}; {nearest(self.kind, KINDS)}"
-            )
+        check_name("device", self.device, DEVICES)
+        check_name("flow", self.kind, KINDS)

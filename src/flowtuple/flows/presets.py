@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import check_name
 from flowtuple.flows.options import RowFlow, Shape, Training
 
 _FLAG = "smear:0.1,standard"
@@ -158,8 +158,5 @@ def flow_preset(name: str) -> FlowPreset:
         >>> len(jets.columns), len(jets.given), jets.flow.shape.bins
         (17, 14, 128)
     """
-    if name not in FLOW_PRESETS:
-        raise InvalidArgument(
-            f"there is no preset of a flow {name!r}; {nearest(name, FLOW_PRESETS)}"
-        )
+    check_name("preset of a flow", name, FLOW_PRESETS)
     return FLOW_PRESETS[name]

@@ -14,7 +14,7 @@ import xxhash
 
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument
 from flowtuple.flows.bijection import Bijection
 from flowtuple.flows.blocks import SampledRows
 from flowtuple.flows.fit import Fitted, Report, fit
@@ -56,7 +56,7 @@ def train_rows(
         InvalidArgument: Rows are too few, a transform does not fit its column, or the weights do
             not sum to more than 0.
     """
-    weight = np.ones(len(rows)) if rows.weights is None else rows.weights
+    weight = rows.weight
     if not weight.sum() > 0:
         raise InvalidArgument(
             f"{rows.source}: the weights sum to {weight.sum():g}; a density needs more than 0"
@@ -154,22 +154,15 @@ def _like(rows: Rows, model: RowModel, options: RowFlow) -> Rows:
         raise InvalidArgument(
             "`like=` takes over the transforms of a model; leave out `transforms=`"
         )
-    for name in model.columns:
-        if name not in rows.columns:
-            raise InvalidArgument(
-                f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}"
-            )
-    given = model.context.columns
-    if set(given) != set(() if rows.conditions is None else rows.conditions.columns):
+    if rows.columns != model.columns:
+        rows = rows.only(model.columns)
+    given, conditions = model.context.columns, rows.conditions
+    if set(given) != set(() if conditions is None else conditions.columns):
         raise InvalidArgument(
             f"{rows.source}: the model of `like=` is given {', '.join(given) or 'nothing'}; "
             "name the same with `given=`"
         )
-    if rows.columns != model.columns:
-        return rows.only(model.columns, given)
-    if rows.conditions is None:
-        return rows
-    return replace(rows, conditions=rows.conditions.only(given))
+    return rows if conditions is None else replace(rows, conditions=conditions.only(given))
 
 
 def _preprocessing(

@@ -16,7 +16,7 @@ from flowtuple.errors import InvalidArgument, Unsupported, first_line
 from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import check_readable, is_url, translate_fsspec_errors
 from flowtuple.io.root_ntuple import NTupleAccess
-from flowtuple.io.root_objects import DAMAGE, FOLDERS, carry
+from flowtuple.io.root_objects import FOLDERS, carry
 from flowtuple.io.root_table import RootTable
 from flowtuple.io.root_tree import TreeAccess
 
@@ -96,13 +96,13 @@ def _open_file(path: str) -> Any:
         with translate_fsspec_errors(path):
             # a dict keeps colons in the path from being read as an object's name
             return uproot.open({path: None}, **options)
-    except InvalidArgument:
+    except (InvalidArgument, MemoryError):
         raise
     except ImportError as error:
         raise InvalidArgument(
             f"{path}: {first_line(error)}; install that package or copy the file here first"
         ) from None
-    except DAMAGE as error:
+    except Exception as error:  # uproot lets through whatever it runs into
         raise InvalidArgument(f"{path}: {_what_is_wrong(path, error)}") from None
 
 
@@ -128,7 +128,9 @@ def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
         for key, classname in directory.iterclassnames(recursive=True, cycle=True):
             name, _, cycle = key.rpartition(";")
             keys.setdefault(name, []).append((int(cycle), key, classname))
-    except DAMAGE:
+    except MemoryError:
+        raise
+    except Exception:  # as above
         raise InvalidArgument(
             f"{path}: its list of contents is damaged; fetch it again"
         ) from None

@@ -10,7 +10,7 @@ from flowtuple.data.awkward import kind_of_form
 from flowtuple.data.schema import OPAQUE, Column, infer_role
 
 
-@dataclass(frozen=True)
+@dataclass
 class Branch:
     """A branch as uproot describes it.
 

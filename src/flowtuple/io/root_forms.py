@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import awkward as ak
@@ -50,11 +50,9 @@ def stored_dtype(column: Column) -> str:
     return "float32" if column.dtype == "float16" else column.dtype
 
 
-def kind_in_words(column: Column, forms: Mapping[str, Any]) -> str:
-    """Return a column's type in words, as `float32 [2, 3]`, `var * float32` or `bitset`."""
-    if not column.is_opaque:
-        return f"{column.dtype} {list(column.shape)}" if column.shape else column.dtype
-    return mark_of(forms[column.name]) or " ".join(str(forms[column.name].type).split())
+def kind_in_words(form: Any) -> str:
+    """Return a type in words, as `var * float32` or `bitset`."""
+    return mark_of(form) or " ".join(str(form.type).split())
 
 
 def plain_reason(column: Column) -> str:

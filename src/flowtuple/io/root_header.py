@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 import uproot
-from uproot.serialization import numbytes_version, string
+from uproot.serialization import numbytes_version, serialize_object_any, string
 
-_IS_ON_HEAP_AND_NOT_DELETED = 0x03000000
 _TREE_VERSION = 20
 _BEHIND = (
     3  # chunks of uproot's header behind the branches: references to leaves and null pointers
@@ -75,21 +74,15 @@ def _array(head: bytes, count: int, items: bytes) -> bytes:
     return bytes(numbytes_version(len(content), 3)) + content
 
 
-def _any(classname: str, content: bytes) -> bytes:
-    """Return an object of any class, as a pointer to it is written."""
-    name = classname.encode() + b"\x00"
-    size = (len(name) + len(content) + 4) | int(uproot.const.kByteCountMask)
-    return struct.pack(">II", size, int(uproot.const.kNewClassTag)) + name + content
-
-
 def _alias_list(aliases: Mapping[str, str]) -> bytes:
     """Return the TList of aliases, or the null pointer."""
     if not aliases:
         return bytes(4)
-    base = struct.pack(">HII", 1, 0, _IS_ON_HEAP_AND_NOT_DELETED)
-    content = base + string("") + struct.pack(">i", len(aliases))
+    pairs = []
     for name, formula in aliases.items():
-        named = base + string(name) + string(formula)
-        named = bytes(numbytes_version(len(named), 1)) + named
-        content += _any("TNamed", named) + b"\x00"
-    return _any("TList", bytes(numbytes_version(len(content), 5)) + content)
+        pair = uproot.models.TNamed.Model_TNamed.empty()
+        pair._bases.append(uproot.models.TObject.Model_TObject.empty())
+        pair._members |= {"fName": name, "fTitle": formula}
+        pairs.append(pair)
+    content: bytes = serialize_object_any(uproot.writing.identify.to_TList(pairs))
+    return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,9 +17,9 @@ from flowtuple.io.location import translate_fsspec_errors
 from flowtuple.io.root_baskets import c_strings, counted_lists
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_forms import forms_within
-from flowtuple.io.root_metadata import documentation
 
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
+_LEAF_LIST = re.compile(r"[^\s/:]+(/[A-Za-z])?(:[^\s/:]+(/[A-Za-z])?)*")
 _LEAVES = {
     "TLeafO": "?",
     "TLeafB": "i1",
@@ -34,7 +35,7 @@ class HiddenError(Exception):
     """A branch that cannot be a column; the message is the reason."""
 
 
-class TreeBranch:
+class TreeBranch(Branch):
     """One branch of a TTree.
 
     Args:
@@ -42,13 +43,18 @@ class TreeBranch:
         branch: uproot's branch.
         path: A name of its own in the tree.
         counter: The path of the branch that counts its lists.
+        repeated: Another branch has the same path.
     """
 
-    def __init__(self, tree: Any, branch: Any, path: str, counter: str | None) -> None:
+    def __init__(
+        self, tree: Any, branch: Any, path: str, counter: str | None, *, repeated: bool
+    ) -> None:
+        title = documentation(branch)
+        super().__init__(path, branch.name, title, count=counter, repeated=repeated)
+        if counter is not None:
+            self.leaf_list = str(branch.member("fLeaves")[0].member("fTitle"))
         self._tree = tree
         self._branch = branch
-        self._counter = counter
-        self.path = path
         self.interpretation = interpretation_of(branch)
         self._is_plain = type(self.interpretation) is uproot.AsDtype
         self._is_plain_jagged = (
@@ -63,7 +69,7 @@ class TreeBranch:
         if isinstance(self.interpretation, uproot.AsStrings):
             is_c_string = self._branch.member("fLeaves")[0].classname == "TLeafC"
             return c_strings if is_c_string else None
-        if not self._is_plain_jagged or self._counter is None:
+        if not self._is_plain_jagged or self.count is None:
             return None
         features = self._tree.member("fIOFeatures", none_if_missing=True)
         bits = 0 if features is None else int(features.member("fIOBits"))
@@ -91,38 +97,23 @@ class TreeBranch:
             return True
         return False
 
-    def describe(self, source: str, *, repeated: bool) -> Branch:
-        """Return its description.
+    def try_out(self, source: str) -> None:
+        """Find its form, or the reason why it has none.
 
         Args:
             source: The file, for messages.
-            repeated: Another branch has the same path.
         """
-        form, reason = None, ""
         try:
             with translate_fsspec_errors(source):
-                form = self._form()
+                self.form = self._form()
         except (InvalidArgument, MemoryError):
             raise
         except HiddenError as error:
-            reason = str(error)
+            self.reason = str(error)
         except Exception:  # a branch that fails in any way is named, and the others are read
-            reason = f"uproot cannot decode its type {type_name(self._branch)}"
+            self.reason = f"uproot cannot decode its type {type_name(self._branch)}"
             if self.is_damaged(0, self._tree.num_entries):
-                reason = "its bytes are damaged or cut short; fetch the file again"
-        leaf_list = ""
-        if self._counter is not None:
-            leaf_list = str(self._branch.member("fLeaves")[0].member("fTitle"))
-        return Branch(
-            self.path,
-            self._branch.name,
-            documentation(self._branch),
-            form,
-            self._counter,
-            reason,
-            leaf_list,
-            repeated,
-        )
+                self.reason = "its bytes are damaged or cut short; fetch the file again"
 
     def _form(self) -> Any:
         """Return the awkward form; branches of other than plain numbers are read in samples.
@@ -141,7 +132,7 @@ class TreeBranch:
         ):
             raise HiddenError(f"it is empty: {type_name(branch)} has no members of its own")
         _ = branch.entry_offsets  # raises where its baskets do not add up
-        is_counted = self._counter is not None and self._is_plain_jagged
+        is_counted = self.count is not None and self._is_plain_jagged
         if is_counted or (self._is_plain and not self._may_hold_more):
             try:
                 return self.interpretation.awkward_form(branch.file)
@@ -210,3 +201,10 @@ def type_name(branch: Any) -> str:
         raise
     except Exception:
         return "unknown"
+
+
+def documentation(branch: Any) -> str:
+    """Return a branch's title; empty where it is the name or the leaf list."""
+    title = str(branch.title)
+    is_leaf_list = "/" in title and _LEAF_LIST.fullmatch(title) is not None
+    return "" if is_leaf_list or title == branch.name else title

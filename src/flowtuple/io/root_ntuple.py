@@ -11,7 +11,6 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_forms import forms_within
-from flowtuple.io.root_objects import DAMAGE
 from flowtuple.io.root_pages import Pages
 from flowtuple.io.root_private import require
 from flowtuple.io.root_types import types_of
@@ -76,12 +75,12 @@ class NTupleAccess:
         """Return whether pages differ from their checksums, or cannot be decoded."""
         try:
             self._array(self._forms[branch], start, stop)
-        except DAMAGE:
-            return True
         except MemoryError:
             raise
-        except Exception:  # uproot lacks the code for it
+        except (RuntimeError, TypeError, AttributeError):  # uproot lacks the code for it
             return False
+        except Exception:  # nothing is known of damaged bytes, not even how they fail
+            return True
         return False
 
     def description(self) -> dict[str, Any]:

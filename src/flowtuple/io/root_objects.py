@@ -8,44 +8,20 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import lzma
-import struct
 import threading
 import uuid
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import cramjam
 import uproot
 from uproot.writing import _cascade, writable
 
 from flowtuple.errors import Corrupt
-from flowtuple.io.root_private import private, require
+from flowtuple.io.root_private import require
 from flowtuple.io.root_streamers import is_built_in, needed, points_elsewhere, with_built_in
 
-# What uproot lets through when bytes of a ROOT file are not what they should be.
-DAMAGE: tuple[type[Exception], ...] = (
-    uproot.DeserializationError,
-    cramjam.DecompressionError,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    OSError,
-    ValueError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    AssertionError,  # uproot states so that a checksum differs
-)
-_REFUSALS: tuple[type[Exception], ...] = (
-    *DAMAGE,
-    NotImplementedError,
-    TypeError,
-    AttributeError,
-)
 FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
 _LARGEST = 1 << 30  # bytes that ROOT's own buffer takes
 _CLOCK = threading.Lock()  # over uproot's `datetime`, which all threads share
@@ -71,7 +47,9 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
             return b"", f"{classname}: it is larger than the 1 GB that ROOT reads"
         content = _content(record)
         streamers = directory.file.streamers
-    except _REFUSALS:
+    except MemoryError:
+        raise
+    except Exception:  # uproot lets through whatever it runs into
         return b"", f"{classname}: its bytes cannot be read"
     try:
         if points_elsewhere(record.fClassName, content, streamers):
@@ -80,7 +58,9 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
             s for s in needed(record.fClassName, content, streamers) if not is_built_in(s)
         ]
         small, length = _small_file(name, record, content, described)
-    except _REFUSALS:
+    except MemoryError:
+        raise
+    except Exception:  # descriptions may be of any kind
         return b"", f"{classname}: the descriptions of its classes cannot be used"
     if (
         length != record.fKeylen
@@ -143,14 +123,14 @@ def _no_time() -> Iterator[None]:
     clock = SimpleNamespace(datetime=SimpleNamespace(now=now))
     modules = (_cascade, writable)
     with _CLOCK:
-        before = [private(module, "datetime") for module in modules]
         for module in modules:
+            require(module, "datetime")
             module.datetime = clock
         try:
             yield
         finally:
-            for module, known in zip(modules, before, strict=True):
-                module.datetime = known
+            for module in modules:
+                module.datetime = dt
 
 
 def restore(file: Any, carried: Mapping[str, bytes]) -> None:
@@ -169,7 +149,9 @@ def restore(file: Any, carried: Mapping[str, bytes]) -> None:
                 record = source.key(source.keys()[-1])  # the object, behind its folders
                 content = _content(record)
                 described = with_built_in(source.file.streamers)
-        except _REFUSALS:
+        except MemoryError:
+            raise
+        except Exception:  # damaged bytes fail in any way
             raise Corrupt(
                 f"the carried object {name!r} is damaged; restore the file from a copy"
             ) from None

@@ -39,6 +39,7 @@ class NTupleWriter:
         notes: The notes.
         lost: Reasons, by column, why it cannot be a field.
         loosened: Sentences on types that an RNTuple has less strictly.
+        is_empty: No column can be a field.
     """
 
     kind = "rntuple"
@@ -55,6 +56,7 @@ class NTupleWriter:
         for column in source.columns:
             if not column.hidden:
                 self._plan(column)
+        self.is_empty = not self._empty
         self._shape = ntuple_shape(record_shapes(self._empty, notes.get("records", {})))
 
     def _plan(self, column: Column) -> None:
@@ -75,14 +77,9 @@ class NTupleWriter:
         elif form is not None and any(part.is_unknown for part in forms_within(form)):
             change = "no value tells its type -> float64"
         elif form is not None and (mark_of(form) or has_record_arrays(form)):
-            change = f"{kind_in_words(column, self._forms)} -> {layout.form.type}"
+            change = f"{kind_in_words(form)} -> {layout.form.type}"
         if change:
             self.loosened.append(f"{column.name}: {change}")
-
-    @property
-    def is_empty(self) -> bool:
-        """Return whether no column can be a field."""
-        return not self._empty
 
     def begin(self, file: Any, step: int) -> None:
         """Write the header, without events, into uproot's file.

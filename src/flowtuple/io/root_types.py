@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from flowtuple.io.root_private import private, require
+from flowtuple.io.root_private import require
 
 # numbers of their columns' types in the specification of RNTuple
 _BYTES = {"std::byte": 1, "char": 2}
@@ -22,6 +22,16 @@ _PLAIN = {
 _INTEGERS = [f"std::{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _OTHERS = ["array", "optional", "string", "tuple", "vector"]
 _WRITTEN = {"bool", "float", "double", *_INTEGERS, *(f"std::{name}" for name in _OTHERS)}
+_NEEDED = (
+    "_cascading._footer._header_checksum",
+    "_cascading._header._checksum",
+    "_cascading._header._column_records",
+    "_cascading._header._field_records",
+    "_cascading._header._serialize",
+    "_cascading._header.generate_field_col_records",
+    "_cascading.write",
+    "_file.sink",
+)
 _TEMPLATE = re.compile(r"([\w:]+)<([^<>]*)>")  # one without others in it
 
 
@@ -85,20 +95,20 @@ def set_types(ntuple: Any, types: Mapping[str, str]) -> None:
     """
     if not types:
         return
-    cascade = private(ntuple, "_cascading")
-    require(cascade, "_footer._header_checksum", "_header._serialize", "write")
-    header = cascade._header
-    fields = private(header, "_field_records")
+    require(ntuple, *_NEEDED)
+    cascade = ntuple._cascading
+    header, footer = cascade._header, cascade._footer
+    fields = header._field_records
     for path, field in _by_path(fields):
         original = types.get(path, "")
         if original and plain_type(original) == field.type_name:
             field.type_name = original
-    for column in private(header, "_column_records"):
+    for column in header._column_records:
         kind = fields[column.field_id].type_name
         column.type_num = _BYTES.get(kind, column.type_num)
     # what `serialize` would list once more
     header.generate_field_col_records = lambda: None
     header._serialize = None
     header.serialize()
-    cascade._footer._header_checksum = header._checksum
-    cascade.write(private(ntuple, "_file.sink"))
+    footer._header_checksum = header._checksum
+    cascade.write(ntuple._file.sink)

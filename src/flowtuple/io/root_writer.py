@@ -156,9 +156,9 @@ def _plan(
     if kind != "rntuple" and not back and not is_better:
         return tree, {}
     types = {
-        column.name: kind_in_words(column, forms)
-        for column in source.columns
-        if not kind and column.name in tree.lost and column.name not in ntuple.lost
+        name: kind_in_words(form)
+        for name, form in forms.items()
+        if not kind and name in tree.lost and name not in ntuple.lost
     }
     return ntuple, types or back
 

@@ -175,17 +175,15 @@ def _check_weight(weight: str, columns: Sequence[Column], spec: SimulationSpec) 
 
 def _copied(spec: SimulationSpec, columns: Sequence[Column]) -> tuple[Column, ...]:
     """Return the generated columns without those to simulate, counters named as in the spec."""
-    simulated, known = {*spec.simulated, *spec.left_out}, {c.name: c for c in spec.columns}
+    gone = {*spec.simulated, *spec.left_out}
+    known = {c.name: c for c in (*columns, *spec.columns)}
     counters = {c.counter for c in columns}
-    copied = [
-        known.get(c.name, c)
-        for c in columns
-        if c.name not in simulated and not (c.hidden and c.name in counters)
+    shown = [
+        c for c in columns if c.name not in gone and not (c.hidden and c.name in counters)
     ]
-    copied = [c for c in copied if c.counter is None or c.counter not in simulated]
-    by_name = {c.name: c for c in columns} | known
-    used = {c.counter: by_name[c.counter] for c in copied if c.counter is not None}
-    hidden = {name: c for name, c in used.items() if c.hidden}
+    copied = [c for c in (known[c.name] for c in shown) if c.counter not in gone]
+    used = (known[c.counter] for c in copied if c.counter is not None)
+    hidden = {c.name: c for c in used if c.hidden}
     return (*hidden.values(), *(c for c in copied if c.name not in hidden))
 
 

@@ -10,7 +10,7 @@ The steps, each a module:
 2. `fit` reads events to learn from. `relations` finds columns that are functions of others, with
    `kinematics` for relations by name, `regression` for sums, and `sample` for encoded tables.
 3. `plan` chooses bins and parents, with `selection` for the information that parents tell and
-   `ancestry` for the cost of reading them.
+   the cost of reading them.
 4. `train` and `conditioners` train the networks of each collection with PyTorch and make them
    integer; `checkpoint` stores finished parts; `linear_basis` speeds the training up.
 5. `choose` takes the shortest code of each column, or the likeliest.

@@ -28,27 +28,14 @@ def fingerprint(task: ColumnTask, *settings: object) -> str:
         task: Candidates with their data.
         settings: Everything else, in a form whose `repr` distinguishes values.
     """
-    digest = xxhash.xxh3_64()
-    digest.update(np.ascontiguousarray(task.features).tobytes())
-    digest.update(task.event.astype(np.int64).tobytes())
-    digest.update(b"" if task.weight is None else task.weight.tobytes())
-    for candidate in task.candidates:
-        bins = candidate.flow.bins
-        sizes = (
-            len(bins.first),
-            candidate.inputs,
-            candidate.coded.shape,
-            task.features.shape,
-        )
-        digest.update(repr(sizes).encode())
-        for part in (
-            candidate.coded,
-            bins.first,
-            bins.last,
-            np.array(candidate.inputs, np.int64),
-        ):
-            digest.update(np.ascontiguousarray(part).tobytes())
-    digest.update(repr(settings).encode())
+    arrays = [task.features, task.event.astype(np.int64)]
+    arrays += [] if task.weight is None else [task.weight]
+    for c in task.candidates:
+        arrays += [c.coded, c.flow.bins.first, c.flow.bins.last]
+    inputs = [c.inputs for c in task.candidates]
+    digest = xxhash.xxh3_64(repr((inputs, [a.shape for a in arrays], settings)).encode())
+    for array in arrays:
+        digest.update(array.tobytes())
     return str(digest.hexdigest())
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +16,6 @@ from flowtuple.data.table import TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.network import probe
 from flowtuple.runtime.extras import require
-from flowtuple.runtime.progress import Progress
-from flowtuple.training.checkpoint import Checkpoint
 from flowtuple.training.choose import choose
 from flowtuple.training.lattices import SCAN_STEP, ResolvedTable
 from flowtuple.training.plan import MIN_ROWS, make_plan
@@ -51,8 +48,6 @@ def with_flows(
         weightings: Event weights, by table.
     """
     probe()
-    folder = resources.folder
-    finished = None if folder is None else Checkpoint(folder)
     trained = []
     for table in tables:
         coding, source = table.coding, table.source
@@ -63,35 +58,22 @@ def with_flows(
         weight = None if weighting is None else _weights(weighting, blocks, source.name)
         predictions = find_predictions(events, coding.lattices, coding.external)
         if complete or max((v.size for v in events.data.values()), default=0) >= MIN_ROWS:
-            stage = f"train {source.name}"
             flow = _trainer()(
                 events,
                 coding,
                 predictions,
                 effort,
                 seed,
-                _report(resources.progress, stage),
-                finished,
-                resources.workers,
+                resources,
                 complete=complete,
                 weight=weight,
             )
-            resources.progress(stage, 1.0, "")
         else:
             flow = choose(
                 make_plan(events, coding.lattices, predictions, coding.external), {}
             )
         trained.append(replace(table, coding=replace(coding, flow=flow)))
     return trained
-
-
-def _report(progress: Progress, stage: str) -> Callable[[float, float], None]:
-    """Return a report of one training that passes the loss on as text."""
-
-    def report(share: float, bits: float) -> None:
-        progress(stage, share, f"{bits:.3f} bits per value" if math.isfinite(bits) else "")
-
-    return report
 
 
 def _trainer() -> Any:

@@ -21,7 +21,6 @@ from flowtuple.lattice.grid import Grid, Mantissas, Ordered
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.walk import MAX_OBJECTS
-from flowtuple.training.ancestry import MAX_ANCESTORS, Ancestry
 from flowtuple.training.relations import (
     References,
     decoding_order,
@@ -30,7 +29,7 @@ from flowtuple.training.relations import (
     worth_subtracting,
 )
 from flowtuple.training.sample import EncodedTable
-from flowtuple.training.selection import SAMPLE_ROWS, select_parents
+from flowtuple.training.selection import MAX_ANCESTORS, SAMPLE_ROWS, Ancestry, select_parents
 
 MIN_ROWS = 4000  # no conditioner of fewer rows has been seen to save its own bytes
 SETTLED = 0.98  # share of exact predictions from which on residuals alone are tried

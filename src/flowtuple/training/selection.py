@@ -1,18 +1,22 @@
-"""Choice of parents by conditional mutual information on coarse levels."""
+"""Choice of parents by conditional mutual information on coarse levels, and by their cost.
+
+The cost of a parent is its ancestors: all columns that must be decoded to read it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any
 
 import numpy as np
 
 from flowtuple.data.schema import Array
+from flowtuple.lattice.context import Parent
 from flowtuple.runtime.compiled import compiled
-from flowtuple.training.ancestry import MAX_ANCESTORS
 
 MAX_PARENTS = 16
+MAX_ANCESTORS = 48  # reading one column of a wide table must not decode all of it
 SAMPLE_ROWS = 16384
 FEW_CANDIDATES = 24  # a thorough choice takes up to so many candidates without asking
 _SHORTLIST = 40
@@ -157,3 +161,46 @@ def _choose_greedily(
         scores = np.minimum(scores, conditional(best) / math.log(2))
         scores[chosen] = -1.0
     return chosen
+
+
+class Ancestry:
+    """The ancestors of columns, gathered in coding order.
+
+    Args:
+        free: Names of columns that do not count: counters, which are decoded anyway, and
+            external columns.
+        predicting: Names of columns that predictions read.
+    """
+
+    def __init__(self, free: Set[str], predicting: Set[str] = frozenset()) -> None:
+        self._free = free
+        self._predicting = predicting
+        self._ancestors: dict[str, frozenset[str]] = {}
+        self._with_itself: dict[str, frozenset[str]] = {}
+
+    def above(self, name: str) -> frozenset[str]:
+        """Return the ancestors of a column gathered so far."""
+        return self._ancestors.get(name, frozenset())
+
+    def limit(self, name: str) -> int:
+        """Return the largest number of ancestors that a column may have.
+
+        A column that a prediction reads may have fewer, since most predictions read several.
+        """
+        return MAX_ANCESTORS * 2 // 3 if name in self._predicting else MAX_ANCESTORS
+
+    def needs(self, parent: Parent) -> frozenset[str]:
+        """Return all columns that must be decoded to read a parent."""
+        needed = self._with_itself.get(parent.column, frozenset())
+        return needed | self._with_itself[parent.through] if parent.through else needed
+
+    def has_room(self, parents: Iterable[Parent]) -> bool:
+        """Return whether the parents together stay within the limit."""
+        needed = frozenset[str]().union(*(self.needs(parent) for parent in parents))
+        return len(needed) <= MAX_ANCESTORS
+
+    def add(self, name: str, parents: Iterable[Parent]) -> None:
+        """Add parents of a column."""
+        needed = self.above(name).union(*(self.needs(parent) for parent in parents))
+        self._ancestors[name] = needed - {name}
+        self._with_itself[name] = self._ancestors[name] | ({name} - self._free)

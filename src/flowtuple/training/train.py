@@ -12,6 +12,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
 from flowtuple.lattice.bins import Bins, fit_bins
@@ -77,9 +78,7 @@ def train_flow(
     predictions: Mapping[str, Prediction],
     effort: str,
     seed: int,
-    report: Report,
-    checkpoint: Checkpoint | None = None,
-    workers: int | None = None,
+    resources: Resources = Resources(),
     *,
     complete: bool = False,
     weight: Array | None = None,
@@ -97,9 +96,7 @@ def train_flow(
         predictions: Relations by column name.
         effort: Name of an effort.
         seed: Equal seeds give equal flows.
-        report: Called during the training.
-        checkpoint: Finished trainings to read and extend.
-        workers: Threads; `None` for one per core.
+        resources: Threads, progress, and a folder of finished trainings to read and extend.
         complete: Give every column but ids a density, whether or not it is worth its bytes.
         weight: Weight of each event, shape (events,); `None` for equal weights.
     """
@@ -127,11 +124,18 @@ def train_flow(
             choices[name] = choices[name] or [_marginal(plan.indices[name])]
     # How wide functions change densities under conditions has not been measured.
     jobs = list(_jobs(plan, EFFORTS[effort], complete, wide=complete and not external))
-    train = partial(_networks, seed, checkpoint)
-    for job, networks in _trained(jobs, train, report, workers):
+    stage, folder = f"train {table.name}", resources.folder
+
+    def report(share: float, bits: float) -> None:
+        known = math.isfinite(bits)
+        resources.progress(stage, share, f"{bits:.3f} bits per value" if known else "")
+
+    train = partial(_networks, seed, None if folder is None else Checkpoint(folder))
+    for job, networks in _trained(jobs, train, report, resources.workers):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
             choices[c.name].append(_choice(job.task, c, flow, validation))
+    resources.progress(stage, 1.0, "")
     return choose(plan, choices, complete=complete)
 
 
