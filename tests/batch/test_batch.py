@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import awkward as ak
 import numpy as np
 import pytest
+import typer
 import uproot
 from typer.testing import CliRunner
 
 import flowtuple as ft
-from flowtuple.batch.cluster import connected, workers_of
 from flowtuple.batch.histograms import Moments, compare_histograms
 from flowtuple.batch.jobs import (
     Compress,
@@ -30,7 +30,7 @@ from flowtuple.batch.jobs import (
     Verify,
 )
 from flowtuple.batch.manifest import Manifest, Record, opened
-from flowtuple.batch.run import run
+from flowtuple.batch.run import connected, run, workers_of
 from flowtuple.batch.tasks import Task, parts, plan
 from flowtuple.cli.app import app
 from flowtuple.errors import InvalidArgument
@@ -555,7 +555,7 @@ def test_addresses_that_are_none(text: str) -> None:
 @pytest.mark.slow
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("flowtuple.batch.cluster._PATIENCE", 1)
+    monkeypatch.setattr("flowtuple.batch.run._PATIENCE", 1)
     with (
         pytest.raises(
             InvalidArgument, match=r"`cluster=` tcp://127.0.0.1:9: no scheduler answers"
@@ -563,6 +563,31 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
         connected("tcp://127.0.0.1:9"),
     ):
         pass
+
+
+# Options that have an effect together with --dask, by command; all others are refused.
+EFFECTIVE = {
+    "compress x.root -o out --model m.flow": "output model tolerance bounds columns exclude role "
+    "names drop preset model_ref memory as_json",
+    "decompress x.ftup -o out": "output columns compression step drop model memory container "
+    "as_json",
+    "verify x.root out": "model as_json",
+    "sample m.flow -n 1 -o out": "output number seed tree per_file",
+    "simulate m.flow x.root -o out": "output oversample weight flag seed drop",
+    "score m.flow x.root -o out": "output against by_column label tree as_json",
+    "compare x.root y.root": "columns level fail as_json",
+}
+
+
+def without_effect() -> Iterator[tuple[list[str], str]]:
+    for line, effective in EFFECTIVE.items():
+        words = line.split()
+        for option in typer.main.get_command(app).commands[words[0]].params:
+            known = {*effective.split(), "dask"}
+            if option.param_type_name == "option" and option.name not in known:
+                value = {"entries": "0:1", "memory": "1GB"}.get(option.name, "1")
+                named = [option.opts[0]] if option.is_flag else [option.opts[0], value]
+                yield [*words, *named], option.opts[0]
 
 
 class TestCommands:
@@ -633,25 +658,7 @@ class TestCommands:
         assert ended.stderr.startswith("flowtuple: failed: ")
         assert "bad.parquet" in ended.stderr
 
-    @pytest.mark.parametrize(
-        ("words", "option"),
-        [
-            (
-                ["compress", "x.root", "-o", "out", "--model", "m.flow", "--seed", "1"],
-                "--seed",
-            ),
-            (
-                ["compress", "x.root", "-o", "out", "--model", "m.flow", "--given", "Gen*"],
-                "--given",
-            ),
-            (["decompress", "x.ftup", "-o", "out", "--entries", "0:1"], "--entries"),
-            (["verify", "x.root", "out", "--names", "a"], "--names"),
-            (["sample", "m.flow", "-n", "1", "-o", "out", "--given", "x.root"], "--given"),
-            (["simulate", "m.flow", "x.root", "-o", "out", "--workers", "2"], "--workers"),
-            (["score", "m.flow", "x.root", "-o", "out", "--roc", "x.png"], "--roc"),
-            (["compare", "x.root", "y.root", "--paired"], "--paired"),
-        ],
-    )
+    @pytest.mark.parametrize(("words", "option"), list(without_effect()))
     def test_options_that_would_have_no_effect(
         self, call: Any, tmp_path: Path, words: list[str], option: str
     ) -> None:

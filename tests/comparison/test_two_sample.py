@@ -249,7 +249,9 @@ class TestAgainstReferences:
                 chosen = scores[pooled.test_half[pooled.event]]
                 return np.stack([1 - chosen, chosen], axis=1)
 
-        measured = classifier.prepare("c2st", lambda *_: Fitted(), {}, pooled, names, 0)
+        measured = classifier.prepare(
+            "c2st", "a classifier", lambda *_: Fitted(), {}, pooled, names, 0, silent
+        )
         inside = pooled.test_half[pooled.event]
         truth, weight, chosen = (
             pooled.other[pooled.event][inside],

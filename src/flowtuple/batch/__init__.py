@@ -9,8 +9,7 @@ over files, so no value travels to this process.
 
 - `tasks`: tasks from paths, URLs and globs, and from ranges of events.
 - `jobs`: the jobs, and the keys under which the manifest knows them.
-- `run`, `manifest`: the loop over tasks, and its record.
-- `cluster`: clients of Dask.
+- `run`, `manifest`: the loop over tasks, here or on a cluster, and its record.
 - `histograms`: sums over files, and the comparison of two samples by them.
 
 Inputs and outputs are files; `cli` alone imports this package. Dask is an extra (`dask`), which is

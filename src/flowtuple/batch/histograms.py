@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from flowtuple.batch.cluster import Cluster, connected
 from flowtuple.batch.jobs import Facts, Job
-from flowtuple.batch.run import outcomes
+from flowtuple.batch.run import Cluster, connected, outcomes
 from flowtuple.batch.tasks import Task
 from flowtuple.comparison.fidelity import Spread
 from flowtuple.data.schema import Array, Column

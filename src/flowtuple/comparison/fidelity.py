@@ -149,18 +149,19 @@ class ColumnFidelity:
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers and text for `json.dumps`; undefined numbers are null."""
         names = ("table", "column", "bound", "values", "special", "zeros", "violations")
+        numbers = {
+            "exact_share": self.exact_share,
+            "max_difference": self.difference.largest,
+            "mean_difference": self.difference.mean,
+            "std": self.original.std,
+            "max_over_std": self.max_over_std,
+            "mean_over_std": self.mean_over_std,
+            "response_mean": self.response.mean if self.response.count else math.nan,
+            "response_rms": self.response.rms,
+        }
         return {
             **{name: getattr(self, name) for name in names},
-            "exact_share": self.exact_share,
-            "max_difference": _or_none(self.difference.largest),
-            "mean_difference": _or_none(self.difference.mean),
-            "std": _or_none(self.original.std),
-            "max_over_std": _or_none(self.max_over_std),
-            "mean_over_std": _or_none(self.mean_over_std),
-            "response_mean": _or_none(
-                self.response.mean if self.response.count else math.nan
-            ),
-            "response_rms": _or_none(self.response.rms),
+            **{k: x if math.isfinite(x) else None for k, x in numbers.items()},
         }
 
 
@@ -168,10 +169,6 @@ def _over(numerator: float, std: float) -> float:
     if numerator == 0:
         return 0.0
     return numerator / std if std > 0 else math.nan
-
-
-def _or_none(number: float) -> float | None:
-    return number if math.isfinite(number) else None
 
 
 def column_fidelity(

@@ -110,13 +110,13 @@ def fold_histogram(
     of_event = np.bincount(number, weights, events)
     cell = number[inside] * bins + place[inside]
     parts = np.bincount(cell, weights[inside], events * bins).reshape(events, bins)
-    counts, total = parts.sum(axis=0), of_event.sum()
-    variances = (parts**2).sum(axis=0)
-    if not total:
-        return FoldHistogram(
-            np.asarray(edges), counts, variances, np.zeros(bins), np.zeros(bins)
-        )
+    counts, total = parts.sum(axis=0), of_event.sum() or 1.0
     shares = counts / total
     departures = parts - shares * of_event[:, None]  # w (p - <p>)
-    share_variances = (departures**2).sum(axis=0) / total**2
-    return FoldHistogram(np.asarray(edges), counts, variances, shares, share_variances)
+    return FoldHistogram(
+        np.asarray(edges),
+        counts,
+        variances=(parts**2).sum(axis=0),
+        shares=shares,
+        share_variances=(departures**2).sum(axis=0) / total**2,
+    )

@@ -59,13 +59,8 @@ def _bars(figure: Any, bound: str, drawn: Curves, title: str) -> None:
     colors = [_EMPHASISED.get(name, plots.GREY) for name in drawn]
     bars = axes.barh(list(drawn), bits, 0.7, color=colors)
     axes.bar_label(bars, fmt="{:.3f}", padding=3, fontsize=10)
-    axes.tick_params(axis="y", which="both", left=False, right=False)
-    axes.tick_params(axis="x", which="both", top=False)
-    axes.yaxis.minorticks_off()
-    axes.set_ylim(max(1, len(drawn)) - 0.5, -0.5)
-    axes.margins(x=0.12)
     name = bound[:40] if "=" in bound else Bound.parse(bound).short
-    axes.set_xlabel(f"Bits per value at {name}")
+    plots.bar_axes(axes, max(1, len(drawn)), f"Bits per value at {name}")
     axes.set_title(title, loc="left", fontsize=12)
 
 

@@ -6,7 +6,8 @@ half are permuted, for scores that stay as they are; nothing is trained again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,25 +75,30 @@ def threads(limit: int | None) -> Any:
 
 def prepare(
     name: str,
+    words: str,
     fit: Fit,
-    settings: dict[str, Any],
+    about: Mapping[str, Any],
     pooled: Pooled,
     names: Sequence[str],
     seed: int,
+    progress: Progress,
 ) -> PreparedTest:
     """Train on one half with both samples at equal weight, and score the other half.
 
     Args:
         name: Name of the AUC's test; that of the balanced accuracy at a score of 1/2 has a suffix.
+        words: The classifier in words.
         fit: Trains the classifier.
-        settings: Hyperparameters, for the details.
+        about: Its class and hyperparameters, for the details.
         pooled: Both samples.
         names: The tests that are wanted.
         seed: Seed of the classifier.
+        progress: Receives the start of the training.
 
     Raises:
         InvalidArgument: A half has no row of one of the samples.
     """
+    progress("compare", 0.0, f"training {words}")
     other, in_test = pooled.other[pooled.event], pooled.test_half[pooled.event]
     if any(
         not (part & kind).any() for part in (in_test, ~in_test) for kind in (other, ~other)
@@ -121,7 +127,7 @@ def prepare(
         return np.stack([values[n] for n in names])
 
     intervals = _intervals(name, scores, right, other[test], weight, pooled.event[test])
-    about = {"held_out_rows": len(test), **settings}
+    about = {"held_out_rows": len(test), **about}
     return PreparedTest(
         statistics, {n: {"interval_95": intervals[n], **about} for n in names}
     )
@@ -150,29 +156,28 @@ def _intervals(
     return {name: (area.low, area.high), f"{name}-accuracy": accuracy}
 
 
-def prepare_trees(
-    pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
-) -> PreparedTest:
-    """Train boosted trees and score the other half."""
-    progress("compare", 0.0, "training boosted trees")
-    settings = {"classifier": "HistGradientBoostingClassifier", **_TREES}
-    return prepare("c2st-trees", fit_trees, settings, pooled, names, seed)
-
-
-def prepare_network(
-    pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
-) -> PreparedTest:
-    """Train a network and score the other half."""
-    progress("compare", 0.0, "training a network")
-    settings = {"classifier": "MLPClassifier", **_NETWORK, "epochs": _EPOCHS}
-    return prepare("c2st-network", _fit_network, settings, pooled, names, seed)
-
-
-TESTS = {
-    f"{name}{suffix}": Test(f"{what} on held-out events", prepare_one, least=LEAST_ROWS)
-    for name, prepare_one, about in (
-        ("c2st-trees", prepare_trees, "boosted trees"),
-        ("c2st-network", prepare_network, "a network"),
-    )
-    for suffix, what in (("", f"AUC of {about}"), ("-accuracy", f"accuracy of {about}"))
+_CLASSIFIERS = {
+    "c2st-trees": (
+        "boosted trees",
+        fit_trees,
+        {"classifier": "HistGradientBoostingClassifier", **_TREES},
+    ),
+    "c2st-network": (
+        "a network",
+        _fit_network,
+        {"classifier": "MLPClassifier", **_NETWORK, "epochs": _EPOCHS},
+    ),
 }
+
+
+def _tests() -> dict[str, Test]:
+    tests = {}
+    for name, (words, fit, about) in _CLASSIFIERS.items():
+        prepared = partial(prepare, name, words, fit, about)
+        auc, accuracy = (f"{s} of {words} on held-out events" for s in ("AUC", "accuracy"))
+        tests[name] = Test(auc, prepared, least=LEAST_ROWS)
+        tests[f"{name}-accuracy"] = Test(accuracy, prepared, least=LEAST_ROWS)
+    return tests
+
+
+TESTS = _tests()
