@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
+import fsspec
 import numpy as np
 import pytest
 
@@ -139,6 +140,12 @@ def served(path: Path) -> Iterator[tuple[str, type[Served]]]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pauses between the tries of a request."""
+    monkeypatch.setitem(fsspec.config.conf, "flowtuple", {"timeout": 3})
 
 
 class TestRemote:

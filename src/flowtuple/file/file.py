@@ -81,7 +81,9 @@ class File(Shown):
         self._workers = resources.workers
         if given is not None and not isinstance(given, Dataset):
             given = open_dataset(given)
-        self._model_path = model
+        # a copy is opened in any folder
+        self._place = _anywhere(path)
+        self._model_path = None if model is None else _anywhere(model)
         self._reader = SectionReader(path, memory=resources.memory)
         self.path = self._reader.path
         self.size = self._reader.storage.size
@@ -99,11 +101,12 @@ class File(Shown):
     def __reduce__(self) -> tuple[Callable[[], File], tuple[()]]:
         """Return a function that opens the file anew, in any folder and any process."""
         self._check_open()
-        resources = Resources(self._workers, self._reader.memory)
-        path, model = _anywhere(self.path), self._model_path
-        where = None if model is None else _anywhere(os.fspath(model))
         return partial(
-            type(self), path, given=self._given, model=where, resources=resources
+            type(self),
+            self._place,
+            given=self._given,
+            model=self._model_path,
+            resources=Resources(self._workers, self._reader.memory),
         ), ()
 
     def _check_open(self) -> None:
@@ -385,9 +388,10 @@ class File(Shown):
         self.close()
 
 
-def _anywhere(path: str) -> str:
-    """Return a path that another working folder does not change."""
-    return path if is_url(path) else str(Path(path).absolute())
+def _anywhere(path: str | os.PathLike[str]) -> str:
+    """Return a path or URL that another working folder does not change."""
+    text = os.fspath(path)
+    return text if is_url(text) else str(Path(text).absolute())
 
 
 def _arrays(table: StoredTable, names: Sequence[str], start: int, stop: int) -> ak.Array:

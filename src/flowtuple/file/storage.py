@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class Storage:
         with explain_access(self.path):
             if not is_url(self.path):
                 self._stream = self._open()
+                # nobody closes the copies that a cluster makes
+                self._close = weakref.finalize(self, self._stream.close)
                 self.size = os.fstat(self._stream.fileno()).st_size
                 return
             self._connect()
@@ -117,7 +120,7 @@ class Storage:
         """Close the file."""
         self.is_closed = True
         if self._stream is not None:
-            self._stream.close()
+            self._close()
 
 
 def _pread(handle: int, offset: int, length: int) -> bytes:

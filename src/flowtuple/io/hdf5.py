@@ -29,7 +29,7 @@ from flowtuple.io.formats import ReadOptions
 from flowtuple.io.hdf5_layout import UNREADABLE, Leaf, Plan, array_leaf, plans_of
 from flowtuple.io.hdf5_types import attribute_token
 from flowtuple.io.hdf5_writer import CARRIED, ENTRIES, VERSION, VERSION_ATTRIBUTE
-from flowtuple.io.location import seekable, size_of
+from flowtuple.io.location import seekable, size_of, translate_fsspec_errors
 from flowtuple.io.memory import TABLE_NAME
 
 
@@ -53,6 +53,10 @@ class HDF5Table:
         """
         start, stop = bounded(start, stop, self.num_entries)
         read = with_counters(self.columns, columns)
+        with translate_fsspec_errors(self._path):
+            return self._read(read, start, stop)
+
+    def _read(self, read: tuple[Column, ...], start: int, stop: int) -> Table:
         where = ""
         try:
             data = {}

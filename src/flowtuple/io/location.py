@@ -192,12 +192,16 @@ def translate_fsspec_errors(path: str) -> Iterator[None]:
     except Exception as error:
         # fsspec makes every failure a FileNotFoundError, and aiohttp's errors need not be OSError
         cause = error.__cause__ or error if isinstance(error, FileNotFoundError) else error
-        is_timeout = cause is not error and isinstance(cause, TimeoutError)
-        is_known = is_timeout or isinstance(cause, RequestFailed)
-        if not (is_known or type(cause).__module__.partition(".")[0] == "aiohttp"):
+        is_known = (
+            isinstance(cause, RequestFailed)
+            or (cause is not error and isinstance(cause, TimeoutError))
+            or type(cause).__module__.partition(".")[0] == "aiohttp"
+        )
+        is_missing = isinstance(error, FileNotFoundError) and is_url(path)
+        if not (is_known or is_missing):
             raise
         status = getattr(cause, "status", None)
-        if status in _GONE:
+        if status in _GONE or not is_known:
             raise InvalidArgument(f"{path}: no such file; check the address") from None
         first = first_line(cause)
         what = (
@@ -214,8 +218,6 @@ def explain_access(path: str) -> Iterator[None]:
             yield
     except (FlowtupleError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise InvalidArgument(f"{path}: no such file; check the address") from None
     except Exception as error:
         text = getattr(error, "strerror", None) or first_line(error)
         advice = _ADVICE if is_url(path) else "check its kind and its permissions"

@@ -35,7 +35,7 @@ from flowtuple.data.schema import (
 from flowtuple.data.table import Dataset, Table, TableSource, bounded, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
 from flowtuple.io.formats import ReadOptions
-from flowtuple.io.location import seekable, size_of
+from flowtuple.io.location import seekable, size_of, translate_fsspec_errors
 from flowtuple.io.memory import TABLE_NAME
 from flowtuple.io.parquet_types import (
     ARROW_FAILURES,
@@ -187,7 +187,8 @@ class ParquetTable:
         leaves = {c.name: self._leaves[counted[c.name] if c.hidden else c.name] for c in read}
         fields = list(dict.fromkeys(leaf.path[0] for leaf in leaves.values()))
         try:
-            arrays = self._fetch(fields, start, stop)
+            with translate_fsspec_errors(self._path):
+                arrays = self._fetch(fields, start, stop)
         except MemoryError:  # one of Arrow's exceptions is one
             raise
         except (pa.ArrowException, OSError):

@@ -15,7 +15,7 @@ from typing import Any
 
 import fsspec
 
-from flowtuple.errors import InvalidArgument, first_line
+from flowtuple.errors import FlowtupleError, InvalidArgument, first_line
 
 TIMEOUT = 30.0  # seconds without a byte
 TRIES = 3
@@ -24,8 +24,15 @@ _TRANSIENT = (429, 500, 502, 503, 504)  # the server is busy or restarts
 _PARTIAL = 206
 
 
-class RequestFailed(OSError):
-    """A request over HTTP that failed for good; the message has no URL."""
+class RequestFailed(FlowtupleError):
+    """A request over HTTP that failed for good; the message has no URL.
+
+    It is no OSError, so that no reader takes it for damaged bytes.
+    """
+
+    def __getitem__(self, part: object) -> Any:
+        """Raise the error: fsspec returns it among ranges, of which uproot takes parts."""
+        raise self
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.data.schema import Array
+from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_forms import forms_within
 from flowtuple.io.root_pages import Pages
@@ -58,7 +59,7 @@ class NTupleAccess:
             try:
                 form = self._ntuple.field_form(field.field_id, keys)
                 reason = self._reason(form)
-            except MemoryError:
+            except (RequestFailed, MemoryError):
                 raise
             except Exception as error:  # a field that fails is named, and the others are read
                 kind = f"of type {field.typename}" if field.typename else "of this kind"
@@ -75,7 +76,7 @@ class NTupleAccess:
         """Return whether pages differ from their checksums, or cannot be decoded."""
         try:
             self.fetch([branch], start, stop)
-        except MemoryError:
+        except (RequestFailed, MemoryError):
             raise
         except (RuntimeError, TypeError, AttributeError):  # uproot lacks the code for it
             return False
