@@ -59,10 +59,11 @@ class From:
             if isinstance(declared, From):
                 options |= declared.declared()
             elif isinstance(declared, Declared):
-                is_usual = self.options is not None and declared.default is None
-                default = parameter.default if is_usual else declared.default
+                usual = None if parameter.default is Parameter.empty else parameter.default
+                if declared.default is not None or isinstance(usual, Declared):
+                    usual = declared.default
                 options[named.name] = named.replace(
-                    annotation=Annotated[parameter.annotation, declared.info], default=default
+                    annotation=Annotated[parameter.annotation, declared.info], default=usual
                 )
             else:
                 options[named.name] = named
