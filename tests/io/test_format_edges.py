@@ -617,6 +617,16 @@ def test_lists_of_numbers_are_counted_columns(tmp_path):
     assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
 
 
+def test_padding_in_the_other_byte_order_is_padding(tmp_path):
+    made = np.zeros((3, 4), [("valid", "?"), ("p", ">f4")])
+    made["valid"][:, :2], made["p"] = True, 7
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["tracks"] = made
+    (table,) = open_dataset(tmp_path / "x.h5").tables.values()
+    assert {c.name: c.counter for c in table.columns if not c.hidden} == {"p": "n(p)"}
+    assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
+
+
 @pytest.mark.parametrize("length", [1, 2])
 def test_lists_of_one_length_come_back(tmp_path, length):
     with h5py.File(tmp_path / "x.h5", "w") as file:

@@ -38,9 +38,8 @@ from flowtuple.io.root_interpretation import (
     interpretation_of,
     type_name,
 )
-from flowtuple.io.root_metadata import describe
 from flowtuple.io.root_pages import Pages
-from flowtuple.io.root_tree import _walk
+from flowtuple.io.root_tree import _walk, describe
 from flowtuple.io.source import ReadOptions
 from opcodes import count_opcodes
 
@@ -213,7 +212,7 @@ class TestUndecodable:
         with pytest.raises(MemoryError, match="of decoding"):
             read_all(source)
         with pytest.raises(MemoryError, match="of decoding"):
-            source._can_fetch("x", 0, 1)
+            source._fetch(["x"], 0, 1)
 
     @pytest.mark.parametrize("where", ["interpretation", "typename"])
     def test_too_little_memory_for_a_description(self, where: str) -> None:

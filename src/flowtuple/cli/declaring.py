@@ -59,11 +59,12 @@ class From:
             if isinstance(declared, From):
                 options |= declared.declared()
             elif isinstance(declared, Declared):
-                usual = None if parameter.default is Parameter.empty else parameter.default
-                if declared.default is not None or isinstance(usual, Declared):
-                    usual = declared.default
+                default = declared.default
+                is_plain = not isinstance(parameter.default, Declared)
+                if self.options is not None and default is None and is_plain:
+                    default = parameter.default
                 options[named.name] = named.replace(
-                    annotation=Annotated[parameter.annotation, declared.info], default=usual
+                    annotation=Annotated[parameter.annotation, declared.info], default=default
                 )
             else:
                 options[named.name] = named

@@ -145,24 +145,24 @@ def _described_outputs(
     group.attrs[ENTRIES] = source.num_entries
     outputs = []
     for column in columns:
-        length, options = source.num_entries, {}
-        if 0 not in column.shape:
-            length = 0
-            options = {
-                "maxshape": (None, *column.shape),
-                "chunks": (step, *column.shape),
-                "compression": "gzip",
-            }
-        made = group.create_dataset(
-            column.name, (length, *column.shape), _usual_type(column), **options
-        )
+        name, shape, dtype = column.name, column.shape, _usual_type(column)
+        if 0 in shape:  # there is nothing to write, and HDF5 has no chunks of nothing
+            made = group.create_dataset(name, (source.num_entries, *shape), dtype)
+        else:
+            made = group.create_dataset(
+                name,
+                (0, *shape),
+                dtype,
+                maxshape=(None, *shape),
+                chunks=(step, *shape),
+                compression="gzip",
+            )
+            outputs.append(_Output(made, [name], partial(_values, column, made.dtype)))
         made.attrs["column"] = json.dumps(column.to_json())
         # for people and other programs
         for key, text in (("title", column.title), ("counter", column.counter)):
             if text:
                 made.attrs[key] = text
-        if 0 not in column.shape:
-            outputs.append(_Output(made, [column.name], partial(_values, column, made.dtype)))
     return outputs
 
 

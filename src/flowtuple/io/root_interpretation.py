@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,9 +17,9 @@ from flowtuple.io.location import translate_fsspec_errors
 from flowtuple.io.root_baskets import c_strings, counted_lists
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_forms import forms_within
-from flowtuple.io.root_metadata import documentation
 
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
+_LEAF_LIST = re.compile(r"[^\s/:]+(/[A-Za-z])?(:[^\s/:]+(/[A-Za-z])?)*")
 _LEAVES = {
     "TLeafO": "?",
     "TLeafB": "i1",
@@ -200,3 +201,10 @@ def type_name(branch: Any) -> str:
         raise
     except Exception:
         return "unknown"
+
+
+def documentation(branch: Any) -> str:
+    """Return a branch's title; empty where it is the name or the leaf list."""
+    title = str(branch.title)
+    is_leaf_list = "/" in title and _LEAF_LIST.fullmatch(title) is not None
+    return "" if is_leaf_list or title == branch.name else title

@@ -19,7 +19,7 @@ import uproot
 from uproot.writing import _cascade, writable
 
 from flowtuple.errors import Corrupt
-from flowtuple.io.root_private import private, require
+from flowtuple.io.root_private import require
 from flowtuple.io.root_streamers import is_built_in, needed, points_elsewhere, with_built_in
 
 FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
@@ -123,14 +123,14 @@ def _no_time() -> Iterator[None]:
     clock = SimpleNamespace(datetime=SimpleNamespace(now=now))
     modules = (_cascade, writable)
     with _CLOCK:
-        before = [private(module, "datetime") for module in modules]
         for module in modules:
+            require(module, "datetime")
             module.datetime = clock
         try:
             yield
         finally:
-            for module, known in zip(modules, before, strict=True):
-                module.datetime = known
+            for module in modules:
+                module.datetime = dt
 
 
 def restore(file: Any, carried: Mapping[str, bytes]) -> None:

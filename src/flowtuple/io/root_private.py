@@ -12,31 +12,25 @@ from flowtuple.errors import Unsupported
 KNOWN = "5.7.7"  # the version of uproot that has them all
 
 
-def private(thing: Any, path: str) -> Any:
-    """Return the part of uproot at a dotted path of attributes.
+def require(thing: Any, *paths: str) -> None:
+    """Raise if uproot lacks a part, before the first of them is used.
+
+    Args:
+        thing: A module, class or object of uproot.
+        paths: Dotted paths of attributes.
 
     Raises:
         Unsupported: This version of uproot has no such part; the message names one that does.
 
     Example:
-        >>> private(uproot.models.TLeaf, "_tleaff1_format1").size
-        8
-    """
-    try:
-        return attrgetter(path)(thing)
-    except AttributeError:
-        name = getattr(thing, "__name__", type(thing).__name__)
-        what = f"uproot {uproot.__version__} has no {path} in {name}"
-        raise Unsupported(
-            f"{what}; install the version known to work: pip install uproot=={KNOWN}"
-        ) from None
-
-
-def require(thing: Any, *paths: str) -> None:
-    """Raise if uproot lacks a part, before the first of them is used.
-
-    Raises:
-        Unsupported: One is missing.
+        >>> require(uproot.models.TLeaf, "_tleaff1_format1.size")
     """
     for path in paths:
-        private(thing, path)
+        try:
+            attrgetter(path)(thing)
+        except AttributeError:
+            name = getattr(thing, "__name__", type(thing).__name__)
+            what = f"uproot {uproot.__version__} has no {path} in {name}"
+            raise Unsupported(
+                f"{what}; install the version known to work: pip install uproot=={KNOWN}"
+            ) from None

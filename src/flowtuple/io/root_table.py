@@ -101,38 +101,22 @@ class RootTable:
     def _fetch(
         self, branches: Sequence[str], start: int, stop: int
     ) -> tuple[Mapping[str, Any], list[str]]:
-        """Return the values of the branches that can be read, and the other branches.
-
-        Raises:
-            Unsupported: Each can be read, but not all together.
-        """
+        """Return the values of the branches that can be read, and the other branches."""
         try:
             with translate_fsspec_errors(self._path):
                 return self._access.fetch(branches, start, stop), []
         except (InvalidArgument, MemoryError):
             raise
         except Exception:  # uproot lets through whatever it runs into
-            failing = [b for b in branches if not self._can_fetch(b, start, stop)]
-        if not failing:
-            why = "memory may not be enough for so many"
-            raise Unsupported(
-                f"{self._unread(start, stop)} together; {why}, leave columns out with `exclude=`"
-            )
-        others = [branch for branch in branches if branch not in failing]
-        return self._fetch(others, start, stop)[0], failing
-
-    def _can_fetch(self, branch: str, start: int, stop: int) -> bool:
-        try:
-            self._access.fetch([branch], start, stop)
-        except MemoryError:
-            raise
-        except Exception:  # as above
-            return False
-        return True
-
-    def _unread(self, start: int, stop: int) -> str:
-        events = f"events {start} to {stop}"
-        return f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
+            if len(branches) == 1:
+                return {}, list(branches)
+        arrays: dict[str, Any] = {}
+        failing: list[str] = []
+        for branch in branches:
+            values, failed = self._fetch([branch], start, stop)
+            arrays |= values
+            failing += failed
+        return arrays, failing
 
     def _unreadable(self, failing: Sequence[str], start: int, stop: int) -> Exception:
         """Return the error that names the branches which cannot be read."""
@@ -140,7 +124,8 @@ class RootTable:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         column = f"column {names[0]!r}{more}"
         advice = f"leave it out with `exclude=` {names[0]!r}"
-        where = self._unread(start, stop)
+        events = f"events {start} to {stop}"
+        where = f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
         if any(self._access.is_damaged(branch, start, stop) for branch in failing):
             return Corrupt(f"{where}: {column} is damaged; fetch the file again, or {advice}")
         return Unsupported(f"{where}: uproot cannot decode {column}; {advice}")

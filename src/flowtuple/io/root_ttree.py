@@ -77,10 +77,9 @@ def type_changes(columns: Sequence[Column]) -> list[str]:
 
 def _counting(columns: Sequence[Column]) -> set[str]:
     """Names of columns that count others; lists of fixed arrays name theirs in the title."""
-    titles = [c.title for c in columns if c.is_opaque and "[" in c.title]
-    return {c.counter for c in columns if c.counter is not None} | {
-        w for t in titles for w in re.findall(r"\[(\w+)\]", t)
-    }
+    titles = " ".join(c.title for c in columns if c.is_opaque)
+    named = re.findall(r"\[(\w+)\]", titles)
+    return {c.counter for c in columns if c.counter is not None}.union(named)
 
 
 def _branch_dtype(column: Column, counting: Container[str]) -> str:
@@ -162,7 +161,7 @@ class TreeWriter:
         counting = _counting(source.columns)
         names = _branch_names(source.columns, counting)
         taken = {*names, *names.values()}
-        branches: list[Branch] = []
+        self._branches: list[Branch] = []
         for column in source.columns:
             if column.is_opaque:
                 made = _opaque_branches(column, forms[column.name], names, taken)
@@ -176,9 +175,8 @@ class TreeWriter:
                 made = [] if reason else [branch]
             if not made:
                 self.lost[column.name] = reason
-            branches += made
-        self._branches = _ordered(branches)
-        self.is_empty = not branches
+            self._branches += made
+        self.is_empty = not self._branches
 
     def begin(self, file: Any, step: int) -> None:
         """Write the header, without events, into uproot's file.
@@ -214,17 +212,6 @@ class TreeWriter:
             self._tree.extend({b.name: _values(b, table, offsets) for b in self._branches})
 
 
-def _ordered(branches: Sequence[Branch]) -> list[Branch]:
-    """Return each counter before the branches that it counts: ROOT's leaves refer backwards."""
-    by_name = {branch.name: branch for branch in branches}
-    ordered: dict[str, Branch] = {}
-    for branch in branches:
-        if branch.counter is not None:
-            ordered.setdefault(branch.counter, by_name[branch.counter])
-        ordered.setdefault(branch.name, branch)
-    return list(ordered.values())
-
-
 def _values(branch: Branch, table: Table, offsets: Mapping[str, Any]) -> Any:
     """Return a branch's values as uproot takes them: awkward for lists and strings."""
     column = table.column(branch.column)
@@ -247,13 +234,18 @@ def _set_branches(cascade: Any, branches: Sequence[Branch]) -> None:
     titles, and flattens lists of fixed arrays. What it will write stands in one dict a branch.
     """
     data: dict[str | None, Any] = {}
-    for branch in branches:
-        counter = data.get(branch.counter)
-        datum = cascade._branch_np(branch.name, branch.type, branch.type, counter=counter)
-        datum["fTitle"] = branch.title or datum["fTitle"]
-        if counter is not None:
-            counter["kind"] = "counter"
-        data[branch.name] = datum
+    by_name = {branch.name: branch for branch in branches}
+    for counted in branches:
+        # each counter before the branches that it counts: ROOT's leaves refer backwards
+        for branch in (by_name.get(counted.counter or ""), counted):
+            if branch is None or branch.name in data:
+                continue
+            kind, counter = branch.type, data.get(branch.counter)
+            datum = cascade._branch_np(branch.name, kind, kind, counter=counter)
+            datum["fTitle"] = branch.title or datum["fTitle"]
+            if counter is not None:
+                counter["kind"] = "counter"
+            data[branch.name] = datum
     cascade._branch_data = list(data.values())
     cascade._branch_lookup = {name: number for number, name in enumerate(data)}
     write = cascade.write_jagged_basket
