@@ -157,6 +157,13 @@ def lattice_file(
     return path.stat().st_size, measure(rows, decoded)
 
 
+def overall(accuracy: Sequence[Accuracy]) -> tuple[float, float]:
+    """Return errors over the standard deviation: the mean over columns, and the largest of all."""
+    return float(np.mean([a.relative_mean for a in accuracy])), max(
+        a.relative_largest for a in accuracy
+    )
+
+
 def flat_rows(events: ak.Array, names: Sequence[str]) -> np.ndarray:
     """Return columns of events as float64 of shape (n, d), a row for each object or event."""
     flat = [np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in names]

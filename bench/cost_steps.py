@@ -130,7 +130,7 @@ class Published:
         return work
 
     def encode(self, task: Task) -> Work:
-        from flowtuple.baseline.pieces import join
+        from flowtuple.baseline.packing import join
 
         values = task.rows().values
         return lambda: (task.folder / "out.codes").write_bytes(
@@ -138,7 +138,7 @@ class Published:
         )
 
     def decode(self, task: Task) -> Work:
-        from flowtuple.baseline.pieces import split
+        from flowtuple.baseline.packing import split
 
         count = len(task.rows())
         return lambda: task.model.decode(
@@ -157,7 +157,7 @@ class Baler:
         from flowtuple.benchmark.published import baler
 
         importlib.import_module("torch._dynamo")
-        from flowtuple.baseline.pieces import split
+        from flowtuple.baseline.packing import split
 
         rows, options = task.rows(), baler.Baler()
         options = replace(options, epochs=task.epochs or options.epochs)
@@ -248,8 +248,8 @@ class Codec:
         return lambda: codec.decode(task.folder / "out.bin", layouts)
 
     def _codec(self, task: Task, *, trained: bool = True) -> Any:
+        from flowtuple.benchmark.codecs.table_codec import Settings
         from flowtuple.benchmark.registry import codec
-        from flowtuple.benchmark.settings import Settings
 
         model = task.folder / "trained.bin" if self.trains and trained else None
         return codec(self.name, Settings(threads=task.threads, model=model))

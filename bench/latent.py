@@ -27,6 +27,7 @@ from commands import (
     decoded_by,
     lattice_file,
     no_report,
+    overall,
     rows_of,
     save,
     show_header,
@@ -39,7 +40,7 @@ import flowtuple as ft
 from flowtuple.baseline.quantise import round_mantissa
 from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
 from flowtuple.benchmark.published import stored
-from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
+from flowtuple.benchmark.published.accuracy import Accuracy, measure
 from flowtuple.benchmark.published.erf_codes import largest, to_codes
 from flowtuple.benchmark.published.latent import LatentCodec
 from flowtuple.benchmark.published.options import MODELS, SCALES, Latent

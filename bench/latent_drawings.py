@@ -50,9 +50,7 @@ def latents_png(
     normal = np.exp(-np.square(centres) / 2) / np.sqrt(2 * np.pi)
 
     def draw(figure: Any) -> None:
-        panels = np.ravel(
-            figure.subplots(-(-len(columns) // 2), 2, sharex=True, sharey=True, squeeze=False)
-        )
+        panels = _panels(figure, len(columns), 2)
         for k, axes in enumerate(panels[: len(columns)]):
             axes.stairs(
                 _density(before[:, k], edges),
@@ -83,18 +81,26 @@ def latents_png(
             axes.set_yscale("log")
             axes.set_ylim(1e-5, 3)
             axes.set_title(f"latent column {columns[k]}", loc="left", fontsize=11)
-        for axes in panels[len(columns) :]:
-            axes.set_visible(False)
         panels[0].set_ylabel("Density", loc="top")
         panels[len(columns) - 1].set_xlabel("z", loc="right")
-        figure.legend(
-            *panels[0].get_legend_handles_labels(),
-            loc="outside upper center",
-            ncols=5,
-            fontsize=10,
-        )
+        _legend(figure, panels[0], 5)
 
     return plots.png(draw, 8.4, 0.6 + 2.8 * -(-len(columns) // 2))
+
+
+def _panels(figure: Any, count: int, across: int) -> Any:
+    """Return panels with common axes, those beyond `count` hidden."""
+    shape = -(-count // 2), across
+    panels = np.ravel(figure.subplots(*shape, sharex=True, sharey=True, squeeze=False))
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    return panels
+
+
+def _legend(figure: Any, axes: Any, across: int) -> None:
+    """Draw the legend of one panel above all."""
+    entries = axes.get_legend_handles_labels()
+    figure.legend(*entries, loc="outside upper center", ncols=across, fontsize=10)
 
 
 def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -132,12 +138,7 @@ def residuals_png(
                 axes.locator_params(axis="x", nbins=4)
                 axes.set_xlabel(f"{label} {columns[k]}", loc="right", fontsize=11)
             grid[row][0].set_ylabel("Rows", loc="top", fontsize=11)
-        figure.legend(
-            *grid[0][0].get_legend_handles_labels(),
-            loc="outside upper center",
-            ncols=3,
-            fontsize=11,
-        )
+        _legend(figure, grid[0][0], 3)
 
     return plots.png(draw, 3.1 * len(columns), 0.5 + 2.6 * len(kinds))
 
@@ -147,15 +148,7 @@ def losses_png(flows: Sequence[Mapping[str, Any]]) -> bytes:
     layers = sorted({one["layers"] for one in flows})
 
     def draw(figure: Any) -> None:
-        panels = np.ravel(
-            figure.subplots(
-                -(-len(layers) // 2),
-                min(2, len(layers)),
-                sharex=True,
-                sharey=True,
-                squeeze=False,
-            )
-        )
+        panels = _panels(figure, len(layers), min(2, len(layers)))
         for axes, depth in zip(panels, layers, strict=False):
             for color, one in zip(
                 _COLORS, (one for one in flows if one["layers"] == depth), strict=False
@@ -169,8 +162,6 @@ def losses_png(flows: Sequence[Mapping[str, Any]]) -> bytes:
                     linewidth=1.3,
                 )
             axes.set_title(f"{depth} layers", loc="left", fontsize=11)
-        for axes in panels[len(layers) :]:
-            axes.set_visible(False)
         best = min(one["loss"] for one in flows)
         spread = (
             np.quantile(
@@ -183,11 +174,6 @@ def losses_png(flows: Sequence[Mapping[str, Any]]) -> bytes:
         panels[0].set_ylim(best - 0.08 * spread, best + 1.2 * spread)
         panels[0].set_ylabel("Held-out loss (nats per row)", loc="top")
         panels[len(layers) - 1].set_xlabel("Epoch", loc="right")
-        figure.legend(
-            *panels[0].get_legend_handles_labels(),
-            loc="outside upper center",
-            ncols=4,
-            fontsize=10,
-        )
+        _legend(figure, panels[0], 4)
 
     return plots.png(draw, 8.4, 6.2)

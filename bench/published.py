@@ -17,6 +17,7 @@ from commands import (
     decoded_by,
     lattice_file,
     no_report,
+    overall,
     rows_of,
     show_header,
     show_row,
@@ -30,7 +31,7 @@ from flowtuple.benchmark.codecs.absolute import SZ3, ZFP
 from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
 from flowtuple.benchmark.codecs.table_codec import ColumnCodec
 from flowtuple.benchmark.published import stored
-from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
+from flowtuple.benchmark.published.accuracy import Accuracy, measure
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
 from flowtuple.benchmark.published.baler import Baler, BalerFiles
 from flowtuple.benchmark.published.filters import cut_rows
@@ -176,9 +177,9 @@ def show_autoencoder(
     networks = filter(None, (codec.encoder, codec.decoder))
     parameters = sum(p.numel() for network in networks for p in network.parameters())
     errors = (
-        codec.squared_error(test.values),
-        codec.squared_error(test.values, rounded=True),
-        codec.squared_error(train.values),
+        codec.reconstruction_error(test.values).mean(),
+        codec.reconstruction_error(test.values, rounded=True).mean(),
+        codec.reconstruction_error(train.values).mean(),
     )
     beta = f" beta {options.variational:g}" if options.variational else ""
     name = [f"{options.network}{beta}", options.normalisation, str(options.latent)]

@@ -38,17 +38,6 @@ TRAINED_ON = 4  # files
 COLUMNS = 24  # of synthetic rows
 SYNTHETIC = 100_000  # of them, before they are repeated
 FAST = WriteOptions(compression="ZSTD:1")
-WORK = {
-    "memory": "2GB",
-    "flow": "coupling",
-    "steps": 2,
-    "hidden": [64, 64],
-    "bins": 8,
-    "batch": 4096,
-    "epochs": 1,
-    "device": "auto",
-}
-WIDTH = {"rows": 20000, "bound": "std:2.88e-3", "effort": "default", "first": False}
 script = Script(__doc__)
 
 
@@ -84,15 +73,14 @@ def _jitter(values: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     return np.where(values == np.round(values), values, moved).astype(values.dtype)
 
 
-def run_command(a: argparse.Namespace, command: str, names: Sequence[str]) -> list[str]:
-    """Return the arguments that run a command of this script with the same options."""
-    words = [__file__, command]
-    for name in names:
-        value = getattr(a, name)
-        if value is not False:
-            values = value if isinstance(value, list) else [] if value is True else [value]
-            words += [f"--{name}", *map(str, values)]
-    return words
+def own_command(a: argparse.Namespace, command: str, **options: Any) -> list[str]:
+    """Return the arguments that run a command of this script with these and further options."""
+    return [__file__, command, json.dumps({**vars(a), **options}, default=str)]
+
+
+def given(a: argparse.Namespace) -> argparse.Namespace:
+    """Return the options of `own_command`."""
+    return argparse.Namespace(**json.loads(a.options))
 
 
 # -- one large file -------------------------------------------------------------------------------
@@ -283,7 +271,20 @@ def idle_growth(tasks: int, cluster: Cluster) -> float:
 
 
 @script.command(
-    "source?", columns=["*"], rows=5e6, files=4, processes=[1, 2], folder=Path, **WORK
+    "source?",
+    columns=["*"],
+    rows=5e6,
+    files=4,
+    processes=[1, 2],
+    folder=Path,
+    memory="2GB",
+    flow="coupling",
+    steps=2,
+    hidden=[64, 64],
+    bins=8,
+    batch=4096,
+    epochs=1,
+    device="auto",
 )
 def training(a: argparse.Namespace) -> None:
     """Measure the training of a flow over many rows: memory, steps, waiting, processes.
@@ -298,7 +299,7 @@ def training(a: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=a.folder) as folder:
         source = select(open_dataset(a.source), a.columns) if a.source else synthetic()
         paths = write_rows(source, a.rows, a.files, Path(folder))
-        words = run_command(a, "train-rows", list(WORK))
+        words = own_command(a, "train-rows", paths=paths)
         results = {}
         for number in a.processes:
             torchrun = [
@@ -308,7 +309,7 @@ def training(a: argparse.Namespace) -> None:
                 f"--nproc-per-node={number}",
             ]
             started = [sys.executable, *(torchrun if number > 1 else [])]
-            command = [*started, *words, "--paths", *paths]
+            command = [*started, *words]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             results[number] = json.loads(done.stdout.splitlines()[-1])
     show_header("", *(f"{n} process{'es' if n > 1 else ''}" for n in results))
@@ -341,14 +342,14 @@ def write_rows(source: Dataset, rows: float, files: int, folder: Path) -> list[s
     return paths
 
 
-@script.command(paths=[], **WORK)
+@script.command("options")
 def train_rows(a: argparse.Namespace) -> None:
     """Train in one process of `training`; the first one prints its figures as JSON."""
     from flowtuple.flows.options import RowFlow, Shape, Training
     from flowtuple.flows.processes import Process
     from flowtuple.flows.train import train_rows
 
-    peak, own = peak_meter(), [0]
+    a, peak, own = given(a), peak_meter(), [0]
     threading.Thread(target=watch_own_memory, args=(own,), daemon=True).start()
     begin = time.perf_counter()
     source = row_source(open_dataset(list(a.paths)))
@@ -394,7 +395,14 @@ def watch_own_memory(growth: list[int]) -> None:
 # -- wide tables ----------------------------------------------------------------------------------
 
 
-@script.command("source", columns=[10, 100, 1000], **WIDTH)
+@script.command(
+    "source",
+    columns=[10, 100, 1000],
+    rows=20000,
+    bound="std:2.88e-3",
+    effort="default",
+    first=False,
+)
 def wide(a: argparse.Namespace) -> None:
     """Measure seconds and bytes per value as a table grows wider.
 
@@ -409,16 +417,8 @@ def wide(a: argparse.Namespace) -> None:
     times = [f"{step} us/value" for step in steps]
     show_header("columns", *times, "peak GiB", "bytes", "flowtuple / q+pcodec", text=0)
     for columns in a.columns:
-        script, *words = run_command(a, "width", list(WIDTH))
-        words += [
-            "--columns",
-            str(columns),
-            "--widest",
-            str(max(a.columns)),
-            "--source",
-            a.source,
-        ]
-        command = [sys.executable, script, *words]
+        words = own_command(a, "width", columns=columns, widest=max(a.columns))
+        command = [sys.executable, *words]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         row = json.loads(done.stdout)
         each = [f"{1e6 * row[step] / row['values']:.3f}" for step in steps]
@@ -426,9 +426,10 @@ def wide(a: argparse.Namespace) -> None:
         show_row(columns, *each, f"{row['peak_GiB']:.2f}", row["bytes"], ratio)
 
 
-@script.command(source=str, columns=10, widest=10, **WIDTH)
+@script.command("options")
 def width(a: argparse.Namespace) -> None:
     """Measure one width of `wide`, and print its figures as JSON."""
+    a = given(a)
     data = pivot(a.source, a.columns if a.first else max(a.widest, a.columns), a.rows)
     if not a.first:
         names = list(data)

@@ -19,6 +19,7 @@ from commands import (
     first_table,
     flat_rows,
     no_report,
+    overall,
     part,
     show_header,
     show_row,
@@ -28,7 +29,7 @@ from commands import (
 import flowtuple as ft
 from flowtuple.benchmark.codecs.absolute import SZ3, ZFP
 from flowtuple.benchmark.codecs.table_codec import is_available
-from flowtuple.benchmark.published.accuracy import measure, overall
+from flowtuple.benchmark.published.accuracy import measure
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
 from flowtuple.benchmark.published.filters import cut_rows
 from flowtuple.benchmark.published.latent import LatentCodec

@@ -7,8 +7,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -19,13 +17,17 @@ import pytest
 import uproot
 
 import flowtuple as ft
-from flowtuple import cli
+from flowtuple.baseline.packing import pack_exceptions, with_exceptions
 from flowtuple.baseline.quantise import quantise_shifted, restore
 from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark.codecs import grids
-from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
 from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
-from flowtuple.benchmark.codecs.table_codec import TableCodec, TableLayout, is_available
+from flowtuple.benchmark.codecs.table_codec import (
+    Settings,
+    TableCodec,
+    TableLayout,
+    is_available,
+)
 from flowtuple.benchmark.flowtuple_codec import Flowtuple
 from flowtuple.benchmark.inputs import (
     layouts,
@@ -37,7 +39,6 @@ from flowtuple.benchmark.inputs import (
 )
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
-from flowtuple.benchmark.settings import Settings
 from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.bounds import Bound
 from flowtuple.data.table import Dataset, Table, difference
@@ -45,6 +46,7 @@ from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.io.source import open_dataset
 from flowtuple.reporting.rate_distortion import rate_distortion_png
 from flowtuple.runtime.progress import silent
+from in_process import run_here
 
 CODECS: dict[str, TableCodec] = {c.name: c for c in (*registry.CODECS, Flowtuple())}
 BOUNDS = ["lossless", "abs:0.05", "rel:1e-3", "rel:0.3", "std:1e-2", "bits:7"]
@@ -271,31 +273,20 @@ def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    def run_command(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["flowtuple", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return run_command
+def call(*arguments: str | Path) -> tuple[int, str, str]:
+    done = run_here(*arguments)
+    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.slow
-def test_command_writes_json_tables_and_a_plot(
-    call: Callable[..., tuple[int, str, str]], nano: Path, tmp_path: Path
-) -> None:
+def test_command_writes_json_tables_and_a_plot(nano: Path, tmp_path: Path) -> None:
     options = [
         "--scan",
         "rel:1e-2,rel:1e-3",
         "--codecs",
         "gzip-9,quantise+pcodec,flowtuple",
+        "--effort",
+        "fast",
         "-o",
         tmp_path / "out",
         "--json",
@@ -333,7 +324,7 @@ def test_command_writes_json_tables_and_a_plot(
 
 
 @pytest.mark.slow
-def test_command_shows_a_table(call: Callable[..., tuple[int, str, str]], nano: Path) -> None:
+def test_command_shows_a_table(nano: Path) -> None:
     code, out, err = call(
         "bench",
         f"{nano}:Events",
@@ -370,9 +361,7 @@ BAD_REQUESTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", BAD_REQUESTS)
-def test_bad_request_is_one_line(
-    call: Callable[..., tuple[int, str, str]], nano: Path, case: str
-) -> None:
+def test_bad_request_is_one_line(nano: Path, case: str) -> None:
     options, *words = BAD_REQUESTS[case]
     code, out, err = call("bench", nano, *options)
     assert (code, out) == (2, "")
@@ -380,9 +369,7 @@ def test_bad_request_is_one_line(
     assert all(word in err for word in words), err
 
 
-def test_missing_file_is_one_line(
-    call: Callable[..., tuple[int, str, str]], nano: Path
-) -> None:
+def test_missing_file_is_one_line(nano: Path) -> None:
     code, _, err = call("bench", nano.with_name("nanoo.root"))
     assert code == 2
     assert re.fullmatch(

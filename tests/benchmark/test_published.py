@@ -44,6 +44,7 @@ from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupp
 from flowtuple.flows.registry import build
 from flowtuple.io.source import open_dataset
 from flowtuple.transforms import Chain
+from in_process import run_here
 
 BITS = range(1, 32)
 FLOW = Latent(bits=13, model=2, training=ft.Training(epochs=1, batch=256))
@@ -552,15 +553,10 @@ def test_a_value_without_a_logarithm_is_refused(tmp_path: Path) -> None:
 # -----------------------------------------------------------------------------------------------------------
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flowtuple", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-
-
 @pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "jets.npz", **jets())
-    done = run(
+    done = run_here(
         "reference",
         "encode",
         tmp_path / "jets.npz",
@@ -576,10 +572,12 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "bits per value (model" in done.stdout
     for command in (("reference", "decode"), ("decompress",)):
-        assert run(*command, tmp_path / "x.ref", "-o", tmp_path / "out.npz").returncode == 0
+        assert (
+            run_here(*command, tmp_path / "x.ref", "-o", tmp_path / "out.npz").returncode == 0
+        )
         with np.load(tmp_path / "out.npz") as decoded:
             assert decoded["pt"].shape == (1500,)
-    wrong = run(
+    wrong = run_here(
         "reference",
         "encode",
         tmp_path / "jets.npz",
@@ -598,7 +596,9 @@ def test_the_command_line(tmp_path: Path) -> None:
 def test_figures_that_are_undefined_are_null_in_json(tmp_path: Path) -> None:
     np.savez(tmp_path / "jets.npz", **jets(), empty=np.zeros(1500, "f4"))
     words = ("--codec", "autoencoder", "--hidden", "8", "--epochs", "1", "--json")
-    done = run("reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", *words)
+    done = run_here(
+        "reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", *words
+    )
     assert done.returncode == 0, done.stderr
 
     def refuse(word: str) -> None:

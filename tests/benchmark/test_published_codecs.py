@@ -23,10 +23,10 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft
-from flowtuple.baseline.pieces import join, split
+from flowtuple.baseline.packing import join, split
 from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark import run as contest
-from flowtuple.benchmark.codecs.table_codec import TableLayout
+from flowtuple.benchmark.codecs.table_codec import Settings, TableLayout
 from flowtuple.benchmark.published.baler import (
     FILES,
     Baler,
@@ -38,7 +38,6 @@ from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.benchmark.registry import PUBLISHED
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
-from flowtuple.benchmark.settings import Settings
 from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows

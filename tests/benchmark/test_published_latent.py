@@ -32,6 +32,7 @@ from flowtuple.data.rows import Rows
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.flows.options import Shape
 from flowtuple.io.source import open_dataset, write_dataset
+from in_process import run_here
 
 QUICK = ft.Training(epochs=1, batch=256)
 
@@ -256,14 +257,11 @@ def test_what_is_no_number_of_rows_is_refused(path: Path) -> None:
 # -------------------------------------------------------------------------------------------------------
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flowtuple", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-
-
 @pytest.mark.slow
 def test_the_command_draws_what_the_function_draws(path: Path, tmp_path: Path) -> None:
-    done = run("reference", "sample", path, "-n", 200, "-o", tmp_path / "x.npz", "--seed", 5)
+    done = run_here(
+        "reference", "sample", path, "-n", 200, "-o", tmp_path / "x.npz", "--seed", 5
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "x.npz: 200 rows, " in done.stdout
     with np.load(tmp_path / "x.npz") as drawn:
@@ -274,7 +272,7 @@ def test_the_command_draws_what_the_function_draws(path: Path, tmp_path: Path) -
 def test_the_command_refuses_an_autoencoder_in_one_line(
     autoencoder: Path, tmp_path: Path
 ) -> None:
-    done = run("reference", "sample", autoencoder, "-n", 200, "-o", tmp_path / "x.npz")
+    done = run_here("reference", "sample", autoencoder, "-n", 200, "-o", tmp_path / "x.npz")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "an autoencoder has no density" in done.stderr
@@ -343,7 +341,7 @@ def test_info_of_a_damaged_file_is_refused(path: Path, tmp_path: Path) -> None:
 def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(
     path: Path, tmp_path: Path
 ) -> None:
-    done = run("verify", path)
+    done = run_here("verify", path)
     assert (done.returncode, done.stdout, done.stderr) == (
         0,
         f"{path}: every checksum is right\n",
@@ -352,7 +350,7 @@ def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (tmp_path / "x.ref").write_bytes(damaged)
-    done = run("verify", tmp_path / "x.ref", "--json")
+    done = run_here("verify", tmp_path / "x.ref", "--json")
     assert done.returncode == 1
     reason = "is damaged or cut off, its checksum is wrong; restore it from a copy"
     assert json.loads(done.stdout) == {
@@ -399,7 +397,7 @@ def test_such_a_file_is_an_input_like_others(path: Path, tmp_path: Path) -> None
     ):
         table = open_dataset(source).table("rows")
         assert table.read(["phi"], 0, table.num_entries)["phi"].tolist() == times * phi
-    done = run("inspect", path)
+    done = run_here("inspect", path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "rows" in done.stdout
     with pytest.raises(

@@ -5,8 +5,6 @@ columns found by name.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from flowtuple.cli import app
 from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
 from flowtuple.transforms import Chain
+from in_process import run_here
 
 SMALL = Autoencoder(hidden=(16, 8), training=ft.Training(epochs=1, batch=256, patience=0))
 ATLAS = "HLT_xAOD__JetContainer_TrigHLTJetDSSelectorCollectionAuxDyn."
@@ -391,12 +390,6 @@ def test_a_report_on_the_command_line_of_a_file_with_cuts(
 def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> None:
     np.savez(tmp_path / "jets.npz", **atlas_jets())
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "flowtuple", "reference", *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=600, check=False
-        )
-
     method = (
         "--codec",
         "autoencoder",
@@ -409,21 +402,28 @@ def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> No
         "--where",
         "phi < 0.6",
     )
-    done = run("encode", str(tmp_path / "jets.npz"), "-o", str(tmp_path / "x.ref"), *method)
+    done = run_here(
+        "reference",
+        "encode",
+        str(tmp_path / "jets.npz"),
+        "-o",
+        str(tmp_path / "x.ref"),
+        *method,
+    )
     assert done.returncode == 0, done.stderr
     assert "60 rows left out: not abs(Timing) < 125\n" in done.stdout
     assert "0 rows left out: not LArQuality < 4\n" in done.stdout
     assert "rows left out: not phi < 0.6\n" in done.stdout
-    shown = run("presets", "atlas27").stdout
+    shown = run_here("reference", "presets", "atlas27").stdout
     assert "only rows with not (abs(EMFrac) < 0.05 and abs(eta) >= 2)" in shown
     assert "log10:100,subtract:2,divide:2.5" in shown
-    assert "cms24" in run("presets").stdout
-    listed = json.loads(run("presets", "--json").stdout)
+    assert "cms24" in run_here("reference", "presets").stdout
+    listed = json.loads(run_here("reference", "presets", "--json").stdout)
     assert {p["name"]: len(p["variables"]) for p in listed} == {
         "jets4": 4,
         "cms24": 24,
         "atlas27": 27,
     }
-    one = json.loads(run("presets", "jets4", "--json").stdout)
+    one = json.loads(run_here("reference", "presets", "jets4", "--json").stdout)
     assert one["variables"]["pt"]["formula"] == "log10,subtract:1.3,divide:1.2"
     assert one["cuts"] == ["abs(m) > 1e-9"]

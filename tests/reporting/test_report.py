@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pcodec import ChunkConfig, standalone
 
-from flowtuple.baseline.plain_pcodec import pcodec_bytes
+from flowtuple.baseline.packing import pcodec_bytes
 from flowtuple.baseline.quantise import quantise, round_mantissa
 from flowtuple.baseline.sizes import baseline_bytes
 from flowtuple.comparison.fidelity import (

@@ -22,12 +22,12 @@ from flowtuple.api.inputs import (
 )
 from flowtuple.api.reading import decompress
 from flowtuple.baseline.sizes import PCODEC, baseline_bytes
+from flowtuple.benchmark.codecs.table_codec import Settings
 from flowtuple.benchmark.pages import write_bench
 from flowtuple.benchmark.published.options import check_unit
 from flowtuple.benchmark.registry import choose
 from flowtuple.benchmark.result import Bench
 from flowtuple.benchmark.run import run
-from flowtuple.benchmark.settings import Settings
 from flowtuple.codec.chunk import encode_chunk
 from flowtuple.data.bounds import Bound
 from flowtuple.data.resources import Resources

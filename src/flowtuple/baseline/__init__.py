@@ -6,8 +6,7 @@ this process; `benchmark/codecs/grids.py` makes a complete codec of it, with exc
 
 - `quantise`: values to numbers and back, for `abs`, `rel`, `bits` and `lossless`; a `std` bound
   has to be resolved first. `narrow` and `round_mantissa` serve other codecs, too.
-- `plain_pcodec`: pcodec of one flat array.
-- `pieces`: several byte strings in one, each after its length.
+- `packing`: several byte strings in one, pcodec of one flat array, and exceptions.
 - `sizes`: bytes of every column of a table raw, under gzip and under quantise+pcodec.
 
 In: tables of events in memory and bounds by column. Out: arrays, bytes, and numbers of bytes.

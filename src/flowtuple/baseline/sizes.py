@@ -14,7 +14,7 @@ import awkward as ak
 import numpy as np
 import zstandard
 
-from flowtuple.baseline.plain_pcodec import pcodec_bytes
+from flowtuple.baseline.packing import pcodec_bytes
 from flowtuple.baseline.quantise import narrow, quantise
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Column

@@ -9,7 +9,7 @@ bytes, errors, seconds, rates and peak memory. `pages` writes it as JSON, Markdo
 - `codecs`: the codecs of other tools. `flowtuple_codec`: flowtuple itself, its training included.
 - `published`: learned methods of others, which promise no bound; they need PyTorch and are
   measured only where they are named. Their files are an input format of their own.
-- `inputs`, `settings`, `memory`, `machine`: what the processes share, and on what they ran.
+- `inputs`, `memory`, `machine`: what the processes share, and on what they ran.
 
 In: a data set and text. Out: plain numbers. `api` and the scripts of `bench/` may import the
 package.

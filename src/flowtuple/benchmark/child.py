@@ -16,11 +16,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from flowtuple.benchmark.codecs.table_codec import TableLayout, may_move
+from flowtuple.benchmark.codecs.table_codec import Settings, TableLayout, may_move
 from flowtuple.benchmark.inputs import read_layouts, read_tables
 from flowtuple.benchmark.memory import peak_meter
 from flowtuple.benchmark.registry import codec
-from flowtuple.benchmark.settings import Settings
 from flowtuple.comparison.fidelity import compare_tables
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.benchmark.codecs.table_codec import Promise, TableCodec, TableLayout
-from flowtuple.benchmark.settings import Settings
+from flowtuple.benchmark.codecs.table_codec import Promise, Settings, TableCodec, TableLayout
 from flowtuple.codec import coder
 from flowtuple.codec.frequencies import intervals
 from flowtuple.data.resources import Resources

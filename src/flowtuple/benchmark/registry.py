@@ -8,12 +8,11 @@ from flowtuple.benchmark.codecs.absolute import SZ3, ZFP
 from flowtuple.benchmark.codecs.grids import QUANTISE_LZMA, QUANTISE_PCODEC
 from flowtuple.benchmark.codecs.raw import BLOSC, GZIP, LZMA, PCODEC, ROUNDING, ZSTD
 from flowtuple.benchmark.codecs.root_lzma import ROOT_LZMA
-from flowtuple.benchmark.codecs.table_codec import TableCodec, is_available
+from flowtuple.benchmark.codecs.table_codec import Settings, TableCodec, is_available
 from flowtuple.benchmark.flowtuple_codec import NAME, Flowtuple
 from flowtuple.benchmark.published.baler import BalerFiles
 from flowtuple.benchmark.published.methods import MethodCodec, Stored
 from flowtuple.benchmark.published.options import Autoencoder, Latent
-from flowtuple.benchmark.settings import Settings
 from flowtuple.errors import InvalidArgument, MissingExtra, nearest
 
 CODECS: tuple[TableCodec, ...] = (

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flowtuple.benchmark.codecs.table_codec import raw_bytes
+from flowtuple.benchmark.codecs.table_codec import Settings, raw_bytes
 from flowtuple.benchmark.flowtuple_codec import NAME
 from flowtuple.benchmark.inputs import layouts, numeric_tables, write_layouts, write_tables
 from flowtuple.benchmark.machine import machine
 from flowtuple.benchmark.registry import codec
 from flowtuple.benchmark.result import Bench, Measurement
-from flowtuple.benchmark.settings import Settings
 from flowtuple.data.bounds import Bound
 from flowtuple.data.table import Dataset
 
@@ -42,14 +41,12 @@ class _Run:
     Attributes:
         folder: Folder of their files.
         settings: Settings of all codecs.
-        raw_bytes: Bytes of the columns.
-        values: Number of values of the columns.
+        task: Entries of every task.
     """
 
     folder: Path
     settings: Settings
-    raw_bytes: int
-    values: int
+    task: Mapping[str, Any]
 
 
 def run(
@@ -72,7 +69,15 @@ def run(
     described = layouts(tables, points.values(), dataset.description, settings.progress)
     values = sum(int(t.data[c.name].size) for t in tables for c in t.columns)
     with tempfile.TemporaryDirectory(prefix="flowtuple-bench-") as name:
-        shared = _Run(Path(name), settings, raw_bytes(tables), values)
+        task: dict[str, Any] = {
+            "inputs": name,
+            "raw_bytes": raw_bytes(tables),
+            "values": values,
+            "effort": settings.effort,
+            "threads": settings.threads,
+            "unit": settings.unit,
+        }
+        shared = _Run(Path(name), settings, task)
         write_tables(tables, shared.folder)
         for number, entry in enumerate(described):
             write_layouts(entry, shared.folder / f"{number}.json")
@@ -86,7 +91,7 @@ def run(
         events={t.name: t.num_entries for t in tables},
         columns=sum(len(t.columns) for t in tables),
         values=values,
-        raw_bytes=shared.raw_bytes,
+        raw_bytes=task["raw_bytes"],
         bounds=tuple(points),
         rows=rows,
         notes=tuple(notes),
@@ -167,17 +172,9 @@ class ChildFailed(Exception):
 
 def _child(shared: _Run, task: dict[str, Any], bound: str) -> dict[str, Any]:
     """Return the figures that a measured process prints, by the names of a `Measurement`."""
-    settings = shared.settings
-    whole = task | {
-        "inputs": str(shared.folder),
-        "raw_bytes": shared.raw_bytes,
-        "values": shared.values,
-        "effort": settings.effort,
-        "threads": settings.threads,
-        "unit": settings.unit,
-    }
+    settings, whole = shared.settings, json.dumps({**shared.task, **task})
     environment = os.environ | dict.fromkeys(POOLS, str(settings.threads))
-    command = [sys.executable, "-m", "flowtuple.benchmark.child", json.dumps(whole)]
+    command = [sys.executable, "-m", "flowtuple.benchmark.child", whole]
     with (
         tempfile.TemporaryFile("w+") as complaints,
         subprocess.Popen(

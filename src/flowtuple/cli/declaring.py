@@ -59,8 +59,10 @@ class From:
             if isinstance(declared, From):
                 options |= declared.declared()
             elif isinstance(declared, Declared):
-                is_usual = self.options is not None and declared.default is None
-                default = parameter.default if is_usual else declared.default
+                default = declared.default
+                is_plain = not isinstance(parameter.default, Declared)
+                if self.options is not None and default is None and is_plain:
+                    default = parameter.default
                 options[named.name] = named.replace(
                     annotation=Annotated[parameter.annotation, declared.info], default=default
                 )

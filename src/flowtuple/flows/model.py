@@ -86,7 +86,8 @@ class RowModel:
         u = np.broadcast_to(u, values.shape)
         y, ladj, z = (np.empty(values.shape) for _ in range(3))
         for k, chain in enumerate(self.chains):
-            y[:, k], ladj[:, k] = chain.with_log_det(values[:, k].astype(np.float64), u[:, k])
+            image = chain.image(values[:, k].astype(np.float64), u[:, k])
+            y[:, k], ladj[:, k] = image.y, image.log_det
         for part, rows, some in self._blocks(y, context, BLOCK):
             latent, flow_ladj = self.flow(rows, some)
             z[part] = latent.numpy()

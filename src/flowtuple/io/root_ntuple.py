@@ -74,7 +74,7 @@ class NTupleAccess:
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
         """Return whether pages differ from their checksums, or cannot be decoded."""
         try:
-            self._array(self._forms[branch], start, stop)
+            self.fetch([branch], start, stop)
         except MemoryError:
             raise
         except (RuntimeError, TypeError, AttributeError):  # uproot lacks the code for it

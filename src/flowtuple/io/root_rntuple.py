@@ -18,7 +18,6 @@ from flowtuple.io.root_forms import (
     kind_in_words,
     mark_of,
     plain_layout,
-    plain_reason,
     stored_dtype,
 )
 from flowtuple.io.root_records import columns_of_shape, ntuple_shape, record_shapes
@@ -60,23 +59,19 @@ class NTupleWriter:
         self._shape = ntuple_shape(record_shapes(self._empty, notes.get("records", {})))
 
     def _plan(self, column: Column) -> None:
-        form = self._forms[column.name] if column.is_opaque else None
-        reason = plain_reason(column) if form is None else field_reason(form)
+        form = self._forms[column.name] if column.is_opaque else _number_form(column)
+        reason = field_reason(form)
         if reason:
             self.lost[column.name] = reason
             return
-        if form is None:
-            no_values = np.zeros((0, *column.shape))
-            layout = _numbers(column, no_values, np.zeros(1, np.int64))
-        else:
-            layout = plain_layout(form.length_zero_array(highlevel=False))
+        layout = plain_layout(form.length_zero_array(highlevel=False))
         self._empty[column.name] = layout
         change = ""
         if column.dtype == "float16":
             change = "float16 -> float32"
-        elif form is not None and any(part.is_unknown for part in forms_within(form)):
+        elif any(part.is_unknown for part in forms_within(form)):
             change = "no value tells its type -> float64"
-        elif form is not None and (mark_of(form) or has_record_arrays(form)):
+        elif mark_of(form) or has_record_arrays(form):
             change = f"{kind_in_words(form)} -> {layout.form.type}"
         if change:
             self.loosened.append(f"{column.name}: {change}")
@@ -115,21 +110,20 @@ class NTupleWriter:
     def _content(self, column: Column, table: Table, offsets: Mapping[str, Array]) -> Any:
         """Return the layout of one column's values, of the form that was planned."""
         values = table.data[column.name]
-        if not column.is_opaque:
-            return _numbers(column, values, offsets.get(column.counter or ""))
-        kind = self._forms[column.name].type
-        if (
-            values.layout.form.type != kind
-        ):  # other events have missing values, or wider numbers
-            values = ak.enforce_type(values, kind)
-        return plain_layout(ak.to_layout(ak.to_packed(values)))
+        if column.is_opaque:
+            kind = self._forms[column.name].type
+            if values.layout.form.type != kind:  # other events have missing or wider values
+                values = ak.enforce_type(values, kind)
+            return plain_layout(ak.to_layout(ak.to_packed(values)))
+        block = from_block(np.asarray(values, stored_dtype(column))).layout
+        if column.counter is None:
+            return block
+        return ak.contents.ListOffsetArray(ak.index.Index64(offsets[column.counter]), block)
 
 
-def _numbers(column: Column, values: Any, offsets: Array | None) -> Any:
-    block = from_block(np.asarray(values, stored_dtype(column))).layout
-    if column.counter is None:
-        return block
-    return ak.contents.ListOffsetArray(ak.index.Index64(offsets), block)
+def _number_form(column: Column) -> Any:
+    form = ak.forms.NumpyForm(stored_dtype(column), column.shape)
+    return form if column.counter is None else ak.forms.ListOffsetForm("i64", form)
 
 
 def _shaped(

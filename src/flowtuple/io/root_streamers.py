@@ -104,12 +104,9 @@ def _named_in(word: str, streamers: Streamers) -> Iterable[str]:
 def built_in() -> dict[str, dict[int, Any]]:
     """The descriptions that uproot brings: of trees, histograms and what they are made of."""
     modules = [m for m in vars(uproot.models).values() if isinstance(m, ModuleType)]
-    models = [model for module in modules for model in vars(module).values()]
-    raw = [
-        RawStreamerInfo(*r)
-        for model in models
-        for r in getattr(model, "class_rawstreamers", None) or ()
-    ]
+    models = (model for module in modules for model in vars(module).values())
+    listed = [getattr(model, "class_rawstreamers", None) or () for model in models]
+    raw = [RawStreamerInfo(*streamer) for streamers in listed for streamer in streamers]
     buffer = io.BytesIO()
     with uproot.recreate(buffer, compression=None) as file:
         file.file.update_streamers(raw)

@@ -132,11 +132,9 @@ def _user_info(tree: Any) -> list[str]:
 
 
 def _friends(tree: Any) -> list[str]:
-    named = [
-        (friend.member("fTitle"), friend.member("fTreeName"))
-        for friend in _member(tree, "fFriends") or []
-    ]
-    return [":".join(filter(None, names)) for names in named]
+    friends = _member(tree, "fFriends") or []
+    names = ([f.member("fTitle"), f.member("fTreeName")] for f in friends)
+    return [":".join(filter(None, pair)) for pair in names]
 
 
 def _index(tree: Any) -> str:

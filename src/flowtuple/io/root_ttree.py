@@ -77,10 +77,9 @@ def type_changes(columns: Sequence[Column]) -> list[str]:
 
 def _counting(columns: Sequence[Column]) -> set[str]:
     """Names of columns that count others; lists of fixed arrays name theirs in the title."""
-    titles = [c.title for c in columns if c.is_opaque and "[" in c.title]
-    return {c.counter for c in columns if c.counter is not None} | {
-        w for t in titles for w in re.findall(r"\[(\w+)\]", t)
-    }
+    titles = " ".join(c.title for c in columns if c.is_opaque)
+    named = re.findall(r"\[(\w+)\]", titles)
+    return {c.counter for c in columns if c.counter is not None}.union(named)
 
 
 def _branch_dtype(column: Column, counting: Container[str]) -> str:

@@ -101,7 +101,7 @@ class Distribution:
 
     @cached_property
     def edges(self) -> Array:
-        """Where symbols begin and end in the sum of the frequencies of all that can be drawn.
+        """Ends of the symbols in the sum of the frequencies of all that can be drawn.
 
         int32, shape (n, K + 1), or (1, K + 1) for equal rows. Escapes and the outside symbol, which
         stands for any index, are never drawn.

@@ -15,7 +15,7 @@ Laws, tested by `tests/transforms/test_transforms.py` for every transform and fo
 
 - `inverse(forward(x, u))` is x: exactly for cells, to rounding for all other values;
 - `log_det` is the logarithm of the slope of `forward`, in `u` for a cell and in x for all others;
-- `with_log_det` returns both in one pass;
+- `image` returns both in one pass;
 - `inverse` takes any finite y;
 - `Chain.from_config(chain.config())` is the same chain, and an invalid description is the error
   `Corrupt`.

@@ -14,7 +14,7 @@ from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.transforms.noise import Dequantise, Peak, Smear
 from flowtuple.transforms.ranks import Ranks
 from flowtuple.transforms.smooth import Affine, Atan, Clip, Log, Logit
-from flowtuple.transforms.transform import Transform
+from flowtuple.transforms.transform import Image, Transform
 
 CLASSES: dict[str, type[Any]] = {
     "affine": Affine,
@@ -97,21 +97,14 @@ class Chain(Transform):
     def has_cells(self) -> bool:
         return any(transform.has_cells for transform in self.transforms)
 
-    def stands_for_cell(self, x: Array) -> Array:
-        y, stands = x.astype(np.float64), np.zeros(len(x), bool)
+    def image(self, x: Array, u: Array | float) -> Image:
+        y, total, cells = x, np.zeros(len(x)), np.zeros(len(x), bool)
         for transform in self.transforms:
-            stands |= transform.stands_for_cell(y)
-            y = transform.forward(y)
-        return stands
-
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array]:
-        y, total = x, np.zeros(len(x))
-        for transform in self.transforms:
+            y, slope, some = transform.image(y, u)
             # Within a cell y varies with u alone, so the slopes of earlier transforms do not count.
-            total[transform.stands_for_cell(y)] = 0.0
-            y, ladj = transform.with_log_det(y, u)
-            total += ladj
-        return y, total
+            total = np.where(some, 0.0, total) + slope
+            cells |= some
+        return Image(y, total, cells)
 
     def inverse(self, y: Array) -> Array:
         x = y

@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.transforms.transform import Transform
+from flowtuple.transforms.transform import Image, Transform
 
 MARGIN = 2.0**-20  # share of a cell cut off at both ends, so that rounding cannot leave it
 _NOISE_MARGIN = 1e-6  # the same for noise
@@ -49,8 +49,8 @@ class Dequantise(Transform):
 
     has_cells = True
 
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
-        return x + np.clip(u, MARGIN, 1 - MARGIN), 0.0
+    def image(self, x: Array, u: Array | float) -> Image:
+        return Image(x + np.clip(u, MARGIN, 1 - MARGIN), 0.0, cells=True)
 
     def inverse(self, y: Array) -> Array:
         return np.asarray(np.floor(y))
@@ -80,10 +80,10 @@ class Smear(Transform):
                 f"noise of width {self.width:g} smears nothing; 0.1 is usual"
             )
 
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+    def image(self, x: Array, u: Array | float) -> Image:
         end = float(ndtr(-0.5 / self.width))
         noise, slope = _truncated_normal(u, end, 1 - 2 * end, self.width)
-        return x + noise, slope
+        return Image(x + noise, slope, cells=True)
 
     def inverse(self, y: Array) -> Array:
         return np.asarray(np.rint(y))
@@ -136,14 +136,11 @@ class Peak(Transform):
             return cls(value, edge, value if place is None else place, width)
         return cls(edge, edge, min(edge if place is None else place, edge - width), width)
 
-    def stands_for_cell(self, x: Array) -> Array:
-        return x <= self.edge
-
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+    def image(self, x: Array, u: Array | float) -> Image:
         low, high = ndtr([_REACH, (self.edge - self.place) / self.width]).tolist()
         noise, slope = _truncated_normal(u, low, high - low, self.width)
         peak = x <= self.edge
-        return np.where(peak, self.place + noise, x), np.where(peak, slope, 0.0)
+        return Image(np.where(peak, self.place + noise, x), np.where(peak, slope, 0.0), peak)
 
     def inverse(self, y: Array) -> Array:
         return np.where(y <= self.edge, self.value, y)

@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.transforms.noise import MARGIN, log_normal_slope
-from flowtuple.transforms.transform import Transform
+from flowtuple.transforms.transform import Image, Transform
 
 KNOTS = 256  # of ranks, at most about
 FEW = 64  # whole numbers up to which each one has a cell
@@ -102,14 +102,12 @@ class Ranks(Transform):
     def _of(cls, x: Array, ranks: Array, count: float) -> Self:
         return cls(tuple(x.tolist()), tuple(((ranks + 0.5) / (count + 1)).tolist()))
 
-    def stands_for_cell(self, x: Array) -> Array:
-        return np.searchsorted(self.x, x, "right") > np.searchsorted(self.x, x, "left") + 1
-
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+    def image(self, x: Array, u: Array | float) -> Image:
         knots, share = np.array(self.x), np.array(self.share)
         left, right = np.searchsorted(knots, x, "left"), np.searchsorted(knots, x, "right")
         low, high = share[np.minimum(left, len(share) - 1)], share[right - 1]
-        step = (right > left + 1) & (high > low)
+        cells = right > left + 1
+        step = cells & (high > low)
         piece = np.clip(right - 1, 0, len(knots) - 2)
         run, rise = np.diff(knots)[piece], np.diff(share)[piece]
         on_step = low + np.clip(u, MARGIN, 1 - MARGIN) * (high - low)
@@ -122,7 +120,7 @@ class Ranks(Transform):
         above = (x > knots[-1]) | ((x == knots[-1]) & ~step)
         ladj = np.where(above, np.log(last), np.where(x < knots[0], np.log(first), ladj))
         y += np.minimum(x - knots[0], 0) * first + np.maximum(x - knots[-1], 0) * last
-        return y, ladj
+        return Image(y, ladj, cells)
 
     def inverse(self, y: Array) -> Array:
         low, high = ndtri(np.array(self.share)[[0, -1]])

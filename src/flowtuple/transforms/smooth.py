@@ -9,7 +9,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.transforms.transform import Transform
+from flowtuple.transforms.transform import Image, Transform
 
 _ROUNDING = 64 * float(
     np.finfo(np.float64).eps
@@ -45,8 +45,8 @@ class Affine(Transform):
         low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
         return cls(float(middle), float(high - low) or float(x.std()) or 1.0)
 
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
-        return (x - self.shift) / self.scale, -np.log(abs(self.scale))
+    def image(self, x: Array, u: Array | float) -> Image:
+        return Image((x - self.shift) / self.scale, -np.log(abs(self.scale)))
 
     def inverse(self, y: Array) -> Array:
         return y * self.scale + self.shift
@@ -70,12 +70,12 @@ class Log(Transform):
                 f"log to the base {self.base:g} of x + {self.offset:g} cannot be undone"
             )
 
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+    def image(self, x: Array, u: Array | float) -> Image:
         shifted = x + self.offset
         inside = np.where(shifted > 0, shifted, np.nan)
         natural, scale = np.log(inside), np.log(self.base)
         y = np.log10(inside) if self.base == 10.0 else natural / scale
-        return y, -natural - np.log(scale)
+        return Image(y, -natural - np.log(scale))
 
     def inverse(self, y: Array) -> Array:
         with np.errstate(over="ignore"):
@@ -102,10 +102,11 @@ class Atan(Transform):
                 f"atan({self.scale:g} x) cannot be undone: the number must be above 0"
             )
 
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+    def image(self, x: Array, u: Array | float) -> Image:
         scaled = self.scale * x
         with np.errstate(over="ignore"):
-            return np.arctan(scaled), np.log(self.scale) - np.log1p(np.square(scaled))
+            slope = np.log(self.scale) - np.log1p(np.square(scaled))
+        return Image(np.arctan(scaled), slope)
 
     def inverse(self, y: Array) -> Array:
         edge = np.pi / 2 * (1 - _MARGIN)
@@ -145,12 +146,12 @@ class Logit(Transform):
         low, high = float(x.min()), float(x.max())
         return cls(low, high if high > low else low + 1.0, beta)
 
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
+    def image(self, x: Array, u: Array | float) -> Image:
         width, inner = self.high - self.low, 1 - 2 * self.beta
         share = self.beta + inner * (x - self.low) / width
         p = np.where((share > 0) & (share < 1), share, np.nan)
         log_p, log_rest = np.log(p), np.log1p(-p)
-        return log_p - log_rest, np.log(inner / width) - log_p - log_rest
+        return Image(log_p - log_rest, np.log(inner / width) - log_p - log_rest)
 
     def inverse(self, y: Array) -> Array:
         p = 0.5 * (1 + np.tanh(0.5 * y))
@@ -177,8 +178,8 @@ class Clip(Transform):
                 "write for example clip:-5:5"
             )
 
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
-        return self.inverse(x), 0.0
+    def image(self, x: Array, u: Array | float) -> Image:
+        return Image(self.inverse(x), 0.0)
 
     def inverse(self, y: Array) -> Array:
         return np.clip(y, self.low, self.high)

@@ -5,11 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flowtuple.data.schema import Array
+
+
+class Image(NamedTuple):
+    """Images y of values, the logarithm of the slope, and which values stand for cells."""
+
+    y: Array
+    log_det: Array | float
+    cells: Array | bool = False
 
 
 class Transform(ABC):
@@ -30,21 +38,21 @@ class Transform(ABC):
         """True if some value stands for a cell, so that `u` matters."""
         return False
 
+    @abstractmethod
+    def image(self, x: Array, u: Array | float) -> Image:
+        """Return the images of float64 values with slope and cells, in one pass."""
+
     def stands_for_cell(self, x: Array) -> Array:
         """Return which values stand for a cell: bool of shape (n,)."""
-        return np.full(len(x), self.has_cells)
-
-    @abstractmethod
-    def with_log_det(self, x: Array, u: Array | float) -> tuple[Array, Array | float]:
-        """Return the images of float64 values and the logarithm of the slope, in one pass."""
+        return np.zeros(len(x), bool) | self.image(x.astype(np.float64), 0.5).cells
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
         """Return the images y of values x, both of shape (n,), in float64."""
-        return self.with_log_det(x.astype(np.float64), u)[0]
+        return self.image(x.astype(np.float64), u).y
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         """Return the logarithm of the slope, shape (n,)."""
-        return np.zeros(len(x)) + self.with_log_det(x.astype(np.float64), u)[1]
+        return np.zeros(len(x)) + self.image(x.astype(np.float64), u).log_det
 
     @abstractmethod
     def inverse(self, y: Array) -> Array:

@@ -12,9 +12,14 @@ from collections.abc import Callable
 import numpy as np
 import zstandard
 
-from flowtuple.baseline.pieces import join, split
-from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
-from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
+from flowtuple.baseline.packing import (
+    join,
+    pack_exceptions,
+    pcodec_bytes,
+    pcodec_values,
+    split,
+    with_exceptions,
+)
 from flowtuple.benchmark.codecs.table_codec import ColumnCodec
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array

@@ -12,11 +12,16 @@ import struct
 
 import numpy as np
 
-from flowtuple.baseline.pieces import join, split
-from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
+from flowtuple.baseline.packing import (
+    join,
+    pack_exceptions,
+    pcodec_bytes,
+    pcodec_values,
+    split,
+    with_exceptions,
+)
 from flowtuple.baseline.quantise import narrow, quantise_shifted, restore
 from flowtuple.baseline.sizes import PCODEC
-from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
 from flowtuple.benchmark.codecs.raw import lzma_bytes
 from flowtuple.benchmark.codecs.table_codec import ColumnCodec
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned

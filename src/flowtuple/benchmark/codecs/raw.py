@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import zstandard
 
-from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
+from flowtuple.baseline.packing import pcodec_bytes, pcodec_values
 from flowtuple.baseline.quantise import round_mantissa
 from flowtuple.benchmark.codecs.table_codec import ColumnCodec
 from flowtuple.data.bounds import Bound

@@ -12,13 +12,32 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from flowtuple.baseline.pieces import join, split
+from flowtuple.baseline.packing import join, split
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
+from flowtuple.runtime.progress import Progress, silent
 
 Promise: TypeAlias = Literal["lossless", "bounded", "none"]
-ON_DISK = np.dtype("int32")  # type of a hidden counter in files
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of all codecs.
+
+    Attributes:
+        effort: Effort of flowtuple's training.
+        threads: Threads of a codec that can use several.
+        unit: Unit of energies, for published methods: GeV or MeV.
+        model: A compressed file whose flow flowtuple takes instead of training one.
+        progress: Called with each stage of flowtuple.
+    """
+
+    effort: str = "default"
+    threads: int = 1
+    unit: str = "GeV"
+    model: Path | None = None
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)
@@ -84,7 +103,53 @@ class TableCodec(ABC):
 
 
 @dataclass(frozen=True)
-class ColumnCodec(TableCodec):
+class PiecesCodec(TableCodec):
+    """A codec that compresses groups of columns, each into one piece of its file."""
+
+    def groups(self, columns: Sequence[Column]) -> list[tuple[Column, ...]]:
+        """Return the columns that are compressed together: here each alone."""
+        return [(column,) for column in columns]
+
+    @abstractmethod
+    def encode_group(
+        self, values: Sequence[Array], layout: TableLayout, *group: Column
+    ) -> bytes:
+        """Return the piece of flat values of each column."""
+
+    @abstractmethod
+    def decode_group(
+        self, data: bytes, layout: TableLayout, *group: Column
+    ) -> Sequence[Array]:
+        """Return the flat values of each column, in a type that holds them."""
+
+    def encode(
+        self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path
+    ) -> None:
+        """Write one piece for each group."""
+        pieces = [
+            self.encode_group([flat(table, column) for column in group], layout, *group)
+            for table, layout in zip(tables, layouts, strict=True)
+            for group in self.groups(layout.columns)
+        ]
+        path.write_bytes(join(pieces))
+
+    def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
+        """Read the pieces in the order in which they were written."""
+        pieces = iter(split(path.read_bytes()))
+        tables = []
+        for layout in layouts:
+            data = {}
+            for group in self.groups(layout.columns):
+                decoded = self.decode_group(next(pieces), layout, *group)
+                for column, values in zip(group, decoded, strict=True):
+                    typed = values.astype(column.dtype, copy=False)
+                    data[column.name] = typed.reshape(-1, *column.shape)
+            tables.append(layout.table(data))
+        return tables
+
+
+@dataclass(frozen=True)
+class ColumnCodec(PiecesCodec):
     """A codec that compresses each column alone.
 
     Attributes:
@@ -95,30 +160,17 @@ class ColumnCodec(TableCodec):
     compress: Callable[[Array, Bound], bytes]
     decompress: Callable[[bytes, np.dtype[np.generic], Bound], Array]
 
-    def encode(
-        self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path
-    ) -> None:
-        """Write one piece for each column."""
-        pieces = [
-            self.compress(flat(table, column), layout.bound(column))
-            for table, layout in zip(tables, layouts, strict=True)
-            for column in layout.columns
-        ]
-        path.write_bytes(join(pieces))
+    def encode_group(
+        self, values: Sequence[Array], layout: TableLayout, *group: Column
+    ) -> bytes:
+        """Compress one column."""
+        return self.compress(values[0], layout.bound(group[0]))
 
-    def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
-        """Read the pieces in the order in which they were written."""
-        pieces = iter(split(path.read_bytes()))
-        tables = []
-        for layout in layouts:
-            data = {}
-            for column in layout.columns:
-                dtype = ON_DISK if column.hidden else np.dtype(column.dtype)
-                values = self.decompress(next(pieces), dtype, layout.bound(column))
-                values = values.astype(column.dtype, copy=False)
-                data[column.name] = values.reshape(-1, *column.shape)
-            tables.append(layout.table(data))
-        return tables
+    def decode_group(
+        self, data: bytes, layout: TableLayout, *group: Column
+    ) -> Sequence[Array]:
+        """Decompress one column."""
+        return [self.decompress(data, stored_dtype(group[0]), layout.bound(group[0]))]
 
 
 def is_available(codec: TableCodec) -> bool:
@@ -137,10 +189,15 @@ def may_move(column: Column) -> bool:
     return column.is_float and column.role not in ("id", "weight")
 
 
+def stored_dtype(column: Column) -> np.dtype[np.generic]:
+    """Return the type of a column in files, where hidden counters are int32."""
+    return np.dtype("int32" if column.hidden else column.dtype)
+
+
 def flat(table: Table, column: Column) -> Array:
     """Return the values of a column in one dimension, in their type in files."""
     values = np.ascontiguousarray(table.data[column.name]).reshape(-1)
-    return values.astype(ON_DISK) if column.hidden else values
+    return values.astype(stored_dtype(column), copy=False)
 
 
 def raw_bytes(tables: Sequence[Table]) -> int:

@@ -2,15 +2,16 @@
 
 They code rows of finite floats, of objects or events, and promise no bound: a latent codec (flow,
 erf, integers), autoencoders with optional residuals, and Baler by its own package. All need
-PyTorch, which is imported where rows are coded; `options`, `presets`, `layout`, `checking` and
-`signature` work without it.
+PyTorch, which is imported where rows are coded; `options`, `presets`, `filters` and `layout` work
+without it.
 
-- `options`: options of the methods. `presets`, `variables`, `normalisations`, `filters`: published
-  sets of variables with their preprocessing and cuts.
-- `fitting`: the fit of a method to rows. `latent`, `autoencoder`: the fitted codecs (`row_codec`),
-  with `networks`, `variational`, `erf_codes`, `bits`, `residuals`, `few_values`, `second_codec`.
-- `stored`, `layout`: the file of a method. `tables`: that file as an input format.
-- `accuracy`: errors of decoded rows. `methods`, `method_codec`, `listing`: methods in a benchmark.
+- `options`: options of the methods. `presets`, `normalisations`, `filters`: published sets of
+  variables with their preprocessing and cuts.
+- `latent`, `autoencoder`: the fitted codecs, with `networks`, `erf_codes`, `numbers` (as bytes) and
+  `corrections` (of what networks decode).
+- `layout`: the file of a method, its check and description. `stored`: the fit of a method to rows,
+  rows into its file and back. `tables`: that file as an input format.
+- `accuracy`: errors of decoded rows. `methods`, `baler`: methods as codecs of a benchmark.
 
 Laws, which `tests/benchmark/test_published*.py` check: the same rows, options and seed give the
 same bytes; a file decodes with nothing else, and old files still decode; every byte is counted;

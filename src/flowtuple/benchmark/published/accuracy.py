@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,22 +74,6 @@ def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
     return tuple(
         _of_column(name, rows.values[:, k], decoded[:, k])
         for k, name in enumerate(rows.columns)
-    )
-
-
-def overall(accuracy: Sequence[Accuracy]) -> tuple[float, float]:
-    """Return errors over the standard deviation: the mean over columns, and the largest of all.
-
-    Args:
-        accuracy: Errors of at least one column.
-
-    Example:
-        >>> rows = Rows("x", ("x", "y"), np.array([[0.0, 1.0], [2.0, 5.0]]), np.arange(2), 2)
-        >>> overall(measure(rows, np.array([[0.0, 1.0], [1.5, 5.0]])))
-        (0.125, 0.5)
-    """
-    return float(np.mean([a.relative_mean for a in accuracy])), max(
-        a.relative_largest for a in accuracy
     )
 
 

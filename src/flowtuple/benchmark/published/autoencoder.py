@@ -177,10 +177,6 @@ class AutoencoderCodec:
             )
         return _through(self.encoder, _forward(self.chains, values))
 
-    def squared_error(self, values: Array, *, rounded: bool = False) -> float:
-        """Return the mean of `reconstruction_error` over rows."""
-        return float(self.reconstruction_error(values, rounded=rounded).mean())
-
     def reconstruction_error(self, values: Array, *, rounded: bool = False) -> Array:
         """Return the squared error of each row in normalised space, a mean over columns.
 

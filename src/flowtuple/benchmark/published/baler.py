@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.baseline.pieces import join, split
+from flowtuple.baseline.packing import join, split
 from flowtuple.benchmark.published.methods import MethodCodec
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array

@@ -15,10 +15,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from flowtuple.baseline.pieces import join, split
-from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
+from flowtuple.baseline.packing import (
+    join,
+    pack_exceptions,
+    pcodec_bytes,
+    pcodec_values,
+    split,
+    with_exceptions,
+)
 from flowtuple.baseline.quantise import narrow, quantise, restore
-from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
 from flowtuple.codec.packing import checksum
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows

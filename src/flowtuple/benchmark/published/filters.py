@@ -82,7 +82,7 @@ class EventFilter:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain text for `json.dumps`."""
-        return {"preset": self.preset, "cuts": list(self.cuts), "unit": self.unit}
+        return vars(self) | {"cuts": list(self.cuts)}
 
     def apply(self, rows: Rows) -> tuple[Rows, dict[str, int]]:
         """Return the rows that pass, and the number left out by each cut, the preset's first.

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import zstandard
 
-from flowtuple.baseline.pieces import join, split
+from flowtuple.baseline.packing import join, split
 from flowtuple.benchmark.published.filters import EVERY_ROW, EventFilter
 from flowtuple.codec.packing import checksum, pack_indices, unpack_indices, unzstd, zstd
 from flowtuple.data.rows import Rows

@@ -16,28 +16,25 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.baseline.pieces import join, split
-from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
+from flowtuple.baseline.packing import join, pcodec_bytes, pcodec_values, split
 from flowtuple.benchmark.codecs.table_codec import (
-    ON_DISK,
+    PiecesCodec,
     Promise,
-    TableCodec,
     TableLayout,
-    flat,
     may_move,
+    stored_dtype,
 )
 from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array, Column
-from flowtuple.data.table import Table
 
 _FEWEST = 500  # rows that a method is fitted to
 
 
 @dataclass(frozen=True)
-class MethodCodec(TableCodec):
+class MethodCodec(PiecesCodec):
     """A codec that promises nothing: its errors are measured, and have no limit."""
 
     promise: Promise = "none"
@@ -65,57 +62,46 @@ class MethodCodec(TableCodec):
         """Return the same method for energies in GeV or MeV."""
         return self
 
-    def encode(
-        self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path
-    ) -> None:
-        """Write for each table a piece with a piece for each collection."""
-        pieces = [
-            join([self._encode(table, columns) for columns in collections(table.columns)])
-            for table in tables
-        ]
-        path.write_bytes(join(pieces))
-
-    def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
-        """Read the pieces of each table."""
-        pieces = split(path.read_bytes())
-        return [
-            self._decode(layout, data) for layout, data in zip(layouts, pieces, strict=True)
-        ]
-
     def overhead(self, path: Path) -> tuple[int, int]:
         """Return the bytes of all models; there is no index."""
-        sizes = (
-            split(piece)[0] for table in split(path.read_bytes()) for piece in split(table)
-        )
+        sizes = (split(piece)[0] for piece in split(path.read_bytes()))
         return sum(Reader(size).unsigned() for size in sizes), 0
 
-    def _encode(self, table: Table, columns: Sequence[Column]) -> bytes:
+    def groups(self, columns: Sequence[Column]) -> list[tuple[Column, ...]]:
+        """Return the floats of each collection together, every other column alone."""
+        return collections(columns)
+
+    def encode_group(
+        self, values: Sequence[Array], layout: TableLayout, *group: Column
+    ) -> bytes:
         """Return bytes of the model, coded rows, the mask of these rows, and the others exactly."""
-        exact = [flat(table, c) for c in columns]
         model, data, mask = 0, b"", b""
-        if is_row(columns[0]):
-            values = np.stack(exact, axis=1).astype(np.float64)
-            finite = np.isfinite(values).all(axis=1)
+        if is_row(group[0]):
+            table = np.stack(values, axis=1).astype(np.float64)
+            finite = np.isfinite(table).all(axis=1)
             count = int(finite.sum())
             if count >= _FEWEST:
-                names, dtypes = zip(*((c.name, c.dtype) for c in columns), strict=True)
+                names, dtypes = zip(*((c.name, c.dtype) for c in group), strict=True)
                 # as if they were events: numbers of objects are a column of their own here
                 event = np.arange(count)
-                rows = Rows(table.name, names, values[finite], event, count, dtypes=dtypes)
+                rows = Rows(layout.name, names, table[finite], event, count, dtypes=dtypes)
                 data, model = self.pack(rows)
-                mask, exact = zstd(np.packbits(finite).tobytes()), [x[~finite] for x in exact]
-        return join([write_unsigned([model]), data, mask, *map(pcodec_bytes, exact)])
+                mask, values = (
+                    zstd(np.packbits(finite).tobytes()),
+                    [x[~finite] for x in values],
+                )
+        return join([write_unsigned([model]), data, mask, *map(pcodec_bytes, values)])
 
-    def _decode(self, layout: TableLayout, table: bytes) -> Table:
-        data: dict[str, Array] = {}
-        for columns, piece in zip(collections(layout.columns), split(table), strict=True):
-            _, coded, mask, *packed = split(piece)
-            values = [_exact(c, x) for c, x in zip(columns, packed, strict=True)]
-            if coded:
-                values = _merged(self.unpack(coded), mask, values)
-            for column, x in zip(columns, values, strict=True):
-                data[column.name] = x.astype(column.dtype).reshape(-1, *column.shape)
-        return layout.table(data)
+    def decode_group(
+        self, data: bytes, layout: TableLayout, *group: Column
+    ) -> Sequence[Array]:
+        """Return decoded rows, with the exact values in their places."""
+        _, coded, mask, *packed = split(data)
+        exact = [
+            pcodec_values(x).astype(stored_dtype(column), copy=False)
+            for column, x in zip(group, packed, strict=True)
+        ]
+        return _merged(self.unpack(coded), mask, exact) if coded else exact
 
 
 @dataclass(frozen=True)
@@ -166,10 +152,6 @@ def collections(columns: Sequence[Column]) -> list[tuple[Column, ...]]:
         *(tuple(c for c in moving if c.counter == counter) for counter in counters),
         *((c,) for c in columns if not is_row(c)),
     ]
-
-
-def _exact(column: Column, data: bytes) -> Array:
-    return pcodec_values(data).astype(ON_DISK if column.hidden else column.dtype, copy=False)
 
 
 def _merged(decoded: Array, mask: bytes, exact: Sequence[Array]) -> list[Array]:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.baseline.pieces import join, split
-from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
+from flowtuple.baseline.packing import join, pcodec_bytes, pcodec_values, split
 from flowtuple.benchmark.codecs.raw import lzma_bytes
 from flowtuple.benchmark.published.options import SECOND
 from flowtuple.codec.packing import unzstd, zstd
