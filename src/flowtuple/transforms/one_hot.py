@@ -32,11 +32,13 @@ class OneHot:
 
     def forward(self, x: Array) -> Array:
         """Return the code of each value, shape (n, k)."""
-        return (x[:, None] == np.array(self.values)).astype(np.float64)
+        y: Array = (x[:, None] == np.array(self.values)).astype(np.float64)
+        return y
 
     def inverse(self, y: Array) -> Array:
         """Return the value of the largest number in each row, shape (n,)."""
-        return np.array(self.values)[np.argmax(y, axis=1)]
+        x: Array = np.array(self.values)[np.argmax(y, axis=1)]
+        return x
 
     def config(self) -> Mapping[str, Any]:
         """Return the fields as JSON."""
