@@ -197,7 +197,10 @@ def test_golden_given_is_refused_without_it():
 def test_golden_awkward_holds_what_others_lack():
     with open_golden("awkward") as file:
         held = {name: table.num_entries for name, table in file.tables.items()}
-        chunks = {name: [d.entries for d in table.directories()] for name, table in file.tables.items()}
+        chunks = {
+            name: [d.entries for d in table.directories()]
+            for name, table in file.tables.items()
+        }
         flows = {name: table.flow.columns for name, table in file.tables.items()}
         assert list(file.carried) == ["note"]
     assert (held["empty"], len(chunks["empty"]), held["nothing"], len(chunks["nothing"])) == (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import flowtuple as ft
 from flowtuple.codec.column import Method
-from flowtuple.file.layout import FRAME_SIZE, SectionKind
+from flowtuple.file.layout import FRAME_SIZE
 from flowtuple.file.ledger import PARTS, Ledger, apportioned
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.training import write_events
@@ -112,22 +112,20 @@ class TestFiles:
         assert [(r["table"], r["name"]) for r in rows] == [
             ("Events", "x"),
             ("Events", "y"),
-            ("Events", PARTS["directory"]),
-            ("Events", PARTS["frame"]),
+            ("Events", "directories and checksums"),
+            ("Events", "frames"),
             ("Runs", "x"),
-            ("Runs", PARTS["directory"]),
-            ("Runs", PARTS["frame"]),
-            ("", PARTS["description"]),
+            ("Runs", "directories and checksums"),
+            ("Runs", "frames"),
+            ("", "description"),
             ("", "h"),
-            ("", PARTS["header"]),
-            ("", PARTS["index"]),
+            ("", "header and trailer"),
+            ("", "index"),
         ]
 
 
 def test_the_model_has_one_size(folder: Path, tmp_path: Path) -> None:
-    done = ft.compress(
-        dependent_events(300, 1), tmp_path / "x.ftup", model=folder / "m.flow"
-    )
+    done = ft.compress(dependent_events(300, 1), tmp_path / "x.ftup", model=folder / "m.flow")
     found = ft.info(tmp_path / "x.ftup")
     assert done.model_bytes == found["sections"]["model"] > FRAME_SIZE
     assert done.model_bytes == found["tables"][0]["model_bytes"]
@@ -147,11 +145,11 @@ def test_columns_of_one_frame_share_its_bytes(tmp_path: Path) -> None:
     assert_adds_up(tmp_path / "x.ftup")
     with ft.File(tmp_path / "x.ftup") as file:
         (directory,) = file.table().directories()
-        rows = Ledger(file).by_column("column")
+        sizes = Ledger.of(file).columns
     shared = [n for n, e in directory.entries.items() if e.method is Method.GROUP]
     assert len(shared) > 1
-    assert sum(rows["events", name] for name in shared) == directory.shared
-    assert rows["events", "text"] == directory.entries["text"].payload
+    assert sum(sizes["events", name] for name in shared) == directory.shared
+    assert sizes["events", "text"] == directory.entries["text"].payload
 
 
 @given(st.integers(0, 10**6), st.lists(st.integers(0, 10**5), min_size=1, max_size=9))
@@ -169,10 +167,11 @@ def test_a_file_of_no_events(tmp_path: Path) -> None:
     assert [c["bytes"] for c in found["tables"][0]["columns"]] == [0, 0]
 
 
-def test_kinds_are_summed_in_order(folder: Path) -> None:
-    with ft.File(folder / "merged.ftup") as file:
-        sizes = Ledger(file).by_kind()
-        chunks = [s for s in file.sections if s.kind is SectionKind.CHUNK]
-    assert sizes["frame"] == FRAME_SIZE * len(chunks) > FRAME_SIZE
-    assert list(sizes) == [kind for kind in PARTS if kind in sizes]
-    assert sum(sizes.values()) == (folder / "merged.ftup").stat().st_size
+def test_parts_are_summed_in_order(folder: Path) -> None:
+    found = ft.info(folder / "merged.ftup")
+    parts, chunks = found["parts"], found["tables"][0]["chunks"]
+    assert parts["chunk frames"] == FRAME_SIZE * chunks > FRAME_SIZE
+    assert list(parts) == [part for part in dict.fromkeys(PARTS.values()) if part in parts]
+    assert sum(parts.values()) == found["bytes"]
+    assert parts["model"] == found["sections"]["model"]
+    assert parts["header and index"] == found["sections"]["index"]

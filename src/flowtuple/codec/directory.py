@@ -45,9 +45,6 @@ class Entry:
     payload: int
     escapes: int
 
-    def __len__(self) -> int:
-        return self.payload + self.escapes
-
     @property
     def stop(self) -> int:
         """First byte in the body after the column."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from flowtuple.codec.directory import Entry
 from flowtuple.file.file import File
@@ -17,18 +18,16 @@ _FINE = 2**20  # parts of a byte in which shares of a frame are summed over chun
 PARTS = {
     "column": "columns",
     "given": "hashes of given columns",
-    "column_model": "columns in models",
-    "model": "rest of models",
-    "directory": "chunk directories and checksums",
+    "column_model": "model",
+    "model": "model",
+    "directory": "chunk directories",
     "frame": "chunk frames",
     "description": "description",
     "carried": "carried objects",
-    "header": "header and trailer",
-    "index": "index",
+    "header": "header and index",
+    "index": "header and index",
 }
-"""Kinds of rows, in words; those of `MODEL_KINDS` are the sections of the models."""
-
-MODEL_KINDS = ("column_model", "model")
+"""Part of the file, in words, by kind of row."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Row:
     Attributes:
         table: Name of the table; empty for parts of the whole file.
         name: Name of the column or carried object, or the part in words.
-        kind: One of `PARTS`.
+        kind: A key of `PARTS`.
         bytes: Bytes in the file.
     """
 
@@ -48,77 +47,88 @@ class Row:
     bytes: int
 
 
+@dataclass(frozen=True)
 class Ledger:
     """Rows of bytes that add up to the size of a file, to the byte.
 
-    Columns that share a compressed frame have shares of it in proportion to their contents, and so
-    have columns of a model. Frames of sections count with the section.
+    Columns that share a compressed frame, of a chunk or of the model, have shares of it in
+    proportion to their contents. The frame before a section other than a chunk counts with it.
 
     Attributes:
         rows: The rows: each table's, then those of the whole file.
         methods: Numbers of chunks by method, by table and column.
-
-    Args:
-        file: The open file; each chunk's directory is read.
     """
 
-    def __init__(self, file: File) -> None:
-        self.rows: list[Row] = []
-        self.methods: dict[tuple[str, str], Counter[str]] = {}
+    rows: Sequence[Row]
+    methods: Mapping[tuple[str, str], Mapping[str, int]]
+
+    @classmethod
+    def of(cls, file: File) -> Ledger:
+        """Return the ledger of an open file; each chunk's directory is read."""
+        rows: list[Row] = []
+        methods: dict[tuple[str, str], Counter[str]] = {}
         for table in file.tables.values():
-            self.rows += self._chunk_rows(table)
-            self.rows += _model_rows(table)
+            rows += _chunk_rows(table, methods)
+            rows += _model_rows(table)
         for section in file.sections:
             if section.kind is SectionKind.DESCRIPTION:
-                self.rows.append(_part("", "description", section.length))
+                rows.append(Row("", "description", "description", section.length))
             elif section.kind is SectionKind.CARRIED:
                 name = file.meta["carried"][section.owner]
-                self.rows.append(Row("", name, "carried", section.length))
+                rows.append(Row("", name, "carried", section.length))
         ends = HEADER_SIZE + TRAILER_SIZE
-        self.rows.append(_part("", "header", ends))
-        self.rows.append(_part("", "index", file.index_size - ends))
+        rows.append(Row("", "header and trailer", "header", ends))
+        rows.append(Row("", "index", "index", file.index_size - ends))
+        return cls(rows, methods)
 
-    def _chunk_rows(self, table: StoredTable) -> Iterator[Row]:
-        """Yield a row per column, and those of directories and frames.
+    @cached_property
+    def columns(self) -> dict[tuple[str, str], int]:
+        """Coded bytes by table and column."""
+        return self._by_column("column", "given")
 
-        The sums go chunk by chunk: not all entries of a large table fit into memory.
-        """
-        nbytes = Counter({column.name: 0 for column in table.columns})
-        shares: Counter[str] = Counter()
-        shared = heads = 0
-        methods = {name: Counter[str]() for name in nbytes}
-        for directory in table.directories():
-            heads += directory.head
-            content = sum(map(len, directory.group.values()))
-            if content:
-                shared += directory.shared
-            for name, entry in directory.entries.items():
-                methods[name][_method(entry)] += 1
-                nbytes[name] += entry.stop - entry.begin
-                if name in directory.group and content:
-                    shares[name] += directory.shared * entry.payload * _FINE // content
-        nbytes.update(apportioned(shared, shares))
-        self.methods |= {(table.name, name): used for name, used in methods.items()}
-        for name, size in nbytes.items():
-            kind = "given" if name in table.external else "column"
-            yield Row(table.name, name, kind, size)
-        yield _part(table.name, "directory", heads - shared)
-        yield _part(table.name, "frame", FRAME_SIZE * len(table.chunks))
+    @cached_property
+    def column_models(self) -> dict[tuple[str, str], int]:
+        """Bytes of models by table and column."""
+        return self._by_column("column_model")
 
-    def by_column(self, *kinds: str) -> dict[tuple[str, str], int]:
-        """Return the bytes of rows of some kinds, by table and column."""
+    def _by_column(self, *kinds: str) -> dict[tuple[str, str], int]:
         return {(row.table, row.name): row.bytes for row in self.rows if row.kind in kinds}
 
-    def by_kind(self) -> dict[str, int]:
-        """Return the bytes of each kind of `PARTS` that the file has, in their order."""
-        sizes: Counter[str] = Counter()
+    @cached_property
+    def parts(self) -> dict[str, int]:
+        """Bytes of the parts that the file has, in words."""
+        sizes = dict.fromkeys(PARTS.values(), 0)
         for row in self.rows:
-            sizes[row.kind] += row.bytes
-        return {kind: sizes[kind] for kind in PARTS if sizes[kind]}
+            sizes[PARTS[row.kind]] += row.bytes
+        return {part: size for part, size in sizes.items() if size}
 
 
-def _part(table: str, kind: str, size: int) -> Row:
-    return Row(table, PARTS[kind], kind, size)
+def _chunk_rows(
+    table: StoredTable, methods: dict[tuple[str, str], Counter[str]]
+) -> Iterator[Row]:
+    """Yield a row per column, and those of directories and frames; add the methods.
+
+    The sums go chunk by chunk: not all entries of a large table fit into memory.
+    """
+    nbytes = Counter({column.name: 0 for column in table.columns})
+    methods |= {(table.name, name): Counter() for name in nbytes}
+    shares: Counter[str] = Counter()
+    shared = heads = 0
+    for directory in table.directories():
+        heads += directory.head
+        content = sum(map(len, directory.group.values()))
+        shared += directory.shared if content else 0
+        for name, entry in directory.entries.items():
+            methods[table.name, name][_method(entry)] += 1
+            nbytes[name] += entry.stop - entry.begin
+            if content and name in directory.group:
+                shares[name] += directory.shared * entry.payload * _FINE // content
+    nbytes.update(apportioned(shared, shares))
+    for name, size in nbytes.items():
+        kind = "given" if name in table.external else "column"
+        yield Row(table.name, name, kind, size)
+    yield Row(table.name, "directories and checksums", "directory", heads - shared)
+    yield Row(table.name, "frames", "frame", FRAME_SIZE * len(table.chunks))
 
 
 def _method(stored: Entry) -> str:
@@ -136,7 +146,7 @@ def _model_rows(table: StoredTable) -> Iterator[Row]:
     shares = apportioned(section.head, plain)
     for name, size in shares.items():
         yield Row(table.name, name, "column_model", size)
-    yield _part(table.name, "model", section.length - sum(shares.values()))
+    yield Row(table.name, "rest of the model", "model", section.length - sum(shares.values()))
 
 
 def apportioned(total: int, weights: Mapping[str, int]) -> dict[str, int]:
