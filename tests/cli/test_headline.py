@@ -32,32 +32,34 @@ def shown(capsys: pytest.CaptureFixture[str], **sizes: Any) -> str:
     return out.removeprefix(begin).removesuffix(end)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "expected"),
-    [
-        (
-            {"input_bytes": 2350, "raw_bytes": 3890},
-            "2.35 times smaller than the input file (2.35 kB), "
-            "3.89 than its columns raw (3.89 kB), ",
-        ),
-        (
-            {"input_bytes": 500, "raw_bytes": 2000},
-            "2.00 times larger than the input file (500 B), "
-            "2.00 times smaller than its columns raw (2.00 kB), ",
-        ),
-        (
-            {"input_bytes": 4000, "raw_bytes": 2000, "input_files": 3, "is_part": True},
-            "4.00 times smaller than the 3 input files (4.00 kB, with what was left out), "
-            "2.00 than its columns raw (2.00 kB), ",
-        ),
-        (
-            {"input_bytes": 0, "raw_bytes": 2000},
-            "2.00 times smaller than its columns raw (2.00 kB), ",
-        ),
-        ({"input_bytes": 0, "raw_bytes": 0, "input_files": 0}, ""),
-    ],
-)
-def test_line(
-    capsys: pytest.CaptureFixture[str], sizes: dict[str, Any], expected: str
-) -> None:
-    assert shown(capsys, **sizes) == expected
+_WHOLE = {"input_bytes": 2350, "raw_bytes": 3890}
+_SMALL = {"input_bytes": 500, "raw_bytes": 2000}
+_PARTS = {"input_bytes": 4000, "raw_bytes": 2000, "input_files": 3, "is_part": True}
+_UNKNOWN = {"input_bytes": 0, "raw_bytes": 2000}
+
+
+def test_of_one_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, **_WHOLE) == (
+        "2.35 times smaller than the input file (2.35 kB), "
+        "3.89 than its columns raw (3.89 kB), "
+    )
+
+
+def test_larger_than_a_small_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, **_SMALL) == (
+        "2.00 times larger than the input file (500 B), "
+        "2.00 times smaller than its columns raw (2.00 kB), "
+    )
+
+
+def test_of_parts_of_several_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, **_PARTS) == (
+        "4.00 times smaller than the 3 input files (4.00 kB, with what was left out), "
+        "2.00 than its columns raw (2.00 kB), "
+    )
+
+
+def test_of_inputs_of_unknown_size(capsys: pytest.CaptureFixture[str]) -> None:
+    expected = "2.00 times smaller than its columns raw (2.00 kB), "
+    assert shown(capsys, **_UNKNOWN) == expected
+    assert shown(capsys, input_bytes=0, raw_bytes=0, input_files=0) == ""
