@@ -98,9 +98,7 @@ def cells_with_model(row: Measurement) -> list[str] | None:
         f"{row.codec}, model at hand",
         *[""] * 8,
         format_number(row.trained_mb_per_s_in),
-        "",
-        "",
-        "",
+        *[""] * 3,
     ]
 
 

@@ -13,7 +13,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.codec.chunk import ReadExternal, decode_columns, slices
-from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
+from flowtuple.codec.directory import Directory, Fetch, read_directory
 from flowtuple.data.memory import MODEL, Gate, in_words
 from flowtuple.data.schema import Column
 from flowtuple.data.schema_diff import check_same_columns, read_like, schema_diff
@@ -318,10 +318,10 @@ class StoredTable(DescribedTable):
         """Return all columns that decoding some columns takes."""
         return self.coding.needed(with_counters(self.columns, columns))
 
-    def stored(self) -> Iterator[dict[str, Entry]]:
-        """Yield the directory entries of each chunk by column."""
+    def directories(self) -> Iterator[Directory]:
+        """Yield the directory of each chunk."""
         for chunk in self.chunks:
-            yield dict(self.directory(chunk)[0].entries)
+            yield self.directory(chunk)[0]
 
 
 def _event_bytes(column: Column) -> int:

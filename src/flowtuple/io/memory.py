@@ -52,9 +52,7 @@ def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Data
         table = table_from_arrays(TABLE_NAME, source)
     else:
         table = table_from_arrays(TABLE_NAME, _series_of(source))
-    return Dataset(
-        f"{type(source).__name__} in memory", {TABLE_NAME: table}, nbytes=table.nbytes
-    )
+    return Dataset(f"{type(source).__name__} in memory", {TABLE_NAME: table}, files=0)
 
 
 def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:

@@ -105,6 +105,8 @@ def _open_file(path: str) -> Any:
         raise InvalidArgument(
             f"{path}: {first_line(error)}; install that package or copy the file here first"
         ) from None
+    except FileNotFoundError:
+        raise InvalidArgument(f"{path}: no such file; check the address") from None
     except Exception as error:  # uproot lets through whatever it runs into
         raise InvalidArgument(f"{path}: {_what_is_wrong(path, error)}") from None
 

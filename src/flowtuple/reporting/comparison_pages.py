@@ -275,14 +275,7 @@ def _objects(objects: _Content) -> Iterator[Block]:
         3,
     )
     yield _distances_table(name, other, real)
-    if other["cuts"]:
-        yield Heading("Cuts", "Shares that pass, with their standard deviations by event.", 3)
-        columns = _PASSING | {"Real": "real_passing", "Other real": "real_other_passing"}
-        rows = [
-            {**cut, **_passing(cut), **_passing(best, "real_")}
-            for cut, best in zip(other["cuts"], real["cuts"], strict=True)
-        ]
-        yield TableBlock(f"{name}-cuts", columns, rows, part="")
+    yield from _cuts_with_real(name, other["cuts"], real["cuts"])
     yield Heading(
         "Drawings",
         "Steps: reference. Points: the other sample. Where several parts are drawn each has its "
@@ -292,6 +285,20 @@ def _objects(objects: _Content) -> Iterator[Block]:
     )
     figures = [*_curves(other["curves"]), *map(_spectrum, other["spectra"])]
     yield Cards([[figure] for figure in figures])
+
+
+def _cuts_with_real(
+    name: str, cuts: Sequence[_Content], real: Sequence[_Content]
+) -> Iterator[Block]:
+    if not cuts:
+        return
+    columns = _PASSING | {"Real": "real_passing", "Other real": "real_other_passing"}
+    rows = [
+        {**cut, **_passing(cut), **_passing(best, "real_")}
+        for cut, best in zip(cuts, real, strict=True)
+    ]
+    yield Heading("Cuts", "Shares that pass, with their standard deviations by event.", 3)
+    yield TableBlock(f"{name}-cuts", columns, rows, part="")
 
 
 def _figures_table(

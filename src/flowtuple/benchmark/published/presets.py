@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flowtuple.benchmark.published.options import UNITS
@@ -78,8 +78,14 @@ class Variables:
             {'pt': 'Jet_pt', 'm': 'Jet_mass'}
         """
         by_collection: dict[str, dict[str, str]] = {}
-        for variable, column, collection in self._matches(columns):
-            by_collection.setdefault(collection, {}).setdefault(variable, column)
+        for variable in self.variables:
+            for called in (variable.name, *variable.others):
+                for column in (c for c in columns if c.endswith(called)):
+                    collection = column.removesuffix(called)
+                    if not collection or collection.endswith(_BEFORE):
+                        by_collection.setdefault(collection, {}).setdefault(
+                            variable.name, column
+                        )
         whole = [name for name, x in by_collection.items() if len(x) == len(self.variables)]
         if len(whole) > 1:
             named = " and ".join(f"{name}*" for name in whole)
@@ -98,17 +104,6 @@ class Variables:
                 f"{where}: lacks {collection}{missing} of the preset {self.name}; {close}"
             )
         return {v.name: by_collection[whole[0]][v.name] for v in self.variables}
-
-    def _matches(self, columns: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-        """Yield variable, column and collection of each name that ends with a variable's name."""
-        for variable in self.variables:
-            for called in (variable.name, *variable.others):
-                for column in columns:
-                    collection = column.removesuffix(called)
-                    if collection != column and (
-                        not collection or collection.endswith(_BEFORE)
-                    ):
-                        yield variable.name, column, collection
 
     def formulas(self, columns: Mapping[str, str], unit: str) -> dict[str, str]:
         """Return the normalisation of each column.
