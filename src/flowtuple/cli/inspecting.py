@@ -18,7 +18,9 @@ from flowtuple.cli.declaring import command, option
 from flowtuple.cli.files import type_in_words
 from flowtuple.cli.options import (
     RESOURCES,
+    Columns,
     Effort,
+    Exclude,
     Inputs,
     Json,
     Names,
@@ -80,6 +82,8 @@ def demo(
 def inspect(
     *,
     source: Inputs,
+    columns: Columns,
+    exclude: Exclude,
     names: Names,
     gain: bool = option(
         "--gain", "Predict sizes from a short training, before a long one.", False
@@ -93,7 +97,13 @@ def inspect(
     """
     with shown() as resources:
         content = api.inspect(
-            source, names=names, tolerance=tolerance, gain=gain, resources=resources
+            source,
+            columns=columns,
+            exclude=exclude,
+            names=names,
+            tolerance=tolerance,
+            gain=gain,
+            resources=resources,
         )
     if as_json:
         print_json(content)
