@@ -31,7 +31,7 @@ from flowtuple.io.location import (
     suffix_of,
     translate_fsspec_errors,
 )
-from flowtuple.io.memory import dataset_from_memory, is_dataframe
+from flowtuple.io.memory import dataset_from_memory, is_pandas
 from flowtuple.runtime.atomic import atomic_path
 
 __all__ = [
@@ -96,15 +96,19 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
     if isinstance(source, (str, os.PathLike)):
         source = [source]
     is_list = isinstance(source, (list, tuple))
-    if isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_dataframe(source):
+    if isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_pandas(source, "DataFrame"):
         dataset = dataset_from_memory(source, options.names)
     elif is_list and source and all(isinstance(path, (str, os.PathLike)) for path in source):
         dataset = _open_paths([os.fspath(path) for path in source], options)
     else:
-        what = f"{'an empty ' if is_list and not source else ''}{type(source).__name__}"
+        kind = type(source)
+        package = kind.__module__.partition(".")[0]
+        what = f"an empty {kind.__name__}" if is_list and not source else kind.__name__
+        if package not in ("builtins", "__main__"):
+            what = f"{package}'s {what}"
         raise InvalidArgument(
             f"{what} cannot be read: give a path, a list of paths, an awkward array, "
-            "a dict of arrays or a DataFrame"
+            "a dict of arrays or a pandas DataFrame"
         )
     if not dataset.tables:
         reasons = "".join(
