@@ -295,4 +295,4 @@ class TestModelsOfOneTable:
 
     def test_a_tree_by_position(self, models: Path) -> None:
         with pytest.warns(DeprecationWarning, match="tree= is going away; write PATH:TREE"):
-            assert ft.load(models / "two.flow", "Runs").names == ("run",)  # type: ignore[call-arg]
+            assert ft.load(models / "two.flow", "Runs").facts()["names"] == "run"  # type: ignore[call-arg]

@@ -139,6 +139,11 @@ def _open(path: FilePath) -> Density:
         return RowsModel(name, load_model(name))
     with File(name) as file:
         refuse_simulation(file)
+        if tree is None and len(file.tables) > 1:
+            names = list(file.tables)
+            raise InvalidArgument(
+                f"{name}: holds the trees {', '.join(names)}; choose one, such as {name}:{names[0]}"
+            )
         table = file.table(tree)
         return EventModel(file.path, table.name, table.coding)
 

@@ -19,6 +19,7 @@ from flowtuple.errors import InvalidArgument, Refused, name_parts, nearest
 from flowtuple.file.file import File
 from flowtuple.flows.options import RowFlow
 from flowtuple.flows.presets import FLOW_PRESETS
+from flowtuple.io.formats import output_suffixes
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, ReadOptions, Source, check_stored_name, open_dataset
 from flowtuple.reporting.plots import require_plots
@@ -105,8 +106,10 @@ class Weighted:
                 " give one for each"
             )
         parts = [open_dataset(path, ReadOptions(names=selection.names)) for path in paths]
+        # of trees that were named one by one, the names differ
+        counts = [{n: t.num_entries for n, t in part.tables.items()} for part in parts]
         return dataset, {
-            name: tuple(part.tables[name].num_entries for part in parts)
+            name: tuple(each.get(name, next(iter(each.values()))) for each in counts)
             for name in dataset.tables
         }
 
@@ -294,11 +297,16 @@ def is_of_rows(path: FilePath) -> bool:
 
 
 def refuse_rows(path: FilePath) -> None:
-    """Raise if a model that has to code events is a flow over rows.
+    """Raise if a model that has to code events is a flow over rows, or is named like events.
 
     Raises:
-        InvalidArgument: It is a flow over rows.
+        InvalidArgument: It is one of these.
     """
+    if os.fspath(path).lower().endswith(tuple(output_suffixes())):
+        raise InvalidArgument(
+            f"{os.fspath(path)}: is not a flowtuple file, but named like events; "
+            "make a model of them with `train()`"
+        )
     if is_of_rows(path):
         raise InvalidArgument(
             f"{os.fspath(path)}: is a flow over rows, which codes nothing; make one with `train()`"

@@ -202,9 +202,11 @@ class File(Shown):
             return next(iter(self.tables.values()))
         if tree is None:
             names = ", ".join(self.tables)
+            first = next(iter(self.tables))
+            column = f"{first}/{next(iter(self.keys(first)), 'NAME')}"
             raise InvalidArgument(
                 f"{self.path}: holds {len(self.tables)} trees ({names}); "
-                f"choose one by tree=, or as {self.path}:{next(iter(self.tables))}"
+                f"choose one by tree={first!r}, or as f[{column!r}]"
             )
         if tree not in self.tables:
             raise InvalidArgument(

@@ -11,6 +11,8 @@ from pathlib import Path
 import fsspec
 
 from flowtuple.errors import InvalidArgument, Truncated, first_line
+from flowtuple.io.location import split_tree
+from flowtuple.io.source import STORED
 from flowtuple.runtime.nearby import nearest_file
 
 GAP = 2**16  # bytes between two ranges that are read along, to save a second request
@@ -59,11 +61,18 @@ class Storage:
                         f"{self.path}: no such file{self._near()}"
                     ) from None
             text = getattr(cause, "strerror", None) or first_line(cause)
-            raise InvalidArgument(f"{self.path}: cannot be read ({text})") from None
+            advice = "check your access to it, and try again"
+            if isinstance(cause, IsADirectoryError):
+                advice = "name a file inside it"
+            raise InvalidArgument(f"{self.path}: cannot be read ({text}); {advice}") from None
 
     def _near(self) -> str:
-        is_url = "://" in self.path
-        return "" if is_url else f"; {nearest_file(Path(self.path), ('.ftup', '.flow'))}"
+        if "://" in self.path:
+            return "; check the address"
+        path, tree = split_tree(self.path, STORED)
+        if tree is not None and Path(path).exists():
+            return f"; here a file is taken whole: {path}"
+        return f"; {nearest_file(Path(self.path), STORED)}"
 
     def read(self, offset: int, length: int) -> bytes:
         """Read `length` bytes from `offset` on.

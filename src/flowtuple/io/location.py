@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 from urllib.parse import unquote, urlsplit
 
 import fsspec
@@ -179,13 +179,26 @@ def _pickle_error(path: str) -> InvalidArgument:
     return InvalidArgument(f'{path}: {what}; if you trust it: python -c "{line}"')
 
 
+def is_of_system(error: BaseException) -> TypeGuard[OSError]:
+    """Return whether the system failed to read a file, whose bytes may be undamaged.
+
+    Example:
+        >>> is_of_system(BlockingIOError(11, "locked")), is_of_system(OSError("bad checksum"))
+        (True, False)
+    """
+    is_missing = isinstance(error, FileNotFoundError)
+    return isinstance(error, OSError) and error.errno is not None and not is_missing
+
+
 @contextlib.contextmanager
 def translate_fsspec_errors(path: str) -> Iterator[None]:
-    """Raise one line for errors of a web server and of the connection to it; other errors pass.
+    """Raise one line for errors of the system, of a web server and of the connection to it.
+
+    Other errors, such as those of damaged bytes, pass.
 
     Raises:
-        InvalidArgument: There is no such file, the server refuses it or fails, or the connection
-            breaks.
+        InvalidArgument: There is no such file, the server refuses it or fails, or the disk or the
+            connection breaks.
     """
     try:
         yield
@@ -194,7 +207,11 @@ def translate_fsspec_errors(path: str) -> Iterator[None]:
         cause = error.__cause__ or error if isinstance(error, FileNotFoundError) else error
         is_timeout = cause is not error and isinstance(cause, TimeoutError)
         if not (is_timeout or type(cause).__module__.partition(".")[0] == "aiohttp"):
-            raise
+            if not is_of_system(error):
+                raise
+            what = os.strerror(error.errno or 0)
+            advice = "check the disk and your access to it, and try again"
+            raise InvalidArgument(f"{path}: cannot be read ({what}); {advice}") from None
         status = getattr(cause, "status", None)
         if status in _GONE:
             raise InvalidArgument(f"{path}: no such file; check the address") from None

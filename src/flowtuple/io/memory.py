@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import awkward as ak
@@ -215,9 +216,11 @@ def _plain(values: Any) -> Any:
     if series.dtype.name == "category":
         categories = series.cat.categories.dtype
         return series.astype(categories if categories.kind in "mM" else object)
+    is_times = series.dtype == object and isinstance(
+        next(iter(series.dropna()), None), (datetime, timedelta)
+    )
     # a list of objects would lose their nanoseconds
-    times = series.infer_objects() if series.dtype == object else series
-    return times if times.dtype.kind in "mM" else series
+    return series.infer_objects() if is_times else series
 
 
 def _zone(values: Any) -> Any:

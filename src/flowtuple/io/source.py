@@ -225,9 +225,12 @@ def leave_out(
 
 def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
     parts: list[Dataset] = []
-    is_named = False
+    named = ""
     for text in texts:
         if text.lower().endswith(STORED):
+            if text.lower().endswith(".flow"):
+                advice = "name events, or draw some from it with `sample()`"
+                raise InvalidArgument(f"{text}: is a model and no input; {advice}")
             advice = (
                 f"show it with flowtuple info {text}, code it again with flowtuple recompress,"
                 " or name its original"
@@ -240,10 +243,17 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
             with translate_fsspec_errors(path):
                 part = replace(format_of(suffix, path).read(path, options), format=suffix)
             parts.append(part if tree is None else part.only(tree))
-            is_named = is_named or tree is not None
+            named = named or (text if tree is not None else "")
     if len(parts) == 1:
         return parts[0]
     # trees that were named one by one are one table, whatever their names
-    if is_named and all(len(part.tables) == 1 for part in parts):
+    if named:
+        for part in parts:
+            if len(part.tables) != 1:
+                raise InvalidArgument(
+                    f"{part.description}: holds the trees {', '.join(part.tables)}, and none is "
+                    f"chosen as in {named}; name one, such as "
+                    f"{part.description}:{next(iter(part.tables), 'Events')}"
+                )
         parts = [part.renamed(next(iter(parts[0].tables))) for part in parts]
     return chain(parts)

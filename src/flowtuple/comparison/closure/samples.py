@@ -146,8 +146,8 @@ def layout_of(
         InvalidArgument: As `find_layout` does, with the name of the sample.
     """
     generated = tuple(generated)
+    table = OwnCounters(table_with(dataset, generated, "given columns"))
     with prefix_errors(dataset.description):
-        table = OwnCounters(table_with(dataset, generated, "given columns"))
         return find_layout(table, generated, match, against, weights)
 
 
