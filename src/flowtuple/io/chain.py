@@ -105,14 +105,10 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
         for name in first.tables.keys() ^ part.tables.keys():
             lacking = part if name in first.tables else first
             what = f"{lacking.description}: no table {name!r}, which other files have"
-            shared = [other for other in first.tables if other in part.tables]
-            advice = (
-                f"choose one that all have, such as FILE:{shared[0]}"
-                if shared
-                else (
-                    f"name one of each file, such as {_with_tree(first)} {_with_tree(part)}"
-                )
-            )
+            common = [other for other in first.tables if other in part.tables]
+            advice = f"name one of each file, such as {_with_tree(first)} {_with_tree(part)}"
+            if common:
+                advice = f"choose one that all have, such as FILE:{common[0]}"
             raise InvalidArgument(f"{what}; {advice}")
         _check_same_paths(first, part)
     descriptions = [part.description for part in parts]

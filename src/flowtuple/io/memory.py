@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -210,9 +211,8 @@ def _plain(values: Any) -> Any:
     """Return a column of pandas as a Series without categories or objects of times."""
     if not is_pandas(values, "Series", "Index", "ExtensionArray"):
         return values
-    import pandas as pd
-
-    series = pd.Series(values)
+    pandas: Any = importlib.import_module("pandas")
+    series = pandas.Series(values)
     if series.dtype.name == "category":
         categories = series.cat.categories.dtype
         return series.astype(categories if categories.kind in "mM" else object)
@@ -225,8 +225,9 @@ def _plain(values: Any) -> Any:
 
 def _zone(values: Any) -> Any:
     """Return the time zone of a Series of times, `None` for others."""
-    dtype = getattr(values, "dtype", None)
-    return getattr(getattr(dtype, "pyarrow_dtype", dtype), "tz", None)
+    if not is_pandas(values, "Series"):
+        return None
+    return getattr(getattr(values.dtype, "pyarrow_dtype", values.dtype), "tz", None)
 
 
 def _from_series(name: str, series: Any) -> ak.Array:

@@ -77,8 +77,8 @@ def names_tree(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*args: Any, tree: str | None = None, **kwargs: Any) -> R:
-        if tree is None and len(args) == 2 and not others:
-            args, tree = args[:1], args[1]
+        if tree is None and not others and len(args) > 1:
+            args, tree = args[:1], list(args)[1]
         if tree is not None:
             warn_old("tree=", "PATH:TREE")
             if args:
