@@ -59,12 +59,16 @@ class Compressed(Shown):
         events: Number of events in all tables.
         values: Number of values in all columns.
         raw_bytes: Size of the columns at their own types.
-        input_bytes: Size of the input on disk, 0 where it has none.
+        input_bytes: Size of the input file, or of all of them; 0 where it is unknown, and for
+            events in memory.
         file_bytes: Size of the file: chunks, model, index, header and carried objects.
-        model_bytes: Size of the model in the file.
+        model_bytes: Size of the model's sections in the file, as `info` has it.
         warnings: Notes for the user, one sentence each.
         left_out: Parts of the input that the file lacks, because `Selection.drop` allowed it.
         entries: Number of events by table.
+        input_files: Number of input files, 0 for events in memory.
+        is_part: True where the input holds more than was taken: other tables, columns, events or
+            objects, or given columns.
 
     Example:
         >>> import pathlib, tempfile
@@ -83,6 +87,8 @@ class Compressed(Shown):
     warnings: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
     entries: Mapping[str, int] = field(default_factory=dict)
+    input_files: int = 1
+    is_part: bool = False
 
     @property
     def bits_per_value(self) -> float:
@@ -104,6 +110,7 @@ class Compressed(Shown):
             "path": self.path,
             "events": by_table if len(self.entries) > 1 else f"{self.events:,}",
             "size": format_bytes(self.file_bytes),
+            **({"input": format_bytes(self.input_bytes)} if self.input_bytes else {}),
             "raw": format_bytes(self.raw_bytes),
             "bits per value": format_number(self.bits_per_value),
             "left out": len(self.left_out),
@@ -186,6 +193,8 @@ def compress(
         written = write_events(
             writer, prepared, dataset, origin, models=models, resources=resources
         )
+    is_part = dataset.is_part or any(p.coding.external for p in prepared)
+    dataset = replace(dataset, is_part=is_part)
     return _compressed(output, dataset, prepared, written, obstacles)
 
 
@@ -208,6 +217,8 @@ def _compressed(
         warnings=(*warnings, *(w for p in prepared for w in p.warnings)),
         left_out=dataset.left_out,
         entries={p.source.name: p.source.num_entries for p in prepared},
+        input_files=dataset.files,
+        is_part=dataset.is_part,
     )
 
 

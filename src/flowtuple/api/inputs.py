@@ -153,7 +153,9 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     exclude = [
         pattern for pattern in selection.exclude if not _only_refused(pattern, dataset)
     ]
-    dataset = select(replace(dataset, refused={}, left_out=left_out), columns, exclude)
+    is_part = dataset.is_part or bool(dataset.refused or left_out)
+    whole = replace(dataset, refused={}, left_out=left_out, is_part=is_part)
+    dataset = select(whole, columns, exclude)
     return with_roles(dataset, selection.roles) if selection.roles else dataset
 
 

@@ -133,10 +133,12 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
         tables,
         carried,
         refused | differing,
-        sum(part.nbytes for part in parts),
+        sum(part.nbytes for part in parts) if all(part.nbytes for part in parts) else 0,
         storage,
         tuple(left_out.values()),
         first.format,
+        len(parts),
+        any(part.is_part for part in parts),
     )
 
 

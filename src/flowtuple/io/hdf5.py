@@ -58,6 +58,10 @@ class HDF5Table:
         """
         start, stop = bounded(start, stop, self.num_entries)
         read = with_counters(self.columns, columns)
+        with translate_fsspec_errors(self._path):
+            return self._read(read, start, stop)
+
+    def _read(self, read: tuple[Column, ...], start: int, stop: int) -> Table:
         where = ""
         try:
             data = {}
@@ -70,8 +74,7 @@ class HDF5Table:
             return Table(self.name, read, stop - start, data)
         except (InvalidArgument, *UNREADABLE) as error:
             if is_of_system(error):
-                with translate_fsspec_errors(self._path):
-                    raise
+                raise
             # a table's own message names the column whose values do not fit its counter
             reason = str(error) if isinstance(error, InvalidArgument) else where
             events = f"events {start} to {stop} of {self.name!r}"

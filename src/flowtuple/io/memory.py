@@ -60,7 +60,7 @@ def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Data
     return Dataset(
         f"{type(source).__name__} in memory",
         {TABLE_NAME: table},
-        nbytes=table.nbytes,
+        files=0,
         left_out=tuple(
             LeftOut(f"{TABLE_NAME}/{key} (time zone {zone})", reason)
             for key, zone in zones.items()
