@@ -37,6 +37,17 @@ def is_url(path: str) -> bool:
     return _URL.match(path) is not None and not os.path.lexists(path)
 
 
+def anywhere(path: str | os.PathLike[str]) -> str:
+    """Return a path or URL that another working folder does not change.
+
+    Example:
+        >>> anywhere("https://host/a.root"), anywhere("a.root").endswith("/a.root")
+        ('https://host/a.root', True)
+    """
+    text = os.fspath(path)
+    return text if is_url(text) else str(Path(text).absolute())
+
+
 def without_scheme(text: str) -> str:
     """Return the local path in a `file:` URL; anything else as it is.
 
