@@ -255,8 +255,10 @@ class TestWithNetworks:
             disturbed(300, 1, 1), path, model=model, resources=ft.Resources(workers=1)
         )
         with ft.open(path) as file:
-            (chunk,) = file.tables["events"].stored()
-        used = {name for name, column in chunk.items() if column.method.name == "FLOW"}
+            (chunk,) = file.tables["events"].directories()
+        used = {
+            name for name, column in chunk.entries.items() if column.method.name == "FLOW"
+        }
         assert {"mass", "half", "Jet_eta"} <= used
 
 

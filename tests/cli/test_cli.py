@@ -1057,7 +1057,8 @@ class TestCompress:
         )
         assert (ended.code, ended.err) == (0, "")
         assert re.search(
-            r"out\.ftup: .* for 60 events of Events \(2 of other trees\), .* bits per value",
+            r"out\.ftup: .* for 60 events of Events \(2 of other trees\): .* times \w+ than "
+            r"the input file \(.* kB\), .* than its columns raw \(.* kB\), .* bits per value",
             ended.out,
         )
         assert [p.name for p in tmp_path.iterdir()] == ["out.ftup"]
@@ -1336,13 +1337,20 @@ class TestVerify:
         } == {"MET_pt": 1}
 
 
+_BYTES = r"^(\w[\w ]*?)  +(\d+) bytes$"
+
+
 class TestInfo:
     @pytest.mark.slow
     def test_table_names_columns_bounds_and_sections(self, run: Callable[..., Ended]) -> None:
         ended = run("info", "nano.ftup")
         assert (ended.code, ended.err) == (0, "")
         assert re.search(r"Jet_pt .* float32 \[nJet\] .* rel:0.001 ", ended.out)
-        assert re.search(r"^chunk +\d+ bytes$", ended.out, re.MULTILINE)
+        footer = {
+            name: int(size) for name, size in re.findall(_BYTES, ended.out, re.MULTILINE)
+        }
+        assert footer.keys() >= {"columns", "chunk directories", "description", "file"}
+        assert sum(footer.values()) == 2 * footer["file"]
         assert re.search(r"^flowtuple +\"", ended.out, re.MULTILINE)
 
     @pytest.mark.slow
@@ -1352,6 +1360,7 @@ class TestInfo:
             sum(found["sections"].values())
             == found["bytes"]
             == (inputs / "nano.ftup").stat().st_size
+            == sum(row["bytes"] for row in found["rows"])
         )
         assert found["carried"] == ["pileup"]
         assert [t["name"] for t in found["tables"]] == ["Events", "Runs"]
@@ -1462,6 +1471,12 @@ def test_demo_shows_a_table(
     assert (ended.code, ended.err) == (0, "")
     assert "Events/Jet_pt" in ended.out
     assert "0 outside their bound" in ended.out
+    cells = [[c.strip() for c in line.split("│")] for line in ended.out.splitlines()]
+    rows = [row for row in cells if len(row) > 9]
+    parts = {name: int(size) for name, size in re.findall(_BYTES, ended.out, re.MULTILINE)}
+    assert sum(parts.values()) == (tmp_path / "demo" / "jets.ftup").stat().st_size
+    assert sum(int(row[4]) for row in rows) == parts["of which columns"]
+    assert all(row[5] == "0" for row in rows)  # trained on nothing
     assert {p.name for p in (tmp_path / "demo").iterdir()} == {
         "jets.ftup",
         "jets.root",

@@ -174,9 +174,9 @@ class TestReading:
             table = file.tables["events"]
             assert table.external == {"a"}
             assert table.flow.ancestors(["copy"]) == {"copy", "a"}
-            for chunk in table.stored():
-                assert (chunk["a"].method, len(chunk["a"])) == (Method.GIVEN, 8)
-                assert len(chunk["copy"]) < 40
+            for chunk in (d.entries for d in table.directories()):
+                assert (chunk["a"].method, chunk["a"].payload) == (Method.GIVEN, 8)
+                assert chunk["copy"].payload + chunk["copy"].escapes < 40
 
     def test_with_the_given_column(self, packed: Path) -> None:
         events = make_events(False)

@@ -102,7 +102,7 @@ def test_golden_files_hold_every_grid_method_and_relation():
                     read |= {p.relation for p in flow.parents}
                     predicted |= {p.relation for term in terms for p in term.inputs}
                     functions |= {term.function for term in terms}
-                for chunk in table.stored():
+                for chunk in (d.entries for d in table.directories()):
                     methods |= {(stored.method, stored.residual) for stored in chunk.values()}
                     escapes += sum(stored.escapes > 0 for stored in chunk.values())
     assert kinds == {"ordered", "integers", "uniform", "decimal", "mantissas", "binades"}
@@ -120,7 +120,7 @@ def test_golden_files_hold_every_grid_method_and_relation():
 def flow_file():
     with ft.File(FOLDER / "flow.ftup") as file:
         table = file.tables["events"]
-        yield table.flow.columns, list(table.stored())
+        yield table.flow.columns, [d.entries for d in table.directories()]
 
 
 def test_golden_flow_reads_a_parent_that_is_stored_by_values(flow_file):
@@ -160,7 +160,7 @@ def test_golden_flow_codes_by_predictions_alone(flow_file, name):
 def test_golden_given_is_read_by_a_network_and_a_prediction():
     with open_golden("given") as file:
         (table,) = file.tables.values()
-        flows, chunks = table.flow.columns, list(table.stored())
+        flows, chunks = table.flow.columns, [d.entries for d in table.directories()]
     assert table.external == {"a"}
     assert (
         [p.column for p in flows["b"].parents]
@@ -197,7 +197,10 @@ def test_golden_given_is_refused_without_it():
 def test_golden_awkward_holds_what_others_lack():
     with open_golden("awkward") as file:
         held = {name: table.num_entries for name, table in file.tables.items()}
-        chunks = {name: list(table.stored()) for name, table in file.tables.items()}
+        chunks = {
+            name: [d.entries for d in table.directories()]
+            for name, table in file.tables.items()
+        }
         flows = {name: table.flow.columns for name, table in file.tables.items()}
         assert list(file.carried) == ["note"]
     assert (held["empty"], len(chunks["empty"]), held["nothing"], len(chunks["nothing"])) == (

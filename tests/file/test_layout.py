@@ -280,7 +280,7 @@ def test_flow_file_codes_by_flow_and_holds_its_bounds(flowing):
     with ft.File(flowing) as file:
         table = file.tables["events"]
         assert len(table.chunks) == 4
-        chunks = list(table.stored())
+        chunks = [d.entries for d in table.directories()]
         for name in ("b", "Jet_pt", "Jet_eta"):
             assert Method.FLOW in [chunk[name].method for chunk in chunks]
         decoded = read_all(table)

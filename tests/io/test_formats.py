@@ -774,13 +774,32 @@ def test_cut_and_damaged_files_are_told(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     write_dataset(dataset(every_kind(5)), path)
     content = path.read_bytes()
-    for cut in (b"", b"nonsense", content[:9], content[: len(content) // 2], content[:-3]):
+    for cut in (content[:9], content[: len(content) // 2], content[:-3]):
         path.write_bytes(cut)
         with pytest.raises(
             InvalidArgument,
-            match=rf"x{suffix}: is not an? \w+ file, or is (damaged or )?cut short",
+            match=rf"x{suffix}: is an? \w+ file that is damaged or cut short .*; fetch it again$",
         ):
             open_dataset(path)
+    path.write_bytes(b"")
+    with pytest.raises(
+        InvalidArgument, match=rf"x{suffix}: is empty; make or fetch it again$"
+    ):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize("suffix", BINARY)
+@pytest.mark.parametrize(
+    ("content", "right"), [(b"nonsense", "of its format"), (b"root\0\0\xf1\x18", ".root")]
+)
+def test_files_of_another_kind_are_not_to_be_fetched(tmp_path, suffix, content, right):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(
+        InvalidArgument,
+        match=rf"x{suffix}: is not an? \w+ file; name one, or give it the suffix {right}$",
+    ):
+        open_dataset(path)
 
 
 def test_damage_within_is_told_at_the_read(tmp_path):
@@ -1073,15 +1092,16 @@ def test_urls_are_read_through_fsspec(tmp_path, suffix):
 
 
 class Failing(http.server.BaseHTTPRequestHandler):
-    """Answers `/CODE/...` with that code, and code 200 with a body that is shorter than announced."""
+    """Answers `/CODE/...` with that code, and code 200 with a part that is shorter than announced."""
 
     def do_GET(self):
         code = int(self.path.split("/")[1])
         if code != 200:
             self.send_error(code)
             return
-        self.send_response(200)
-        self.send_header("Content-Length", "1000")
+        first, _, last = self.headers.get("Range", "bytes=0-999")[6:].partition("-")
+        self.send_response(206 if "Range" in self.headers else 200)
+        self.send_header("Content-Length", str(int(last) - int(first) + 1))
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(b"x,y\n1,2\n")
@@ -1112,12 +1132,21 @@ def failing_server():
             403,
             r"cannot be read \(403 Forbidden\); check the address and your access, try again, or copy the file here$",
         ),
-        (500, r"cannot be read \(500 Internal Server Error\); check the address"),
-        (200, r"cannot be read \(.*payload is not completed.*\); check the address"),
+        (
+            500,
+            r"cannot be read \(500 Internal Server Error; tried 3 times\); check the address",
+        ),
+        (
+            200,
+            r"cannot be read \(.*payload is not completed.*; tried 3 times\); check the address",
+        ),
     ],
 )
-def test_what_a_server_answers_is_told_in_one_line(failing_server, suffix, code, match):
+def test_what_a_server_answers_is_told_in_one_line(
+    failing_server, suffix, code, match, monkeypatch
+):
     pytest.importorskip("aiohttp")
+    monkeypatch.setitem(fsspec.config.conf, "flowtuple", {"timeout": 1})
     url = f"{failing_server}/{code}/x{suffix}"
     with pytest.raises(InvalidArgument, match=f"^{url}: .*{match}") as caught:
         open_dataset(url)
@@ -1254,7 +1283,7 @@ def test_files_with_other_trees_are_not_chained(tmp_path):
     write_dataset(dataset(Table("two", one.columns, 1, one.data)), tmp_path / "b.npz")
     with pytest.raises(
         InvalidArgument,
-        match=r"\.npz: no table '(one|two)', which other files have; choose one: FILE:TREE",
+        match=r"\.npz: no table '(one|two)', which other files have; name one of each file, such as .*a.npz:one .*b.npz:two",
     ):
         open_dataset(f"{tmp_path}/*.npz")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
+import fsspec
 import numpy as np
 import pytest
 
@@ -141,6 +142,12 @@ def served(path: Path) -> Iterator[tuple[str, type[Served]]]:
     thread.join()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pauses between the tries of a request."""
+    monkeypatch.setitem(fsspec.config.conf, "flowtuple", {"timeout": 3})
+
+
 class TestRemote:
     @pytest.mark.slow
     @pytest.mark.parametrize("start", [0, 12_000, 12_345, EVENTS - 1000])
@@ -183,12 +190,20 @@ class TestRemote:
     @pytest.mark.parametrize(
         ("trouble", "message"),
         [
-            ("500", r"cannot be read \(.*500.*\)"),
-            ("cut", r"cannot be read \("),
-            ("no ranges", "by ranges"),
+            ("500", r"cannot be read \(500 .*; tried 3 times\); .*try again"),
+            (
+                "cut",
+                r"cannot be read \(the connection breaks: .*; tried 3 times\); .*try again",
+            ),
+            (
+                "no ranges",
+                r"cannot be read \(.* by ranges, only the whole file\); .*copy the file",
+            ),
         ],
     )
-    def test_server_that_fails(self, served: Any, trouble: str, message: str) -> None:
+    def test_server_that_fails(
+        self, served: Any, impatient: None, trouble: str, message: str
+    ) -> None:
         url, handler = served
         handler.trouble = trouble
         with pytest.raises(InvalidArgument, match=message) as opening:
@@ -216,7 +231,7 @@ class TestRemote:
     def test_server_that_is_gone(self, path: Path) -> None:
         with pytest.raises(
             InvalidArgument,
-            match=r"^http://127\.0\.0\.1:9/events\.ftup: cannot be read \(.*\)$",
+            match=r"^http://127\.0\.0\.1:9/events\.ftup: cannot be read \(Cannot connect .*\); check the address",
         ):
             ft.open("http://127.0.0.1:9/events.ftup")
 
@@ -224,7 +239,8 @@ class TestRemote:
     def test_file_that_is_not_there(self, served: Any) -> None:
         served[1].trouble = "404"
         with pytest.raises(
-            InvalidArgument, match=r"^http://127\.0\.0\.1:\d+/events\.ftup: no such file$"
+            InvalidArgument,
+            match=r"^http://127\.0\.0\.1:\d+/events\.ftup: no such file; check the address$",
         ):
             ft.open(served[0])
 

@@ -135,7 +135,7 @@ def test_missing_file_names_the_nearest(tmp_path):
     "url", ["memory://storage/absent.ftup", "file:///nowhere/absent.ftup"]
 )
 def test_missing_file_behind_a_url(url):
-    with pytest.raises(InvalidArgument, match=rf"^{url}: no such file$"):
+    with pytest.raises(InvalidArgument, match=rf"^{url}: no such file; check the address$"):
         Storage(url)
 
 
@@ -146,7 +146,8 @@ def test_folder_cannot_be_read(tmp_path):
 
 def test_unknown_protocol_cannot_be_read():
     with pytest.raises(
-        InvalidArgument, match=r"^nosuch://host/x\.ftup: cannot be read \(.*nosuch.*\)$"
+        InvalidArgument,
+        match=r"^nosuch://host/x\.ftup: cannot be read \(.*nosuch.*\); check the address",
     ):
         Storage("nosuch://host/x.ftup")
 

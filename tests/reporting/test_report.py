@@ -35,10 +35,10 @@ from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.file.ledger import Ledger, Row
 from flowtuple.reporting import plots, report
 from flowtuple.reporting.page import format_number
 from flowtuple.reporting.report import (
-    ColumnSize,
     ReportInput,
     summary_rows,
     totals,
@@ -406,23 +406,16 @@ def test_a_missing_extra_is_named_with_its_install_line(
 
 
 def report_input(original: Table, decoded: Table, title: str = "Jets") -> ReportInput:
-    sizes = [
-        ColumnSize("Events", c.name, "flow", 100, 10, len(original.data[c.name]))
-        for c in original.columns
-    ]
-    sizes.append(ColumnSize("Events", "Jet_pt", "pcodec", 50, 0, 0))
-    return ReportInput(
-        title,
-        "in.root",
-        "out.ftz",
-        9000,
-        1500,
-        110,
-        40,
-        [(original, decoded)],
-        {"Events": BOUNDS},
-        sizes,
-    )
+    names = [c.name for c in original.columns]
+    rows = [Row("Events", name, "column", 150 if name == "Jet_pt" else 100) for name in names]
+    rows += [Row("Events", name, "column_model", 10) for name in names]
+    rows += [Row("Events", "rest of the model", "model", 3)]
+    rows += [Row("", "description", "description", 70), Row("", "index", "index", 40)]
+    methods = {("Events", name): {"flow": 2} for name in names}
+    methods["Events", "Jet_pt"] = {"flow": 1, "pcodec": 1}
+    bounds = {"Events": BOUNDS}
+    ledger, pairs = Ledger(rows, methods), [(original, decoded)]
+    return ReportInput(title, "in.root", "out.ftz", 9000, False, ledger, pairs, bounds)
 
 
 def test_rows_and_totals_count_every_byte() -> None:
@@ -431,17 +424,18 @@ def test_rows_and_totals_count_every_byte() -> None:
     rows = {r["column"]: r for r in summary_rows(given_input)}
     rivals = baseline_bytes(table, BOUNDS)
     assert list(rows) == [c.name for c in table.columns]
-    assert (rows["Jet_pt"]["bytes"], rows["Jet_pt"]["method"]) == (160, "flow, pcodec")
-    assert rows["Jet_pt"]["bits_per_value"] == 8 * 160 / len(table["Jet_pt"])
+    jets = rows["Jet_pt"]
+    assert (jets["bytes"], jets["coded_bytes"], jets["model_bytes"]) == (160, 150, 10)
+    assert jets["method"] == "flow, pcodec"
+    assert jets["bits_per_value"] == 8 * 160 / len(table["Jet_pt"])
     assert rows["nJet"]["ratio_quantise+pcodec"] == rivals["nJet"]["quantise+pcodec"] / 110
-    found = totals(given_input)
-    assert found["ratio_input"] == 9000 / 1500
+    found, size = totals(given_input), 110 * len(rows) + 50 + 3 + 70 + 40
+    assert found["bytes"] == sum(found["parts"].values()) == size
+    assert (found["model_bytes"], found["index_bytes"]) == (10 * len(rows) + 3, 40)
+    assert found["ratio_input"] == 9000 / size
     assert found["raw"] == sum(r["raw"] for r in rivals.values())
-    assert found["ratio_gzip"] == sum(r["gzip"] for r in rivals.values()) / 1500
+    assert found["ratio_gzip"] == sum(r["gzip"] for r in rivals.values()) / size
     assert found["violations"] == 0
-    given_input.sizes.append(ColumnSize("Events", "nope", "flow", 1, 0, 1))
-    with pytest.raises(InvalidArgument, match="Events/nope, which no table has"):
-        summary_rows(given_input)
 
 
 class _Page(HTMLParser):
@@ -480,6 +474,22 @@ def test_the_report_stands_alone_and_names_every_column(page: tuple[str, Table])
     assert "Every value within its bound" in html
     assert "Jets &lt;b&gt;&amp;" in html
     assert "<b>&" not in html
+
+
+@pytest.mark.slow
+def test_the_bytes_of_the_report_add_up(page: tuple[str, Table]) -> None:
+    html, table = page
+    stripped = re.sub(r"<[^>]+>", "|", html)
+    found = re.findall(r"\|of which ([\w ]+)\|+[^|]+\|+([\d,]+)\|", stripped)
+    parts = {name: int(size.replace(",", "")) for name, size in found}
+    whole = sum(parts.values())
+    assert re.search(rf"\|flowtuple file\|+[^|]+\|+{whole:,}\|", stripped)
+    rows = re.findall(r"<tr><th[^>]+title=.*?</tr>", html, re.DOTALL)
+    cells = [re.findall(r'<td data-value="([^"]*)"', row) for row in rows]
+    of_columns = [row[7:9] for row in cells]
+    assert len(of_columns) == len(table.columns)
+    assert sum(int(coded) for coded, _ in of_columns) == parts["columns"]
+    assert sum(int(model) for _, model in of_columns) == parts["model"] - 3  # its rest
 
 
 @pytest.mark.slow

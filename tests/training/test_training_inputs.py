@@ -227,5 +227,5 @@ class TestSharedModel:
         ft.compress(events, tmp_path / "out.ftup", model=model)
         assert_bounds_hold(events, tmp_path / "out.ftup")
         with ft.File(tmp_path / "out.ftup") as file:
-            (chunk,) = file.tables["events"].stored()
-        assert chunk["Jet_pt"].method is Method.FLOW
+            (chunk,) = file.tables["events"].directories()
+        assert chunk.entries["Jet_pt"].method is Method.FLOW

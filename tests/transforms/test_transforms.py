@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flowtuple.errors import Corrupt, InvalidArgument
-from flowtuple.transforms import FITTERS, Chain
+from flowtuple.transforms import FITTERS, Chain, OneHot
 from flowtuple.transforms.ranks import Ranks
 
 DRAW = np.random.default_rng(5)
@@ -212,6 +212,14 @@ def test_ranks_make_a_normal_distribution() -> None:
     chain = Chain.fit("gauss-rank", SPIKED)
     assert kstest(chain.forward(SPIKED, DRAW.random(len(SPIKED))), "norm").pvalue > 1e-3
     assert len(chain.transforms[0].config()["x"]) < 300
+
+
+def test_one_hot() -> None:
+    x = np.array([21.0, 1.0, -5.0, 21.0])
+    coded = OneHot.fitted(x)
+    assert coded.forward(x).sum(axis=1).tolist() == [1, 1, 1, 1]
+    assert np.array_equal(coded.inverse(coded.forward(x)), x)
+    assert coded.forward(np.array([4.0])).sum() == 0
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,11 @@ def verify(
         files = f"{dataset.description} against {file.path}"
         selected, tables = _selected(dataset, file, tuple(columns), tuple(exclude))
         for name, stored in tables.items():
+            if name not in {*dataset.tables, *dataset.refused}:
+                raise InvalidArgument(
+                    f"{dataset.description}: lacks the tree {name!r} of {file.path}; "
+                    "name the whole original, with all of its trees"
+                )
             source = dataset.table(name)
             check_comparable(source, stored, files)
             wanted = [c.name for c in stored.columns]

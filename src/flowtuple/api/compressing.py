@@ -19,6 +19,7 @@ from flowtuple.api.inputs import (
     bounds_by_glob,
     check_request,
     left_out_notes,
+    on_tree_of,
     read,
     refuse_rows,
     resolved,
@@ -58,12 +59,16 @@ class Compressed(Shown):
         events: Number of events in all tables.
         values: Number of values in all columns.
         raw_bytes: Size of the columns at their own types.
-        input_bytes: Size of the input on disk, 0 where it has none.
+        input_bytes: Size of the input file, or of all of them; 0 where it is unknown, and for
+            events in memory.
         file_bytes: Size of the file: chunks, model, index, header and carried objects.
-        model_bytes: Size of the model in the file.
+        model_bytes: Size of the model's sections in the file, as `info` has it.
         warnings: Notes for the user, one sentence each.
         left_out: Parts of the input that the file lacks, because `Selection.drop` allowed it.
         entries: Number of events by table.
+        input_files: Number of input files, 0 for events in memory.
+        is_part: True where the input holds more than was taken: other tables, columns, events or
+            objects, or given columns.
 
     Example:
         >>> import pathlib, tempfile
@@ -82,6 +87,8 @@ class Compressed(Shown):
     warnings: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
     entries: Mapping[str, int] = field(default_factory=dict)
+    input_files: int = 1
+    is_part: bool = False
 
     @property
     def bits_per_value(self) -> float:
@@ -103,6 +110,7 @@ class Compressed(Shown):
             "path": self.path,
             "events": by_table if len(self.entries) > 1 else f"{self.events:,}",
             "size": format_bytes(self.file_bytes),
+            **({"input": format_bytes(self.input_bytes)} if self.input_bytes else {}),
             "raw": format_bytes(self.raw_bytes),
             "bits per value": format_number(self.bits_per_value),
             "left out": len(self.left_out),
@@ -168,7 +176,10 @@ def compress(
             f"{model}: fixes which columns are given; leave `given=` to `train()`"
         )
     bounds = bounds_by_glob(tolerance)
-    dataset, obstacles = _with_outlook(read(source, selection, given))
+    dataset = read(source, selection, given)
+    if model is not None:
+        model, dataset = on_tree_of(model, dataset)
+    dataset, obstacles = _with_outlook(dataset)
     models: dict[str, str] | None = None
     with create(output) as writer:
         prepared = resolved(dataset, bounds, given, model, resources)
@@ -182,6 +193,8 @@ def compress(
         written = write_events(
             writer, prepared, dataset, origin, models=models, resources=resources
         )
+    is_part = dataset.is_part or any(p.coding.external for p in prepared)
+    dataset = replace(dataset, is_part=is_part)
     return _compressed(output, dataset, prepared, written, obstacles)
 
 
@@ -204,6 +217,8 @@ def _compressed(
         warnings=(*warnings, *(w for p in prepared for w in p.warnings)),
         left_out=dataset.left_out,
         entries={p.source.name: p.source.num_entries for p in prepared},
+        input_files=dataset.files,
+        is_part=dataset.is_part,
     )
 
 
@@ -451,7 +466,8 @@ def snap(
         tolerance: Bound by column name or glob, or one for all, as in `compress`.
         selection: Part of the input to take.
         given: Names or globs of external columns, which stay as they are.
-        model: A model from `train`, whose lattices are used, as in `compress`.
+        model: A model from `train`, whose lattices are used, as in `compress`. Events in memory are
+            its only table, or that of `PATH:TREE`.
         resources: Its `progress` is called during the scan.
 
     Returns:
@@ -468,7 +484,11 @@ def snap(
         [1.0, 2.75, -999.0]
     """
     given, bounds = tuple(given), bounds_by_glob(tolerance)
+    if model is not None:
+        refuse_rows(model)
     dataset = read(source, selection, given)
+    if model is not None:
+        model, dataset = on_tree_of(model, dataset)
     for note in left_out_notes(dataset):
         warnings.warn(f"{dataset.description}: {note}", stacklevel=2)
     prepared = resolved(dataset, bounds, given, model, resources)

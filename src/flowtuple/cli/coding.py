@@ -209,10 +209,28 @@ def _warn(result: api.Compressed) -> None:
 
 def _show(result: api.Compressed) -> None:
     """Show one line of sizes."""
-    ratio = format_number(result.raw_bytes / result.file_bytes)
     write(
-        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events_in_words}, "
-        f"{ratio} times smaller than {format_bytes(result.raw_bytes)} raw, "
-        f"{format_number(result.bits_per_value)} bits per value "
+        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events_in_words}: "
+        f"{_comparison(result)}{format_number(result.bits_per_value)} bits per value "
         f"(model {format_bytes(result.model_bytes)} included)"
     )
+
+
+def _comparison(result: api.Compressed) -> str:
+    """Return the sizes of input files and raw columns, those that are known, over the file's."""
+    files = result.input_files
+    words = "input file" if files == 1 else f"{files} input files"
+    note = ", with what was left out" if result.is_part else ""
+    others = {
+        f"the {words} ({format_bytes(result.input_bytes)}{note})": result.input_bytes,
+        f"its columns raw ({format_bytes(result.raw_bytes)})": result.raw_bytes,
+    }
+    text = said = ""
+    for other, size in others.items():
+        if size:
+            ratio = size / result.file_bytes
+            direction = " times smaller" if ratio >= 1 else " times larger"
+            times = format_number(max(ratio, 1 / ratio)) + direction * (direction != said)
+            text += f"{times} than {other}, "
+            said = direction
+    return text

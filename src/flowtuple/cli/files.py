@@ -271,15 +271,16 @@ def _show_info(content: Mapping[str, Any]) -> None:
     if len(left_out) > _LEFT_OUT_LINES:
         lines.append(f"{len(left_out)} parts, listed with --json")
     write(*(f"left out at compression: {line}" for line in lines))
-    show_facts(_sizes(content) | {"file": f"{content['bytes']} bytes"})
+    show_facts(sizes_in_words({**content["parts"], "file": content["bytes"]}))
     show_facts(
         {"format": content["format"]}
         | {k: json.dumps(v) for k, v in content["provenance"].items()}
     )
 
 
-def _sizes(content: Mapping[str, Any]) -> dict[str, str]:
-    return {name: f"{size} bytes" for name, size in content["sections"].items()}
+def sizes_in_words(sizes: Mapping[str, int]) -> dict[str, str]:
+    """Return sizes to show, to the byte."""
+    return {name: f"{size} bytes" for name, size in sizes.items()}
 
 
 def _bound_in_words(column: Mapping[str, Any]) -> str:
@@ -309,7 +310,7 @@ def _show_reference(content: Mapping[str, Any]) -> None:
         )
     ratio = f", raw / file {format_number(content['ratio'])}" if "ratio" in content else ""
     whole = {"file": f"{content['bytes']} bytes{ratio}", "format": content["format"]}
-    show_facts(_sizes(content) | whole)
+    show_facts(sizes_in_words(content["sections"]) | whole)
 
 
 @command(app)

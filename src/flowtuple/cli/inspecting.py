@@ -15,7 +15,7 @@ from flowtuple.benchmark import pages
 from flowtuple.benchmark.result import Bench
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import command, option
-from flowtuple.cli.files import type_in_words
+from flowtuple.cli.files import sizes_in_words, type_in_words
 from flowtuple.cli.options import (
     RESOURCES,
     Columns,
@@ -46,10 +46,18 @@ def demo(
     """
     with shown() as resources:
         made = api.demo(output, effort=effort, resources=resources)
-    figures = ("max_over_std", "bits_per_value", "ratio_raw", "ratio_quantise+pcodec")
+    figures = (
+        "coded_bytes",
+        "model_bytes",
+        "max_over_std",
+        "bits_per_value",
+        "ratio_raw",
+        "ratio_quantise+pcodec",
+    )
     show_table(
         "Embedded sample: jets in events",
-        "column | bound | method | >max |diff|/std | >bits/value | >raw/ours | >q+pcodec/ours",
+        "column | bound | method | >bytes | >model | >max |diff|/std | >bits/value | >raw/ours | "
+        ">q+pcodec/ours",
         [
             [
                 f"{row['table']}/{row['column']}",
@@ -61,7 +69,6 @@ def demo(
         ],
     )
     total = made.totals
-    size, model = format_bytes(total["bytes"]), format_bytes(total["model_bytes"])
     rival = format_bytes(total["quantise+pcodec"])
     show_facts(
         {
@@ -69,7 +76,8 @@ def demo(
             "input file": format_bytes(total["input"]),
             "raw columns": format_bytes(total["raw"]),
             "quantise+pcodec": f"{rival} (no container, no header)",
-            "flowtuple": f"{size}, model ({model}) and index included",
+            "flowtuple": f"{format_bytes(total['bytes'])} ({total['bytes']} bytes)",
+            **sizes_in_words({f"of which {part}": n for part, n in total["parts"].items()}),
             "raw / flowtuple": format_number(total["ratio_raw"]),
             "report": made.report,
         }

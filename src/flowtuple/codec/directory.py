@@ -45,9 +45,6 @@ class Entry:
     payload: int
     escapes: int
 
-    def __len__(self) -> int:
-        return self.payload + self.escapes
-
     @property
     def stop(self) -> int:
         """First byte in the body after the column."""
@@ -74,6 +71,7 @@ class Directory:
         entries: Columns by name.
         blocks: The body, block after block.
         group: Payloads of the columns that share a frame, by name.
+        shared: Bytes of that frame, which lies in the head.
     """
 
     head: int
@@ -81,6 +79,7 @@ class Directory:
     entries: Mapping[str, Entry]
     blocks: tuple[Block, ...]
     group: Mapping[str, bytes]
+    shared: int
 
     def damaged(self, fetch: Fetch) -> list[str]:
         """Return the columns whose bytes are damaged or missing."""
@@ -183,7 +182,9 @@ def read_directory(data: bytes, columns: Sequence[Column]) -> Directory:
     blocks = []
     for first, stop in _blocks(e.stop - e.begin for e in entries.values()):
         blocks.append(Block(first, stop, int.from_bytes(reader.take(_CHECKSUM), "little")))
-    return Directory(reader.position, begin, entries, tuple(blocks), _group(frame, entries))
+    return Directory(
+        reader.position, begin, entries, tuple(blocks), _group(frame, entries), frame_length
+    )
 
 
 def _entry(numbers: Reader, column: Column, begin: int) -> Entry:

@@ -56,17 +56,19 @@ class NamedColumns:
         """Return True for the full name of a column, even one with characters of globs."""
         return pattern in self._named
 
-    def matching(self, pattern: str) -> list[Hit]:
+    def matching(self, pattern: str, *, names_first: bool = True) -> list[Hit]:
         """Return the columns that a name or glob matches.
 
-        A full name matches its column alone, whatever else it would match as a glob.
+        Args:
+            pattern: A name or glob.
+            names_first: A full name such as `a[1]` matches its column alone, and not what it
+                would match as a glob, too.
 
         Raises:
             InvalidArgument: No column matches.
         """
-        hits = self._named.get(pattern) or [
-            hit for hit in self._hits if _fits(pattern, _names(*hit))
-        ]
+        hits = self._named.get(pattern, []) if names_first or not is_glob(pattern) else []
+        hits = hits or [hit for hit in self._hits if _fits(pattern, _names(*hit))]
         if not hits:
             what = "glob" if is_glob(pattern) else "name"
             names = [column.name for _, column in self._hits]
@@ -99,8 +101,12 @@ def select_columns(
     include = list(include)
     everything = {name: tuple(columns) for name, columns in tables.items()}
     named = NamedColumns(everything)
-    included = {hit for pattern in include for hit in named.matching(pattern)}
-    excluded = {hit for pattern in exclude for hit in named.matching(pattern)}
+    included = {
+        hit for pattern in include for hit in named.matching(pattern, names_first=False)
+    }
+    excluded = {
+        hit for pattern in exclude for hit in named.matching(pattern, names_first=False)
+    }
     selected: dict[str, tuple[Column, ...]] = {}
     for table, columns in everything.items():
         chosen = [c for c in columns if not include or (table, c) in included]

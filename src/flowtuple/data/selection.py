@@ -114,7 +114,13 @@ def select(
         name: SelectedTable(dataset.tables[name], columns, start, stop)
         for name, columns in selected.items()
     }
-    return replace(dataset, tables=tables)
+    is_part = dataset.is_part or any(
+        name not in tables
+        or len(tables[name].columns) < len(table.columns)
+        or tables[name].num_entries < table.num_entries
+        for name, table in dataset.tables.items()
+    )
+    return replace(dataset, tables=tables, is_part=is_part)
 
 
 def table_with(dataset: Dataset, patterns: Iterable[str], what: str) -> TableSource:

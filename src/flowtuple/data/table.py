@@ -189,12 +189,15 @@ class Dataset:
             object.
         refused: Reasons by the name of a part that cannot be carried: `TREE/COLUMN`, or `/NAME`
             for a part of the file that belongs to no table but comes with each.
-        nbytes: Size of the input on disk, 0 where it has none.
+        nbytes: Size of the input file, or of all of them; 0 where it is unknown or there is none.
         storage: Notes by table, as JSON, on how the input stored it; a writer of the same format
             needs them to restore it alike.
         left_out: Parts of the original that an earlier step left out.
         format: The suffix of the input's format, such as `.root`; empty for events in memory and
             for compressed files.
+        files: Number of input files.
+        is_part: True where the input holds more than this: other tables, columns, events, or parts
+            that were refused or left out.
     """
 
     description: str
@@ -205,6 +208,8 @@ class Dataset:
     storage: dict[str, dict[str, Any]] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     format: str = ""
+    files: int = 1
+    is_part: bool = False
 
     def table(self, name: str) -> TableSource:
         """Return one table by name.
@@ -242,13 +247,15 @@ class Dataset:
         (`/NAME`).
         """
         stays = (f"{name}/", f"{name};", "/")
+        others = [part for part in self.refused if not part.startswith(stays)]
         return replace(
             self,
             tables={name: self.table(name)},
             carried={},
-            refused={k: reason for k, reason in self.refused.items() if k.startswith(stays)},
+            refused={k: reason for k, reason in self.refused.items() if k not in others},
             storage={k: notes for k, notes in self.storage.items() if k == name},
             left_out=tuple(part for part in self.left_out if part.name.startswith(stays)),
+            is_part=bool(self.is_part or others or self.carried or len(self.tables) > 1),
         )
 
     def renamed(self, name: str) -> Dataset:

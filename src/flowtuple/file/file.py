@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from operator import index
 from typing import Any
 
@@ -21,6 +21,7 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
+from flowtuple.io.location import anywhere
 from flowtuple.io.source import Source, open_dataset
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
@@ -32,7 +33,10 @@ class File(Shown):
     """An open flowtuple file.
 
     Opening reads the description and the index only; reading events reads the chunks that have
-    them. Threads may share a file. A file of one tree needs no `tree` anywhere below.
+    them. Threads and forked processes may share a file; a pickled or copied one is opened anew
+    from its path, with its model. A file of one tree needs no `tree` anywhere below. Over HTTP a
+    server that sends nothing for 30 seconds, or is busy, is asked three times, then an error tells
+    so: after a minute and a half for a request, and two minutes for opening.
 
     Attributes:
         path: Path or URL.
@@ -72,9 +76,13 @@ class File(Shown):
         model: str | os.PathLike[str] | None = None,
         resources: Resources = Resources(),
     ) -> None:
+        self._given = given
+        self._workers = resources.workers
         if given is not None and not isinstance(given, Dataset):
             given = open_dataset(given)
-        self._model_path = model
+        # a copy is opened in any folder
+        self._place = anywhere(path)
+        self._model_path = None if model is None else anywhere(model)
         self._reader = SectionReader(path, memory=resources.memory)
         self.path = self._reader.path
         self.size = self._reader.storage.size
@@ -88,6 +96,20 @@ class File(Shown):
         except BaseException:
             self.close()
             raise
+
+    def __reduce__(self) -> tuple[Callable[[], File], tuple[()]]:
+        """Return a function that opens the file anew, in any folder and any process."""
+        self._check_open()
+        return partial(
+            type(self),
+            self._place,
+            given=self._given,
+            model=self._model_path,
+            resources=Resources(self._workers, self._reader.memory),
+        ), ()
+
+    def _check_open(self) -> None:
+        self._reader.storage.check_open()
 
     def _add_table(
         self, number: int, described: Any, workers: int | None, external: Dataset | None
@@ -148,6 +170,7 @@ class File(Shown):
     @property
     def carried(self) -> dict[str, bytes]:
         """Carried objects by name."""
+        self._check_open()
         names = self.meta["carried"]
         contents: dict[str, bytes] = {}
         left = self._reader.memory
@@ -170,6 +193,7 @@ class File(Shown):
 
     def dataset(self) -> Dataset:
         """Return the whole file as a data set, which can be written in any format."""
+        self._check_open()
         return Dataset(
             self.path,
             dict(self.tables),
@@ -202,9 +226,11 @@ class File(Shown):
             return next(iter(self.tables.values()))
         if tree is None:
             names = ", ".join(self.tables)
+            first = next(iter(self.tables))
+            column = f"{first}/{next(iter(self.keys(first)), 'NAME')}"
             raise InvalidArgument(
                 f"{self.path}: holds {len(self.tables)} trees ({names}); "
-                f"choose one by tree=, or as {self.path}:{next(iter(self.tables))}"
+                f"choose one by tree={first!r}, or as f[{column!r}]"
             )
         if tree not in self.tables:
             raise InvalidArgument(
@@ -217,10 +243,13 @@ class File(Shown):
         return [c.name for c in self.table(tree).columns if not c.hidden]
 
     def __getitem__(self, key: Key) -> ak.Array:
-        """Read one column, `f["Jet_pt"]`, or some events of it, `f["Jet_pt", 1000:2000]`."""
+        """Read one column, `f["Jet_pt"]`, or some events of it, `f["Jet_pt", 1000:2000]`.
+
+        `TREE/COLUMN` names a column of a tree.
+        """
+        self._check_open()
         name, part = self._parsed(key)
-        tree, _, column = name.rpartition("/")
-        table = self.table(tree or None)
+        table, column = self._column(name)
         if not isinstance(part, slice):
             number = part if part >= 0 else part + table.num_entries
             if not 0 <= number < table.num_entries:
@@ -229,17 +258,31 @@ class File(Shown):
                     "the first is 0"
                 )
             return self[name, number : number + 1][0]
-        names = self.keys(table.name)
-        if column not in names:
-            raise InvalidArgument(
-                f"{self.path}: no column {column!r}; {nearest(column, names)}"
-            )
         start, stop, step = part.indices(table.num_entries)
         if step != 1:
             raise InvalidArgument(
                 f"{self.path}: cannot read every {step}th event; slice the array instead"
             )
         return table_to_awkward(table.read([column], start, max(start, stop)))[column]
+
+    def _column(self, name: str) -> tuple[StoredTable, str]:
+        """Return table and column of `COLUMN` or `TREE/COLUMN`, where both may have slashes.
+
+        Of several trees with such a column, the one of the longest name counts.
+        """
+        if len(self.tables) == 1 and name in self.keys():
+            return self.table(), name
+        trees = [tree for tree in self.tables if name.startswith(f"{tree}/")]
+        trees.sort(key=len, reverse=True)
+        for tree in trees:
+            column = name.removeprefix(f"{tree}/")
+            if column in self.keys(tree):
+                return self.tables[tree], column
+        table = self.table(next(iter(trees), name.rpartition("/")[0] or None))
+        column = name.removeprefix(f"{table.name}/")
+        raise InvalidArgument(
+            f"{self.path}: no column {column!r}; {nearest(column, self.keys(table.name))}"
+        )
 
     def _parsed(self, key: Key) -> tuple[str, slice | int]:
         """Return the column and the events of a key."""
@@ -274,6 +317,7 @@ class File(Shown):
         Raises:
             InvalidArgument: A name matches nothing.
         """
+        self._check_open()
         table = self.table(tree)
         start, stop, _ = slice(entry_start, entry_stop).indices(table.num_entries)
         return _arrays(table, self._names(table, columns), start, max(start, stop))
@@ -296,6 +340,7 @@ class File(Shown):
         tree: str | None = None,
     ) -> Iterator[ak.Array]:
         """Read record arrays of consecutive events, one chunk or `step_size` events at a time."""
+        self._check_open()
         table = self.table(tree)
         names = self._names(table, columns)
         if step_size is not None and step_size < 1:
@@ -327,11 +372,12 @@ class File(Shown):
             ...     list(columns), columns["Jet_pt"].tolist()
             (['x', 'Jet_pt'], [[50.1, 20.2], []])
         """
+        self._check_open()
         table = self.table(tree)
         return Columns(table, self._names(table, columns), self.path)
 
     def close(self) -> None:
-        """Close the file; its tables read no more after that."""
+        """Close the file; every later read of it or of its tables fails with one message."""
         self._reader.storage.close()
         if "_model" in self.__dict__ and self._model is not None:
             self._model.close()

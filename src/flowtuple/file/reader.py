@@ -188,6 +188,7 @@ class SectionReader:
         return self._bytes(section.offset, section.length)
 
     def _bytes(self, offset: int, length: int) -> bytes:
+        self.storage.check_open()
         if offset + length <= len(self._prefix):
             return self._prefix[offset : offset + length]
         return self.storage.read(offset, length)

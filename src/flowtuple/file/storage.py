@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from http import HTTPStatus
+import weakref
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import fsspec
-
-from flowtuple.errors import InvalidArgument, Truncated, first_line
+from flowtuple.errors import InvalidArgument, Truncated
+from flowtuple.io.location import explain_access, is_url, split_tree
+from flowtuple.io.remote import file_system, size_in
+from flowtuple.io.source import STORED
 from flowtuple.runtime.nearby import nearest_file
 
 GAP = 2**16  # bytes between two ranges that are read along, to save a second request
@@ -19,9 +20,13 @@ GAP = 2**16  # bytes between two ranges that are read along, to save a second re
 class Storage:
     """A file of known size that is read by ranges.
 
+    A server that sends nothing, or answers that it is busy, is asked again: `io.remote` gives the
+    time-out and the number of tries. A process forked from another opens a URL anew.
+
     Attributes:
         path: Path or URL.
         size: Bytes.
+        is_closed: True after `close`.
 
     Raises:
         InvalidArgument: There is no such file, or it cannot be read.
@@ -29,61 +34,79 @@ class Storage:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._close: Callable[[], None] = lambda: None
-        self._pread: Callable[[int, int], bytes]
-        with self._explained():
-            if "://" in self.path:
-                system, name = fsspec.core.url_to_fs(self.path)
-                self._pread = lambda offset, length: bytes(
-                    system.cat_file(name, start=offset, end=offset + length)
-                )
-                self.size = int(system.size(name))
-            else:
-                stream = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
-                self._close = stream.close
-                self._pread = lambda offset, length: _pread(stream.fileno(), offset, length)
-                self.size = os.fstat(stream.fileno()).st_size
+        self.is_closed = False
+        self._stream: io.FileIO | None = None
+        with explain_access(self.path):
+            if not is_url(self.path):
+                self._stream = self._open()
+                # nobody closes the copies that a cluster makes
+                self._close = weakref.finalize(self, self._stream.close)
+                self.size = os.fstat(self._stream.fileno()).st_size
+                return
+            self._connect()
+            size = size_in(self._system, self._name)
+        if size is None:
+            raise InvalidArgument(
+                f"{self.path}: cannot be read (the server does not tell its size); "
+                "copy the file here"
+            )
+        self.size = size
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Raise one line for any error of a file system, whatever its class."""
+    def _open(self) -> io.FileIO:
         try:
-            yield
-        except Exception as error:
-            cause: BaseException = error
-            if isinstance(error, FileNotFoundError):
-                # fsspec says so of every server that answers with an error.
-                cause = error.__cause__ or error
-                if cause is error or getattr(cause, "status", None) == HTTPStatus.NOT_FOUND:
-                    raise InvalidArgument(
-                        f"{self.path}: no such file{self._near()}"
-                    ) from None
-            text = getattr(cause, "strerror", None) or first_line(cause)
-            raise InvalidArgument(f"{self.path}: cannot be read ({text})") from None
+            return open(self.path, "rb", buffering=0)
+        except FileNotFoundError:
+            raise InvalidArgument(f"{self.path}: no such file; {self._near()}") from None
 
     def _near(self) -> str:
-        is_url = "://" in self.path
-        return "" if is_url else f"; {nearest_file(Path(self.path), ('.ftup', '.flow'))}"
+        path, tree = split_tree(self.path, STORED)
+        if tree is not None and Path(path).exists():
+            return f"here a file is taken whole: {path}"
+        return nearest_file(Path(self.path), STORED)
+
+    def _connect(self) -> None:
+        """Open the file system behind the URL, whose connections belong to one process."""
+        self._process = os.getpid()
+        self._system, self._name = file_system(self.path)
 
     def read(self, offset: int, length: int) -> bytes:
         """Read `length` bytes from `offset` on.
 
         Raises:
             Truncated: The file ends before.
-            InvalidArgument: The file cannot be read any more.
+            InvalidArgument: The file is closed, or cannot be read any more.
         """
+        self.check_open()
         if offset + length > self.size:  # a frame may declare more bytes than fit into memory
             raise self._truncated(max(offset, self.size))
-        with self._explained():
-            data = self._pread(offset, length) if length else b""
+        with explain_access(self.path):
+            data = self._read(offset, length) if length else b""
         if len(data) > length:
             raise InvalidArgument(
                 f"{self.path}: cannot be read by ranges, the server sends all of it; "
-                "download it first"
+                "copy the file here"
             )
         if len(data) != length:
             raise self._truncated(offset + len(data))
         return data
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if self._stream is not None:
+            return _pread(self._stream.fileno(), offset, length)
+        if self._process != os.getpid():
+            self._connect()
+        return bytes(self._system.cat_file(self._name, start=offset, end=offset + length))
+
+    def check_open(self) -> None:
+        """Raise if the file was closed.
+
+        Raises:
+            InvalidArgument: It was.
+        """
+        if self.is_closed:
+            raise InvalidArgument(
+                f"{self.path}: cannot be read (it is closed); open it again with ft.open"
+            )
 
     def _truncated(self, end: int) -> Truncated:
         return Truncated(
@@ -101,7 +124,9 @@ class Storage:
 
     def close(self) -> None:
         """Close the file."""
-        self._close()
+        self.is_closed = True
+        if self._stream is not None:
+            self._close()
 
 
 def _pread(handle: int, offset: int, length: int) -> bytes:

@@ -13,12 +13,12 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.codec.chunk import ReadExternal, decode_columns, slices
-from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
+from flowtuple.codec.directory import Directory, Fetch, read_directory
 from flowtuple.data.memory import MODEL, Gate, in_words
 from flowtuple.data.schema import Column
 from flowtuple.data.schema_diff import check_same_columns, read_like, schema_diff
 from flowtuple.data.table import Dataset, Table, concatenate, with_counters
-from flowtuple.errors import Corrupt, InvalidArgument, TooLarge, nearest
+from flowtuple.errors import Corrupt, InvalidArgument, TooLarge, Truncated, nearest
 from flowtuple.file.description import DescribedTable, Part
 from flowtuple.file.layout import FRAME_SIZE, Section, SectionKind
 from flowtuple.file.model import unpack_content
@@ -174,6 +174,7 @@ class StoredTable(DescribedTable):
             InvalidArgument: There is no such column.
             TooLarge: The events take more than the memory that the file was opened with.
         """
+        self._reader.storage.check_open()
         known = dict.fromkeys(c.name for c in self.columns)
         for name in columns:
             if name not in known:
@@ -184,8 +185,8 @@ class StoredTable(DescribedTable):
         selected = with_counters(self.columns, columns)
         self._check_size(sum(map(_event_bytes, selected)) * max(0, stop - start), start, stop)
         touched = [c for c in self.chunks if c.begin < stop and c.stop > start]
-        # Even for no events a chunk is read: only chunks tell the types of opaque columns.
-        touched = touched or self.chunks[:1]
+        if not touched:
+            return self._no_events(selected)
         coding = self.coding
 
         def read(chunk: StoredChunk) -> Table:
@@ -198,12 +199,25 @@ class StoredTable(DescribedTable):
                 pieces.append(piece)
                 size += sum(int(piece.data[c.name].nbytes) for c in piece.columns)
                 self._check_size(size, start, stop)
-            return concatenate(pieces) if pieces else no_events(self.name, selected)
+            return concatenate(pieces)
         except MemoryError:
             raise TooLarge(
                 f"{self._path}: events {start} to {stop} do not fit into memory; "
                 "read fewer at a time"
             ) from None
+
+    def _no_events(self, columns: tuple[Column, ...]) -> Table:
+        """Return a table of no events; only a chunk tells the types of opaque columns."""
+        table = no_events(self.name, columns)
+        opaque = tuple(c for c in columns if c.is_opaque)
+        for chunk in self.chunks if opaque else ():
+            try:
+                typed = self._read_chunk(chunk, self.coding, opaque, 0, 0)
+                return replace(table, data={**table.data, **typed.data})
+            except (Corrupt, Truncated):
+                if chunk is self.chunks[-1]:
+                    raise
+        return table
 
     def _check_size(self, nbytes: int, start: int, stop: int) -> None:
         """Raise if events decode to more than the memory limit."""
@@ -229,7 +243,7 @@ class StoredTable(DescribedTable):
         last = self._last
         if last is not None and last[0] is chunk and last[1] == columns:
             return last[2].read(names, start, stop)
-        with self._explaining(chunk), self._reader.naming():
+        with self._explaining(chunk):
             table = decode_columns(
                 *self._reader.chunk(
                     chunk.section, self.columns, len(names) == len(self.columns)
@@ -254,8 +268,9 @@ class StoredTable(DescribedTable):
             yield
         except TooLarge as error:
             raise TooLarge(f"{self._path}: a chunk of {events} {error}") from None
-        except InvalidArgument as error:
-            raise InvalidArgument(f"{self._path}: {events}: {error}") from None
+        except (InvalidArgument, Corrupt, Truncated) as error:
+            what = str(error).removeprefix(f"{self._path}: ")
+            raise type(error)(f"{self._path}: {events}: {what}") from None
 
     def _external_reader(self, chunk: StoredChunk) -> ReadExternal | None:
         """Return a function that reads the external columns of a chunk, one thread at a time."""
@@ -307,10 +322,10 @@ class StoredTable(DescribedTable):
         """Return all columns that decoding some columns takes."""
         return self.coding.needed(with_counters(self.columns, columns))
 
-    def stored(self) -> Iterator[dict[str, Entry]]:
-        """Yield the directory entries of each chunk by column."""
+    def directories(self) -> Iterator[Directory]:
+        """Yield the directory of each chunk."""
         for chunk in self.chunks:
-            yield dict(self.directory(chunk)[0].entries)
+            yield self.directory(chunk)[0]
 
 
 def _event_bytes(column: Column) -> int:

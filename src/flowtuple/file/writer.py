@@ -47,13 +47,14 @@ class Writer:
 
     def add(
         self, kind: SectionKind, owner: int, head: bytes, body: bytes = b"", entries: int = 0
-    ) -> None:
-        """Write one section."""
+    ) -> int:
+        """Write one section and return its bytes, with the frame."""
         first = self._events.get((kind, owner), 0)
         section = Section(kind, owner, entries, len(head), len(body), checksum(head), first)
         self._write(layout.pack_frame(section) + head + body)
         self._sections.append(section)
         self._events[kind, owner] = first + entries
+        return section.length
 
     def finish(self, carried: Iterable[bytes] = ()) -> None:
         """Write carried objects, and the index; nothing may follow."""

@@ -28,5 +28,7 @@ Laws, and the tests that hold them:
 - An output appears whole or not at all, on a full disk too (`tests/cli/test_world.py`).
 - Damage, a server that fails and a broken package of a format are one line each
   (`test_formats.py`, `test_root_reading.py`, `test_format_plugins.py`).
+- A server that is busy or silent is asked three times, each for 30 seconds without a byte at most;
+  one that tells no size or ignores ranges works or is named (`test_patience.py`).
 - Several files of one schema read as one table (`test_formats.py`).
 """

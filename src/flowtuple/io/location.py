@@ -9,18 +9,18 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypeGuard
 from urllib.parse import unquote, urlsplit
 
-import fsspec
-
 from flowtuple.data.globs import is_glob
-from flowtuple.errors import InvalidArgument, first_line
+from flowtuple.errors import FlowtupleError, InvalidArgument, first_line
 from flowtuple.io.formats import input_suffixes, suffix_by_content
+from flowtuple.io.remote import RequestFailed, file_system, is_http, size_in
 from flowtuple.runtime.nearby import nearest_file
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(://|::)")
 _GONE = (404, 410)  # the two answers of HTTP that say that there is no file
+_ADVICE = "check the address and your access, try again, or copy the file here"
 _PICKLE_SUFFIXES = (".pkl", ".pickle")
 _FILE_URL = re.compile(r"^file:(//(localhost)?(?=/))?", re.IGNORECASE)
 _NUMBERED = re.compile(r"\.[0-9]+$")  # grid names end in `.pool.root.1`
@@ -35,6 +35,17 @@ def is_url(path: str) -> bool:
         (True, False)
     """
     return _URL.match(path) is not None and not os.path.lexists(path)
+
+
+def anywhere(path: str | os.PathLike[str]) -> str:
+    """Return a path or URL that another working folder does not change.
+
+    Example:
+        >>> anywhere("https://host/a.root"), anywhere("a.root").endswith("/a.root")
+        ('https://host/a.root', True)
+    """
+    text = os.fspath(path)
+    return text if is_url(text) else str(Path(text).absolute())
 
 
 def without_scheme(text: str) -> str:
@@ -128,9 +139,9 @@ def expand(pattern: str) -> list[str]:
     if not is_glob(path) or os.path.lexists(pattern):
         return [pattern]
     if is_remote:
-        with _explained(pattern):
-            filesystem, inner = fsspec.core.url_to_fs(pattern)
-            files = [filesystem.unstrip_protocol(name) for name in filesystem.glob(inner)]
+        with explain_access(pattern):
+            system, inner = file_system(pattern)
+            files = [system.unstrip_protocol(name) for name in system.glob(inner)]
     else:
         files = glob.glob(pattern, recursive=True)
     if not files:
@@ -179,48 +190,66 @@ def _pickle_error(path: str) -> InvalidArgument:
     return InvalidArgument(f'{path}: {what}; if you trust it: python -c "{line}"')
 
 
+def is_of_system(error: BaseException) -> TypeGuard[OSError]:
+    """Return whether the system failed to read a file, whose bytes may be undamaged.
+
+    Example:
+        >>> is_of_system(BlockingIOError(11, "locked")), is_of_system(OSError("bad checksum"))
+        (True, False)
+    """
+    is_missing = isinstance(error, FileNotFoundError)
+    return isinstance(error, OSError) and error.errno is not None and not is_missing
+
+
 @contextlib.contextmanager
 def translate_fsspec_errors(path: str) -> Iterator[None]:
-    """Raise one line for errors of a web server and of the connection to it; other errors pass.
+    """Raise one line for errors of the system, of a web server and of the connection to it.
+
+    Other errors, such as those of damaged bytes, pass.
 
     Raises:
-        InvalidArgument: There is no such file, the server refuses it or fails, or the connection
-            breaks.
+        InvalidArgument: There is no such file, the server refuses it or fails, or the disk or the
+            connection breaks.
     """
     try:
         yield
     except Exception as error:
         # fsspec makes every failure a FileNotFoundError, and aiohttp's errors need not be OSError
         cause = error.__cause__ or error if isinstance(error, FileNotFoundError) else error
-        is_timeout = cause is not error and isinstance(cause, TimeoutError)
-        if not (is_timeout or type(cause).__module__.partition(".")[0] == "aiohttp"):
+        is_known = (
+            isinstance(cause, RequestFailed)
+            or (cause is not error and isinstance(cause, TimeoutError))
+            or type(cause).__module__.partition(".")[0] == "aiohttp"
+        )
+        is_missing = isinstance(error, FileNotFoundError) and is_url(path)
+        if not (is_known or is_missing) and is_of_system(error):
+            what = os.strerror(error.errno or 0)
+            advice = "check the disk and your access to it, and try again"
+            raise InvalidArgument(f"{path}: cannot be read ({what}); {advice}") from None
+        if not (is_known or is_missing):
             raise
         status = getattr(cause, "status", None)
-        if status in _GONE:
+        if status in _GONE or not is_known:
             raise InvalidArgument(f"{path}: no such file; check the address") from None
         first = first_line(cause)
         what = (
             first if status is None else f"{status} {getattr(cause, 'message', '')}".strip()
         )
-        advice = "check the address and your access, try again, or copy the file here"
-        raise InvalidArgument(f"{path}: cannot be read ({what}); {advice}") from None
+        raise InvalidArgument(f"{path}: cannot be read ({what}); {_ADVICE}") from None
 
 
 @contextlib.contextmanager
-def _explained(path: str) -> Iterator[None]:
-    """Raise one line for any error of a file system."""
+def explain_access(path: str) -> Iterator[None]:
+    """Raise one line for any error of a file system, whatever its class."""
     try:
         with translate_fsspec_errors(path):
             yield
-    except InvalidArgument:
+    except (FlowtupleError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise InvalidArgument(f"{path}: no such file; check the address") from None
-    except (OSError, ValueError, ImportError) as error:
-        first = first_line(error)
-        raise InvalidArgument(
-            f"{path}: cannot be opened ({first}); check the address, or copy the file here"
-        ) from None
+    except Exception as error:
+        text = getattr(error, "strerror", None) or first_line(error)
+        advice = _ADVICE if is_url(path) else "check its kind and its permissions"
+        raise InvalidArgument(f"{path}: cannot be read ({text}); {advice}") from None
 
 
 def read_bytes(path: str) -> bytes:
@@ -229,11 +258,13 @@ def read_bytes(path: str) -> bytes:
     Raises:
         InvalidArgument: It cannot be opened.
     """
-    with _explained(path):
+    with explain_access(path):
         if not is_url(path):
             return Path(path).read_bytes()
-        with fsspec.open(path, "rb") as file:
-            return bytes(file.read())
+        system, name = file_system(path)
+        # a range is read again after a stall within it
+        end = size_in(system, name) if is_http(system) else None
+        return bytes(system.cat_file(name, end=end))
 
 
 def seekable(path: str) -> str | BinaryIO:
@@ -245,18 +276,21 @@ def seekable(path: str) -> str | BinaryIO:
     if not is_url(path):
         # Arrow takes letters before a colon for a scheme
         return str(Path(path).absolute()) if ":" in path else path
-    with _explained(path):
-        opened: Any = fsspec.open(path, "rb").open()
-        if not opened.seekable():
-            return io.BytesIO(opened.read())
-        file: BinaryIO = opened
-        return file
+    with explain_access(path):
+        system, name = file_system(path)
+        options: dict[str, int] = {}
+        if is_http(system):
+            size = size_in(system, name)
+            if size is None:
+                return io.BytesIO(system.cat_file(name))
+            options = {"size": size}
+        file: BinaryIO = system.open(name, "rb", **options)
+        return file if file.seekable() else io.BytesIO(file.read())
 
 
 def size_of(path: str) -> int:
     """Return the bytes of the file, 0 where its server does not give them."""
     if not is_url(path):
         return Path(path).stat().st_size
-    with _explained(path):
-        filesystem, inner = fsspec.core.url_to_fs(path)
-        return int(filesystem.size(inner) or 0)
+    with explain_access(path):
+        return size_in(*file_system(path)) or 0

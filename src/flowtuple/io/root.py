@@ -15,6 +15,7 @@ from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, Unsupported, first_line
 from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import check_readable, is_url, translate_fsspec_errors
+from flowtuple.io.remote import RequestFailed, storage_options
 from flowtuple.io.root_ntuple import NTupleAccess
 from flowtuple.io.root_objects import FOLDERS, carry
 from flowtuple.io.root_table import RootTable
@@ -89,6 +90,8 @@ def _open_file(path: str) -> Any:
     """Open the file so that trees come with all their metadata."""
     check_readable(path)
     options: dict[str, Any] = {"minimal_ttree_metadata": False}
+    if is_url(path):
+        options |= storage_options(path)
     if "::" in path and not is_url(path):
         # other sources take `a::b` for a protocol
         options["handler"] = uproot.source.file.MemmapSource
@@ -130,7 +133,7 @@ def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
         for key, classname in directory.iterclassnames(recursive=True, cycle=True):
             name, _, cycle = key.rpartition(";")
             keys.setdefault(name, []).append((int(cycle), key, classname))
-    except MemoryError:
+    except (RequestFailed, MemoryError):
         raise
     except Exception:  # as above
         raise InvalidArgument(
@@ -172,7 +175,7 @@ def _tree(directory: Any, key: str) -> tuple[Any, bool]:
     """Return the tree, and whether its user information, friends and index cannot be read."""
     try:
         return directory[key], False
-    except MemoryError:
+    except (RequestFailed, MemoryError):
         raise
     except Exception:  # they hold objects of any class
         options = directory.file.options

@@ -13,7 +13,8 @@ import uproot
 
 from flowtuple.data.schema import unused
 from flowtuple.errors import InvalidArgument
-from flowtuple.io.location import translate_fsspec_errors
+from flowtuple.io.location import is_of_system, translate_fsspec_errors
+from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_baskets import c_strings, counted_lists
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_forms import forms_within
@@ -91,9 +92,13 @@ class TreeBranch(Branch):
         try:
             for number, _ in self._branch.entries_to_ranges_or_baskets(start, stop):
                 self._branch.basket(number)
-        except MemoryError:
+        except (RequestFailed, MemoryError):
             raise
-        except Exception:  # nothing is known of damaged bytes, not even how they fail
+        except (
+            Exception
+        ) as error:  # nothing is known of damaged bytes, not even how they fail
+            if is_of_system(error):
+                raise
             return True
         return False
 
@@ -136,7 +141,7 @@ class TreeBranch(Branch):
         if is_counted or (self._is_plain and not self._may_hold_more):
             try:
                 return self.interpretation.awkward_form(branch.file)
-            except MemoryError:
+            except (RequestFailed, MemoryError):
                 raise
             except Exception:  # leaf lists for which uproot announces none
                 return self.read(0, 0).layout.form
@@ -156,7 +161,7 @@ def interpretation_of(branch: Any) -> Any:
     """Return uproot's interpretation or error; leaf lists with repeated names get one, too."""
     try:
         return branch.interpretation
-    except MemoryError:
+    except (RequestFailed, MemoryError):
         raise
     except Exception as error:  # uproot lets through whatever its streamers run into
         leaves = branch.member("fLeaves", none_if_missing=True) or []
@@ -197,7 +202,7 @@ def type_name(branch: Any) -> str:
     """Return the C++ type of a branch, as far as uproot knows it."""
     try:
         return str(branch.typename)
-    except MemoryError:
+    except (RequestFailed, MemoryError):
         raise
     except Exception:
         return "unknown"

@@ -9,6 +9,8 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.data.schema import Array
+from flowtuple.io.location import is_of_system
+from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_forms import forms_within
 from flowtuple.io.root_pages import Pages
@@ -58,7 +60,7 @@ class NTupleAccess:
             try:
                 form = self._ntuple.field_form(field.field_id, keys)
                 reason = self._reason(form)
-            except MemoryError:
+            except (RequestFailed, MemoryError):
                 raise
             except Exception as error:  # a field that fails is named, and the others are read
                 kind = f"of type {field.typename}" if field.typename else "of this kind"
@@ -75,11 +77,15 @@ class NTupleAccess:
         """Return whether pages differ from their checksums, or cannot be decoded."""
         try:
             self.fetch([branch], start, stop)
-        except MemoryError:
+        except (RequestFailed, MemoryError):
             raise
         except (RuntimeError, TypeError, AttributeError):  # uproot lacks the code for it
             return False
-        except Exception:  # nothing is known of damaged bytes, not even how they fail
+        except (
+            Exception
+        ) as error:  # nothing is known of damaged bytes, not even how they fail
+            if is_of_system(error):
+                raise
             return True
         return False
 

@@ -19,6 +19,7 @@ import uproot
 from uproot.writing import _cascade, writable
 
 from flowtuple.errors import Corrupt
+from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_private import require
 from flowtuple.io.root_streamers import is_built_in, needed, points_elsewhere, with_built_in
 
@@ -47,7 +48,7 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
             return b"", f"{classname}: it is larger than the 1 GB that ROOT reads"
         content = _content(record)
         streamers = directory.file.streamers
-    except MemoryError:
+    except (RequestFailed, MemoryError):
         raise
     except Exception:  # uproot lets through whatever it runs into
         return b"", f"{classname}: its bytes cannot be read"
@@ -58,7 +59,7 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
             s for s in needed(record.fClassName, content, streamers) if not is_built_in(s)
         ]
         small, length = _small_file(name, record, content, described)
-    except MemoryError:
+    except (RequestFailed, MemoryError):
         raise
     except Exception:  # descriptions may be of any kind
         return b"", f"{classname}: the descriptions of its classes cannot be used"

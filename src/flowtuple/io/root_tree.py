@@ -8,6 +8,7 @@ from typing import Any
 import uproot
 
 from flowtuple.data.schema import unused
+from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_interpretation import TreeBranch, interpretation_of
 
@@ -111,7 +112,7 @@ def describe(tree: Any, *, in_part: bool = False) -> dict[str, Any]:
     for name, (words, read) in _READERS.items():
         try:
             notes[name] = read(tree)
-        except MemoryError:
+        except (RequestFailed, MemoryError):
             raise
         except Exception:  # these lists hold any class, and the tree is read without them
             unreadable.append(words)

@@ -6,14 +6,13 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from flowtuple.codec.directory import Entry
 from flowtuple.comparison.verification import Promise, first_bounds
 from flowtuple.data.bounds import KINDS, Bound, requested_bounds
 from flowtuple.data.resources import Resources
@@ -25,7 +24,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.file import layout
 from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
-from flowtuple.file.model import pack_column
+from flowtuple.file.ledger import Ledger
 from flowtuple.file.table import StoredTable
 from flowtuple.io.root_changes import root_changes, root_renamed
 from flowtuple.lattice.context import Parent
@@ -34,7 +33,7 @@ from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
 from flowtuple.lattice.lattice import resolve_statistics
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
-from flowtuple.reporting.report import ColumnSize, ReportInput
+from flowtuple.reporting.report import ReportInput
 from flowtuple.runtime.old_names import accepts_old
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.lattices import dominant_sentinels, survey
@@ -141,8 +140,10 @@ def info(
         resources: Memory limit; a description or a model that takes a large part of it is refused.
 
     Returns:
-        Plain numbers and text; sizes in bytes. The model bytes of a column are its share of the
-        compressed model by uncompressed size.
+        Plain numbers and text; sizes in bytes. `rows` (table, name, kind, bytes) add up to the
+        `bytes` of the file, and so do the `parts` that they are summed in. Columns that share a
+        compressed frame, of a chunk or of the model, have shares of it in proportion to their
+        contents.
 
     Raises:
         InvalidArgument: There is no such file.
@@ -157,7 +158,7 @@ def info(
         ['events']
     """
     with File(path, model=model, resources=resources) as file:
-        storage = file.storage
+        storage, ledger = file.storage, Ledger.of(file)
         sections = Counter({kind.name.lower(): 0 for kind in SectionKind})
         for section in file.sections:
             sections[section.kind.name.lower()] += section.length
@@ -166,6 +167,8 @@ def info(
             "bytes": file.size,
             "format": f"{layout.MAJOR}.{layout.MINOR}",
             "sections": dict(sections) | {"index": file.index_size},
+            "parts": ledger.parts,
+            "rows": [asdict(row) for row in ledger.rows],
             "checksums": [
                 {
                     "section": s.kind.name.lower(),
@@ -179,29 +182,28 @@ def info(
             "carried": file.meta.get("carried", []),
             "left_out": [part.to_json() for part in file.left_out],
             "tables": [
-                _table_info(t, storage.get(t.name, {}), known=model is not None)
+                _table_info(t, storage.get(t.name, {}), ledger, known=model is not None)
                 for t in file.tables.values()
             ],
         }
 
 
 def _table_info(
-    table: StoredTable, storage: Mapping[str, Any], *, known: bool
+    table: StoredTable, storage: Mapping[str, Any], ledger: Ledger, *, known: bool
 ) -> dict[str, Any]:
-    nbytes, methods = _stored(table)
     flow = table.flow if known or not table.model_reference else LatticeFlow()
-    model = column_model_bytes(table, flow)
     columns = []
     for column in table.columns:
         name, lattice = column.name, table.lattices.get(column.name)
+        key = table.name, name
         about = {
             "role": column.role,
             "asked": table.requested.get(name, "lossless"),
             "bound": str(lattice.bound) if lattice else "lossless",
             "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
-            "bytes": nbytes[name],
-            "model_bytes": model.get(name, 0),
-            "methods": dict(methods[name]),
+            "bytes": ledger.columns[key],
+            "model_bytes": ledger.column_models.get(key, 0),
+            "methods": dict(ledger.methods[key]),
         }
         columns.append(column.to_json() | about | _flow_info(flow.columns.get(name)))
     return {
@@ -224,24 +226,6 @@ def _flow_info(flow: ColumnFlow | None) -> dict[str, Any]:
         "prediction": prediction_in_words(flow.prediction) if flow.prediction else "",
         "parameters": flow.network.parameters if flow.network else 0,
     }
-
-
-def _stored(table: StoredTable) -> tuple[Counter[str], dict[str, Counter[str]]]:
-    """Return bytes of columns, and their numbers of chunks by method.
-
-    The sums go chunk by chunk: not all entries of a large table fit into memory.
-    """
-    nbytes: Counter[str] = Counter()
-    methods: dict[str, Counter[str]] = {column.name: Counter() for column in table.columns}
-    for chunk in table.stored():
-        for name, entry in chunk.items():
-            nbytes[name] += len(entry)
-            methods[name][_method(entry)] += 1
-    return nbytes, methods
-
-
-def _method(stored: Entry) -> str:
-    return stored.method.name.lower() + (" of residuals" if stored.residual else "")
 
 
 def _parent_in_words(parent: Parent) -> str:
@@ -274,18 +258,9 @@ def prediction_in_words(prediction: Prediction) -> str:
     return words
 
 
-def column_model_bytes(table: StoredTable, flow: LatticeFlow) -> dict[str, int]:
-    """Return each column's share of its table's compressed model."""
-    numbers = {c.name: k for k, c in enumerate(table.columns)}
-    plain = {name: len(pack_column(column, numbers)) for name, column in flow.columns.items()}
-    total = sum(plain.values())
-    return {name: round(table.model_bytes * size / total) for name, size in plain.items()}
-
-
 def report_input(original: Dataset, file: File, title: str) -> ReportInput:
     """Return the input of the report: original and decoded tables with bounds and sizes."""
     pairs: list[tuple[Table, Table]] = []
-    sizes: list[ColumnSize] = []
     bounds: dict[str, dict[str, Bound | Promise]] = {}
     requested: dict[str, dict[str, Bound]] = {}
     for name, stored in file.tables.items():
@@ -296,7 +271,6 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         check_comparable(whole, decoded, files)
         shown = tuple(c for c in decoded.columns if c.name not in stored.external)
         pairs.append((replace(whole, columns=shown), replace(decoded, columns=shown)))
-        sizes += _column_sizes(stored, pairs[-1][1])
         said = promises(file, name)
         bounds[name] = {c.name: said[c.name] for c in shown if c.name in said}
         requested[name] = _requested_bounds(pairs[-1][0], stored)
@@ -305,14 +279,24 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         original_path=Path(original.description).name,
         compressed_path=Path(file.path).name,
         input_bytes=original.nbytes,
-        compressed_bytes=file.size,
-        model_bytes=sum(t.model_bytes for t in file.tables.values()),
-        index_bytes=file.index_size,
+        input_is_part=_holds_more(original, file),
+        ledger=Ledger.of(file),
         tables=pairs,
         bounds=bounds,
         requested_bounds=requested,
-        sizes=sizes,
     )
+
+
+def _holds_more(original: Dataset, file: File) -> bool:
+    """Return whether an input holds tables, columns or objects that the file has not stored."""
+    columns = {
+        (n, c.name) for n, t in original.tables.items() for c in t.columns if not c.hidden
+    }
+    stored = {
+        (n, c) for n, t in file.tables.items() for c in file.keys(n) if c not in t.external
+    }
+    lacks = columns - stored or original.carried.keys() - set(file.meta["carried"])
+    return bool(original.is_part or original.refused or file.left_out or lacks)
 
 
 def promises(file: File, table: str) -> dict[str, Bound | Promise]:
@@ -366,16 +350,3 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
                     f"{files}: column {column.name!r} has {sizes[0]} values "
                     f"against {sizes[1]}; {_NEXT}"
                 )
-
-
-def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:
-    model = column_model_bytes(stored, stored.flow)
-    nbytes, methods = _stored(stored)
-    sizes = []
-    for column in decoded.columns:
-        name, values = column.name, decoded.num_entries
-        if not column.is_opaque:
-            values = int(np.size(decoded.data[name]))
-        method, own = ", ".join(methods[name]), model.get(name, 0)
-        sizes.append(ColumnSize(stored.name, name, method, nbytes[name], own, values))
-    return sizes

@@ -16,7 +16,7 @@ from flowtuple.comparison.verification import Promise
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import OPAQUE, bit_patterns
 from flowtuple.data.table import Table
-from flowtuple.errors import InvalidArgument
+from flowtuple.file.ledger import Ledger
 from flowtuple.reporting import plots
 from flowtuple.reporting.decoded_figures import (
     PLOTTED_COLUMNS,
@@ -46,27 +46,6 @@ LEAST_DRAWN = 20  # fewer values make no histogram
 
 
 @dataclass(frozen=True)
-class ColumnSize:
-    """Bytes of one column in the compressed file, or of a part of it; parts of a column add up.
-
-    Attributes:
-        table: Name of the table.
-        column: Name of the column.
-        method: Name of its method in the file.
-        nbytes: Coded bytes over all chunks.
-        model_bytes: The column's part of the model, not contained in `nbytes`.
-        values: Number of values coded.
-    """
-
-    table: str
-    column: str
-    method: str
-    nbytes: int
-    model_bytes: int
-    values: int
-
-
-@dataclass(frozen=True)
 class ReportInput:
     """Everything that the page shows, and its figures, which are measured once.
 
@@ -75,12 +54,10 @@ class ReportInput:
         original_path: Name of the input on the page.
         compressed_path: Name of the compressed file on the page.
         input_bytes: Size of the input file on disk, 0 where there is none.
-        compressed_bytes: Size of the compressed file on disk; model and index are part of it.
-        model_bytes: Bytes of the model within it.
-        index_bytes: Bytes of header and index within it.
+        input_is_part: True where the input file holds more than the compressed one.
+        ledger: Bytes of columns and other parts, which add up to the compressed file.
         tables: Pairs (original, decoded) with equal schemas.
         bounds: Promises by column name for each table's name, `std` resolved to `abs`.
-        sizes: Bytes of the columns.
         requested_bounds: Bounds as requested, for other codecs; `None`: those of `bounds`.
     """
 
@@ -88,12 +65,10 @@ class ReportInput:
     original_path: str
     compressed_path: str
     input_bytes: int
-    compressed_bytes: int
-    model_bytes: int
-    index_bytes: int
+    input_is_part: bool
+    ledger: Ledger
     tables: list[tuple[Table, Table]]
     bounds: Mapping[str, Mapping[str, Bound | Promise]]
-    sizes: list[ColumnSize]
     requested_bounds: Mapping[str, Mapping[str, Bound]] | None = None
 
     @cached_property
@@ -126,38 +101,34 @@ def summary_rows(report_input: ReportInput) -> list[dict[str, Any]]:
     """Return one row per column, in the order of the tables and their schemas.
 
     Returns:
-        Rows of `ColumnFidelity.to_json()` with `dtype`, `method`, `bytes` (coded and model bytes),
-        `bits_per_value`, bytes under each other codec (`raw`, `gzip`, `quantise+pcodec`) and
-        `ratio_...`, these bytes over those of the column; `None` where that is undefined.
+        Rows of `ColumnFidelity.to_json()` with `dtype`, `method`, `bytes` (`coded_bytes` and
+        `model_bytes`), `bits_per_value`, bytes under each other codec (`raw`, `gzip`,
+        `quantise+pcodec`) and `ratio_...`, these bytes over those of the column; `None` where that
+        is undefined.
 
     Raises:
-        InvalidArgument: Original and decoded tables differ in schema or length, or a size names an
-            unknown column.
+        InvalidArgument: Original and decoded tables differ in schema or length.
     """
-    parts: dict[tuple[str, str], list[ColumnSize]] = {
-        key: [] for key in report_input.fidelity
-    }
-    for size in report_input.sizes:
-        if (size.table, size.column) not in parts:
-            raise InvalidArgument(
-                f"sizes name column {size.table}/{size.column}, which no table has; leave it out"
-            )
-        parts[size.table, size.column].append(size)
+    ledger = report_input.ledger
     dtypes = {(t.name, c.name): c.dtype for t, _ in report_input.tables for c in t.columns}
     rows = []
     for key, fidelity in report_input.fidelity.items():
-        taken = sum(s.nbytes + s.model_bytes for s in parts[key])
+        coded, model = ledger.columns[key], ledger.column_models.get(key, 0)
         others = report_input.others[key]
         rows.append(
             {
                 **fidelity.to_json(),
                 "bound": Promise.parse(fidelity.bound).short,
                 "dtype": dtypes[key],
-                "method": ", ".join(dict.fromkeys(s.method for s in parts[key])),
-                "bytes": taken,
-                "bits_per_value": _ratio(8 * taken, fidelity.values),
+                "method": ", ".join(ledger.methods[key]),
+                "bytes": coded + model,
+                "coded_bytes": coded,
+                "model_bytes": model,
+                "bits_per_value": _ratio(8 * (coded + model), fidelity.values),
                 **others,
-                **{f"ratio_{name}": _ratio(others[name], taken) for name in BASELINES},
+                **{
+                    f"ratio_{name}": _ratio(others[name], coded + model) for name in BASELINES
+                },
             }
         )
     return rows
@@ -171,25 +142,28 @@ def totals(report_input: ReportInput) -> dict[str, Any]:
     """Return the sizes of the whole file, its input and other codecs, model and index included.
 
     Returns:
-        `events` by table, `values`, `violations`, `bytes` (of the file), `model_bytes`,
-        `index_bytes`, `input` (bytes), bytes under each other codec, `bits_per_value`, and
-        `ratio_input`, `ratio_raw`, `ratio_gzip` and `ratio_quantise+pcodec`, these bytes over those
-        of the file; `None` where that is undefined.
+        `events` by table, `values`, `violations`, `bytes` (of the file), the `parts` that add up to
+        them, `model_bytes` and `index_bytes` of them, `input` (bytes), `input_is_part`, bytes under
+        each other codec, `bits_per_value`, and `ratio_input`, `ratio_raw`, `ratio_gzip` and
+        `ratio_quantise+pcodec`, these bytes over those of the file; `None` where that is undefined.
     """
     fidelity = report_input.fidelity.values()
     values = sum(f.values for f in fidelity)
     sizes = report_input.others.values()
     others = {name: sum(nbytes[name] for nbytes in sizes) for name in BASELINES}
     others["input"] = report_input.input_bytes
-    size = report_input.compressed_bytes
+    parts = report_input.ledger.parts
+    size = sum(parts.values())
     return {
         "events": {t.name: t.num_entries for t, _ in report_input.tables},
         "values": values,
         "violations": sum(f.violations for f in fidelity),
         "bytes": size,
-        "model_bytes": report_input.model_bytes,
-        "index_bytes": report_input.index_bytes,
+        "parts": parts,
+        "model_bytes": parts.get("model", 0),
+        "index_bytes": parts["header and index"],
         "bits_per_value": _ratio(8 * size, values),
+        "input_is_part": report_input.input_is_part,
         **others,
         **{f"ratio_{name}": _ratio(n, size) if n else None for name, n in others.items()},
     }
@@ -264,20 +238,23 @@ def _sizes(whole: Mapping[str, Any]) -> list[Block]:
     values, size = whole["values"], whole["bytes"]
     labels = {
         "bytes": "flowtuple file",
-        "model_bytes": "of which model",
-        "index_bytes": "of which header and index",
         PCODEC: "quantise+pcodec, same bounds",
         "gzip": "gzip, lossless",
         RAW: "raw values",
-        "input": "input file",
+        "input": f"input file{', with what was left out' * whole['input_is_part']}",
     }
     rows = []
     for key, label in labels.items():
-        nbytes, is_part = whole[key], key.endswith("_bytes")
-        bits = format_number(_ratio(8 * nbytes, values)) if values and not is_part else ""
+        nbytes = whole[key]
+        bits = format_number(_ratio(8 * nbytes, values)) if values else ""
         ratio = format_number(_ratio(nbytes, size)) if f"ratio_{key}" in whole else ""
-        if nbytes or is_part:
+        if nbytes:
             rows.append((label, format_bytes(nbytes), f"{nbytes:,}", bits, ratio))
+    parts = [
+        (f"of which {part}", format_bytes(nbytes), f"{nbytes:,}", "", "")
+        for part, nbytes in whole["parts"].items()
+    ]
+    rows[1:1] = parts
     events = [f"{name}: {count:,} events" for name, count in whole["events"].items()]
     caption = (
         f"{', '.join(events)}, {values:,} values. Model and index count as part of the file; "
@@ -299,6 +276,8 @@ def _columns(rows: list[dict[str, Any]]) -> list[Block]:
         "Mean\n|Δ| / σ": "mean_over_std",
         "Response\nmean": "response_mean",
         "Response\nrms": "response_rms",
+        "Bytes": "coded_bytes",
+        "Bytes of\nmodel": "model_bytes",
         "Bits per\nvalue": "bits_per_value",
         "Raw\n/ this": "ratio_raw",
         "Gzip\n/ this": "ratio_gzip",
@@ -308,7 +287,7 @@ def _columns(rows: list[dict[str, Any]]) -> list[Block]:
     about = (
         "Δ = original − decompressed, σ is the standard deviation of the column's finite values, "
         "response = Δ / original without zeros. Bits and size ratios count the column's share of "
-        "the model; quantise+pcodec works at the same bound."
+        "the model; the sums of bytes stand under Size. quantise+pcodec works at the same bound."
     )
     caption = (
         "Every column: its bound, what happened to its values, and its size. A heading sorts."

@@ -28,14 +28,17 @@ def fingerprint(task: ColumnTask, *settings: object) -> str:
         task: Candidates with their data.
         settings: Everything else, in a form whose `repr` distinguishes values.
     """
-    arrays = [task.features, task.event.astype(np.int64)]
-    arrays += [] if task.weight is None else [task.weight]
+    digest = xxhash.xxh3_64()
+    digest.update(np.ascontiguousarray(task.features).tobytes())
+    digest.update(task.event.astype(np.int64).tobytes())
+    digest.update(b"" if task.weight is None else task.weight.tobytes())
     for c in task.candidates:
-        arrays += [c.coded, c.flow.bins.first, c.flow.bins.last]
-    inputs = [c.inputs for c in task.candidates]
-    digest = xxhash.xxh3_64(repr((inputs, [a.shape for a in arrays], settings)).encode())
-    for array in arrays:
-        digest.update(array.tobytes())
+        bins = c.flow.bins
+        sizes = (len(bins.first), c.inputs, c.coded.shape, task.features.shape)
+        digest.update(repr(sizes).encode())
+        for part in (c.coded, bins.first, bins.last, np.array(c.inputs, np.int64)):
+            digest.update(np.ascontiguousarray(part).tobytes())
+    digest.update(repr(settings).encode())
     return str(digest.hexdigest())
 
 

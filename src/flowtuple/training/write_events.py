@@ -89,13 +89,12 @@ def write_model(
 
 
 def add_models(writer: Writer, tables: list[ResolvedTable]) -> int:
-    """Write the flow of every table that has one, and return their bytes."""
+    """Write the flow of every table that has one, and return their bytes in the file."""
     total = 0
     for number, table in enumerate(tables):
         if table.coding.flow.columns:
             data = pack_flow(table.coding.flow, table.coding.columns)
-            writer.add(SectionKind.MODEL, number, data)
-            total += len(data)
+            total += writer.add(SectionKind.MODEL, number, data)
     return total
 
 

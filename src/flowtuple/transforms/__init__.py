@@ -6,7 +6,7 @@ a position `u` that the caller draws, and come back exactly.
 
 In: values of one column as an array of shape (n,), and a recipe such as `log:10,standard`, names
 from `FITTERS` with numbers after colons. Out: a `Chain`, which maps arrays to arrays and whose
-`config` is JSON.
+`config` is JSON. `OneHot` makes one column into several and is no part of a chain.
 
 Used by `flows` and by `benchmark`. The package itself knows arrays alone, no tables and no
 PyTorch.
@@ -25,6 +25,7 @@ and never change.
 """
 
 from flowtuple.transforms.chain import FITTERS, Chain
+from flowtuple.transforms.one_hot import OneHot
 from flowtuple.transforms.transform import Transform
 
-__all__ = ["FITTERS", "Chain", "Transform"]
+__all__ = ["FITTERS", "Chain", "OneHot", "Transform"]
