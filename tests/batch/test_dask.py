@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 import flowtuple as ft
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import Corrupt, InvalidArgument, Truncated
+from flowtuple.file.reader import PREFIX, SUFFIX
 from flowtuple.file.storage import Storage
 
 dask_awkward = pytest.importorskip("dask_awkward")
@@ -155,3 +160,172 @@ def test_files_that_do_not_fit(
     ]
     with pytest.raises(InvalidArgument, match=message):
         from_flowtuple(paths)
+
+
+MANY = 36_000
+STEP = 9_000  # of a chunk
+VALUES = np.random.default_rng(0).normal(size=MANY)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A file of four chunks, of which opening reads no byte but of the first and the last."""
+    path = tmp_path_factory.mktemp("whole") / "whole.ftup"
+    ft.compress({"x": VALUES, "y": np.arange(MANY) % 7}, path, effort="fast")
+    with ft.open(path) as file:
+        assert [(c.begin, c.stop) for c in file.table().chunks] == [
+            (k, k + STEP) for k in range(0, MANY, STEP)
+        ]
+    return path.read_bytes()
+
+
+def damage(whole: bytes, path: Path, *numbers: int, column: str = "x") -> Path:
+    """Write the file with a wrong byte within a column of some chunks."""
+    path.write_bytes(whole)
+    with ft.open(path) as file:
+        table = file.table()
+        places = []
+        for number in numbers:
+            chunk = table.chunks[number]
+            entry = table.directory(chunk)[0].entries[column]
+            places.append(chunk.section.begin + chunk.section.head + entry.begin + 5)
+    content = bytearray(whole)
+    for place in places:
+        content[place] ^= 1
+    path.write_bytes(content)
+    return path
+
+
+class Noted(MemoryFileSystem):
+    """Files in memory, whose ranges that are read are noted."""
+
+    protocol = "noted"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    ranges: ClassVar[list[tuple[int, int]]] = []
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return super()._strip_protocol(path.replace("noted://", "memory://"))
+
+    def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> Any:
+        self.ranges.append((start, end))
+        return super().cat_file(path, start, end, **options)
+
+
+def test_the_call_reads_the_description_and_no_event(whole: bytes, tmp_path: Path) -> None:
+    fsspec.register_implementation("noted", Noted, clobber=True)
+    # what it decoded would be an error: all chunks are damaged
+    content = damage(whole, tmp_path / "all.ftup", 0, 1, 2, 3).read_bytes()
+    fsspec.filesystem("noted").pipe_file("/all.ftup", content)
+    Noted.ranges.clear()
+    collection = from_flowtuple("noted://all.ftup")
+    size = len(content)
+    assert sorted(Noted.ranges) == [(0, PREFIX), (size - SUFFIX, size)]
+    assert (collection.fields, collection.npartitions) == (["x", "y"], 4)
+    Noted.ranges.clear()
+    with pytest.raises(
+        Corrupt,
+        match=r"^noted://all\.ftup: events 9000 to 18000: column 'x' is damaged; restore",
+    ):
+        collection.x.partitions[1].compute(scheduler="synchronous")
+    assert len(Noted.ranges) == 3  # opening, and one chunk
+
+
+def test_types_of_no_events_are_those_of_events(tmp_path: Path) -> None:
+    columns = {
+        "n": np.arange(3, dtype=np.int16),
+        "list": ak.Array([[1.5], [], [2.5, 3.5]]),
+        "matrix": np.zeros((3, 2, 2), np.float32),
+        "flag": np.array([True, False, True]),
+        "text": ["a", "", "bc"],
+        "deep": ak.Array([[[1]], [], [[2], []]]),
+    }
+    ft.compress(ak.Array(columns), tmp_path / "x.ftup")
+    with ft.open(tmp_path / "x.ftup") as file:
+        assert file.arrays(entry_stop=0).type.content == file.arrays().type.content
+        assert file.arrays(entry_stop=0).layout.form == file.arrays().layout.form
+    computed = from_flowtuple(tmp_path / "x.ftup").compute(scheduler="synchronous")
+    assert computed.tolist() == ak.Array(columns).tolist()
+
+
+def test_damage_is_named_with_file_and_events(whole: bytes, tmp_path: Path) -> None:
+    path = damage(whole, tmp_path / "x.ftup", 1)
+    collection = from_flowtuple(path)
+    match = rf"^{path}: events 9000 to 18000: column 'x' is damaged; restore the file [^\n]*$"
+    with pytest.raises(Corrupt, match=match):
+        collection.x.compute(scheduler="synchronous")
+    assert np.array_equal(collection.y.compute(scheduler="synchronous"), np.arange(MANY) % 7)
+    path.write_bytes(whole[:-9])  # after the call
+    with pytest.raises(
+        Truncated, match=rf"^{path}: events 0 to 9000: does not end with the "
+    ):
+        collection.y.partitions[0].compute(scheduler="synchronous")
+
+
+def test_damaged_events_are_skipped_with_a_warning(whole: bytes, tmp_path: Path) -> None:
+    damaged = damage(whole, tmp_path / "a.ftup", 1)
+    (tmp_path / "b.ftup").write_bytes(whole)
+    collection = from_flowtuple(str(tmp_path / "*.ftup"), on_error="skip")
+    assert not collection.known_divisions
+    match = rf"^{damaged}: events 9000 to 18000: left out; column 'x' is damaged; "
+    with pytest.warns(UserWarning, match=match) as noted:
+        x = collection.x.compute(scheduler="synchronous")
+    assert len(noted) == 1
+    assert np.array_equal(x, np.concatenate([VALUES[:STEP], VALUES[2 * STEP :], VALUES]))
+    y = collection.y.compute(scheduler="synchronous")  # a column without damage is whole
+    assert len(y) == 2 * MANY
+
+
+def test_damaged_files_are_named_or_skipped(whole: bytes, tmp_path: Path) -> None:
+    short = tmp_path / "a.ftup"
+    short.write_bytes(whole[:-100])
+    (tmp_path / "b.ftup").write_bytes(whole)
+    with pytest.raises(
+        Truncated, match=rf"^{short}: does not end with the flowtuple end mark"
+    ):
+        from_flowtuple(str(tmp_path / "*.ftup"))
+    match = rf"^{short}: does not end .*; the file is left out$"
+    with pytest.warns(UserWarning, match=match):
+        collection = from_flowtuple(str(tmp_path / "*.ftup"), on_error="skip")
+    assert np.array_equal(collection.x.compute(scheduler="synchronous"), VALUES)
+    with (
+        pytest.warns(UserWarning, match=match),
+        pytest.raises(InvalidArgument, match="hold no events"),
+    ):
+        from_flowtuple(short, on_error="skip")
+
+
+def test_a_way_of_errors_that_is_none() -> None:
+    with pytest.raises(InvalidArgument, match=r"`on_error=` 'skipp'; nearest: skip$"):
+        from_flowtuple("x.ftup", on_error="skipp")  # type: ignore[arg-type]
+
+
+def column_x(file: Any) -> Any:
+    """A column of an opened file, read where the task runs."""
+    return file["x"].to_numpy()
+
+
+@pytest.mark.slow
+def test_a_worker_reads_opened_files_and_warns_the_client(
+    whole: bytes, tmp_path: Path
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    (tmp_path / "b.ftup").write_bytes(whole)
+    damage(whole, tmp_path / "a.ftup", 3)
+    with (
+        distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.Client(cluster),
+        ft.open(tmp_path / "b.ftup", resources=ft.Resources(1)) as file,
+    ):
+        assert np.array_equal(
+            distributed.get_client().submit(column_x, file).result(60), VALUES
+        )
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always")
+            x = from_flowtuple(tmp_path / "a.ftup", on_error="skip").x.compute()
+            end = time.monotonic() + 10
+            while not noted and time.monotonic() < end:
+                time.sleep(0.05)
+        assert np.array_equal(x, VALUES[: 3 * STEP])
+        assert any("a.ftup: events 27000 to 36000: left out" in str(w.message) for w in noted)

@@ -346,7 +346,7 @@ BAD_REQUESTS = {
         "no codec 'quantize+pcodec'",
         "nearest: quantise+pcodec",
     ),
-    "no codec": (["--codecs", ""], "no codec ''", "there are: gzip-9"),
+    "no codec": (["--codecs", ""], "no codec is named", "there are: gzip-9"),
     "bound": (["--scan", "std:1e-3,1e-2"], "--scan 'std:1e-3,1e-2'", "'1e-2' does not parse"),
     "tolerance": (["-t", "*=rel"], "--tolerance '*=rel'", "rel:1e-3"),
     "column": (

@@ -80,7 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flat = {name: values for name, values in columns().items() if values.ndim == 1}
     ft.compress(flat, made / "flat.ftup")
     ft.train(columns(), made / "m.flow")
-    merge([made / "events.ftup"] * 40, made / "long.ftup")
+    merge([made / "events.ftup"] * 160, made / "long.ftup")
     return made
 
 

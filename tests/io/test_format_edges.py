@@ -919,11 +919,29 @@ def test_trees_named_one_by_one_are_chained(tmp_path):
         match=r"2.root: table 'Third': unlike in the first file, column 'x' is float64, not float32",
     ):
         open_dataset([f"{tmp_path}/0.root:Events", f"{tmp_path}/2.root:Third"])
+    each = r"name one of each file, such as .*/0.root:Events .*/1.root:Other$"
     with pytest.raises(
-        InvalidArgument,
-        match=r"no table '(Events|Other)', which other files have; choose one: FILE:TREE",
+        InvalidArgument, match=f"no table '(Events|Other)', which other files have; {each}"
     ):
         open_dataset([f"{tmp_path}/0.root", f"{tmp_path}/1.root"])
+
+
+def test_a_chosen_tree_is_not_to_be_chosen_again(tmp_path):
+    for name, second in (("a", "Runs"), ("b", "Runs"), ("c", "Lumi")):
+        with uproot.recreate(tmp_path / f"{name}.root") as file:
+            file["Events"] = {"x": np.arange(3.0)}
+            file[second] = {"y": np.arange(2.0)}
+    a, b, c = (f"{tmp_path}/{name}.root" for name in "abc")
+    for paths in ([f"{a}:Events", b], [b, f"{a}:Events"]):
+        message = f"{b}: holds the trees Events, Runs, and none is chosen as in {a}:Events; "
+        with pytest.raises(
+            InvalidArgument, match=rf"^{message}name one, such as {b}:Events$"
+        ):
+            open_dataset(paths)
+    with pytest.raises(
+        InvalidArgument, match=r"; choose one that all have, such as FILE:Events$"
+    ):
+        open_dataset([a, c])
 
 
 def test_chained_files_come_back_as_they_were_where_they_agree(tmp_path):

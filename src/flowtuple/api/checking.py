@@ -110,6 +110,11 @@ def verify(
     result = Verified()
     with _open_file(path, dataset, model, resources) as file:
         for name, stored in file.tables.items():
+            if name not in {*dataset.tables, *dataset.refused}:
+                raise InvalidArgument(
+                    f"{dataset.description}: lacks the tree {name!r} of {file.path}; "
+                    "name the whole original, with all of its trees"
+                )
             source, files = dataset.table(name), f"{dataset.description} against {file.path}"
             check_comparable(source, stored, files)
             bounds = promises(file, name)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from operator import index
-from pathlib import Path
 from typing import Any
 
 import awkward as ak
@@ -22,7 +21,7 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
-from flowtuple.io.location import is_url
+from flowtuple.io.location import anywhere
 from flowtuple.io.source import Source, open_dataset
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
@@ -82,8 +81,8 @@ class File(Shown):
         if given is not None and not isinstance(given, Dataset):
             given = open_dataset(given)
         # a copy is opened in any folder
-        self._place = _anywhere(path)
-        self._model_path = None if model is None else _anywhere(model)
+        self._place = anywhere(path)
+        self._model_path = None if model is None else anywhere(model)
         self._reader = SectionReader(path, memory=resources.memory)
         self.path = self._reader.path
         self.size = self._reader.storage.size
@@ -227,9 +226,11 @@ class File(Shown):
             return next(iter(self.tables.values()))
         if tree is None:
             names = ", ".join(self.tables)
+            first = next(iter(self.tables))
+            column = f"{first}/{next(iter(self.keys(first)), 'NAME')}"
             raise InvalidArgument(
                 f"{self.path}: holds {len(self.tables)} trees ({names}); "
-                f"choose one by tree=, or as {self.path}:{next(iter(self.tables))}"
+                f"choose one by tree={first!r}, or as f[{column!r}]"
             )
         if tree not in self.tables:
             raise InvalidArgument(
@@ -386,12 +387,6 @@ class File(Shown):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _anywhere(path: str | os.PathLike[str]) -> str:
-    """Return a path or URL that another working folder does not change."""
-    text = os.fspath(path)
-    return text if is_url(text) else str(Path(text).absolute())
 
 
 def _arrays(table: StoredTable, names: Sequence[str], start: int, stop: int) -> ak.Array:

@@ -210,9 +210,13 @@ class StoredTable(DescribedTable):
         """Return a table of no events; only a chunk tells the types of opaque columns."""
         table = no_events(self.name, columns)
         opaque = tuple(c for c in columns if c.is_opaque)
-        for chunk in self.chunks[: 1 if opaque else 0]:
-            typed = self._read_chunk(chunk, self.coding, opaque, 0, 0)
-            table = replace(table, data={**table.data, **typed.data})
+        for chunk in self.chunks if opaque else ():
+            try:
+                typed = self._read_chunk(chunk, self.coding, opaque, 0, 0)
+                return replace(table, data={**table.data, **typed.data})
+            except (Corrupt, Truncated):
+                if chunk is self.chunks[-1]:
+                    raise
         return table
 
     def _check_size(self, nbytes: int, start: int, stop: int) -> None:
