@@ -9,6 +9,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 import uproot
 from click.testing import Result
@@ -910,3 +911,24 @@ def test_a_command_that_cannot_be_done_writes_nothing(nano: Path) -> None:
         assert message in str(ended.exception)
     assert (nano / "m.flow").read_bytes() == before
     assert not (nano / "x.root").exists()
+
+
+@pytest.mark.parametrize("source", [dict, ak.Array, pd.DataFrame])
+def test_values_never_seen_are_named_in_memory_as_for_files(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder, source: type
+) -> None:
+    met = [20.0 + k % 80 for k in range(1000)]
+    events = {"GenMET_pt": met, "MET_pt": met}
+    ft.train_simulation(
+        events, tmp_path / "m.flow", target=["MET_pt"], given=["GenMET_pt"], effort="fast"
+    )
+    generated = source({"GenMET_pt": [50.0, 500.0, 600.0] * 4})
+    notes = ft.simulate(tmp_path / "m.flow", generated, tmp_path / "out.npz")
+    assert len(notes) == 1
+    assert not recwarn.list
+    ft.simulate(tmp_path / "m.flow", generated)
+    assert [str(warning.message) for warning in recwarn.list] == list(notes)
+    assert recwarn.list[0].filename == __file__
+    recwarn.clear()
+    ft.simulate(tmp_path / "m.flow", source({"GenMET_pt": [50.0]}))
+    assert not recwarn.list
