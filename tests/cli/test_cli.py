@@ -514,7 +514,7 @@ def test_damaged_column_is_refused_by_its_name(
     }
     assert_refused(
         run(command, *arguments[command]),
-        f"{path}: column '",
+        f"{path}: events 0 to 60: column '",
         "is damaged; restore the file from a copy, or save the other columns with flowtuple recover",
     )
     assert not list(tmp_path.iterdir())
@@ -1456,7 +1456,7 @@ class TestProcess:
     def test_damage(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("decompress", inputs / "flipped.ftup", "-o", tmp_path / "out.root")
         assert_refused(
-            Ended(ended.returncode, ended.stdout, ended.stderr), "flipped.ftup: chunk section"
+            Ended(ended.returncode, ended.stdout, ended.stderr), "flipped.ftup: events 0 to 60: chunk section"
         )
         assert not list(tmp_path.iterdir())
 
