@@ -138,25 +138,37 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     """
     dataset = open_dataset(source, ReadOptions(names=selection.names))
     columns = (*selection.columns, *given) if selection.columns else ()
-    refused = {
-        name: reason
-        for name, reason in dataset.refused.items()
-        if _is_selected(name, dataset.tables, columns, selection.exclude)
-    }
+    refused = selected_refusals(dataset, columns, selection.exclude)
     if refused and not selection.drop:
-        advice = "leave out with `drop=`, or some with `exclude=`"
+        advice = (
+            "add `drop=` to leave out all of that, or `exclude=` to leave out parts by name"
+        )
         raise Refused(dataset.description, "carry {}", refused, advice)
     left_out = (
         *dataset.left_out,
         *(LeftOut(name, reason) for name, reason in refused.items()),
     )
-    exclude = [
-        pattern for pattern in selection.exclude if not _only_refused(pattern, dataset)
-    ]
+    exclude = column_globs(dataset, selection.exclude)
     is_part = dataset.is_part or bool(dataset.refused or left_out)
     whole = replace(dataset, refused={}, left_out=left_out, is_part=is_part)
     dataset = select(whole, columns, exclude)
     return with_roles(dataset, selection.roles) if selection.roles else dataset
+
+
+def selected_refusals(
+    dataset: Dataset, include: Iterable[str], exclude: Iterable[str]
+) -> dict[str, str]:
+    """Return the parts that cannot be carried and that globs select, with their reasons."""
+    return {
+        name: reason
+        for name, reason in dataset.refused.items()
+        if _is_selected(name, dataset.tables, include, exclude)
+    }
+
+
+def column_globs(dataset: Dataset, exclude: Iterable[str]) -> list[str]:
+    """Return the globs without those that only parts match that cannot be carried."""
+    return [pattern for pattern in exclude if not _only_refused(pattern, dataset)]
 
 
 def resolved(

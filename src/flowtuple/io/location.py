@@ -197,8 +197,8 @@ def is_of_system(error: BaseException) -> TypeGuard[OSError]:
         >>> is_of_system(BlockingIOError(11, "locked")), is_of_system(OSError("bad checksum"))
         (True, False)
     """
-    is_missing = isinstance(error, FileNotFoundError)
-    return isinstance(error, OSError) and error.errno is not None and not is_missing
+    has_own_words = isinstance(error, FileNotFoundError | IsADirectoryError)
+    return isinstance(error, OSError) and error.errno is not None and not has_own_words
 
 
 @contextlib.contextmanager
