@@ -86,7 +86,7 @@ def test_what_is_not_the_model_of_a_file(files: Path, name: str, message: str) -
 @pytest.mark.parametrize(
     ("use", "name", "message"),
     [
-        (ft.info, "other.flow", "a flow over rows is for `load.*, `sample.* and `score"),
+        (ft.info, "other.flow", "a flow over rows is for `sample.* and `score"),
         (ft.info, "page.html", "name one that flowtuple wrote, such as a .ftup or .flow$"),
         (ft.load, "other.flow", "is no model of flowtuple; name one that `train_flow"),
         (

@@ -522,7 +522,8 @@ def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array
 def test_physics_is_learned(model: str, events: ak.Array) -> None:
     """Efficiency, response and relations of columns are right on events of another seed."""
     true = make_events(20_000, 2)  # so many that the models differ, and not the draws
-    made = ft.simulate(model, generated(true), seed=1)
+    with pytest.warns(UserWarning, match="values outside those that the model has seen"):
+        made = ft.simulate(model, generated(true), seed=1)
     assert abs(_efficiency(made) - _efficiency(true)) < 0.02  # -0.0025 +- 0.0043, 12 models
     response = [_response(sample) for sample in (made, true)]
     assert abs(response[0].mean() - response[1].mean()) < 0.01
@@ -660,7 +661,8 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
     assert set(ft.simulate(model, out_of_range, tmp_path / "t.root", oversample=3)) == set(
         notes
     )
-    flagged = ft.simulate(model, out_of_range, flag=True, oversample=2)
+    with pytest.warns(UserWarning, match=rf"'GenJet_flavour' holds {count} values outside"):
+        flagged = ft.simulate(model, out_of_range, flag=True, oversample=2)
     assert ak.all(flagged["GenJet_outside"])
     assert ak.to_list(flagged["outside"]) == ak.to_list(ak.num(flagged["GenJet_outside"]) > 0)
     usual = ft.simulate(model, given, flag=True)

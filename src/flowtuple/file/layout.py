@@ -128,7 +128,7 @@ def _what_to_do(data: bytes, name: str) -> str:
     """Return the next step for a file with these first bytes, none of a flowtuple file."""
     lower = name.lower()
     if data[8:9] == b"{":  # safetensors
-        return "a flow over rows is for `load()`, `sample()` and `score()`"
+        return "a flow over rows is for `sample()` and `score()`"
     if lower.endswith(STORED):
         return "restore it from a copy, or save what is whole with flowtuple recover"
     if suffix_by_content(name)[0] or lower.endswith((*input_suffixes(), ".pkl", ".pickle")):
