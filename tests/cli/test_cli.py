@@ -466,7 +466,7 @@ BAD_FILES = {
     "cut early": ("cut_early.ftup", "cut_early.ftup: ", "fetch or copy it again"),
     "flipped": (
         "flipped.ftup",
-        "flipped.ftup: chunk section at bytes ",
+        "flipped.ftup: events 0 to 60: chunk section at bytes ",
         "is damaged",
         "restore it from a copy, or save what is whole with flowtuple recover",
     ),
@@ -1456,7 +1456,8 @@ class TestProcess:
     def test_damage(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("decompress", inputs / "flipped.ftup", "-o", tmp_path / "out.root")
         assert_refused(
-            Ended(ended.returncode, ended.stdout, ended.stderr), "flipped.ftup: events 0 to 60: chunk section"
+            Ended(ended.returncode, ended.stdout, ended.stderr),
+            "flipped.ftup: events 0 to 60: chunk section",
         )
         assert not list(tmp_path.iterdir())
 

@@ -344,6 +344,6 @@ class TestInFiles:
             for read in (lambda: file["c"], file.arrays, lambda: file.arrays(["a", "c"])):
                 with pytest.raises(
                     Corrupt,
-                    match=r"damaged\.ftup: column 'c' is damaged; restore the file from a copy",
+                    match=r"damaged\.ftup: events 0 to \d+: column 'c' is damaged; restore the file from a copy",
                 ):
                     read()
