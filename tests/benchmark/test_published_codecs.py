@@ -410,9 +410,9 @@ def test_a_bound_changes_nothing_and_is_measured_all_the_same(
     )
     points = {bound: {"*": bound} for bound in ("abs:1e-9", "abs:1e9")}
     found = run(
-        Dataset("made", {"t": table}), points, ["latent-13", "pcodec"], Settings(), ""
+        Dataset("made", {"t": table}), points, ["autoencoder-tanh", "pcodec"], Settings(), ""
     )
-    fine, coarse = (row for row in found.rows if row.codec == "latent-13")
+    fine, coarse = (row for row in found.rows if row.codec == "autoencoder-tanh")
     assert operations[:3] == [
         ("encode", "abs:1e-9"),
         ("decode", "abs:1e-9"),
