@@ -82,7 +82,9 @@ def test_the_terminal_counts_and_names_the_parts(compound, tmp_path):
     assert refused.stderr.startswith(f"flowtuple: {compound}: cannot carry 3 parts")
     assert refused.stderr.count("\n") == 1
 
-    done = run_here("compress", compound, "-o", tmp_path / "x.ftup", "--effort", "fast", "--drop")
+    done = run_here(
+        "compress", compound, "-o", tmp_path / "x.ftup", "--effort", "fast", "--drop"
+    )
     assert done.returncode == 0
     assert "warning: left out: 3 parts: jets/p" in done.stderr
     shown = run_here("info", tmp_path / "x.ftup")
