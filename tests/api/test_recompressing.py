@@ -450,7 +450,9 @@ class TestInputs:
         data = bytearray((folder / "fine.ftup").read_bytes())
         data[section.stop - 1] ^= 1
         (tmp_path / "damaged.ftup").write_bytes(data)
-        with pytest.raises(Corrupt, match=r"damaged\.ftup: column '.*' is damaged"):
+        with pytest.raises(
+            Corrupt, match=r"damaged\.ftup: events .*: column '.*' is damaged"
+        ):
             recompress(tmp_path / "damaged.ftup", tmp_path / "out.ftup")
         assert not (tmp_path / "out.ftup").exists()
 

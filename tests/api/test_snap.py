@@ -254,3 +254,52 @@ class TestAgain:
         once = ft.snap({"x": x}, {"x": "abs:0.05"})
         assert np.array_equal(np.asarray(once["x"])[place[:8000]], x[place[:8000]])
         assert_same(ft.snap(once, {"x": "abs:0.05"}), once)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    with uproot.recreate(folder / "two.root") as file:
+        file["Events"] = {"x": np.linspace(0.0, 1.0, 200)}
+        file["Runs"] = {"run": np.arange(50)}
+    bounds = {"x": "abs:0.25"}
+    for name in ("one.root:Events", "two.root"):
+        source = f"{folder}/{name.replace('one', 'two')}"
+        path = folder / f"{name.partition('.')[0]}.flow"
+        ft.train(source, path, tolerance=bounds, effort="fast")
+    return folder
+
+
+class TestModelsOfOneTable:
+    """Events in memory, whose table has no name of its own, and models of named tables."""
+
+    @pytest.mark.parametrize("source", [dict, pd.DataFrame, ak.Array])
+    def test_the_only_table_is_taken(self, source: Any, models: Path, tmp_path: Path) -> None:
+        events = source({"x": np.array([0.1, 0.6, 0.9])})
+        snapped = ft.snap(events, model=models / "one.flow")
+        named = ft.snap(events, model=f"{models}/two.flow:Events")
+        ft.compress(events, tmp_path / "x.ftup", model=models / "one.flow")
+        assert (
+            snapped.tolist() == named.tolist() == ft.decompress(tmp_path / "x.ftup").tolist()
+        )
+        assert snapped["x"].tolist() != [0.1, 0.6, 0.9]
+        np.testing.assert_allclose(snapped["x"], [0.1, 0.6, 0.9], atol=0.25)
+
+    def test_one_of_several_is_to_be_named(self, models: Path) -> None:
+        path = models / "two.flow"
+        message = (
+            f"{path}: was trained on the trees Events, Runs, .*; choose one as {path}:Events"
+        )
+        with pytest.raises(ft.InvalidArgument, match=message):
+            ft.snap({"x": [0.5]}, model=path)
+        with pytest.raises(ft.InvalidArgument, match="no tree 'Run'; nearest: Runs"):
+            ft.snap({"x": [0.5]}, model=f"{path}:Run")
+
+    def test_tables_of_files_are_matched_by_name(self, models: Path) -> None:
+        message = "two.root find theirs in the model by name; name the model as .*one.flow$"
+        with pytest.raises(ft.InvalidArgument, match=message):
+            ft.snap(models / "two.root", model=f"{models}/one.flow:Events")
+
+    def test_a_tree_by_position(self, models: Path) -> None:
+        with pytest.warns(DeprecationWarning, match="tree= is going away; write PATH:TREE"):
+            assert ft.load(models / "two.flow", "Runs").facts()["names"] == "run"  # type: ignore[call-arg]

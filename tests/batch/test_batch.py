@@ -457,13 +457,6 @@ class Fragile:
         return {}
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    pytest.importorskip("distributed")
-    with connected("local:2") as found:
-        yield found
-
-
 @pytest.mark.filterwarnings("ignore")
 class TestOnDask:
     @pytest.mark.slow

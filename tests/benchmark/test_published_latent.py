@@ -344,7 +344,7 @@ def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(
     done = run_here("verify", path)
     assert (done.returncode, done.stdout, done.stderr) == (
         0,
-        f"{path}: every checksum is right\n",
+        f"ok: {path}: every checksum is right\n",
         "",
     )
     damaged = bytearray(path.read_bytes())

@@ -575,7 +575,10 @@ class TestBadInput:
             ft.closure(events(30, 1), array, given=GIVEN)
         array = events(30, 1)
         array["w"] = np.linspace(-1, 1, 30)
-        with pytest.raises(InvalidArgument, match="weights 'w' are negative or not finite"):
+        with pytest.raises(
+            InvalidArgument,
+            match=r"column .w.: 15 weights are negative, the first in event 0; leave out",
+        ):
             ft.closure(array, array, given=GIVEN, weight="w")
 
     def test_cuts_that_no_objects_have(self) -> None:

@@ -635,9 +635,9 @@ def test_search_for_frames_reads_each_byte_a_few_times(tmp_path, monkeypatch):
     target, read = tmp_path / "markers.ftup", []
     target.write_bytes(layout.pack_header() + layout.MARKER * 2**15)
     storage = Storage(target)
-    pread = storage._pread
+    plain = storage.read
     monkeypatch.setattr(
-        storage, "_pread", lambda offset, length: read.append(length) or pread(offset, length)
+        storage, "read", lambda offset, length: read.append(length) or plain(offset, length)
     )
     assert list(scan(storage)) == []
     storage.close()

@@ -206,7 +206,7 @@ def test_damage_names_its_section(folder, plain):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         with pytest.raises(
             Corrupt,
-            match=rf"named\.ftup: chunk section at bytes {chunk.section.offset} to .* is damaged",
+            match=rf"named\.ftup: events 30 to 40: chunk section at bytes {chunk.section.offset} to .* is damaged",
         ):
             read_everything(path)
         with ft.File(path) as file:  # the chunks beside it are still there

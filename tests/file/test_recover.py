@@ -814,7 +814,7 @@ class TestCommands:
         for name in ("whole.ftup", "elsewhere.ftup", "m.flow"):
             assert run("verify", folder / name)[:2] == (
                 0,
-                f"{folder / name}: every checksum is right\n",
+                f"ok: {folder / name}: every checksum is right\n",
             )
         assert json.loads(run("verify", path, "--json")[1]) == {"damage": []}
         flip(path, sections(path, SectionKind.CHUNK)[1].begin + 3)

@@ -5,14 +5,18 @@ refused by name in one line.
 from __future__ import annotations
 
 import decimal
+import errno
+import os
 import shutil
 import uuid
 import zipfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
+import fsspec
 import h5py
 import numpy as np
 import pandas as pd
@@ -919,11 +923,29 @@ def test_trees_named_one_by_one_are_chained(tmp_path):
         match=r"2.root: table 'Third': unlike in the first file, column 'x' is float64, not float32",
     ):
         open_dataset([f"{tmp_path}/0.root:Events", f"{tmp_path}/2.root:Third"])
+    each = r"name one of each file, such as .*/0.root:Events .*/1.root:Other$"
     with pytest.raises(
-        InvalidArgument,
-        match=r"no table '(Events|Other)', which other files have; choose one: FILE:TREE",
+        InvalidArgument, match=f"no table '(Events|Other)', which other files have; {each}"
     ):
         open_dataset([f"{tmp_path}/0.root", f"{tmp_path}/1.root"])
+
+
+def test_a_chosen_tree_is_not_to_be_chosen_again(tmp_path):
+    for name, second in (("a", "Runs"), ("b", "Runs"), ("c", "Lumi")):
+        with uproot.recreate(tmp_path / f"{name}.root") as file:
+            file["Events"] = {"x": np.arange(3.0)}
+            file[second] = {"y": np.arange(2.0)}
+    a, b, c = (f"{tmp_path}/{name}.root" for name in "abc")
+    for paths in ([f"{a}:Events", b], [b, f"{a}:Events"]):
+        message = f"{b}: holds the trees Events, Runs, and none is chosen as in {a}:Events; "
+        with pytest.raises(
+            InvalidArgument, match=rf"^{message}name one, such as {b}:Events$"
+        ):
+            open_dataset(paths)
+    with pytest.raises(
+        InvalidArgument, match=r"; choose one that all have, such as FILE:Events$"
+    ):
+        open_dataset([a, c])
 
 
 def test_chained_files_come_back_as_they_were_where_they_agree(tmp_path):
@@ -1186,3 +1208,47 @@ def test_columns_of_one_name_and_different_members_are_not_chained(tmp_path):
         match=r"1.parquet: table 'events': column 'a_b_2' is another member than in the first",
     ):
         open_dataset([tmp_path / "0.parquet", tmp_path / "1.parquet"])
+
+
+def test_a_locked_file_is_not_to_be_fetched_again(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = np.arange(3.0)
+    with open(tmp_path / "x.h5", "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(
+            InvalidArgument,
+            match=r"x.h5: cannot be read \(Resource temporarily unavailable\); check the disk",
+        ):
+            open_dataset(tmp_path / "x.h5")
+
+
+class _BadDisk(BytesIO):
+    """A file of which the first half cannot be read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() < len(self.getbuffer()) // 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(size)
+
+
+class _BadDisks(fsspec.AbstractFileSystem):
+    protocol = "baddisk"
+
+    def open(self, path: str, mode: str = "rb", **options: Any) -> _BadDisk:
+        return _BadDisk(Path(self._strip_protocol(path)).read_bytes())
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        size = Path(self._strip_protocol(path)).stat().st_size
+        return {"name": path, "type": "file", "size": size}
+
+
+def test_a_disk_that_fails_is_not_taken_for_damage(tmp_path):
+    values = np.random.default_rng(1).normal(size=5000)
+    write_dataset(open_dataset({"x": values}), tmp_path / "x.parquet")
+    fsspec.register_implementation("baddisk", _BadDisks, clobber=True)
+    with pytest.raises(
+        InvalidArgument,
+        match=r"x.parquet: cannot be read \(Input/output error\); check the disk",
+    ):
+        read_all(open_dataset(f"baddisk://{tmp_path}/x.parquet").tables["events"])

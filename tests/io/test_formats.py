@@ -774,13 +774,32 @@ def test_cut_and_damaged_files_are_told(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     write_dataset(dataset(every_kind(5)), path)
     content = path.read_bytes()
-    for cut in (b"", b"nonsense", content[:9], content[: len(content) // 2], content[:-3]):
+    for cut in (content[:9], content[: len(content) // 2], content[:-3]):
         path.write_bytes(cut)
         with pytest.raises(
             InvalidArgument,
-            match=rf"x{suffix}: is not an? \w+ file, or is (damaged or )?cut short",
+            match=rf"x{suffix}: is an? \w+ file that is damaged or cut short .*; fetch it again$",
         ):
             open_dataset(path)
+    path.write_bytes(b"")
+    with pytest.raises(
+        InvalidArgument, match=rf"x{suffix}: is empty; make or fetch it again$"
+    ):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize("suffix", BINARY)
+@pytest.mark.parametrize(
+    ("content", "right"), [(b"nonsense", "of its format"), (b"root\0\0\xf1\x18", ".root")]
+)
+def test_files_of_another_kind_are_not_to_be_fetched(tmp_path, suffix, content, right):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(
+        InvalidArgument,
+        match=rf"x{suffix}: is not an? \w+ file; name one, or give it the suffix {right}$",
+    ):
+        open_dataset(path)
 
 
 def test_damage_within_is_told_at_the_read(tmp_path):
@@ -1264,7 +1283,7 @@ def test_files_with_other_trees_are_not_chained(tmp_path):
     write_dataset(dataset(Table("two", one.columns, 1, one.data)), tmp_path / "b.npz")
     with pytest.raises(
         InvalidArgument,
-        match=r"\.npz: no table '(one|two)', which other files have; choose one: FILE:TREE",
+        match=r"\.npz: no table '(one|two)', which other files have; name one of each file, such as .*a.npz:one .*b.npz:two",
     ):
         open_dataset(f"{tmp_path}/*.npz")
 

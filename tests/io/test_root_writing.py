@@ -11,7 +11,7 @@ import tomllib
 from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
@@ -606,6 +606,28 @@ class TestSaid:
         assert kind.startswith(
             "tree 't' will come back as an RNTuple: no branch of a TTree holds deep"
         )
+
+    @pytest.mark.parametrize(
+        ("stored", "change"),
+        [
+            (
+                {
+                    "kind": "rntuple",
+                    "types": {"n": "ROOT::RNTupleCardinality<std::uint32_t>"},
+                },
+                "types of C++ written otherwise: n (ROOT::RNTupleCardinality<std::uint32_t>)",
+            ),
+            ({"friends": ["other"]}, "friend trees other: not written to a TTree"),
+        ],
+    )
+    def test_changes_are_those_that_the_output_reports(
+        self, stored: dict[str, Any], change: str, tmp_path: Path
+    ) -> None:
+        table = Table("t", (Column("n", "uint32"),), 1, {"n": np.uint32([1])})
+        dataset = Dataset("m", {"t": table}, storage={"t": stored})
+        assert root_outlook(dataset)[1] == (f"tree 't' will come back changed: {change}",)
+        result = write_dataset(dataset, tmp_path / "a.root", WriteOptions())
+        assert result.changes == (f"t: {change}",)
 
     def test_an_option_without_missing_values_is_no_obstacle(self) -> None:
         idle = ak.mask(ak.Array([{"p": 1}, {"p": 2}]), [True, True])

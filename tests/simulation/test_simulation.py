@@ -9,6 +9,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 import uproot
 from click.testing import Result
@@ -521,7 +522,8 @@ def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array
 def test_physics_is_learned(model: str, events: ak.Array) -> None:
     """Efficiency, response and relations of columns are right on events of another seed."""
     true = make_events(20_000, 2)  # so many that the models differ, and not the draws
-    made = ft.simulate(model, generated(true), seed=1)
+    with pytest.warns(UserWarning, match="values outside those that the model has seen"):
+        made = ft.simulate(model, generated(true), seed=1)
     assert abs(_efficiency(made) - _efficiency(true)) < 0.02  # -0.0025 +- 0.0043, 12 models
     response = [_response(sample) for sample in (made, true)]
     assert abs(response[0].mean() - response[1].mean()) < 0.01
@@ -659,7 +661,8 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
     assert set(ft.simulate(model, out_of_range, tmp_path / "t.root", oversample=3)) == set(
         notes
     )
-    flagged = ft.simulate(model, out_of_range, flag=True, oversample=2)
+    with pytest.warns(UserWarning, match=rf"'GenJet_flavour' holds {count} values outside"):
+        flagged = ft.simulate(model, out_of_range, flag=True, oversample=2)
     assert ak.all(flagged["GenJet_outside"])
     assert ak.to_list(flagged["outside"]) == ak.to_list(ak.num(flagged["GenJet_outside"]) > 0)
     usual = ft.simulate(model, given, flag=True)
@@ -910,3 +913,24 @@ def test_a_command_that_cannot_be_done_writes_nothing(nano: Path) -> None:
         assert message in str(ended.exception)
     assert (nano / "m.flow").read_bytes() == before
     assert not (nano / "x.root").exists()
+
+
+@pytest.mark.parametrize("source", [dict, ak.Array, pd.DataFrame])
+def test_values_never_seen_are_named_in_memory_as_for_files(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder, source: type
+) -> None:
+    met = [20.0 + k % 80 for k in range(1000)]
+    events = {"GenMET_pt": met, "MET_pt": met}
+    ft.train_simulation(
+        events, tmp_path / "m.flow", target=["MET_pt"], given=["GenMET_pt"], effort="fast"
+    )
+    generated = source({"GenMET_pt": [50.0, 500.0, 600.0] * 4})
+    notes = ft.simulate(tmp_path / "m.flow", generated, tmp_path / "out.npz")
+    assert len(notes) == 1
+    assert not recwarn.list
+    ft.simulate(tmp_path / "m.flow", generated)
+    assert [str(warning.message) for warning in recwarn.list] == list(notes)
+    assert recwarn.list[0].filename == __file__
+    recwarn.clear()
+    ft.simulate(tmp_path / "m.flow", source({"GenMET_pt": [50.0]}))
+    assert not recwarn.list

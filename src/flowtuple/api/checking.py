@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowtuple.api.inputs import FilePath, is_of_rows
+from flowtuple.api.inputs import FilePath, column_globs, is_of_rows, selected_refusals
 from flowtuple.benchmark.published.layout import is_reference
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, merge_columns
+from flowtuple.data.globs import select_columns
 from flowtuple.data.memory import BLOCK, entries_within
 from flowtuple.data.resources import Resources
+from flowtuple.data.schema import Column
 from flowtuple.data.schema_diff import read_like
-from flowtuple.data.table import Dataset, Table, ranges
+from flowtuple.data.selection import SelectedTable, prefix_errors
+from flowtuple.data.table import Dataset, Table, TableSource, ranges, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.model import pack_column
@@ -42,7 +46,7 @@ class Verified(Shown, list[ColumnFidelity]):
 
     Attributes:
         absent: Columns (as `TREE/COLUMN`), trees and objects of the original that the file lacks
-            and does not list as left out.
+            and does not list as left out; of the selected columns where some are selected.
 
     Example:
         >>> import pathlib, tempfile
@@ -75,6 +79,8 @@ def verify(
     original: Source,
     path: FilePath,
     *,
+    columns: Iterable[str] = (),
+    exclude: Iterable[str] = (),
     names: tuple[str, ...] | None = None,
     model: FilePath | None = None,
     resources: Resources = Resources(),
@@ -84,6 +90,8 @@ def verify(
     Args:
         original: The input that the file was made from; external columns are taken from it.
         path: A flowtuple file or URL.
+        columns: Names or globs of the columns to compare; none means all.
+        exclude: Names or globs of columns not to compare.
         names: Column names for inputs that have none.
         model: The model that the file refers to, if it does.
         resources: Threads, memory and progress. As many events are read at a time as the memory has
@@ -95,7 +103,7 @@ def verify(
 
     Raises:
         InvalidArgument: The original lacks a table or column of the file, or has another number of
-            events; or the file is of a reference method.
+            events; a glob matches nothing; or the file is of a reference method.
 
     Example:
         >>> import pathlib, tempfile
@@ -109,17 +117,24 @@ def verify(
     dataset = open_dataset(original, ReadOptions(names=names))
     result = Verified()
     with _open_file(path, dataset, model, resources) as file:
-        for name, stored in file.tables.items():
-            source, files = dataset.table(name), f"{dataset.description} against {file.path}"
+        files = f"{dataset.description} against {file.path}"
+        selected, tables = _selected(dataset, file, tuple(columns), tuple(exclude))
+        for name, stored in tables.items():
+            if name not in {*dataset.tables, *dataset.refused}:
+                raise InvalidArgument(
+                    f"{dataset.description}: lacks the tree {name!r} of {file.path}; "
+                    "name the whole original, with all of its trees"
+                )
+            source = dataset.table(name)
             check_comparable(source, stored, files)
-            bounds = promises(file, name)
-            columns = [c.name for c in stored.columns]
+            wanted = [c.name for c in stored.columns]
+            bounds = {c: bound for c, bound in promises(file, name).items() if c in wanted}
             chunks = []
-            step = entries_within(stored, columns, resources.memory // BLOCK, SCAN_STEP)
+            step = entries_within(stored, wanted, resources.memory // BLOCK, SCAN_STEP)
             for start, stop in list(ranges(stored.num_entries, step)) or [(0, 0)]:
                 pair = (
                     read_like(source, stored.columns, start, stop),
-                    stored.read(columns, start, stop),
+                    stored.read(wanted, start, stop),
                 )
                 check_comparable(*pair, files)
                 chunks.append(compare_tables(*pair, bounds))
@@ -129,8 +144,50 @@ def verify(
             _compare_carried(name, dataset.carried.get(name), content)
             for name, content in file.carried.items()
         ]
-        result.absent = tuple(_absent(dataset, file))
+        result.absent = tuple(_absent(selected, file))
     return result
+
+
+def _selected(
+    original: Dataset, file: File, include: tuple[str, ...], exclude: tuple[str, ...]
+) -> tuple[Dataset, Mapping[str, TableSource]]:
+    """Return the selected part of the original, and the tables of the file with its columns.
+
+    A glob may match a column of either: those that the file lacks are named as absent.
+
+    Raises:
+        InvalidArgument: A glob matches nothing, or nothing that the file holds.
+    """
+    if not include and not exclude:
+        return original, file.tables
+    schemas = {name: table.columns for name, table in original.tables.items()}
+    for name, table in file.tables.items():
+        there = schemas.get(name, ())
+        names = {c.name for c in there}
+        schemas[name] = (*there, *(c for c in table.columns if c.name not in names))
+    with prefix_errors(original.description):
+        chosen = select_columns(schemas, include, column_globs(original, exclude))
+    tables = _with_columns(file.tables, chosen)
+    if not tables:
+        raise InvalidArgument(
+            f"{file.path}: holds none of the columns that `columns=` and `exclude=` leave; "
+            "`info()` lists those that it holds"
+        )
+    refused = selected_refusals(original, include, exclude)
+    part = _with_columns(original.tables, chosen)
+    return replace(original, tables=part, refused=refused), tables
+
+
+def _with_columns(
+    tables: Mapping[str, TableSource], chosen: Mapping[str, Iterable[Column]]
+) -> dict[str, TableSource]:
+    """Return views of some columns of tables, with their own counters."""
+    views: dict[str, TableSource] = {}
+    for name, table in tables.items():
+        columns = with_counters(table.columns, (c.name for c in chosen.get(name, ())))
+        if columns:
+            views[name] = SelectedTable(table, columns)
+    return views
 
 
 def _absent(original: Dataset, file: File) -> Iterator[str]:

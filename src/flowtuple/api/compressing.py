@@ -19,6 +19,7 @@ from flowtuple.api.inputs import (
     bounds_by_glob,
     check_request,
     left_out_notes,
+    on_tree_of,
     read,
     refuse_rows,
     resolved,
@@ -175,7 +176,10 @@ def compress(
             f"{model}: fixes which columns are given; leave `given=` to `train()`"
         )
     bounds = bounds_by_glob(tolerance)
-    dataset, obstacles = _with_outlook(read(source, selection, given))
+    dataset = read(source, selection, given)
+    if model is not None:
+        model, dataset = on_tree_of(model, dataset)
+    dataset, obstacles = _with_outlook(dataset)
     models: dict[str, str] | None = None
     with create(output) as writer:
         prepared = resolved(dataset, bounds, given, model, resources)
@@ -462,7 +466,8 @@ def snap(
         tolerance: Bound by column name or glob, or one for all, as in `compress`.
         selection: Part of the input to take.
         given: Names or globs of external columns, which stay as they are.
-        model: A model from `train`, whose lattices are used, as in `compress`.
+        model: A model from `train`, whose lattices are used, as in `compress`. Events in memory are
+            its only table, or that of `PATH:TREE`.
         resources: Its `progress` is called during the scan.
 
     Returns:
@@ -479,7 +484,11 @@ def snap(
         [1.0, 2.75, -999.0]
     """
     given, bounds = tuple(given), bounds_by_glob(tolerance)
+    if model is not None:
+        refuse_rows(model)
     dataset = read(source, selection, given)
+    if model is not None:
+        model, dataset = on_tree_of(model, dataset)
     for note in left_out_notes(dataset):
         warnings.warn(f"{dataset.description}: {note}", stacklevel=2)
     prepared = resolved(dataset, bounds, given, model, resources)

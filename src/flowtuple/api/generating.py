@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import awkward as ak
 import numpy as np
 
-from flowtuple.api.inputs import FilePath, check_seed, is_of_rows
-from flowtuple.api.simulating import refuse_simulation
+from flowtuple.api.inputs import FilePath, check_seed, is_of_rows, refuse_simulation
 from flowtuple.comparison.two_sample.auc import Area, area_under_roc
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.resources import Resources
@@ -140,6 +139,11 @@ def _open(path: FilePath) -> Density:
         return RowsModel(name, load_model(name))
     with File(name) as file:
         refuse_simulation(file)
+        if tree is None and len(file.tables) > 1:
+            names = list(file.tables)
+            raise InvalidArgument(
+                f"{name}: holds the trees {', '.join(names)}; choose one, such as {name}:{names[0]}"
+            )
         table = file.table(tree)
         return EventModel(file.path, table.name, table.coding)
 

@@ -13,13 +13,15 @@ from typing import TypeAlias
 from flowtuple.data.bounds import Bound
 from flowtuple.data.globs import fits_name
 from flowtuple.data.resources import Resources
-from flowtuple.data.selection import select, with_roles
+from flowtuple.data.selection import SelectedTable, select, with_roles
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument, Refused, name_parts, nearest
 from flowtuple.file.file import File
 from flowtuple.flows.options import RowFlow
 from flowtuple.flows.presets import FLOW_PRESETS
-from flowtuple.io.source import ReadOptions, Source, check_stored_name, open_dataset
+from flowtuple.io.formats import output_suffixes
+from flowtuple.io.location import split_tree
+from flowtuple.io.source import STORED, ReadOptions, Source, check_stored_name, open_dataset
 from flowtuple.reporting.plots import require_plots
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
@@ -55,6 +57,7 @@ class Selection:
 
 
 EVERYTHING = Selection()
+SPEC = "simulation"  # key of the description of a model that simulates
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,10 @@ class Weighted:
                 " give one for each"
             )
         parts = [open_dataset(path, ReadOptions(names=selection.names)) for path in paths]
+        # of trees that were named one by one, the names differ
+        counts = [{n: t.num_entries for n, t in part.tables.items()} for part in parts]
         return dataset, {
-            name: tuple(part.tables[name].num_entries for part in parts)
+            name: tuple(each.get(name, next(iter(each.values()))) for each in counts)
             for name in dataset.tables
         }
 
@@ -133,25 +138,37 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     """
     dataset = open_dataset(source, ReadOptions(names=selection.names))
     columns = (*selection.columns, *given) if selection.columns else ()
-    refused = {
-        name: reason
-        for name, reason in dataset.refused.items()
-        if _is_selected(name, dataset.tables, columns, selection.exclude)
-    }
+    refused = selected_refusals(dataset, columns, selection.exclude)
     if refused and not selection.drop:
-        advice = "leave out with `drop=`, or some with `exclude=`"
+        advice = (
+            "add `drop=` to leave out all of that, or `exclude=` to leave out parts by name"
+        )
         raise Refused(dataset.description, "carry {}", refused, advice)
     left_out = (
         *dataset.left_out,
         *(LeftOut(name, reason) for name, reason in refused.items()),
     )
-    exclude = [
-        pattern for pattern in selection.exclude if not _only_refused(pattern, dataset)
-    ]
+    exclude = column_globs(dataset, selection.exclude)
     is_part = dataset.is_part or bool(dataset.refused or left_out)
     whole = replace(dataset, refused={}, left_out=left_out, is_part=is_part)
     dataset = select(whole, columns, exclude)
     return with_roles(dataset, selection.roles) if selection.roles else dataset
+
+
+def selected_refusals(
+    dataset: Dataset, include: Iterable[str], exclude: Iterable[str]
+) -> dict[str, str]:
+    """Return the parts that cannot be carried and that globs select, with their reasons."""
+    return {
+        name: reason
+        for name, reason in dataset.refused.items()
+        if _is_selected(name, dataset.tables, include, exclude)
+    }
+
+
+def column_globs(dataset: Dataset, exclude: Iterable[str]) -> list[str]:
+    """Return the globs without those that only parts match that cannot be carried."""
+    return [pattern for pattern in exclude if not _only_refused(pattern, dataset)]
 
 
 def resolved(
@@ -170,7 +187,41 @@ def resolved(
     if model is None:
         return resolve_tables(dataset, bounds, progress, given, memory)
     with File(model) as trained:
+        refuse_simulation(trained)
         return resolve_tables(dataset, bounds, progress, memory=memory, model=trained)
+
+
+def on_tree_of(model: FilePath, dataset: Dataset) -> tuple[str, Dataset]:
+    """Return a model's path without its tree, and the events as the table that it codes.
+
+    Tables of files find theirs in the model by name. The table of events in memory has no name of
+    its own: it is the model's only one, or the one of `PATH:TREE`.
+
+    Raises:
+        InvalidArgument: The model has several tables, and none is named; or one is named for events
+            of a file.
+    """
+    path, tree = split_tree(os.fspath(model), STORED)
+    if dataset.format:
+        if tree is not None:
+            raise InvalidArgument(
+                f"{path}:{tree}: tables of {dataset.description} find theirs in the model by name; "
+                f"name the model as {path}"
+            )
+        return path, dataset
+    with File(path) as trained:
+        refuse_simulation(trained)
+        names = list(trained.tables)
+        if tree is None and len(names) > 1 and dataset.tables.keys().isdisjoint(names):
+            raise InvalidArgument(
+                f"{path}: was trained on the trees {', '.join(names)}, and "
+                f"{dataset.description} names none; choose one as {path}:{names[0]}"
+            )
+        own, table = next(iter(dataset.tables.items()))
+        name = own if tree is None and own in names else trained.table(tree).name
+    view = SelectedTable(table, table.columns)
+    view.name = name
+    return path, replace(dataset, tables={name: view})
 
 
 def left_out_notes(dataset: Dataset) -> tuple[str, ...]:
@@ -260,14 +311,31 @@ def is_of_rows(path: FilePath) -> bool:
 
 
 def refuse_rows(path: FilePath) -> None:
-    """Raise if a model that has to code events is a flow over rows.
+    """Raise if a model that has to code events is a flow over rows, or is named like events.
 
     Raises:
-        InvalidArgument: It is a flow over rows.
+        InvalidArgument: It is one of these.
     """
+    if os.fspath(path).lower().endswith(tuple(output_suffixes())):
+        raise InvalidArgument(
+            f"{os.fspath(path)}: is not a flowtuple file, but named like events; "
+            "make a model of them with `train()`"
+        )
     if is_of_rows(path):
         raise InvalidArgument(
             f"{os.fspath(path)}: is a flow over rows, which codes nothing; make one with `train()`"
+        )
+
+
+def refuse_simulation(file: File) -> None:
+    """Raise if a model that has to describe whole events is a simulation.
+
+    Raises:
+        InvalidArgument: It simulates some columns given others.
+    """
+    if SPEC in file.meta:
+        raise InvalidArgument(
+            f"{file.path}: simulates events from generated ones; use `simulate()`"
         )
 
 

@@ -16,9 +16,11 @@ from flowtuple.api.inputs import (
     Tolerance,
     bounds_by_glob,
     check_request,
+    column_globs,
     left_out_notes,
     pages,
     read,
+    selected_refusals,
 )
 from flowtuple.api.reading import decompress
 from flowtuple.baseline.sizes import PCODEC, baseline_bytes
@@ -32,6 +34,7 @@ from flowtuple.codec.chunk import encode_chunk
 from flowtuple.data.bounds import Bound
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array
+from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
@@ -53,6 +56,8 @@ from flowtuple.training.write_events import chunks
 def inspect(
     source: Source,
     *,
+    columns: Iterable[str] = (),
+    exclude: Iterable[str] = (),
     names: tuple[str, ...] | None = None,
     tolerance: Tolerance | None = None,
     gain: bool = False,
@@ -62,6 +67,8 @@ def inspect(
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
+        columns: Names or globs of the columns to inspect; none means all.
+        exclude: Names or globs of columns and of parts to leave out.
         names: Column names for inputs that have none.
         tolerance: Bound by column name or glob, or one for all, for the predicted sizes.
         gain: Predict sizes in bytes from a short training.
@@ -84,7 +91,11 @@ def inspect(
         raise InvalidArgument(
             "`tolerance=` says nothing to inspect without `gain=`; add `gain=` or leave it out"
         )
+    columns, exclude = tuple(columns), tuple(exclude)
     dataset = open_dataset(source, ReadOptions(names=names))
+    refused = selected_refusals(dataset, columns, exclude)
+    dataset = select(dataset, columns, column_globs(dataset, exclude))
+    dataset = replace(dataset, refused=refused)
     content = inspect_dataset(dataset, resources.progress, bounds)
     if gain:
         predicted = forecast(dataset, bounds, resources.progress)

@@ -7,6 +7,7 @@ these by step: the bytes of `flows/stored.py` as base64 text.
 from __future__ import annotations
 
 import base64
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ import numpy as np
 
 from flowtuple.api.inputs import (
     EVERYTHING,
+    SPEC,
     FilePath,
     Selection,
     check_flow,
@@ -54,7 +56,7 @@ from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import write_model
 
-SPEC, FLOWS = "simulation", "flows"  # keys of a model's description
+FLOWS = "flows"  # key of a model's description
 GRID = "std:1e-5"  # half-width of cells: below any detector resolution, wide enough to be counted
 _MIN_ROWS = 500  # of a step; with fewer rows a lattice flow learns more
 _BLOCK = 16  # neighbouring rows are mostly of one event, so that validation takes them as one
@@ -172,18 +174,6 @@ def _prepared(rows: TrainingTable) -> list[ResolvedTable]:
     )
 
 
-def refuse_simulation(file: File) -> None:
-    """Raise if a model that has to describe whole events is a simulation.
-
-    Raises:
-        InvalidArgument: It simulates some columns given others.
-    """
-    if SPEC in file.meta:
-        raise InvalidArgument(
-            f"{file.path}: simulates events from generated ones; use `simulate()`"
-        )
-
-
 @accepts_old(resources=Resources)
 def simulate(
     model: FilePath,
@@ -215,7 +205,8 @@ def simulate(
         resources: Threads, and progress over the events written.
 
     Returns:
-        The events; with an output instead notes for the user, one sentence each.
+        The events, and warnings of values outside those of the training sample; with an output
+        instead notes for the user, one sentence each.
 
     Raises:
         InvalidArgument: The model does not simulate, or the events lack a column that it reads.
@@ -249,7 +240,10 @@ def simulate(
         )
     if output is None:
         with single_torch_thread(flows):
-            return table_to_awkward(read_all(events))
+            simulated = table_to_awkward(read_all(events))
+        for note in _range_notes(events, where):
+            warnings.warn(note, stacklevel=3)
+        return simulated
     shown = ProgressTable(events, "simulate", resources.progress)
     tables: dict[str, TableSource] = {
         n: shown if t is generated else t for n, t in dataset.tables.items()

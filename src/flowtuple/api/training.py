@@ -23,7 +23,7 @@ from flowtuple.api.inputs import (
     resolved,
 )
 from flowtuple.api.old_train import takes_all_jobs
-from flowtuple.data.event_weights import Weighting
+from flowtuple.data.event_weights import Weighting, check_sum
 from flowtuple.data.mapped_rows import gather_rows
 from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import row_source
@@ -107,6 +107,8 @@ def train_flow(
     rows = gather_rows(selected, resources.memory, folder)
     if events.mix:
         rows = _mixed(rows, dataset, events, lengths)
+    if rows.weights is not None and len(rows):
+        check_sum(rows.weights, dataset.description, events.weight or "mix")
     known = None if like is None else load_model(like)
     stage = f"train {flow.kind}"
 
@@ -220,6 +222,8 @@ def _weightings(
     if not events.weight and not events.mix:
         return None
     return {
-        name: Weighting(table, events.weight or "", lengths[name], tuple(events.mix))
+        name: Weighting(
+            table, events.weight or "", lengths[name], tuple(events.mix), dataset.description
+        )
         for name, table in dataset.tables.items()
     }

@@ -14,6 +14,8 @@ Laws, with the tests that check them:
   wrong option (`tests/cli/test_cli.py`, `tests/cli/test_spellings.py`).
 - Exit code 1 means a broken bound, different samples (`--fail`) or a damaged file
   (`tests/cli/test_cli.py`, `tests/comparison/test_two_sample.py`).
+- Names show control characters as escapes, and narrow terminals show tables as lines
+  (`tests/cli/test_terminal.py`).
 - A command that is stopped removes what is not complete (`tests/cli/test_killed.py`).
 - The library names arguments; `arguments` turns them into options in every message, so that
   `given=` in backquotes reads --given (`tests/cli/test_spellings.py`).

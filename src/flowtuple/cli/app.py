@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typer.core import TyperGroup
 from flowtuple.cli.arguments import as_options
 from flowtuple.cli.old_spellings import current_spelling
 from flowtuple.cli.stopping import stopping, streams
+from flowtuple.cli.terminal import print_json, say, warn
 from flowtuple.errors import FlowtupleError, Refused
 from flowtuple.runtime.atomic import is_full
 
@@ -77,8 +77,8 @@ def main() -> None:
             code = app(prog_name="flowtuple", standalone_mode=False)
         except FlowtupleError as error:
             if "--json" in sys.argv[1:]:
-                sys.stdout.write(json.dumps(_to_json(error), indent=1) + "\n")
-            _fail(as_options(str(error)))
+                print_json(_to_json(error))
+            _fail(str(error))
         except typer.Abort:
             _fail("stopped")
         except _UsageError as error:
@@ -103,7 +103,7 @@ def main() -> None:
 
 def _fail(message: str) -> None:
     """End with one line on standard error and exit code 2."""
-    sys.stderr.write(f"flowtuple: {message}\n")
+    say(message)
     sys.exit(2)
 
 
@@ -127,11 +127,18 @@ def _to_json(error: FlowtupleError) -> dict[str, Any]:
     return content
 
 
+class _Warnings(logging.Handler):
+    """Log messages of the library as warnings of the command line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the message on one line."""
+        warn(record.getMessage())
+
+
 @contextmanager
 def _library_warnings() -> Iterator[None]:
     """Show log messages and warnings of the library as lines of their own."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("flowtuple: warning: %(message)s"))
+    handler = _Warnings()
     logger = logging.getLogger("flowtuple")
     logger.addHandler(handler)
     try:

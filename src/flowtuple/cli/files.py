@@ -22,6 +22,7 @@ from flowtuple.cli.options import (
     Compressed,
     CompressedOutput,
     Drop,
+    Exclude,
     GivenFile,
     Json,
     Memory,
@@ -41,6 +42,7 @@ from flowtuple.cli.terminal import (
 from flowtuple.comparison.verification import Promise
 from flowtuple.data.bounds import Bound
 from flowtuple.data.resources import Resources
+from flowtuple.errors import InvalidArgument
 from flowtuple.file.damage import Damage, check_integrity
 from flowtuple.file.file import File
 from flowtuple.file.merge import merge as join
@@ -59,33 +61,70 @@ def verify(
     files: list[str] = argument(
         "[ORIGINAL...] IN.ftup", "The file; before it the inputs that it was made from."
     ),
+    columns: Columns,
+    exclude: Exclude,
     names: Names,
     model: ModelFile,
     memory: Memory,
     dask: OnDask,
+    every: bool = option("--all", "List every column, not only those that fail.", False),
     as_json: Json,
 ) -> None:
     """Check every value against its original and bound; exit code 1 if one fails.
 
-    Without the original every checksum is checked. A .ref has one checksum; flowtuple reference
-    report shows the errors of its values. With --dask the last is the folder that compress --dask
-    filled: verify 'data/*.root' out --dask local:4
+    The verdict comes first, then the columns with values outside their bound. Without the original
+    every checksum is checked. A .ref has one checksum; flowtuple reference report shows the errors
+    of its values. With --dask the last is the folder that compress --dask filled: verify
+    'data/*.root' out --dask local:4
 
     Example: flowtuple verify nano.root nano.ftup
     """
     *original, path = files
     if dask is not None:
+        dask.refuse("columns", "exclude", "names", "memory", "every")
         _verify_each(dask, original, Path(path), model, as_json)
-    elif original:
-        _verify_values(original, path, names, model, Resources(memory=memory), as_json)
-    else:
+        return
+    if not original:
+        if columns or exclude:
+            raise InvalidArgument(
+                f"{path}: --columns and --exclude choose values to compare; "
+                "name the original before the file"
+            )
         _verify_checksums(path, memory, as_json)
+        return
+    limits = Resources(memory=memory)
+    with shown(limits) as resources:
+        verified = api.verify(
+            original,
+            path,
+            columns=columns,
+            exclude=exclude,
+            names=names,
+            model=model,
+            resources=resources,
+        )
+    with File(path, model=model, resources=limits) as file:
+        left_out = file.left_out
+    if as_json:
+        print_json(
+            {
+                "violations": verified.violations,
+                "columns": verified,
+                "absent": verified.absent,
+                "left_out": left_out,
+            }
+        )
+    else:
+        write(_verdict(path, verified))
+        _show_columns(f"{path} against {', '.join(original)}", verified, every)
+        warn_left_out(left_out, " at compression")
+    if verified.violations:
+        raise typer.Exit(1)
 
 
 def _verify_each(
     dask: Dask, original: list[str], folder: Path, model: Path | None, as_json: bool
 ) -> None:
-    dask.refuse("names", "memory")
     if original:
         job = jobs.Verify(None if model is None else str(model))
         dask.run(job, plan(original, folder, ".ftup"), folder, as_json)
@@ -102,70 +141,63 @@ def _verify_checksums(path: str, memory: int, as_json: bool) -> None:
             damage = check_integrity(path, resources.progress, memory)
     if as_json:
         print_json({"damage": damage})
+    elif not damage:
+        write(f"ok: {path}: every checksum is right")
     else:
+        parts = "1 part is" if len(damage) == 1 else f"{len(damage)} parts are"
+        write(f"FAILED: {path}: {parts} damaged or missing")
         _show_damage(path, damage)
-        if damage and not is_reference(path):
+        if not is_reference(path):
             saving = f"flowtuple recover {path} -o SAVED.ftup"
             write(f"restore it from a copy, or save what is whole with {saving}")
     if damage:
         raise typer.Exit(1)
 
 
-def _verify_values(
-    original: list[str],
-    path: str,
-    names: tuple[str, ...] | None,
-    model: Path | None,
-    limits: Resources,
-    as_json: bool,
-) -> None:
-    with shown(limits) as resources:
-        verified = api.verify(original, path, names=names, model=model, resources=resources)
-    with File(path, model=model, resources=limits) as file:
-        left_out = file.left_out
-    if as_json:
-        print_json(
-            {
-                "violations": verified.violations,
-                "columns": verified,
-                "absent": verified.absent,
-                "left_out": left_out,
-            }
-        )
-    else:
-        _show_verified(f"{path} against {', '.join(original)}", verified)
-        warn_left_out(left_out, " at compression")
-    if verified.violations:
-        raise typer.Exit(1)
-
-
-def _show_verified(title: str, content: api.Verified) -> None:
-    """Show the largest differences of each column, values outside their bound, absent parts."""
-    show_table(
-        title,
-        "column | bound | >values | >outside | >max |diff| | >max/std | >mean/std",
-        [
-            [
-                f"{c.table}/{c.column}",
-                Promise.parse(c.bound).short,
-                c.values,
-                c.violations,
-                c.difference.largest if c.difference.count else None,
-                c.max_over_std,
-                c.mean_over_std,
-            ]
-            for c in content
-        ],
+def _verdict(path: str, content: api.Verified) -> str:
+    """Return one line: the outcome, and the parts of the original that the file lacks."""
+    values, columns = sum(c.values for c in content), len(content)
+    failing = sum(c.violations > 0 for c in content)
+    plural = "" if columns == 1 else "s"
+    verdict = (
+        f"ok: {path}: {values} values in {columns} column{plural} are within their bounds"
     )
-    values = sum(c.values for c in content)
-    write(f"{content.violations} of {values} values outside their bound")
-    absent = content.absent
-    if absent:
-        more = ", ... (all with --json)" if len(absent) > _NAMED else ""
-        write(
-            f"the file lacks {len(absent)} of what the original holds: "
-            f"{', '.join(absent[:_NAMED])}{more}"
+    if failing:
+        verdict = (
+            f"FAILED: {path}: {failing} of {columns} column{plural} failed, "
+            f"{content.violations} of {values} values are outside their bound"
         )
+    absent = content.absent
+    if not absent:
+        return verdict
+    tables = tuple({f"{c.table}/" for c in content})
+    were = "was" if len(absent) == 1 else "were"
+    parts = "columns" if all(name.startswith(tables) for name in absent) else "parts"
+    more = ", ... (all with --json)" if len(absent) > _NAMED else ""
+    return (
+        f"{verdict}; of the original's {parts} {len(absent)} {were} left out: "
+        f"{', '.join(absent[:_NAMED])}{more}"
+    )
+
+
+def _show_columns(title: str, content: api.Verified, every: bool) -> None:
+    """Show the differences of the columns that fail, or of every column."""
+    rows = [
+        [
+            f"{c.table}/{c.column}",
+            Promise.parse(c.bound).short,
+            c.values,
+            c.violations,
+            c.difference.largest if c.difference.count else None,
+            c.max_over_std,
+            c.mean_over_std,
+        ]
+        for c in content
+        if every or c.violations
+    ]
+    if rows:
+        headings = "column | bound | >values | >outside | >max |diff| | >max/std | >mean/std"
+        show_table(title, headings, rows)
 
 
 def _show_damage(path: str, damage: Sequence[Damage]) -> None:

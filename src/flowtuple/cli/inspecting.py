@@ -18,7 +18,9 @@ from flowtuple.cli.declaring import command, option
 from flowtuple.cli.files import sizes_in_words, type_in_words
 from flowtuple.cli.options import (
     RESOURCES,
+    Columns,
     Effort,
+    Exclude,
     Inputs,
     Json,
     Names,
@@ -88,6 +90,8 @@ def demo(
 def inspect(
     *,
     source: Inputs,
+    columns: Columns,
+    exclude: Exclude,
     names: Names,
     gain: bool = option(
         "--gain", "Predict sizes from a short training, before a long one.", False
@@ -101,7 +105,13 @@ def inspect(
     """
     with shown() as resources:
         content = api.inspect(
-            source, names=names, tolerance=tolerance, gain=gain, resources=resources
+            source,
+            columns=columns,
+            exclude=exclude,
+            names=names,
+            tolerance=tolerance,
+            gain=gain,
+            resources=resources,
         )
     if as_json:
         print_json(content)

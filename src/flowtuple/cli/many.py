@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,7 @@ from flowtuple.batch.tasks import Task, plan
 from flowtuple.cli.arguments import as_options
 from flowtuple.cli.declaring import From, option
 from flowtuple.cli.options import RESOURCES, explicit_options
-from flowtuple.cli.terminal import print_json, shown, warn, warn_left_out, write
+from flowtuple.cli.terminal import print_json, say, shown, warn, warn_left_out, write
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
 
@@ -109,7 +108,7 @@ def _show(summary: Summary, folder: Path) -> None:
         warn(*(f"{name}: {note}" for note in notes))
         warn_left_out([LeftOut(**part) for part in facts.get("left_out", ())], f" of {name}")
     for name, reason in summary.failed.items():
-        sys.stderr.write(f"flowtuple: failed: {name}: {reason}\n")
+        say(f"failed: {name}: {reason}")
     before = f", {summary.skipped} of them before" if summary.skipped else ""
     failed = (
         f"; {len(summary.failed)} failed, run again to do these alone"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator, Sequence
 
+from flowtuple.cli.terminal import say
 from flowtuple.flows.presets import FLOW_PRESETS
 
 _OPTIONS = {"--threads": "--workers", "--weights": "--weight"}
@@ -43,7 +43,7 @@ def current_spelling(words: Sequence[str], valued: Collection[str]) -> list[str]
 
 def note_old_spelling(old: str, new: str) -> None:
     """Name the new spelling of an old one on standard error."""
-    sys.stderr.write(f"flowtuple: note: {old} is going away; write {new}\n")
+    say(f"note: {old} is going away; write {new}")
 
 
 def _option_places(words: Sequence[str], valued: Collection[str]) -> Iterator[int]:

@@ -74,10 +74,8 @@ def streams() -> Iterator[None]:
     except BrokenPipeError:  # whoever reads has seen enough
         pass
     except SystemExit as ended:
-        unread = (
-            sys.stdout is not ours[0]
-        )  # typer takes a broken pipe for a failure, and puts another stream there
-        code = 0 if unread else ended.code
+        # typer and rich take a broken pipe for a failure
+        code = 0 if isinstance(ended.__context__, BrokenPipeError) else ended.code
     finally:
         sys.stdout, sys.stderr = ours
     lost = _undelivered(sys.stdout)

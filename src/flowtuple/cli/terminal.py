@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import is_dataclass, replace
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -27,6 +27,10 @@ from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import name_parts
 from flowtuple.reporting.page import format_number
+from flowtuple.runtime.visible import visible
+
+_PIPE_WIDTH = 160  # columns, where no terminal has a width
+_LEAST_WIDTH = 8  # of a column of text that is folded
 
 
 @contextmanager
@@ -51,42 +55,54 @@ def shown(limits: Resources = Resources(), *, silent: bool = False) -> Iterator[
 
         def show(stage: str, share: float, detail: str) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=1.0, detail="")
-            bars.update(tasks[stage], completed=share, detail=detail)
+                tasks[stage] = bars.add_task(visible(stage), total=1.0, detail="")
+            bars.update(tasks[stage], completed=share, detail=visible(detail))
 
         yield replace(limits, progress=show)
 
 
-class _Output(Console):
-    """Standard output, where a reader that has seen enough is no failure of ours."""
-
-    def on_broken_pipe(self) -> None:
-        """Leave it to the command line, which ends well; rich would end with exit code 1."""
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-
 def show_table(title: str, headings: str, rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table.
+    """Print a table; where the terminal is too narrow for it, the cells of each row as lines.
 
     Args:
         title: Line above it.
         headings: Between bars; those behind a `>` are of numbers, aligned to the right.
         rows: Cells: floats have three digits, `None` is a dash.
     """
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in headings.split(" | "):
-        if heading.startswith(">"):
-            table.add_column(heading.removeprefix(">"), justify="right", no_wrap=True)
-        else:
-            table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    wide = _Output(
+    cells = [[visible(_cell(value)) for value in row] for row in rows]
+    console = Console(
         file=sys.stdout, markup=False, emoji=False
-    )  # names hold brackets: Jet_pt [nJet]
-    if not wide.is_terminal:
-        wide.width = 160
-    wide.print(table)
+    )  # Jet_pt [nJet] is no markup
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPE_WIDTH
+    table = Table(title=visible(title), title_justify="left", title_style="bold")
+    names, total = [], 1
+    for number, heading in enumerate(headings.split(" | ")):
+        name = heading.removeprefix(">")
+        longest = max((cell_len(row[number]) for row in cells), default=0)
+        if name == heading:
+            table.add_column(name, overflow="fold")
+            width = min(_LEAST_WIDTH, max(longest, len(name)))
+        else:
+            width = max(longest, min(_LEAST_WIDTH, len(name)))
+            table.add_column(name, justify="right", overflow="fold", min_width=width)
+        names.append(name)
+        total += width + 3  # a bar and two blanks
+    if total > console.width:
+        write(title)
+        _write_records(names, cells)
+        return
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _write_records(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print the first cell of each row, and below it the others that say something."""
+    width = max(map(len, names[1:]))
+    for first, *others in rows:
+        named = zip(names[1:], others, strict=True)
+        write(first, *(f"  {name:<{width}}  {cell}" for name, cell in named if cell))
 
 
 def _cell(value: Any) -> str:
@@ -101,14 +117,14 @@ def show_facts(facts: Mapping[str, Any]) -> None:
 
 
 def write(*lines: object) -> None:
-    """Print lines on standard output."""
+    """Print lines on standard output, with control characters as escapes."""
     for line in lines:
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(f"{visible(str(line))}\n")
 
 
 def print_json(content: Any) -> None:
     """Print indented JSON on standard output; results may be anywhere in the content."""
-    write(json.dumps(content, indent=1, default=_plain))
+    sys.stdout.write(json.dumps(content, indent=1, default=_plain) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -117,10 +133,15 @@ def _plain(value: Any) -> Any:
     return vars(value) if is_dataclass(value) else str(value)
 
 
+def say(message: str) -> None:
+    """Write a line on standard error, with options for arguments and visible characters."""
+    sys.stderr.write(f"flowtuple: {visible(as_options(message))}\n")
+
+
 def warn(*messages: str) -> None:
-    """Write lines on standard error, with options for arguments."""
+    """Write warnings on standard error."""
     for message in messages:
-        sys.stderr.write(f"flowtuple: warning: {as_options(message)}\n")
+        say(f"warning: {message}")
 
 
 def warn_left_out(parts: Sequence[LeftOut], when: str = "") -> None:

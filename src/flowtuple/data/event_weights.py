@@ -21,6 +21,7 @@ class Weighting:
         column: Name of the column of weights; empty for none.
         lengths: Numbers of events of the sources that the table consists of; empty for one source.
         factors: Weights of these sources' events.
+        where: Name of the sample in messages.
 
     Raises:
         InvalidArgument: The table has no such column with one number an event.
@@ -36,13 +37,14 @@ class Weighting:
     column: str = ""
     lengths: Sequence[int] = ()
     factors: Sequence[float] = ()
+    where: str = "events"
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.source.columns if c.is_event_number]
         if self.column and self.column not in names:
             raise InvalidArgument(
-                f"there is no column of weights {self.column!r} with one number an event; "
-                f"{nearest(self.column, names)}"
+                f"{self.where}: there is no column of weights {self.column!r} with one number an "
+                f"event; {nearest(self.column, names)}"
             )
 
     def read(self, start: int, stop: int) -> Array:
@@ -60,9 +62,72 @@ class Weighting:
                 np.cumsum(self.lengths), np.arange(start, stop), side="right"
             )
             weights = weights * np.array(self.factors)[number]
-        undefined = np.count_nonzero(~np.isfinite(weights))
-        if undefined:
-            raise InvalidArgument(
-                f"column {self.column!r}: {undefined} weights are no finite numbers"
-            )
-        return weights
+        return check_finite(weights, self.where, self.column or "mix", np.arange(start, stop))
+
+
+def check_finite(
+    weights: Array, where: str, column: str, event: Array | None = None
+) -> Array:
+    """Return weights that are all finite.
+
+    Args:
+        weights: float64 of shape (n,).
+        where: Name of the sample in messages.
+        column: Name of the column of weights.
+        event: Number of the event of each, shape (n,); `None` counts them from 0.
+
+    Raises:
+        InvalidArgument: One is NaN or infinite; the message names the first event.
+
+    Example:
+        >>> check_finite(np.array([1.0, np.nan]), "a.root", "w")
+        Traceback (most recent call last):
+        flowtuple.errors.InvalidArgument: a.root: column 'w': 1 weight is NaN or infinite, \
+the first in event 1; leave such events out
+    """
+    undefined = np.flatnonzero(~np.isfinite(weights))
+    if len(undefined):
+        count = "1 weight is" if len(undefined) == 1 else f"{len(undefined)} weights are"
+        first = undefined[0] if event is None else event[undefined[0]]
+        raise InvalidArgument(
+            f"{where}: column {column!r}: {count} NaN or infinite, "
+            f"the first in event {first}; leave such events out"
+        )
+    return weights
+
+
+def check_sum(weights: Array, where: str, column: str, least: float = 0.0) -> None:
+    """Raise if weights cannot be divided by their sum.
+
+    Args:
+        weights: Finite weights of events or rows, shape (n,).
+        where: Name of the sample in messages.
+        column: Name of the column of weights.
+        least: Number of events of weight 1 that weights of both signs have to be worth: the square
+            of their sum over the sum of their squares.
+
+    Raises:
+        InvalidArgument: Their sum is not positive, or they are worth too few events.
+
+    Example:
+        >>> check_sum(np.array([-1.0, -2.0]), "a.root", "w")
+        Traceback (most recent call last):
+        flowtuple.errors.InvalidArgument: a.root: the weights sum to -3 because all 2 of \
+column 'w' are negative; give weights of a positive sum
+    """
+    total, squares = float(weights.sum()), float(np.square(weights).sum())
+    worth = total**2 / squares if squares else 0.0
+    if total > 0 and (worth > least or not (weights < 0).any()):
+        return
+    advice = "give weights of a positive sum"
+    everyone = f"all {len(weights)} of column {column!r} are"
+    if not weights.any():
+        why = f"{everyone} 0"
+    elif not (weights > 0).any():
+        why = f"{everyone} negative{'' if (weights < 0).all() else ' or 0'}"
+    elif total <= 0:
+        why = f"the negative ones of column {column!r} cancel or outweigh the others"
+    else:
+        why = f"those of column {column!r} nearly cancel and are worth {worth:.1f} events"
+        advice = f"{least:g} are needed, so add events or take other weights"
+    raise InvalidArgument(f"{where}: the weights sum to {total:g} because {why}; {advice}")

@@ -8,6 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from flowtuple.data.event_weights import check_finite
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Dataset
@@ -64,7 +65,7 @@ def derived_rows(dataset: Dataset, collection: str, weights: str | None = None) 
     if weights is not None:
         _check_name(weights, [c.name for c in source.columns if c.is_event_number], where)
         read = source.read([weights], 0, source.num_entries)[weights]
-        weight = np.asarray(read, np.float64)
+        weight = check_finite(np.asarray(read, np.float64), where, weights)
     return Rows(
         where,
         tuple(values),

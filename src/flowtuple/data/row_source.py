@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from flowtuple.data.event_weights import check_finite
 from flowtuple.data.globs import matches
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array, Column
@@ -57,8 +58,10 @@ class RowSource:
         rows = self._rows(table, self.columns)
         if self.conditions:
             rows = replace(rows, conditions=self._rows(table, self.conditions))
-        if weight:
-            rows = replace(rows, weights=self._rows(table, weight).values[:, 0])
+        if self.weight is not None:
+            weights = self._rows(table, weight).values[:, 0]
+            check_finite(weights, self.source, self.weight.name, start + rows.event)
+            rows = replace(rows, weights=weights)
         return rows if keep_undefined else rows.finite()
 
     def _rows(self, table: Table, columns: Sequence[Column]) -> Rows:

@@ -9,6 +9,7 @@ carried objects.
 - `writer`: sections written in order; the file appears under its name when it is whole.
 - `storage`, `reader`: ranges of bytes, and sections located by the index.
 - `table`, `columns`, `file`: events of a range, decoded from the chunks that contain them.
+- `ledger`: the bytes of a file by column and part.
 - `merge`, `damage`, `recover`, `provenance`: joining, checking (by the frames, where the index is
   damaged) and saving files, and their origin.
 
@@ -29,6 +30,7 @@ Laws, and the tests that hold them:
 - Merging and recovering copy chunks bit by bit (tests/file/test_merge.py,
   tests/file/test_recover.py); damage costs only the parts that it touches
   (tests/file/test_damage.py).
+- The rows of the ledger add up to the file, to the byte (tests/file/test_ledger.py).
 - External columns are stored as a hash alone, and other values are refused
   (tests/file/test_external.py).
 """

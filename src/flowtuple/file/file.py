@@ -21,6 +21,7 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
+from flowtuple.io.formats import output_suffixes
 from flowtuple.io.location import anywhere
 from flowtuple.io.source import Source, open_dataset
 from flowtuple.runtime.notebook import Shown
@@ -142,6 +143,11 @@ class File(Shown):
     def _model(self) -> File | None:
         if self._model_path is None:
             return None
+        if os.fspath(self._model_path).lower().endswith(tuple(output_suffixes())):
+            raise InvalidArgument(
+                f"{os.fspath(self._model_path)}: is not a flowtuple file, but named like events; "
+                f"name the model that {self.path} was made with"
+            )
         return File(self._model_path, resources=Resources(memory=self._reader.memory))
 
     def _referred_table(self, name: str, reference: str) -> StoredTable:
@@ -158,7 +164,8 @@ class File(Shown):
             elif table is not None:
                 has = f"the model {table.model_hash or 'of no table'}"
             raise InvalidArgument(
-                f"{self.path}: needs the model {reference}, {self._model.path} has {has}"
+                f"{self.path}: needs the model {reference}, {self._model.path} has {has}; "
+                "name the one that it was made with"
             )
         return table
 
@@ -226,9 +233,11 @@ class File(Shown):
             return next(iter(self.tables.values()))
         if tree is None:
             names = ", ".join(self.tables)
+            first = next(iter(self.tables))
+            column = f"{first}/{next(iter(self.keys(first)), 'NAME')}"
             raise InvalidArgument(
                 f"{self.path}: holds {len(self.tables)} trees ({names}); "
-                f"choose one by tree=, or as {self.path}:{next(iter(self.tables))}"
+                f"choose one by tree={first!r}, or as f[{column!r}]"
             )
         if tree not in self.tables:
             raise InvalidArgument(

@@ -10,6 +10,8 @@ from enum import IntEnum
 from flowtuple.codec.packing import checksum, unzstd, zstd
 from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.errors import Corrupt, TooNew, Truncated
+from flowtuple.io.formats import input_suffixes, suffix_by_content
+from flowtuple.io.source import STORED
 
 MAGIC = b"\x89FTUP\r\n\x1a"
 MARKER = b"\x89SEC"
@@ -103,7 +105,7 @@ def check_header(data: bytes, name: str) -> None:
     if not MAGIC.startswith(data[: len(MAGIC)]):
         raise Corrupt(
             f"{name}: is not a flowtuple file (it lacks the flowtuple signature); "
-            "compress it first with flowtuple compress"
+            f"{_what_to_do(data, name)}"
         )
     if len(data) < HEADER_SIZE:
         raise Truncated(
@@ -120,6 +122,18 @@ def check_header(data: bytes, name: str) -> None:
         raise TooNew(f"{later}, this flowtuple reads up to {MAJOR}.x; update flowtuple")
     if flags:
         raise TooNew(f"{later} with the unknown feature flags {flags:#x}; update flowtuple")
+
+
+def _what_to_do(data: bytes, name: str) -> str:
+    """Return the next step for a file with these first bytes, none of a flowtuple file."""
+    lower = name.lower()
+    if data[8:9] == b"{":  # safetensors
+        return "a flow over rows is for `sample()` and `score()`"
+    if lower.endswith(STORED):
+        return "restore it from a copy, or save what is whole with flowtuple recover"
+    if suffix_by_content(name)[0] or lower.endswith((*input_suffixes(), ".pkl", ".pickle")):
+        return "compress it first with flowtuple compress"
+    return "name one that flowtuple wrote, such as a .ftup or .flow"
 
 
 def pack_frame(section: Section) -> bytes:

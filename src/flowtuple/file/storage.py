@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flowtuple.errors import InvalidArgument, Truncated
-from flowtuple.io.location import explain_access, is_url
+from flowtuple.io.location import explain_access, is_url, split_tree
 from flowtuple.io.remote import file_system, size_in
+from flowtuple.io.source import STORED
 from flowtuple.runtime.nearby import nearest_file
 
 GAP = 2**16  # bytes between two ranges that are read along, to save a second request
@@ -55,8 +56,13 @@ class Storage:
         try:
             return open(self.path, "rb", buffering=0)
         except FileNotFoundError:
-            near = nearest_file(Path(self.path), (".ftup", ".flow"))
-            raise InvalidArgument(f"{self.path}: no such file; {near}") from None
+            raise InvalidArgument(f"{self.path}: no such file; {self._near()}") from None
+
+    def _near(self) -> str:
+        path, tree = split_tree(self.path, STORED)
+        if tree is not None and Path(path).exists():
+            return f"here a file is taken whole: {path}"
+        return nearest_file(Path(self.path), STORED)
 
     def _connect(self) -> None:
         """Open the file system behind the URL, whose connections belong to one process."""

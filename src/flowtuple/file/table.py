@@ -277,7 +277,11 @@ class StoredTable(DescribedTable):
         if self._external_source is None or not self.external:
             return None
         where = f"{self._external_source.description} does not fit as `given=`"
-        source = self._external_source.table(self.name)
+        tables = self._external_source.tables
+        # a table in memory has no name of its own
+        is_unnamed = len(tables) == 1 and not self._external_source.format
+        name = next(iter(tables)) if is_unnamed else self.name
+        source = self._external_source.table(name)
         hidden = {c.name for c in self.columns if c.hidden}
         by_counter = {c.counter: c.name for c in self.columns if c.name in self.external}
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from flowtuple.errors import Corrupt, TooNew
+from flowtuple.errors import Corrupt, TooNew, first_line
 from flowtuple.flows.model import ContextColumns, RowModel
 from flowtuple.flows.options import KINDS, Shape
 from flowtuple.flows.registry import build
@@ -81,8 +81,15 @@ def unpack_model(data: bytes, name: str) -> RowModel:
     try:
         tensors, texts = read_tensors(data)
         content = json.loads(texts[_KEY])
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise Corrupt(f"{name}: is no model of flowtuple ({error}); train it again") from None
+    except SafetensorError as error:
+        advice = "restore it from a copy, or train it again"
+        raise Corrupt(
+            f"{name}: is no model of flowtuple, or is damaged ({error}); {advice}"
+        ) from None
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise Corrupt(
+            f"{name}: is no model of flowtuple; name one that `train_flow()` wrote"
+        ) from None
     try:
         if int(content["version"]) > VERSION:
             raise TooNew(
@@ -99,7 +106,7 @@ def unpack_model(data: bytes, name: str) -> RowModel:
         RuntimeError,
         Corrupt,
     ) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise Corrupt(f"{name}: describes no model ({reason}); train it again") from None
 
 

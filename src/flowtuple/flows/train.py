@@ -53,14 +53,9 @@ def train_rows(
         like: A model whose columns and preprocessing this one takes over.
 
     Raises:
-        InvalidArgument: Rows are too few, a transform does not fit its column, or the weights do
-            not sum to more than 0.
+        InvalidArgument: Rows are too few, or a transform does not fit its column.
     """
     weight = rows.weight
-    if not weight.sum() > 0:
-        raise InvalidArgument(
-            f"{rows.source}: the weights sum to {weight.sum():g}; a density needs more than 0"
-        )
     if like is None:
         chains, context = _preprocessing(rows, options.transforms)
     else:

@@ -104,8 +104,12 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
     for part in parts[1:]:
         for name in first.tables.keys() ^ part.tables.keys():
             lacking = part if name in first.tables else first
-            what = f"no table {name!r}, which other files have; choose one: FILE:TREE"
-            raise InvalidArgument(f"{lacking.description}: {what}")
+            what = f"{lacking.description}: no table {name!r}, which other files have"
+            common = [other for other in first.tables if other in part.tables]
+            advice = f"name one of each file, such as {_with_tree(first)} {_with_tree(part)}"
+            if common:
+                advice = f"choose one that all have, such as FILE:{common[0]}"
+            raise InvalidArgument(f"{what}; {advice}")
         _check_same_paths(first, part)
     descriptions = [part.description for part in parts]
     tables: dict[str, TableSource] = {}
@@ -136,6 +140,10 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
         len(parts),
         any(part.is_part for part in parts),
     )
+
+
+def _with_tree(part: Dataset) -> str:
+    return f"{part.description}:{next(iter(part.tables))}"
 
 
 def _shared_storage(notes: Sequence[dict[str, Any]], suffix: str) -> dict[str, Any]:

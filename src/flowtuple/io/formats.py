@@ -317,6 +317,32 @@ def suffix_by_content(path: str) -> tuple[str, tuple[str, ...]]:
     return "", tuple(broken)
 
 
+def opening_error(path: str, suffix: str, kind: str, reason: str) -> InvalidArgument:
+    """Return the error for a file that does not open: of another kind, empty or cut short.
+
+    Args:
+        path: Path or URL.
+        suffix: Suffix of a built-in format with magic bytes.
+        kind: Name of the format with its article, such as `an HDF5`.
+        reason: Message of the library that opens it.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except OSError:  # a URL
+        advice = "check the address, or copy the file here first"
+        return InvalidArgument(f"{path}: cannot be opened ({reason}); {advice}")
+    if not head:
+        what = "is empty; make or fetch it again"
+    elif _BY_SUFFIX[suffix].matches(head):
+        what = f"is {kind} file that is damaged or cut short ({reason}); fetch it again"
+    else:
+        other, _ = suffix_by_content(path)
+        right = f"the suffix {other}" if other else "the suffix of its format"
+        what = f"is not {kind} file; name one, or give it {right}"
+    return InvalidArgument(f"{path}: {what}")
+
+
 def _plugins() -> dict[str, list[EntryPoint]]:
     """Return the entry points of other packages by suffix; none is loaded."""
     return _plugins_on(tuple(sys.path))

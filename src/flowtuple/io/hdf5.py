@@ -25,11 +25,16 @@ from flowtuple.data.table import (
     with_counters,
 )
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
-from flowtuple.io.formats import ReadOptions
+from flowtuple.io.formats import ReadOptions, opening_error
 from flowtuple.io.hdf5_layout import UNREADABLE, Leaf, Plan, array_leaf, plans_of
 from flowtuple.io.hdf5_types import attribute_token
 from flowtuple.io.hdf5_writer import CARRIED, ENTRIES, VERSION, VERSION_ATTRIBUTE
-from flowtuple.io.location import seekable, size_of, translate_fsspec_errors
+from flowtuple.io.location import (
+    is_of_system,
+    seekable,
+    size_of,
+    translate_fsspec_errors,
+)
 from flowtuple.io.memory import TABLE_NAME
 
 
@@ -68,6 +73,8 @@ class HDF5Table:
                 data[column.name] = leaf.read(*rows)
             return Table(self.name, read, stop - start, data)
         except (InvalidArgument, *UNREADABLE) as error:
+            if is_of_system(error):
+                raise
             # a table's own message names the column whose values do not fit its counter
             reason = str(error) if isinstance(error, InvalidArgument) else where
             events = f"events {start} to {stop} of {self.name!r}"
@@ -117,12 +124,10 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         5
     """
     try:
-        file = h5py.File(seekable(path), "r")
+        with translate_fsspec_errors(path):
+            file = h5py.File(seekable(path), "r")
     except OSError as error:
-        reason = first_line(error)
-        raise InvalidArgument(
-            f"{path}: is not an HDF5 file, or is cut short ({reason}); fetch it again"
-        ) from None
+        raise opening_error(path, ".h5", "an HDF5", first_line(error)) from None
     contents = _Contents(path, options)
     for name, group, members, unreachable in _groups(file):
         contents.add(name, group, members, unreachable)

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard
 from urllib.parse import unquote, urlsplit
 
 from flowtuple.data.globs import is_glob
@@ -190,13 +190,26 @@ def _pickle_error(path: str) -> InvalidArgument:
     return InvalidArgument(f'{path}: {what}; if you trust it: python -c "{line}"')
 
 
+def is_of_system(error: BaseException) -> TypeGuard[OSError]:
+    """Return whether the system failed to read a file, whose bytes may be undamaged.
+
+    Example:
+        >>> is_of_system(BlockingIOError(11, "locked")), is_of_system(OSError("bad checksum"))
+        (True, False)
+    """
+    has_own_words = isinstance(error, FileNotFoundError | IsADirectoryError)
+    return isinstance(error, OSError) and error.errno is not None and not has_own_words
+
+
 @contextlib.contextmanager
 def translate_fsspec_errors(path: str) -> Iterator[None]:
-    """Raise one line for errors of a web server and of the connection to it; other errors pass.
+    """Raise one line for errors of the system, of a web server and of the connection to it.
+
+    Other errors, such as those of damaged bytes, pass.
 
     Raises:
-        InvalidArgument: There is no such file, the server refuses it or fails, or the connection
-            breaks.
+        InvalidArgument: There is no such file, the server refuses it or fails, or the disk or the
+            connection breaks.
     """
     try:
         yield
@@ -209,6 +222,10 @@ def translate_fsspec_errors(path: str) -> Iterator[None]:
             or type(cause).__module__.partition(".")[0] == "aiohttp"
         )
         is_missing = isinstance(error, FileNotFoundError) and is_url(path)
+        if not (is_known or is_missing) and is_of_system(error):
+            what = os.strerror(error.errno or 0)
+            advice = "check the disk and your access to it, and try again"
+            raise InvalidArgument(f"{path}: cannot be read ({what}); {advice}") from None
         if not (is_known or is_missing):
             raise
         status = getattr(cause, "status", None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import awkward as ak
@@ -11,16 +13,16 @@ import numpy as np
 from flowtuple.data.awkward import from_block
 from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.schema import Array
-from flowtuple.data.table import Dataset, Table
+from flowtuple.data.table import Dataset, LeftOut, Table
 from flowtuple.errors import InvalidArgument, first_line
 
 TABLE_NAME = "events"
 
 
-def is_dataframe(source: Any) -> bool:
-    """Return whether this is a pandas DataFrame, without an import of pandas."""
-    names = [(c.__module__.partition(".")[0], c.__name__) for c in type(source).__mro__]
-    return ("pandas", "DataFrame") in names
+def is_pandas(source: Any, *names: str) -> bool:
+    """Return whether this is of one of pandas' classes, without an import of pandas."""
+    classes = [(c.__module__.partition(".")[0], c.__name__) for c in type(source).__mro__]
+    return any(("pandas", name) in classes for name in names)
 
 
 def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Dataset:
@@ -45,14 +47,25 @@ def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Data
             raise InvalidArgument(
                 "the awkward array has no fields to become columns: give an array of records"
             )
-        table = table_from_awkward(TABLE_NAME, source)
-    elif isinstance(source, np.ndarray):
-        table = table_from_arrays(TABLE_NAME, _columns_of(source, names))
-    elif isinstance(source, Mapping):
-        table = table_from_arrays(TABLE_NAME, source)
+        table, zones = table_from_awkward(TABLE_NAME, source), {}
     else:
-        table = table_from_arrays(TABLE_NAME, _series_of(source))
-    return Dataset(f"{type(source).__name__} in memory", {TABLE_NAME: table}, files=0)
+        if isinstance(source, np.ndarray):
+            columns: Mapping[str, Any] = _columns_of(source, names)
+        else:
+            columns = source if isinstance(source, Mapping) else _series_of(source)
+        columns = {key: _plain(values) for key, values in columns.items()}
+        zones = {key: zone for key, values in columns.items() if (zone := _zone(values))}
+        table = table_from_arrays(TABLE_NAME, columns)
+    reason = "its times are carried in UTC"
+    return Dataset(
+        f"{type(source).__name__} in memory",
+        {TABLE_NAME: table},
+        files=0,
+        left_out=tuple(
+            LeftOut(f"{TABLE_NAME}/{key} (time zone {zone})", reason)
+            for key, zone in zones.items()
+        ),
+    )
 
 
 def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
@@ -122,6 +135,8 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
     if isinstance(values, ak.Array):
         return values
     try:
+        if is_pandas(values, "Series"):
+            return _from_series(name, values)
         if isinstance(values, np.ma.MaskedArray) and not np.ma.getmaskarray(values).any():
             values = np.ma.getdata(values)
         is_masked = isinstance(values, np.ma.MaskedArray)
@@ -136,12 +151,20 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
     except InvalidArgument:
         raise
     except (TypeError, ValueError, RuntimeError) as error:
-        if _has_surrogates(values):
-            what = "holds text that is no Unicode (a lone surrogate)"
-            advice = "encode it, or leave the column out"
-            raise InvalidArgument(f"column {name!r}: {what}; {advice}") from None
-        what = f"{type(values).__name__} is no array of numbers, lists or text"
-        raise InvalidArgument(f"column {name!r}: {what} ({first_line(error)})") from None
+        raise InvalidArgument(f"column {name!r}: {_obstacle(values, error)}") from None
+
+
+def _obstacle(values: Any, error: Exception) -> str:
+    """Return the reason why values are no column, and the next step."""
+    if _has_surrogates(values):
+        what = "holds text that is no Unicode (a lone surrogate)"
+        return f"{what}; encode it, or leave the column out"
+    what = f"{type(values).__name__} is no array of numbers, lists or text"
+    advice = "convert it, or leave the column out"
+    if is_pandas(values, "Series"):
+        what = f"the pandas type {values.dtype} is none of numbers, text, times or lists"
+        advice = "convert it, such as with .astype(str), or leave the column out"
+    return f"{what} ({first_line(error)}); {advice}"
 
 
 def _has_surrogates(values: Any) -> bool:
@@ -150,7 +173,7 @@ def _has_surrogates(values: Any) -> bool:
         return any("\ud800" <= letter <= "\udfff" for letter in values)
     if isinstance(values, Mapping):
         return any(_has_surrogates(inner) for inner in values.values())
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray) or is_pandas(values, "Series"):
         values = values.tolist()
     return isinstance(values, (list, tuple)) and any(map(_has_surrogates, values))
 
@@ -168,7 +191,7 @@ def _columns_of(array: Array, names: Sequence[str] | None) -> dict[str, Any]:
 
 
 def _series_of(frame: Any) -> dict[str, Any]:
-    """Return the columns of a DataFrame; a named index is a column too, row numbers are not."""
+    """Return the columns of a DataFrame and its named index; row numbers are no column."""
     index = [name for name in frame.index.names if name is not None]
     for name in index:
         if name in frame.columns:
@@ -181,21 +204,45 @@ def _series_of(frame: Any) -> dict[str, Any]:
         for label in frame.columns
     ]
     numbered(len(labels), labels, "DataFrame")
-    return {label: _values_of(frame.iloc[:, i]) for i, label in enumerate(labels)}
+    return {label: frame.iloc[:, i] for i, label in enumerate(labels)}
 
 
-def _values_of(series: Any) -> Any:
-    """Return a column in NumPy's types, or in option types where a value is missing."""
-    if isinstance(series.dtype, np.dtype) and series.dtype.kind != "O":
-        return series.to_numpy()
+def _plain(values: Any) -> Any:
+    """Return a column of pandas as a Series without categories or objects of times."""
+    if not is_pandas(values, "Series", "Index", "ExtensionArray"):
+        return values
+    pandas: Any = importlib.import_module("pandas")
+    series = pandas.Series(values)
+    if series.dtype.name == "category":
+        categories = series.cat.categories.dtype
+        return series.astype(categories if categories.kind in "mM" else object)
+    is_times = series.dtype == object and isinstance(
+        next(iter(series.dropna()), None), (datetime, timedelta)
+    )
+    # a list of objects would lose their nanoseconds
+    return series.infer_objects() if is_times else series
+
+
+def _zone(values: Any) -> Any:
+    """Return the time zone of a Series of times, `None` for others."""
+    if not is_pandas(values, "Series"):
+        return None
+    return getattr(getattr(values.dtype, "pyarrow_dtype", values.dtype), "tz", None)
+
+
+def _from_series(name: str, series: Any) -> ak.Array:
+    """Return a Series as an array, of option types where a value is missing."""
+    if _zone(series):
+        series = series.dt.tz_convert(None)
+    inner = getattr(series.dtype, "numpy_dtype", series.dtype)
+    kind = inner.kind if isinstance(inner, np.dtype) else "O"
     missing = series.isna().to_numpy(dtype=bool)
-    inner = getattr(series.dtype, "numpy_dtype", None)
+    if kind in "mM" or (inner is series.dtype and kind != "O"):
+        return _to_awkward(name, series.to_numpy(dtype=inner))
     if not len(series) and series.dtype.name in ("str", "string"):
-        return np.array([], "U1")
-    if inner is None or inner.kind not in "biuf":
-        return [
-            None if gone else value
-            for gone, value in zip(missing, series.to_list(), strict=True)
-        ]
+        return _to_awkward(name, np.array([], "U1"))
+    if kind not in "biuf":
+        pairs = zip(missing, series.to_list(), strict=True)
+        return ak.from_iter([None if gone else value for gone, value in pairs])
     values = series.fillna(inner.type(0).item()).to_numpy(dtype=inner)
-    return ak.mask(ak.from_numpy(values), ~missing) if missing.any() else values
+    return ak.mask(ak.from_numpy(values), ~missing) if missing.any() else from_block(values)

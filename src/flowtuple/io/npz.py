@@ -26,7 +26,7 @@ from flowtuple.data.schema import Array, Column, unused
 from flowtuple.data.table import Dataset, Table, TableSource, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
 from flowtuple.io.changes import Capabilities, write_result
-from flowtuple.io.formats import ReadOptions, WriteOptions, WriteResult
+from flowtuple.io.formats import ReadOptions, WriteOptions, WriteResult, opening_error
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
 
@@ -111,10 +111,8 @@ def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
                 arrays[key] = values
     except InvalidArgument:
         raise
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error):
-        raise InvalidArgument(
-            f"{path}: is not an npz file, or is damaged or cut short; fetch it again"
-        ) from None
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
+        raise opening_error(path, ".npz", "an npz", first_line(error)) from None
     return arrays, obstacles
 
 

@@ -34,7 +34,7 @@ from flowtuple.data.schema import (
 )
 from flowtuple.data.table import Dataset, Table, TableSource, bounded, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
-from flowtuple.io.formats import ReadOptions
+from flowtuple.io.formats import ReadOptions, opening_error
 from flowtuple.io.location import seekable, size_of, translate_fsspec_errors
 from flowtuple.io.memory import TABLE_NAME
 from flowtuple.io.parquet_types import (
@@ -71,16 +71,15 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         [50.0, 20.0]
     """
     try:
-        file = parquet.ParquetFile(seekable(path))
+        with translate_fsspec_errors(path):
+            file = parquet.ParquetFile(seekable(path))
     except MemoryError:  # one of Arrow's exceptions is one
         raise
     except (pa.ArrowException, OSError) as error:
-        reason = (
-            f"is not a Parquet file, or is cut short ({first_line(error)}); fetch it again"
-        )
         if "encrypt" in str(error):
             reason = "is encrypted; write it again without encryption"
-        raise InvalidArgument(f"{path}: {reason}") from None
+            raise InvalidArgument(f"{path}: {reason}") from None
+        raise opening_error(path, ".parquet", "a Parquet", first_line(error)) from None
     table = ParquetTable(path, file)
     tables: dict[str, TableSource] = {table.name: table}
     if table.is_described:

@@ -13,7 +13,7 @@ import uproot
 
 from flowtuple.data.schema import unused
 from flowtuple.errors import InvalidArgument
-from flowtuple.io.location import translate_fsspec_errors
+from flowtuple.io.location import is_of_system, translate_fsspec_errors
 from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_baskets import c_strings, counted_lists
 from flowtuple.io.root_branches import Branch
@@ -94,7 +94,11 @@ class TreeBranch(Branch):
                 self._branch.basket(number)
         except (RequestFailed, MemoryError):
             raise
-        except Exception:  # nothing is known of damaged bytes, not even how they fail
+        except (
+            Exception
+        ) as error:  # nothing is known of damaged bytes, not even how they fail
+            if is_of_system(error):
+                raise
             return True
         return False
 

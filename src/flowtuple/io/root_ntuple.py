@@ -9,6 +9,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.data.schema import Array
+from flowtuple.io.location import is_of_system
 from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_forms import forms_within
@@ -80,7 +81,11 @@ class NTupleAccess:
             raise
         except (RuntimeError, TypeError, AttributeError):  # uproot lacks the code for it
             return False
-        except Exception:  # nothing is known of damaged bytes, not even how they fail
+        except (
+            Exception
+        ) as error:  # nothing is known of damaged bytes, not even how they fail
+            if is_of_system(error):
+                raise
             return True
         return False
 

@@ -123,6 +123,10 @@ def root_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
         if why:
             notes["back"] = dict(why)
             sentences.append(f"tree {name!r} will come back as an RNTuple: {because(why)}")
+        changes = root_changes(
+            writer.source.columns, _without_back(notes) | {"kind": writer.kind}
+        )
+        sentences += [f"tree {name!r} will come back changed: {c}" for c in changes]
         if notes or name in stored:
             stored[name] = notes
     if lost:

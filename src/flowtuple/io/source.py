@@ -31,7 +31,7 @@ from flowtuple.io.location import (
     suffix_of,
     translate_fsspec_errors,
 )
-from flowtuple.io.memory import dataset_from_memory, is_dataframe
+from flowtuple.io.memory import dataset_from_memory, is_pandas
 from flowtuple.runtime.atomic import atomic_path
 
 __all__ = [
@@ -96,15 +96,19 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
     if isinstance(source, (str, os.PathLike)):
         source = [source]
     is_list = isinstance(source, (list, tuple))
-    if isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_dataframe(source):
+    if isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_pandas(source, "DataFrame"):
         dataset = dataset_from_memory(source, options.names)
     elif is_list and source and all(isinstance(path, (str, os.PathLike)) for path in source):
         dataset = _open_paths([os.fspath(path) for path in source], options)
     else:
-        what = f"{'an empty ' if is_list and not source else ''}{type(source).__name__}"
+        kind = type(source)
+        package = kind.__module__.partition(".")[0]
+        what = f"an empty {kind.__name__}" if is_list and not source else kind.__name__
+        if package not in ("builtins", "__main__"):
+            what = f"{package}'s {what}"
         raise InvalidArgument(
             f"{what} cannot be read: give a path, a list of paths, an awkward array, "
-            "a dict of arrays or a DataFrame"
+            "a dict of arrays or a pandas DataFrame"
         )
     if not dataset.tables:
         reasons = "".join(
@@ -221,9 +225,12 @@ def leave_out(
 
 def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
     parts: list[Dataset] = []
-    is_named = False
+    named = ""
     for text in texts:
         if text.lower().endswith(STORED):
+            if text.lower().endswith(".flow"):
+                advice = "name events, or draw some from it with `sample()`"
+                raise InvalidArgument(f"{text}: is a model and no input; {advice}")
             advice = (
                 f"show it with flowtuple info {text}, code it again with flowtuple recompress,"
                 " or name its original"
@@ -236,10 +243,17 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
             with translate_fsspec_errors(path):
                 part = replace(format_of(suffix, path).read(path, options), format=suffix)
             parts.append(part if tree is None else part.only(tree))
-            is_named = is_named or tree is not None
+            named = named or (text if tree is not None else "")
     if len(parts) == 1:
         return parts[0]
     # trees that were named one by one are one table, whatever their names
-    if is_named and all(len(part.tables) == 1 for part in parts):
+    if named:
+        for part in parts:
+            if len(part.tables) != 1:
+                raise InvalidArgument(
+                    f"{part.description}: holds the trees {', '.join(part.tables)}, and none is "
+                    f"chosen as in {named}; name one, such as "
+                    f"{part.description}:{next(iter(part.tables), 'Events')}"
+                )
         parts = [part.renamed(next(iter(parts[0].tables))) for part in parts]
     return chain(parts)

@@ -12,7 +12,7 @@ import numpy as np
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.schema_diff import check_same_columns, read_like
 from flowtuple.data.selection import SelectedTable
-from flowtuple.data.table import Dataset, Table, TableSource, ranges
+from flowtuple.data.table import Dataset, Table, TableSource, ranges, with_counters
 from flowtuple.errors import InvalidArgument, Unsupported, nearest
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import BLOCK, SampledTable
@@ -89,7 +89,7 @@ class EventModel:
         names = {c.name for c in shared}
         own = [c for c in self.coding.columns if c.name in names]
         check_same_columns(own, source.columns, dataset.description)
-        return SelectedTable(source, shared)
+        return SelectedTable(source, with_counters(source.columns, names))
 
     def _table(self, dataset: Dataset) -> TableSource:
         """Return the table of the same name, or the only one."""

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.extras import require
+from flowtuple.runtime.visible import visible
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -141,6 +142,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
     )
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["form"] = format_value
@@ -149,6 +151,12 @@ def write_page(
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path
+
+
+def _visible(value: Any) -> Any:
+    """Return what a template shows, its texts with control characters as escapes."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return visible(value) if is_text else value
 
 
 def format_value(value: Any) -> str:

@@ -21,6 +21,7 @@ from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.extras import require
+from flowtuple.runtime.visible import visible
 
 # Petroff's colours (arXiv:2107.02270), distinguishable under the common colour-vision deficiencies.
 BLUE, ORANGE, RED, GREY = "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2"
@@ -98,8 +99,8 @@ def svg(draw: Draw, width: float = 5.6, height: float = 3.4) -> str:
 
 
 def plain_label(label: str) -> str:
-    """Return a name as matplotlib takes it: a dollar must not open a formula."""
-    return label.replace("$", r"\$")
+    """Return a name as matplotlib takes it: a dollar must not open a formula, and all is seen."""
+    return visible(label).replace("$", r"\$")
 
 
 def shorten(label: str, length: int = 36) -> str:
@@ -378,7 +379,7 @@ def roc_png(scores: Mapping[str, Array], wanted: Array, areas: Mapping[str, floa
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for (name, values), color in zip(scores.items(), COLORS, strict=False):
-            label = f"{name}: {areas[name]:.3f}"
+            label = plain_label(f"{name}: {areas[name]:.3f}")
             axes.plot(*roc_curve(values, wanted), color=color, label=label)
         axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
         axes.set(xlim=(0, 1), ylim=(0, 1))

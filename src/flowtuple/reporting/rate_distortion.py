@@ -61,7 +61,7 @@ def _bars(figure: Any, bound: str, drawn: Curves, title: str) -> None:
     axes.bar_label(bars, fmt="{:.3f}", padding=3, fontsize=10)
     name = bound[:40] if "=" in bound else Bound.parse(bound).short
     plots.bar_axes(axes, max(1, len(drawn)), f"Bits per value at {name}")
-    axes.set_title(title, loc="left", fontsize=12)
+    axes.set_title(plots.plain_label(title), loc="left", fontsize=12)
 
 
 def _lines(figure: Any, bounds: Sequence[str], drawn: Curves, title: str) -> None:
@@ -83,7 +83,7 @@ def _lines(figure: Any, bounds: Sequence[str], drawn: Curves, title: str) -> Non
     axes.set(xlabel=label, ylabel="Bits per value")
     axes.grid(axis="y", color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.set_title(title, loc="left", fontsize=12)
+    axes.set_title(plots.plain_label(title), loc="left", fontsize=12)
     if drawn:
         figure.legend(loc="outside right center", fontsize=10, frameon=False)
 

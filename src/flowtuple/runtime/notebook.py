@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from html import escape
 
+from flowtuple.runtime.visible import visible
+
 
 class Shown:
     """Base of results that people look at: `facts` gives their line and their table."""
@@ -15,12 +17,14 @@ class Shown:
         """Return names and values to show, the most important first."""
 
     def __repr__(self) -> str:
-        content = ", ".join(f"{name} {value}" for name, value in self.facts().items())
+        content = ", ".join(
+            visible(f"{name} {value}") for name, value in self.facts().items()
+        )
         return f"<{type(self).__name__}: {content}>"
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+            f"<tr><th>{escape(visible(name))}</th><td>{escape(visible(str(value)))}</td></tr>"
             for name, value in self.facts().items()
         )
         return f"<table><caption>{type(self).__name__}</caption>{rows}</table>"

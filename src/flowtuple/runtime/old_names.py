@@ -69,11 +69,16 @@ def _renamed(names: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]
 
 
 def names_tree(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function of a model take `tree=` of the last release, in place of `PATH:TREE`."""
-    model = next(iter(signature(function).parameters))
+    """Let a function of a model take `tree=` of the last release, in place of `PATH:TREE`.
+
+    A function of the model alone takes the tree by position, too.
+    """
+    model, *others = signature(function).parameters
 
     @wraps(function)
     def call(*args: Any, tree: str | None = None, **kwargs: Any) -> R:
+        if tree is None and not others and len(args) > 1:
+            args, tree = args[:1], list(args)[1]
         if tree is not None:
             warn_old("tree=", "PATH:TREE")
             if args:

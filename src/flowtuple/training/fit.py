@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.data.event_weights import Weighting
+from flowtuple.data.event_weights import Weighting, check_sum
 from flowtuple.data.memory import TRAINING, entries_within
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource, concatenate, ranges
-from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.network import probe
 from flowtuple.runtime.extras import require
 from flowtuple.training.choose import choose
@@ -55,7 +54,7 @@ def with_flows(
         blocks = _training_blocks(source, names, resources.memory // TRAINING)
         events = concatenate([source.read(names, start, stop) for start, stop in blocks])
         weighting = (weightings or {}).get(source.name)
-        weight = None if weighting is None else _weights(weighting, blocks, source.name)
+        weight = None if weighting is None else _weights(weighting, blocks)
         predictions = find_predictions(events, coding.lattices, coding.external)
         if complete or max((v.size for v in events.data.values()), default=0) >= MIN_ROWS:
             flow = _trainer()(
@@ -95,15 +94,12 @@ def _training_blocks(
     return blocks[:: max(1, -(-len(blocks) // TRAINING_BLOCKS))] or [(0, 0)]
 
 
-def _weights(weighting: Weighting, blocks: list[tuple[int, int]], table: str) -> Array:
+def _weights(weighting: Weighting, blocks: list[tuple[int, int]]) -> Array:
     """Return the weights of the events in the blocks.
 
     Raises:
         InvalidArgument: Their sum is not positive.
     """
     weight = np.concatenate([weighting.read(start, stop) for start, stop in blocks])
-    if not weight.sum() > 0:
-        raise InvalidArgument(
-            f"table {table!r}: the weights sum to {weight.sum():g}; a density needs more than 0"
-        )
+    check_sum(weight, weighting.where, weighting.column or "mix")
     return weight

@@ -10,6 +10,7 @@ import numpy as np
 from flowtuple.comparison.closure.layout import ClosureLayout, Link, check_layout, find_layout
 from flowtuple.comparison.folds import FOLD
 from flowtuple.data.collections import Collection, positions_of
+from flowtuple.data.event_weights import check_finite, check_sum
 from flowtuple.data.kinematics import derived_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -145,8 +146,8 @@ def layout_of(
         InvalidArgument: As `find_layout` does, with the name of the sample.
     """
     generated = tuple(generated)
+    table = OwnCounters(table_with(dataset, generated, "given columns"))
     with prefix_errors(dataset.description):
-        table = OwnCounters(table_with(dataset, generated, "given columns"))
         return find_layout(table, generated, match, against, weights)
 
 
@@ -253,11 +254,14 @@ def _weights(table: Table, name: str, folds: int, described: str) -> Array:
     if not name:
         return np.full(table.num_entries, 1 / folds)
     weight = np.asarray(table.data[name], np.float64)
-    if not (np.isfinite(weight) & (weight >= 0)).all():
+    check_finite(weight, described, name)
+    negative = np.flatnonzero(weight < 0)
+    if len(negative):
         raise InvalidArgument(
-            f"{described}: weights {name!r} are negative or not finite; "
-            "leave out `weight=` for a closure"
+            f"{described}: column {name!r}: {len(negative)} weights are negative, the first in "
+            f"event {negative[0]}; leave out `weight=` for a closure"
         )
+    check_sum(weight, described, name)
     return weight
 
 

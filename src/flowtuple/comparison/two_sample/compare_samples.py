@@ -18,6 +18,7 @@ from flowtuple.comparison.two_sample.permutations import (
 )
 from flowtuple.comparison.two_sample.pooled import Pooled, pool
 from flowtuple.comparison.two_sample.result import Comparison, Outcome, SampleSize
+from flowtuple.data.event_weights import check_sum
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument, nearest
@@ -25,7 +26,7 @@ from flowtuple.runtime.progress import Progress, silent
 
 TESTS = distributions.TESTS | kernels.TESTS | moments.TESTS | classifier.TESTS
 LEAST_EVENTS = 20
-_LEAST_WEIGHT = 5.0  # the sum of mixed weights, in units of its own standard deviation
+_LEAST_WORTH = 25.0  # events of weight 1, so that a sum is 5 of its own standard deviations
 
 
 def compare_samples(
@@ -70,7 +71,7 @@ def compare_samples(
             f"{permutations} permutations give no p-value; ask for 1 or more"
         )
     other = other.like(reference)
-    negative = [_check_sample(sample) for sample in (reference, other)]
+    negative = [_check_sample(sample, weights) for sample in (reference, other)]
     wanted, refused = _choose(tests, any(negative), min(len(reference), len(other)))
     constant = _constant(reference, other)
     columns = tuple(name for name in reference.columns if name not in constant)
@@ -104,7 +105,7 @@ def compare_samples(
     )
 
 
-def _check_sample(sample: Rows) -> bool:
+def _check_sample(sample: Rows, column: str | None) -> bool:
     """Return whether a sample has negative weights.
 
     Raises:
@@ -118,14 +119,8 @@ def _check_sample(sample: Rows) -> bool:
         )
     if sample.weights is None:
         return False
-    negative = bool((sample.weights < 0).any())
-    total, spread = float(sample.weights.sum()), float(np.linalg.norm(sample.weights))
-    if total <= (_LEAST_WEIGHT * spread if negative else 0.0):
-        raise InvalidArgument(
-            f"{sample.source}: the weights sum to {total:g} +- {spread:g}, "
-            "too near zero to normalise by"
-        )
-    return negative
+    check_sum(sample.weights, sample.source, column or "weights", _LEAST_WORTH)
+    return bool((sample.weights < 0).any())
 
 
 def _choose(
