@@ -143,7 +143,7 @@ class TestFrames:
         with ft.File(path) as file:
             section = file.sections[number]
         message = (
-            rf"changed\.ftup: {section.kind.name.lower()} section at bytes {section.offset} "
+            rf"changed\.ftup: (events \d+ to \d+: )?{section.kind.name.lower()} section at bytes {section.offset} "
             f"to {section.stop} is damaged"
         )
         for place in range(section.offset, section.begin):
