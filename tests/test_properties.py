@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import flowtuple as ft
 from random_tables import Drawn, edges, tables
+from short_training import shorten_training
 
 CASES = int(os.environ.get("FLOWTUPLE_CASES", "2000"))
 BY_HAND = "FLOWTUPLE_CASES" in os.environ
@@ -187,7 +188,9 @@ def ordinary(events: int, seed: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "all.flow"
-    ft.train(ordinary(5000, 0), path, tolerance=TRAINED, effort="fast")
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_training(patch)
+        ft.train(ordinary(5000, 0), path, tolerance=TRAINED, effort="fast")
     return path
 
 

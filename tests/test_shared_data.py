@@ -18,6 +18,7 @@ import uproot
 
 import flowtuple as ft
 from flowtuple.io.root_ttree import type_changes
+from short_training import shorten_training
 
 ROOT_FILES = ["nano_dy.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root", "uproot-HZZ.root"]
 TEXT_FILES = ["Zee_Run2011A.csv", "higgs_train_10k.csv"]
@@ -44,7 +45,9 @@ def make_trip(original: Path, folder: Path, bound: str) -> Trip:
     trip = Trip(
         original, folder / "events.ftup", folder / f"back{original.suffix}", tolerance
     )
-    ft.compress(original, trip.packed, tolerance=tolerance, effort="fast")
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_training(patch)
+        ft.compress(original, trip.packed, tolerance=tolerance, effort="fast")
     ft.decompress(trip.packed, trip.back)
     return trip
 

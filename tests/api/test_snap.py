@@ -19,6 +19,7 @@ from hypothesis import given, settings
 
 import flowtuple as ft
 from random_tables import FLOATS, INTEGERS, KINDS, Drawn, made_by, tables
+from short_training import shorten_training
 
 BOUNDS = ("lossless", "abs:0.05", "rel:1e-3", "std:1e-2", "bits:6")
 
@@ -174,8 +175,14 @@ class TestAsStored:
         ("name", "some"), [("uproot-HZZ.root", "*_P[xy]"), ("Zee_Run2011A.csv", "eta*")]
     )
     def test_a_real_file(
-        self, name: str, some: str, shared_data: Path, tmp_path: Path
+        self,
+        name: str,
+        some: str,
+        shared_data: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        shorten_training(monkeypatch)
         tolerance = {"*": "rel:1e-3", some: "std:1e-3"}
         assert_same(
             ft.snap(shared_data / name, tolerance),

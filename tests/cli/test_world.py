@@ -62,6 +62,7 @@ from flowtuple.training.conditioners import Schedule
 from flowtuple.training.plan import Candidate, ColumnTask
 from flowtuple.training.relations import References, reach
 from flowtuple.training.train import _Job, _trained
+from in_process import run_here
 from opcodes import count_opcodes
 
 
@@ -908,11 +909,11 @@ class TestAbsent:
         found = ft.verify(folder / "events.npz", tmp_path / "part.ftup")
         assert found.absent == ("events/k", "events/wide")
         assert [column.column for column in found] == ["x"]
-        ended = run("verify", folder / "events.npz", tmp_path / "part.ftup")
+        ended = run_here("verify", folder / "events.npz", tmp_path / "part.ftup")
         assert ended.returncode == 0
         lost = "; of the original's columns 2 were left out: events/k, events/wide\n"
         assert ended.stdout.endswith(lost)
-        shown = run("verify", folder / "events.npz", tmp_path / "part.ftup", "--json")
+        shown = run_here("verify", folder / "events.npz", tmp_path / "part.ftup", "--json")
         assert json.loads(shown.stdout)["absent"] == ["events/k", "events/wide"]
 
     @pytest.mark.slow

@@ -143,7 +143,7 @@ class TestFrames:
         with ft.File(path) as file:
             section = file.sections[number]
         message = (
-            rf"changed\.ftup: {section.kind.name.lower()} section at bytes {section.offset} "
+            rf"changed\.ftup: (events \d+ to \d+: )?{section.kind.name.lower()} section at bytes {section.offset} "
             f"to {section.stop} is damaged"
         )
         for place in range(section.offset, section.begin):
@@ -420,3 +420,21 @@ def test_chunk_whose_head_ends_elsewhere_is_corrupt(path, tmp_path):
         assemble(target, meta, sections, contents, [head, len(contents[1])])
         with pytest.raises(Corrupt, match=r"head\.ftup: "), ft.File(target) as file:
             file["x"]
+
+
+def test_sections_are_searched_once_for_all_their_owners(path):
+    """Else checking a file of 100,000 chunks or carried objects would take minutes."""
+
+    class Counted(list):
+        passes = 0
+
+        def __iter__(self):
+            Counted.passes += 1
+            return super().__iter__()
+
+    reader = SectionReader(path)
+    reader.sections = Counted(reader.sections)
+    owned = [reader.owned(kind, number) for number in range(50) for kind in SectionKind]
+    reader.storage.close()
+    assert sum(map(len, owned)) == len(reader.sections) > 1
+    assert Counted.passes == 1

@@ -109,7 +109,7 @@ def test_log_det_against_autograd(kind: str, features: int, context: int) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_density_integrates_to_one(kind: str) -> None:
     flow = shaken(kind, 2)
-    axis = torch.linspace(-9, 9, 361, dtype=torch.float64)
+    axis = torch.linspace(-9, 9, 121, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
     with torch.no_grad():
         z, ladj = flow(grid)
@@ -487,7 +487,7 @@ def test_early_stop_and_clipping() -> None:
     options = Training(
         epochs=200, batch=64, learning_rate=2e-2, patience=3, schedule="constant"
     )
-    fitted = fit(build("nsf", 2, SMALL, 0), sample, options, 0, lambda share, loss: None)
+    fitted = fit(build("maf", 2, SMALL, 0), sample, options, 0, lambda share, loss: None)
     assert len(fitted.history) == fitted.best_epoch + 3 < 200
 
 

@@ -1252,3 +1252,67 @@ def test_a_disk_that_fails_is_not_taken_for_damage(tmp_path):
         match=r"x.parquet: cannot be read \(Input/output error\); check the disk",
     ):
         read_all(open_dataset(f"baddisk://{tmp_path}/x.parquet").tables["events"])
+
+
+@pytest.mark.parametrize(
+    ("signature", "is_ours"),
+    [(b"TREE", False), (b"HEAP", False), (b"SNOD", False), (b"OHDR", True), (b"FHDB", True)],
+)
+def test_damaged_groups_of_hdf5_are_one_line(
+    tmp_path: Path, signature: bytes, is_ours: bool
+) -> None:
+    path = tmp_path / "x.h5"
+    if is_ours:
+        columns = {f"column{k}": np.arange(9.0) for k in range(20)}
+        write_dataset(open_dataset(columns), path, WriteOptions())
+    else:
+        with h5py.File(path, "w") as file:
+            file["g/x"], file["y"] = np.arange(9), np.arange(9)
+    content = path.read_bytes()
+    places = [k for k in range(len(content)) if content.startswith(signature, k)]
+    refused = []
+    for place in places:
+        path.write_bytes(content[:place] + bytes(4) + content[place + 4 :])
+        try:
+            open_dataset(path)
+        except (Corrupt, InvalidArgument) as error:
+            refused.append(str(error))
+    assert refused
+    assert all(text.startswith(f"{path}: ") and "\n" not in text for text in refused)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", None])
+def test_damaged_schema_in_hdf5_is_one_line(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "x.h5"
+    write_dataset(open_dataset({"x": np.arange(9.0)}), path, WriteOptions())
+    with h5py.File(path, "r+") as file:
+        attributes = file["events/x"].attrs
+        del attributes["column"]
+        if text is not None:
+            attributes["column"] = text
+    with pytest.raises(
+        Corrupt, match=r"x\.h5: its groups or their attributes are damaged \("
+    ):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [(6, 100), (8, 1), (8, 32), (10, 97), (10, 14)],
+    ids=["later version", "encrypted", "patched", "unknown method", "not LZMA"],
+)
+def test_zip_members_that_do_not_unpack_are_one_line(
+    tmp_path: Path, offset: int, value: int
+) -> None:
+    """Bytes of the version, the flags and the method of the first member, in both its headers."""
+    path = tmp_path / "x.npz"
+    np.savez(path, x=np.arange(9.0), y=np.arange(9.0))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + offset] = value
+    content[offset - 2] = value
+    path.write_bytes(content)
+    with pytest.raises(
+        InvalidArgument, match=r"x\.npz: is an npz file that is damaged"
+    ) as found:
+        open_dataset(path)
+    assert "\n" not in str(found.value)

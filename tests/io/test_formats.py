@@ -1304,26 +1304,34 @@ def test_histograms_are_carried_where_all_files_hold_the_same(tmp_path):
 # samples
 
 
+@pytest.fixture(scope="module")
+def sample(request):
+    """An open sample and all values of its only table, read once for all formats."""
+    events = open_dataset(f"{SHARED}/{request.param}")
+    (table,) = events.tables.values()
+    return events, read_all(table)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the larger samples are not here")
 @pytest.mark.parametrize("suffix", [*TEXT, *BINARY])
-def test_measured_dielectrons_survive_every_format(tmp_path, suffix):
-    events = open_dataset(SHARED / "Zee_Run2011A.csv")
-    assert events.tables["events"].num_entries == 18885
+@pytest.mark.parametrize("sample", ["Zee_Run2011A.csv"], indirect=True)
+def test_measured_dielectrons_survive_every_format(tmp_path, suffix, sample):
+    events, table = sample
+    assert table.num_entries == 18885
     write_dataset(events, tmp_path / f"z{suffix}")
-    assert_same(
-        open_dataset(tmp_path / f"z{suffix}").tables["events"], events.tables["events"]
-    )
+    assert_same(open_dataset(tmp_path / f"z{suffix}").tables["events"], table)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the larger samples are not here")
 @pytest.mark.parametrize("suffix", BINARY)
 @pytest.mark.parametrize(
-    "name", ["uproot-HZZ.root:events", "nano_dy.root:Events", "jets24.root:Events"]
+    "sample",
+    ["uproot-HZZ.root:events", "nano_dy.root:Events", "jets24.root:Events"],
+    indirect=True,
 )
-def test_root_trees_survive_every_binary_format(tmp_path, suffix, name):
-    events = open_dataset(f"{SHARED}/{name}")
+def test_root_trees_survive_every_binary_format(tmp_path, suffix, sample):
+    events, table = sample
     write_dataset(events, tmp_path / f"z{suffix}")
-    (table,) = events.tables.values()
     assert_same(open_dataset(tmp_path / f"z{suffix}").tables[table.name], table)

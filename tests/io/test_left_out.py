@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import h5py
 import numpy as np
@@ -14,13 +12,9 @@ import uproot
 import flowtuple as ft
 from flowtuple.errors import Refused
 from flowtuple.io.source import ReadOptions, open_dataset
+from in_process import run_here
 
 COMPOUND = [("pt", "f4"), ("p", [("x", "f4")]), ("c", "c8"), ("o", "V4")]
-
-
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flowtuple", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +70,7 @@ def test_a_whole_file_says_nothing_of_parts_left_out(tmp_path):
 
 @pytest.mark.slow
 def test_the_terminal_counts_and_names_the_parts(compound, tmp_path):
-    refused = run(
+    refused = run_here(
         "compress", compound, "-o", tmp_path / "x.ftup", "--effort", "fast", "--json"
     )
     assert refused.returncode == 2
@@ -88,12 +82,14 @@ def test_the_terminal_counts_and_names_the_parts(compound, tmp_path):
     assert refused.stderr.startswith(f"flowtuple: {compound}: cannot carry 3 parts")
     assert refused.stderr.count("\n") == 1
 
-    done = run("compress", compound, "-o", tmp_path / "x.ftup", "--effort", "fast", "--drop")
+    done = run_here(
+        "compress", compound, "-o", tmp_path / "x.ftup", "--effort", "fast", "--drop"
+    )
     assert done.returncode == 0
     assert "warning: left out: 3 parts: jets/p" in done.stderr
-    shown = run("info", tmp_path / "x.ftup")
+    shown = run_here("info", tmp_path / "x.ftup")
     assert "left out at compression: jets/o (" in shown.stdout
-    back = run("decompress", tmp_path / "x.ftup", "-o", tmp_path / "x.h5", "--json")
+    back = run_here("decompress", tmp_path / "x.ftup", "-o", tmp_path / "x.h5", "--json")
     assert [part["name"] for part in json.loads(back.stdout)["left_out"]] == [
         "jets/p",
         "jets/c",
@@ -125,7 +121,7 @@ def test_an_output_format_lists_what_it_leaves_out(tmp_path):
         file["h"] = np.histogram(np.arange(4.0), 3)
     path = tmp_path / "x.ftup"
     assert ft.compress(tmp_path / "in.root", path, effort="fast").left_out == ()
-    done = run("decompress", path, "-o", tmp_path / "x.csv", "--drop")
+    done = run_here("decompress", path, "-o", tmp_path / "x.csv", "--drop")
     assert done.returncode == 0, done.stderr
     assert "t/cov (it has [2] values per event)" in done.stderr
     assert "h (a text file holds tables only)" in done.stderr
@@ -146,7 +142,7 @@ def test_every_later_command_keeps_the_list(compound, tmp_path):
 @pytest.mark.slow
 def test_a_container_of_root_goes_with_root_only(compound, tmp_path):
     ft.compress({"x": [1.0]}, tmp_path / "x.ftup", effort="fast")
-    done = run(
+    done = run_here(
         "decompress", tmp_path / "x.ftup", "-o", tmp_path / "x.parquet", "--as", "rntuple"
     )
     assert done.returncode == 2

@@ -15,12 +15,15 @@ from scipy.stats import kstest
 import flowtuple as ft
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.samples import sample_path
+from short_training import shorten_training
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("latent") / "m.flow"
-    ft.train(f"{sample_path()}:Events", path, tolerance={"*": "rel:1e-3"}, effort="fast")
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_training(patch)
+        ft.train(f"{sample_path()}:Events", path, tolerance={"*": "rel:1e-3"}, effort="fast")
     return path
 
 

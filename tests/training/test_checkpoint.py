@@ -14,6 +14,7 @@ from flowtuple.lattice.network import Layer, Network
 from flowtuple.training import train
 from flowtuple.training.checkpoint import Checkpoint
 from flowtuple.training.plan import Candidate, ColumnTask
+from short_training import shorten_training
 
 BOUND = {"*": "abs:1e-2"}
 
@@ -28,6 +29,7 @@ def events(seed: int = 0, columns: int = 3) -> dict[str, np.ndarray]:
 def test_resumed_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shorten_training(monkeypatch)
     data, trained = events(columns=24), []
     original = train.train_conditioners
 

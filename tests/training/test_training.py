@@ -278,21 +278,28 @@ class TestWideFunctions:
         table = correlated()
         return make_plan(table, lattices_of(table, "abs:0.003"), {}, detail=4).tasks[0]
 
-    def trained(self, task: planning.ColumnTask, steps: int, *, wide: bool) -> Conditioners:
+    @staticmethod
+    def trained(task: planning.ColumnTask, steps: int, *, wide: bool) -> Conditioners:
         schedule = Schedule(steps, 1024, limits=(127,), wide=wide)
         return train_conditioners(task, (32, 16), schedule, 5, lambda step, bits: None)
 
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def model(task: planning.ColumnTask) -> Conditioners:
+        return TestWideFunctions.trained(task, 60, wide=True)
+
     @pytest.mark.slow
-    def test_few_steps_learn_more(self, task: planning.ColumnTask) -> None:
-        narrow, wide = (
-            float_bits(self.trained(task, 60, wide=w), task, slice(None)).sum()
-            for w in (False, True)
-        )
+    def test_few_steps_learn_more(
+        self, task: planning.ColumnTask, model: Conditioners
+    ) -> None:
+        narrow = float_bits(self.trained(task, 60, wide=False), task, slice(None)).sum()
+        wide = float_bits(model, task, slice(None)).sum()
         assert wide < narrow - 0.1  # 2.13 +- 0.08 less, 12 models
 
     @pytest.mark.slow
-    def test_the_integer_network_is_the_product(self, task: planning.ColumnTask) -> None:
-        model = self.trained(task, 60, wide=True)
+    def test_the_integer_network_is_the_product(
+        self, task: planning.ColumnTask, model: Conditioners
+    ) -> None:
         floats = float_bits(model, task, slice(None))
         for d, c in enumerate(task.candidates):
             flow = replace(c.flow, network=model.network(d, c, 127))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flowtuple.codec.column import Method
@@ -128,7 +128,7 @@ class DamagedFile:
             self.damage.append(Damage("", None, (), _reason(error, storage.path)))
             return SectionReader(path, sections, memory=self._memory)
 
-    def _chunks(self, number: int, described: DescribedTable) -> list[Section]:
+    def _chunks(self, number: int, described: DescribedTable) -> Sequence[Section]:
         """Return the chunks of a table by the events of their frames; the gaps are missing."""
         owned = self.reader.owned(SectionKind.CHUNK, number)
         if self._has_index:

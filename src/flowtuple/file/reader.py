@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 from flowtuple.codec.chunk import slices
 from flowtuple.codec.directory import Directory, Fetch, read_directory
@@ -98,9 +99,17 @@ class SectionReader:
         if len(set(single)) < len(single) or (complete and objects != carried):
             raise Corrupt(f"{self.path}: its sections do not fit its description")
 
-    def owned(self, kind: SectionKind, number: int) -> list[Section]:
-        """Return the sections of a kind that a table has, by its number."""
-        return [s for s in self.sections if s.kind is kind and s.owner == number]
+    def owned(self, kind: SectionKind, number: int) -> Sequence[Section]:
+        """Return the sections of a kind that a table or carried object has, by its number."""
+        return self._by_owner.get((kind, number), ())
+
+    @cached_property
+    def _by_owner(self) -> dict[tuple[SectionKind, int], list[Section]]:
+        # A search for each of 100,000 chunks or objects would take minutes.
+        sections: dict[tuple[SectionKind, int], list[Section]] = {}
+        for section in self.sections:
+            sections.setdefault((section.kind, section.owner), []).append(section)
+        return sections
 
     @contextmanager
     def naming(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ from flowtuple.data.table import (
     bounded,
     with_counters,
 )
-from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
+from flowtuple.errors import Corrupt, FlowtupleError, InvalidArgument, TooNew, first_line
 from flowtuple.io.formats import ReadOptions, opening_error
 from flowtuple.io.hdf5_layout import UNREADABLE, Leaf, Plan, array_leaf, plans_of
 from flowtuple.io.hdf5_types import attribute_token
@@ -113,6 +113,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
     Raises:
         InvalidArgument: The file is no HDF5.
+        Corrupt: Its groups or their attributes are damaged.
         TooNew: A later version of flowtuple wrote it.
 
     Example:
@@ -129,13 +130,21 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     except OSError as error:
         raise opening_error(path, ".h5", "an HDF5", first_line(error)) from None
     contents = _Contents(path, options)
-    for name, group, members, unreachable in _groups(file):
-        contents.add(name, group, members, unreachable)
+    try:
+        with translate_fsspec_errors(path):
+            for name, group, members, unreachable in _groups(file):
+                contents.add(name, group, members, unreachable)
+            carried = _carried(file)
+    except FlowtupleError:
+        raise
+    except (*UNREADABLE, TypeError) as error:
+        what = f"its groups or their attributes are damaged ({first_line(error)})"
+        raise Corrupt(f"{path}: {what}; fetch the file again") from None
     contents.finish()
     return Dataset(
         path,
         contents.tables,
-        _carried(file),
+        carried,
         contents.refused,
         size_of(path),
         contents.storage,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import math
 import zipfile
 import zlib
@@ -33,6 +34,16 @@ from flowtuple.io.memory import TABLE_NAME, check_lengths, numbered, table_from_
 _VERSION = 1
 _FORMAT = "npz"
 _MISMATCH = (ValueError, TypeError, KeyError)  # raised where notes and columns do not agree
+# RuntimeError: the zip file is encrypted, or made in a way that this Python cannot undo.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    ValueError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    zlib.error,
+    lzma.LZMAError,
+)
 _DESCRIPTION = "__flowtuple__"
 _CARRIED = "__carried__/"
 _OPAQUE = "__opaque__/"
@@ -111,7 +122,7 @@ def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
                 arrays[key] = values
     except InvalidArgument:
         raise
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise opening_error(path, ".npz", "an npz", first_line(error)) from None
     return arrays, obstacles
 
