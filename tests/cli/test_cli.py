@@ -515,7 +515,7 @@ def test_damaged_column_is_refused_by_its_name(
     assert_refused(
         run(command, *arguments[command]),
         f"{path}: events 0 to 60: column '",
-        "is damaged; restore the file from a copy, or save the other columns with flowtuple recover",
+        "is damaged; restore the file from a copy, or save what is whole with flowtuple recover",
     )
     assert not list(tmp_path.iterdir())
 

@@ -115,7 +115,7 @@ class Directory:
                 if block in damaged:
                     raise Corrupt(
                         f"column {name!r} is damaged; restore the file from a copy, "
-                        "or save the other columns with flowtuple recover"
+                        "or save what is whole with flowtuple recover"
                     )
             payload = self.group.get(name, data[: entry.payload])
             taken[name] = StoredColumn(
