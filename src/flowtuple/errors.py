@@ -7,7 +7,26 @@ the fault, its place, the nearest valid name where there is one, and the next st
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Mapping
+
+_HIDDEN = {"Cc", "Cf", "Zl", "Zp"}
+"""Control and format characters, such as turns of the direction, and separators of lines."""
+
+
+def visible(text: str) -> str:
+    r"""Return a text of one line in which a name can neither move the cursor nor hide a part.
+
+    Example:
+        >>> visible("Jet_p\x1b[31m\tT"), visible("p_T = 3 GeV")
+        ('Jet_p\\x1b[31m\\tT', 'p_T = 3 GeV')
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _HIDDEN else c
+        for c in text
+    )
 
 
 class FlowtupleError(Exception):
@@ -18,6 +37,10 @@ class FlowtupleError(Exception):
         >>> issubclass(ft.Corrupt, ft.FlowtupleError)
         True
     """
+
+    def __str__(self) -> str:
+        """Return the message on one line, without characters that would steer a terminal."""
+        return visible(super().__str__())
 
 
 class InvalidArgument(FlowtupleError, ValueError):

@@ -281,3 +281,11 @@ class TestChosenColumns:
         verified = ft.verify(events, tmp_path / "a.ftup", columns=["Jet_eta"])
         assert [c.column for c in verified if "n(" not in c.column] == ["Jet_eta"]
         assert len(verified) == 2
+
+
+def test_errors_of_the_library_steer_no_terminal() -> None:
+    names = {EVIL: [1.0, 2.0], "x": [1.0, 2.0]}
+    with pytest.raises(ft.InvalidArgument, match="no column") as caught:
+        ft.inspect(names, columns=["nothing"])
+    assert SHOWN in str(caught.value)
+    assert str(caught.value).isprintable()

@@ -336,6 +336,35 @@ class TestStreams:
         )
 
     @pytest.mark.slow
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+    @pytest.mark.parametrize("words", [["info", "nofile"], ["info", "--nothing"]])
+    def test_full_error_stream_keeps_the_exit_code(self, words: list[str]) -> None:
+        with open("/dev/full", "w") as full:
+            ended = subprocess.run(
+                [sys.executable, "-m", "flowtuple", *words], stderr=full, check=False
+            )
+        assert ended.returncode == 2
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    def test_full_output_is_named(self, unbuffered: str) -> None:
+        with open("/dev/full", "w") as full:
+            ended = subprocess.run(
+                [sys.executable, "-m", "flowtuple", "--version"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+                env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            )
+        assert ended.returncode == 2
+        assert re.fullmatch(
+            r"flowtuple: standard output[^\n]*: cannot be written \(No space[^\n]*\n",
+            ended.stderr,
+        )
+
+    @pytest.mark.slow
     @pytest.mark.parametrize("more", [[], ["--json"]])
     def test_a_reader_that_has_seen_enough(self, folder: Path, more: list[str]) -> None:
         read, write = os.pipe()

@@ -69,6 +69,25 @@ def test_undefined_weights_are_refused(
 
 
 @Each
+@pytest.mark.parametrize("weights", [[None] + [1.0] * (EVENTS - 1), ["1"] * EVENTS])
+def test_columns_that_cannot_be_weights_are_named(
+    use: Callable[[Any, Path], object], weights: list[Any], tmp_path: Path
+) -> None:
+    message = "column 'w' cannot be weights: values are missing or no numbers; leave such"
+    with pytest.raises(ft.InvalidArgument, match=f"^dict in memory: {message}"):
+        use(events(weights), tmp_path)
+
+
+@Each
+def test_lists_are_no_weights(use: Callable[[Any, Path], object], tmp_path: Path) -> None:
+    message = (
+        "column 'w' cannot be weights: it has lists or arrays, not one number an event; name"
+    )
+    with pytest.raises(ft.InvalidArgument, match=f"^dict in memory: {message}"):
+        use(events([[1.0, 2.0]] * EVENTS), tmp_path)
+
+
+@Each
 @pytest.mark.parametrize(
     ("weights", "message"),
     [

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from flowtuple.cli.arguments import as_options
 from flowtuple.cli.old_spellings import current_spelling
-from flowtuple.cli.stopping import stopping, streams
+from flowtuple.cli.stopping import stopping, streams, undelivered
 from flowtuple.cli.terminal import print_json, say, warn
 from flowtuple.errors import FlowtupleError, Refused
 from flowtuple.runtime.atomic import is_full
@@ -94,7 +94,9 @@ def main() -> None:
         except OSError as error:
             if not is_full(error):
                 raise
-            where = error.filename or "an output"
+            is_ours = undelivered(sys.stdout) is not None
+            stray = "standard output" if is_ours else "standard output or a temporary file"
+            where = error.filename or stray
             _fail(
                 f"{where}: cannot be written ({error.strerror}); make room or choose another disk"
             )

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
+from flowtuple.cli.terminal import say
+
 _ENDING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
@@ -45,7 +47,7 @@ def stopping() -> Iterator[None]:
         yield
     except Stopped as stopped:
         name = signal.Signals(stopped.number).name
-        sys.stderr.write(f"flowtuple: stopped by {name}; what was not complete is removed\n")
+        say(f"stopped by {name}; what was not complete is removed")
         sys.exit(_BASE + stopped.number)
     finally:
         for number in ours:
@@ -78,13 +80,11 @@ def streams() -> Iterator[None]:
         code = 0 if isinstance(ended.__context__, BrokenPipeError) else ended.code
     finally:
         sys.stdout, sys.stderr = ours
-    lost = _undelivered(sys.stdout)
+    lost = undelivered(sys.stdout)
     if lost is not None and lost.errno != errno.EPIPE:
-        sys.stderr.write(
-            f"flowtuple: standard output: cannot be written ({lost.strerror}); send it elsewhere\n"
-        )
+        say(f"standard output: cannot be written ({lost.strerror}); send it elsewhere")
         code = 2
-    _undelivered(sys.stderr)
+    undelivered(sys.stderr)
     sys.exit(code)
 
 
@@ -99,7 +99,7 @@ def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
 codecs.register_error(_ESCAPED, _escape)
 
 
-def _undelivered(stream: TextIO) -> OSError | None:
+def undelivered(stream: TextIO) -> OSError | None:
     """Flush a stream; if it fails, discard the rest, since Python would try again at the end."""
     try:
         stream.flush()

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass, replace
 from typing import Any
 
@@ -25,9 +25,8 @@ from rich.table import Table
 from flowtuple.cli.arguments import as_options
 from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
-from flowtuple.errors import name_parts
+from flowtuple.errors import name_parts, visible
 from flowtuple.reporting.page import format_number
-from flowtuple.runtime.visible import visible
 
 _PIPE_WIDTH = 160  # columns, where no terminal has a width
 _LEAST_WIDTH = 8  # of a column of text that is folded
@@ -135,7 +134,8 @@ def _plain(value: Any) -> Any:
 
 def say(message: str) -> None:
     """Write a line on standard error, with options for arguments and visible characters."""
-    sys.stderr.write(f"flowtuple: {visible(as_options(message))}\n")
+    with suppress(OSError):  # a lost message changes neither the work nor its exit code
+        sys.stderr.write(f"flowtuple: {visible(as_options(message))}\n")
 
 
 def warn(*messages: str) -> None:

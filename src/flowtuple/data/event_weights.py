@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from flowtuple.data.schema import Array
+from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import TableSource
 from flowtuple.errors import InvalidArgument, nearest
 
@@ -40,12 +40,8 @@ class Weighting:
     where: str = "events"
 
     def __post_init__(self) -> None:
-        names = [c.name for c in self.source.columns if c.is_event_number]
-        if self.column and self.column not in names:
-            raise InvalidArgument(
-                f"{self.where}: there is no column of weights {self.column!r} with one number an "
-                f"event; {nearest(self.column, names)}"
-            )
+        if self.column:
+            check_column(self.where, self.column, self.source.columns)
 
     def read(self, start: int, stop: int) -> Array:
         """Return the weights of a range of events: float64, shape (stop - start,).
@@ -63,6 +59,45 @@ class Weighting:
             )
             weights = weights * np.array(self.factors)[number]
         return check_finite(weights, self.where, self.column or "mix", np.arange(start, stop))
+
+
+def check_column(where: str, name: str, columns: Sequence[Column]) -> None:
+    """Raise if a column is not there or does not have one number an event; as in `no_weights`.
+
+    Example:
+        >>> check_column("a.csv", "w", [Column("w", "float32")])
+    """
+    names = [c.name for c in columns if c.is_event_number]
+    if name not in names:
+        raise no_weights(where, name, columns, names)
+
+
+def no_weights(
+    where: str, name: str, columns: Iterable[Column], fitting: Iterable[str]
+) -> InvalidArgument:
+    """Return the error for a column that cannot be weights, or that is not there.
+
+    Args:
+        where: Name of the sample in the message.
+        name: Name of the column of weights.
+        columns: All columns of the table.
+        fitting: Names of those that can be weights.
+
+    Example:
+        >>> str(no_weights("a.parquet", "w", [Column("w", "opaque")], ["x"]))
+        "a.parquet: column 'w' cannot be weights: values are missing or no numbers; \
+leave such events out or name another; there are: x"
+    """
+    others = nearest(name, fitting)
+    for column in columns:
+        if column.name == name:
+            several = "it has lists or arrays, not one number an event"
+            fault = "values are missing or no numbers" if column.is_opaque else several
+            advice = f"{'leave such events out or ' * column.is_opaque}name another"
+            return InvalidArgument(
+                f"{where}: column {name!r} cannot be weights: {fault}; {advice}; {others}"
+            )
+    return InvalidArgument(f"{where}: no column of weights {name!r}; {others}")
 
 
 def check_finite(

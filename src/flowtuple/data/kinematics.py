@@ -8,7 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.data.event_weights import check_finite
+from flowtuple.data.event_weights import check_column, check_finite
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Dataset
@@ -63,7 +63,7 @@ def derived_rows(dataset: Dataset, collection: str, weights: str | None = None) 
     values = _quantities(collection, counts, content)
     weight = None
     if weights is not None:
-        _check_name(weights, [c.name for c in source.columns if c.is_event_number], where)
+        check_column(where, weights, source.columns)
         read = source.read([weights], 0, source.num_entries)[weights]
         weight = check_finite(np.asarray(read, np.float64), where, weights)
     return Rows(

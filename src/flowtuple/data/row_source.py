@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.data.event_weights import check_finite
+from flowtuple.data.event_weights import check_finite, no_weights
 from flowtuple.data.globs import matches
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.selection import prefix_errors, select
 from flowtuple.data.table import Dataset, Table, TableSource
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument
 
 
 @dataclass(frozen=True)
@@ -253,6 +253,4 @@ def _weight(table: TableSource, name: str, counter: str | None, description: str
         if column.name == name and not column.shape:
             return column
     names = [c.name for c in numbers if not c.hidden]
-    raise InvalidArgument(
-        f"{description}: no column of weights {name!r} for these rows; {nearest(name, names)}"
-    )
+    raise no_weights(description, name, table.columns, names)

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from flowtuple.errors import visible
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.extras import require
-from flowtuple.runtime.visible import visible
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

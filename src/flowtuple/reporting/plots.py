@@ -19,9 +19,8 @@ from flowtuple.comparison.verification import Promise
 from flowtuple.data.binning import Binning, bin_count, find_binning
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import InvalidArgument, visible
 from flowtuple.runtime.extras import require
-from flowtuple.runtime.visible import visible
 
 # Petroff's colours (arXiv:2107.02270), distinguishable under the common colour-vision deficiencies.
 BLUE, ORANGE, RED, GREY = "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2"

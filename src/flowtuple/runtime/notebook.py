@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from html import escape
 
-from flowtuple.runtime.visible import visible
+from flowtuple.errors import visible
 
 
 class Shown:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flowtuple.comparison.folds import FOLD
 from flowtuple.data.collections import Collection, find_collections, find_links, plain_columns
+from flowtuple.data.event_weights import check_column
 from flowtuple.data.globs import matches
 from flowtuple.data.schema import Column, reference_target
 from flowtuple.data.selection import prefix_errors
@@ -191,6 +192,8 @@ def check_layout(
     """
     columns = {c.name: c for c in table.columns}
     ragged = set(layout.ragged)
+    if layout.weights:
+        check_column(described, layout.weights, table.columns)
     with prefix_errors(described):
         for name in layout.names:
             column = columns.get(name)

@@ -10,7 +10,7 @@ import numpy as np
 from flowtuple.comparison.closure.layout import ClosureLayout, Link, check_layout, find_layout
 from flowtuple.comparison.folds import FOLD
 from flowtuple.data.collections import Collection, positions_of
-from flowtuple.data.event_weights import check_finite, check_sum
+from flowtuple.data.event_weights import check_column, check_finite, check_sum
 from flowtuple.data.kinematics import derived_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -147,6 +147,8 @@ def layout_of(
     """
     generated = tuple(generated)
     table = OwnCounters(table_with(dataset, generated, "given columns"))
+    if weights is not None:
+        check_column(dataset.description, weights, table.columns)
     with prefix_errors(dataset.description):
         return find_layout(table, generated, match, against, weights)
 
