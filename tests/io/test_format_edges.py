@@ -27,6 +27,7 @@ from pyarrow import parquet as pq
 
 from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
+from flowtuple.io.parquet import ParquetTable
 from flowtuple.io.source import ReadOptions, WriteOptions, open_dataset, write_dataset
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
@@ -1316,3 +1317,25 @@ def test_zip_members_that_do_not_unpack_are_one_line(
     ) as found:
         open_dataset(path)
     assert "\n" not in str(found.value)
+
+
+def test_lists_of_parquet_are_scanned_some_row_groups_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else opening a file takes memory for a whole column."""
+    counts = np.arange(400_000) % 3
+    lists = pa.ListArray.from_arrays(
+        np.append(0, np.cumsum(counts)).astype("i4"), np.ones(counts.sum(), "f4")
+    )
+    pq.write_table(pa.table({"a": lists, "b": lists}), tmp_path / "x.parquet", 50_000)
+    fetched: list[int] = []
+    plain = ParquetTable._fetch
+
+    def fetch(table: ParquetTable, fields: list[str], start: int, stop: int) -> Any:
+        fetched.append(stop - start)
+        return plain(table, fields, start, stop)
+
+    monkeypatch.setattr(ParquetTable, "_fetch", fetch)
+    dataset = open_dataset(tmp_path / "x.parquet")
+    assert fetched == [100_000] * 8
+    assert [c.name for c in dataset.tables["events"].columns] == ["n(a)", "a", "b"]

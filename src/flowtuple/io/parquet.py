@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import accumulate, pairwise
 from operator import getitem
@@ -48,6 +48,8 @@ from flowtuple.io.parquet_types import (
     to_plain,
 )
 from flowtuple.io.parquet_writer import VERSION, from_arrow, has_options
+
+_SCAN_STEP = 1 << 16  # rows that are scanned at a time, where row groups have no more
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
@@ -243,23 +245,14 @@ class ParquetTable:
                     )
                 if not field:
                     raise NoColumnError("it has no name; give it one")
-                values = self._scan(i)
+                found = self._scan(i)
             except NoColumnError as error:
                 self.refused[field] = str(error)
                 continue
-            for usual, members, inner in leaves(field, values):
+            for usual, leaf in found:
                 taken = scanned.keys() | counts.keys() if usual in scanned else ()
                 name = unused(usual, taken, numbered=True)
-                dtype, shape, is_counted = kind_of(inner)
-                role = "value" if dtype == OPAQUE else infer_role(usual, dtype)
-                scanned[name] = _Leaf(
-                    Column(name, dtype, role, shape=shape),
-                    (field, *members),
-                    dtype == OPAQUE and has_options(inner),
-                    hashlib.blake2b(ak.num(inner).layout.data).digest()
-                    if is_counted
-                    else None,
-                )
+                scanned[name] = replace(leaf, column=replace(leaf.column, name=name))
         return scanned
 
     def _has_to_be_read(self, index: int) -> bool:
@@ -292,18 +285,67 @@ class ParquetTable:
         """Return the first chunk of each field in a row group, and the end."""
         return [0, *accumulate(_num_chunks(field.type) for field in self._schema)]
 
-    def _scan(self, index: int) -> ak.Array:
-        """Return the values of a field, or none where its columns do not depend on them.
+    def _scan(self, index: int) -> list[tuple[str, _Leaf]]:
+        """Return the columns of a field by their usual names; some row groups are read at a time.
 
         Raises:
             NoColumnError: The field cannot be read.
         """
+        name = self._schema.field(index).name
         try:
-            stop = self.num_entries if self._has_to_be_read(index) else 0
-            name = self._schema.field(index).name
-            return self._fetch([name], 0, stop)[name]
+            # without values where its columns do not depend on them
+            parts = self._parts() if self._has_to_be_read(index) else [(0, 0)]
+            scanned = _scanned_parts(name, (self._fetch([name], *p)[name] for p in parts))
+            if scanned is None:  # an option, or no type, in some of the parts only
+                whole = self._fetch([name], 0, self.num_entries)[name]
+                scanned = _scanned_parts(name, [whole])
         except ARROW_FAILURES as error:
             raise NoColumnError(f"its values cannot be read ({first_line(error)})") from None
+        return scanned or []
+
+    def _parts(self) -> list[tuple[int, int]]:
+        """Return ranges of whole row groups with at least `_SCAN_STEP` rows but for the last."""
+        bounds = [0]
+        for end in self._ends:
+            if end - bounds[-1] >= _SCAN_STEP or end == self.num_entries:
+                bounds.append(end)
+        return list(pairwise(bounds))
+
+
+def _scanned_parts(field: str, parts: Iterable[ak.Array]) -> list[tuple[str, _Leaf]] | None:
+    """Return the columns in the values of a field by their usual names.
+
+    Args:
+        field: Name of the field.
+        parts: Its values in ranges of events, at least one.
+
+    Returns:
+        `None` where parts differ in their columns or types.
+    """
+    known: list[Any] = []
+    digests: list[Any] = []
+    have_options: list[bool] = []
+    for part in parts:
+        contents = list(leaves(field, part))
+        found = [(usual, members, kind_of(inner)) for usual, members, inner in contents]
+        if not digests:
+            known = found
+            digests = [hashlib.blake2b() for _ in found]
+            have_options = [False] * len(found)
+        if found != known:
+            return None
+        for k, (_, _, inner) in enumerate(contents):
+            dtype, _, is_counted = found[k][2]
+            have_options[k] |= dtype == OPAQUE and has_options(inner)
+            if is_counted:
+                digests[k].update(ak.num(inner).layout.data)
+    scanned = []
+    for k, (usual, members, (dtype, shape, is_counted)) in enumerate(known):
+        role = "value" if dtype == OPAQUE else infer_role(usual, dtype)
+        column = Column(usual, dtype, role, shape=shape)
+        lengths = digests[k].digest() if is_counted else None
+        scanned.append((usual, _Leaf(column, (field, *members), have_options[k], lengths)))
+    return scanned
 
 
 def _num_chunks(kind: Any) -> int:
