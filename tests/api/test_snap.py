@@ -285,6 +285,30 @@ class TestModelsOfOneTable:
         assert snapped["x"].tolist() != [0.1, 0.6, 0.9]
         np.testing.assert_allclose(snapped["x"], [0.1, 0.6, 0.9], atol=0.25)
 
+    def test_lists_have_the_counters_of_the_model(self, tmp_path: Path) -> None:
+        """As uproot reads them: `nJet` beside the lists that it counts."""
+        draw = np.random.default_rng(3)
+        counts = draw.integers(0, 4, 300)
+        jets = ak.zip({"pt": ak.unflatten(draw.exponential(40, counts.sum()), counts)})
+        with uproot.recreate(tmp_path / "jets.root") as file:
+            file.mktree("Events", {"Jet": jets.type.content, "x": "f8"}).extend(
+                {"Jet": jets, "x": np.linspace(0.0, 1.0, 300)}
+            )
+        source, model = f"{tmp_path}/jets.root:Events", tmp_path / "m.flow"
+        ft.train(source, model, tolerance={"Jet_pt": "abs:0.5"}, effort="fast")
+        events = uproot.open(source).arrays()
+        expected = ft.snap(source, model=model)
+        for own in (events, dict(zip(events.fields, ak.unzip(events), strict=True))):
+            snapped = ft.snap(own, model=model)
+            assert ak.num(snapped["Jet_pt"]).tolist() == counts.tolist()
+            assert snapped.tolist() == expected.tolist()
+        fewer = {
+            **{k: events[k] for k in events.fields},
+            "nJet": np.maximum(events["nJet"] - 1, 0),
+        }
+        with pytest.raises(ft.InvalidArgument, match=r"'Jet_pt' is .* counted by"):
+            ft.snap(fewer, model=model)
+
     def test_one_of_several_is_to_be_named(self, models: Path) -> None:
         path = models / "two.flow"
         message = (

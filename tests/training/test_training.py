@@ -218,7 +218,14 @@ class TestIntegers:
 
     def float_bits(self, fitted: tuple, limit: int | None) -> np.ndarray:
         task, model = fitted
-        return float_bits(model, task, slice(None), limit)
+        pairs = [(c.flow.bins, c.coded) for c in task.candidates]
+        symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
+        with torch.no_grad():
+            logits = model(torch.from_numpy(task.features.T), limit)
+            chosen = torch.log_softmax(logits, -1).gather(-1, symbols[..., None])[..., 0]
+        return -chosen.numpy().mean(-1) / math.log(2) + [
+            np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in pairs
+        ]
 
     def integer_bits(self, fitted: tuple) -> np.ndarray:
         task, model = fitted

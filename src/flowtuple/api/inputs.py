@@ -13,7 +13,8 @@ from typing import TypeAlias
 from flowtuple.data.bounds import Bound
 from flowtuple.data.globs import fits_name
 from flowtuple.data.resources import Resources
-from flowtuple.data.selection import SelectedTable, select, with_roles
+from flowtuple.data.schema_diff import counted_like
+from flowtuple.data.selection import select, with_roles
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument, Refused, name_parts, nearest
 from flowtuple.file.file import File
@@ -218,10 +219,10 @@ def on_tree_of(model: FilePath, dataset: Dataset) -> tuple[str, Dataset]:
                 f"{dataset.description} names none; choose one as {path}:{names[0]}"
             )
         own, table = next(iter(dataset.tables.items()))
-        name = own if tree is None and own in names else trained.table(tree).name
-    view = SelectedTable(table, table.columns)
-    view.name = name
-    return path, replace(dataset, tables={name: view})
+        stored = trained.table(own if tree is None and own in names else tree)
+        events = table.read([c.name for c in table.columns], 0, table.num_entries)
+        counted = counted_like(replace(events, name=stored.name), stored.columns)
+    return path, replace(dataset, tables={stored.name: counted})
 
 
 def left_out_notes(dataset: Dataset) -> tuple[str, ...]:

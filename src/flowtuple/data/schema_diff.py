@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Table, TableSource, with_counters
 from flowtuple.errors import InvalidArgument, nearest
@@ -121,6 +123,46 @@ def read_like(
             counter = table.column(counted[column.name]).counter
             data[column.name] = table.data[counter or ""].astype(column.dtype)
     return Table(table.name, columns, table.num_entries, data)
+
+
+def counted_like(table: Table, columns: Iterable[Column]) -> Table:
+    """Return a table whose lists have the counters of another schema, where they count the same.
+
+    Lists in memory have hidden counters, though `nJet` may stand beside `Jet_pt`, as uproot reads
+    both.
+
+    Args:
+        table: Events in memory.
+        columns: The other schema.
+
+    Example:
+        >>> lists = (Column("h", "int64", "counter", hidden=True), Column("x", "f4", counter="h"))
+        >>> data = {"n": np.array([1]), "h": np.array([1]), "x": np.zeros(1, "f4")}
+        >>> table = Table("t", (Column("n", "int64"), *lists), 1, data)
+        >>> [c.name for c in counted_like(table, [Column("x", "f4", counter="n")]).columns]
+        ['n', 'x']
+    """
+    wanted = {c.name: c.counter for c in columns if c.counter is not None}
+    visible = {c.name for c in table.columns if not c.hidden and c.counter is None}
+    hidden = {c.name for c in table.columns if c.hidden}
+    counters = {
+        c.name: wanted[c.name]
+        for c in table.columns
+        if c.counter in hidden
+        and wanted.get(c.name) in visible
+        and np.array_equal(table.data[c.counter], table.data[wanted[c.name]])
+    }
+    counted = [replace(c, counter=counters.get(c.name, c.counter)) for c in table.columns]
+    used = {c.counter for c in counted}
+    named = set(counters.values())
+    return replace(
+        table,
+        columns=tuple(
+            replace(c, role="counter") if c.name in named else c
+            for c in counted
+            if c.name in used or not c.hidden
+        ),
+    )
 
 
 class OwnCounters:

@@ -111,7 +111,7 @@ def storage_options(url: str) -> dict[str, Any]:
     configured = fsspec.config.conf.get("flowtuple", {}).get("timeout", TIMEOUT)
     try:
         timeout = float(configured)
-    except ValueError:
+    except (TypeError, ValueError):
         timeout = 0.0
     if not timeout > 0:
         raise InvalidArgument(
