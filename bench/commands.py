@@ -135,7 +135,9 @@ def no_report(share: float, loss: float) -> None:
 
 def rows_of(a: argparse.Namespace) -> Rows:
     """Return the chosen columns of the input as rows."""
-    return read_rows(select(open_dataset(a.source), (), getattr(a, "exclude", [])), a.columns)
+    return read_rows(
+        select(open_dataset(a.source), (), getattr(a, "exclude", [])), a.columns
+    )
 
 
 def first_table(

@@ -44,7 +44,9 @@ class Task:
         values = np.load(self.folder / "rows.npy")
         description = json.loads((self.folder / "rows.json").read_text())
         names, dtypes = tuple(description["columns"]), tuple(description["dtypes"])
-        return Rows("rows", names, values, np.arange(len(values)), len(values), dtypes=dtypes)
+        return Rows(
+            "rows", names, values, np.arange(len(values)), len(values), dtypes=dtypes
+        )
 
     def table(self) -> tuple[Any, Any]:
         """Return the objects as a table of events, and its bounds resolved."""
@@ -82,7 +84,10 @@ class Published:
     settings: dict[str, Any]
 
     def initialise(self, task: Task) -> None:
-        for module in ("flowtuple.benchmark.published.stored", "flowtuple.flows.registry"):
+        for module in (
+            "flowtuple.benchmark.published.stored",
+            "flowtuple.flows.registry",
+        ):
             importlib.import_module(module)
 
     def train(self, task: Task) -> Work:
@@ -96,14 +101,18 @@ class Published:
         )  # which the first optimiser of a process imports
         wanted = getattr(options, self.options)(unit=task.unit, **self.settings)
         if task.epochs:
-            wanted = replace(wanted, training=replace(wanted.training, epochs=task.epochs))
+            wanted = replace(
+                wanted, training=replace(wanted.training, epochs=task.epochs)
+            )
         rows = task.rows()
 
         def work() -> None:
             codec, _ = fit_codec(rows, wanted, 0, lambda share, loss: None)
             (task.folder / "out.weights").write_bytes(codec.weights())
             (task.folder / "out.json").write_text(json.dumps(codec.settings()))
-            if self.options == "Autoencoder":  # its file has no encoder: a decoder needs none
+            if (
+                self.options == "Autoencoder"
+            ):  # its file has no encoder: a decoder needs none
                 weights = codec.encoder.state_dict().items()
                 content = save({name: value.contiguous() for name, value in weights})
                 (task.folder / "encoder").write_bytes(content)
@@ -191,7 +200,11 @@ class Baler:
         np.savez(folder / "rows.npz", data=rows.values, names=np.array(rows.columns))
         config = baler.baler_config(baler.Baler())
         limits = np.load(folder / "normalization_features.npy")
-        paths = folder / "rows.npz", folder / "out.model.pt", folder / "out.compressed.npz"
+        paths = (
+            folder / "rows.npz",
+            folder / "out.model.pt",
+            folder / "out.compressed.npz",
+        )
         return lambda: baler.write_latent(config, limits, *paths)
 
     def decode(self, task: Task) -> Work:

@@ -153,18 +153,29 @@ def flashsim(a: argparse.Namespace) -> None:
     """
     path, _, tree = a.source.rpartition(":")
     events = uproot.open(path)[tree].arrays()
-    names = ("objects", "flow", "training", "AUC against real", "largest excess of W1", "of")
+    names = (
+        "objects",
+        "flow",
+        "training",
+        "AUC against real",
+        "largest excess of W1",
+        "of",
+    )
     show_header(*names, text=2)
     for text in a.objects:
         with tempfile.TemporaryDirectory() as folder:
             compare_flows(events, text, a, Path(folder))
 
 
-def compare_flows(events: ak.Array, text: str, a: argparse.Namespace, folder: Path) -> None:
+def compare_flows(
+    events: ak.Array, text: str, a: argparse.Namespace, folder: Path
+) -> None:
     """Train both flows on the objects of one kind, draw, and print a row of the table for each."""
     rows, conditions, event = object_pairs(events, *text.split(":"), a.exclude)
     quarter = event * QUARTERS // len(events)
-    train, third, last = (part(rows, q) for q in (quarter < 2, quarter == 2, quarter == 3))
+    train, third, last = (
+        part(rows, q) for q in (quarter < 2, quarter == 2, quarter == 3)
+    )
     names, targets = list(rows), [n for n in rows if n not in conditions]
     fine = {n: "std:1e-5" for n in targets if train[n].dtype.kind == "f"}
     options = {"given": conditions, "tolerance": fine, "effort": a.effort}
@@ -203,7 +214,9 @@ def object_pairs(
     own = [
         n
         for n in events.fields
-        if n.startswith(f"{reco}_") and n not in (through, *exclude) and events[n].ndim == 2
+        if n.startswith(f"{reco}_")
+        and n not in (through, *exclude)
+        and events[n].ndim == 2
     ]
     partners = [n for n in events.fields if n.startswith(f"{gen}_")]
     columns = {n: ak.to_numpy(ak.flatten(events[n][has])) for n in own}
@@ -214,7 +227,9 @@ def object_pairs(
     turn = phi.astype(np.float64) - given[f"{gen}_phi"]
     columns[f"{reco}_ptRatio"] = pt / given[f"{gen}_pt"]
     columns[f"{reco}_etaMinusGen"] = eta - given[f"{gen}_eta"]
-    columns[f"{reco}_phiMinusGen"] = ((turn + np.pi) % (2 * np.pi) - np.pi).astype(np.float32)
+    columns[f"{reco}_phiMinusGen"] = ((turn + np.pi) % (2 * np.pi) - np.pi).astype(
+        np.float32
+    )
     event = np.repeat(np.arange(len(events)), ak.to_numpy(ak.sum(has, axis=1)))
     return columns | given, list(given), event
 
@@ -297,9 +312,13 @@ def simulate(a: argparse.Namespace) -> None:
         model = Path(folder) / "m.flow"
         options = {"target": TARGET, "given": GENERATED, "effort": a.effort}
         _, seconds = timed(lambda: ft.train(a.train, model, **options))
-        print(f"trained in {seconds:.0f} s, model {model.stat().st_size} bytes", flush=True)
+        print(
+            f"trained in {seconds:.0f} s, model {model.stat().st_size} bytes", flush=True
+        )
         made = simulate_files(model, generated, tree, a.seed)
-    show_closure(*(ft.closure(second, x, given=PARTNERS, real=first) for x in (made, known)))
+    show_closure(
+        *(ft.closure(second, x, given=PARTNERS, real=first) for x in (made, known))
+    )
 
 
 def simulate_files(model: Path, generated: ak.Array, tree: str, seed: int) -> ak.Array:
@@ -331,7 +350,11 @@ def simulate_files(model: Path, generated: ak.Array, tree: str, seed: int) -> ak
 def show_closure(simulated: ft.Closure, learned: ft.Closure) -> None:
     """Print for each collection the simulated events, and those learned from, against real ones."""
     for made, known in zip(simulated.objects, learned.objects, strict=True):
-        columns = {"simulated": made.other, "real": made.real, "learned from": known.other}
+        columns = {
+            "simulated": made.other,
+            "real": made.real,
+            "learned from": known.other,
+        }
         areas = ", ".join(f"{name} {a.area}" for name, a in columns.items())
         print(f"{made.objects}: AUC against real: {areas}", flush=True)
         for name, closure in (("simulated", made), ("learned from", known)):

@@ -114,7 +114,12 @@ def show_input(a: argparse.Namespace, rows: Rows) -> None:
 
 
 @script.command(
-    "source", **COMMON, model=1, bits=list(range(1, 32)), lattice=[13, 20], effort="default"
+    "source",
+    **COMMON,
+    model=1,
+    bits=list(range(1, 32)),
+    lattice=[13, 20],
+    effort="default",
 )
 def scan(a: argparse.Namespace) -> None:
     """Compare the latent codec with other codecs at equal mean error, for each N.
@@ -282,13 +287,19 @@ def ratio(a: argparse.Namespace) -> None:
         a.output,
         "ratio",
         results,
-        ratio=lambda: lines(a.bits, ratios, "Compression ratio", logarithmic=True, line=1.0),
+        ratio=lambda: lines(
+            a.bits, ratios, "Compression ratio", logarithmic=True, line=1.0
+        ),
         error=lambda: lines(a.bits, curves, "|Difference| / std", logarithmic=True),
     )
 
 
 def ratio_row(
-    rows: Rows, codec: LatentCodec, sizes: InputSizes, gzipped: list[Gzipped], z: np.ndarray
+    rows: Rows,
+    codec: LatentCodec,
+    sizes: InputSizes,
+    gzipped: list[Gzipped],
+    z: np.ndarray,
 ) -> dict[str, Any]:
     """Return ratios and errors at one N."""
     encoded = encode_rows(codec, rows)
@@ -311,7 +322,9 @@ def ratio_row(
     }
 
 
-def error_curve(results: list[dict[str, Any]], name: str, place: int) -> list[float | None]:
+def error_curve(
+    results: list[dict[str, Any]], name: str, place: int
+) -> list[float | None]:
     """Return the mean (place 0) or largest (1) errors over N, `None` where there are none."""
     return [row["error"][name] and row["error"][name][place] for row in results]
 
@@ -325,12 +338,17 @@ def repeats(a: argparse.Namespace) -> None:
     preprocessing, which here is that of the training.
     """
     rows = rows_of(a)
-    place = np.random.default_rng(a.seed).permutation(rows.events)[rows.event] / rows.events
+    place = (
+        np.random.default_rng(a.seed).permutation(rows.events)[rows.event] / rows.events
+    )
     train = rows.some(place < a.train)
     part = np.floor((place - a.train) / (1 - a.train) * a.sets).astype(int)
-    tests = [renumbered(rows.some((place >= a.train) & (part == k))) for k in range(a.sets)]
+    tests = [
+        renumbered(rows.some((place >= a.train) & (part == k))) for k in range(a.sets)
+    ]
     print(
-        f"{len(train)} rows of {', '.join(rows.columns)} to train on; N = {a.bits}, ", end=""
+        f"{len(train)} rows of {', '.join(rows.columns)} to train on; N = {a.bits}, ",
+        end="",
     )
     print(f"{a.epochs} epochs, scale by {a.scale}\npublished: {ABOUT} ({SOURCE})")
     show_header("model", "test set", *REPEATED, text=2)
@@ -338,7 +356,9 @@ def repeats(a: argparse.Namespace) -> None:
         show_repeats(a, model, train, tests)
 
 
-def show_repeats(a: argparse.Namespace, model: int, train: Rows, tests: list[Rows]) -> None:
+def show_repeats(
+    a: argparse.Namespace, model: int, train: Rows, tests: list[Rows]
+) -> None:
     """Print the rows of one model."""
     codec, _ = fit(a, train, model, a.seed)
     forms = ["{:.3f}" if name.startswith(("R", ".")) else "{:.2e}" for name in REPEATED]
@@ -408,7 +428,12 @@ def choice_errors(
 
 
 @script.command(
-    "source", **COMMON, layers=[2, 4, 6, 8], hidden=[16, 32, 64, 128], bits=13, output=Path
+    "source",
+    **COMMON,
+    layers=[2, 4, 6, 8],
+    hidden=[16, 32, 64, 128],
+    bits=13,
+    output=Path,
 )
 def grid(a: argparse.Namespace) -> None:
     """Train the grid of 16 flows that the latent codec was chosen from.
@@ -417,7 +442,9 @@ def grid(a: argparse.Namespace) -> None:
     of the tenth held out, at the best epoch. Parameters are those that the masks let through.
     """
     rows, results = rows_of(a), []
-    print(f"{len(rows)} rows of {', '.join(rows.columns)}, {a.epochs} epochs, N = {a.bits}")
+    print(
+        f"{len(rows)} rows of {', '.join(rows.columns)}, {a.epochs} epochs, N = {a.bits}"
+    )
     sizes = ("parameters", "model bytes", "seconds", "best epoch", "held-out loss")
     show_header("layers x hidden", *sizes, f"mean / std at N = {a.bits}", "largest / std")
     for layers, hidden in product(a.layers, a.hidden):
@@ -436,7 +463,9 @@ def grid(a: argparse.Namespace) -> None:
     save(a.output, "grid", results, grid=lambda: latent_drawings.losses_png(results))
 
 
-def grid_flow(a: argparse.Namespace, rows: Rows, layers: int, hidden: int) -> dict[str, Any]:
+def grid_flow(
+    a: argparse.Namespace, rows: Rows, layers: int, hidden: int
+) -> dict[str, Any]:
     """Fit one flow and measure it."""
     shape = Shape(transforms=layers, hidden=(hidden, hidden), permute=True)
     codec, fitted = fit(a, rows, shape, a.seed, patience=0)

@@ -125,7 +125,9 @@ def residuals_png(
         grid = figure.subplots(len(kinds), len(columns), squeeze=False)
         for row, (curves, label) in enumerate(zip(kinds.values(), labels, strict=True)):
             for k, axes in enumerate(grid[row]):
-                reaches = [np.nanquantile(np.abs(x[:, k]), 0.995) for x in curves.values()]
+                reaches = [
+                    np.nanquantile(np.abs(x[:, k]), 0.995) for x in curves.values()
+                ]
                 reach = float(max(reaches)) or 1.0
                 edges = np.linspace(-reach, reach, 61)
                 colors = (plots.BLUE, plots.RED)
@@ -165,7 +167,11 @@ def losses_png(flows: Sequence[Mapping[str, Any]]) -> bytes:
         best = min(one["loss"] for one in flows)
         spread = (
             np.quantile(
-                [loss for one in flows for loss in one["held_out"][2:] or one["held_out"]],
+                [
+                    loss
+                    for one in flows
+                    for loss in one["held_out"][2:] or one["held_out"]
+                ],
                 0.98,
             )
             - best

@@ -135,9 +135,18 @@ def autoencoder(a: argparse.Namespace) -> None:
         f"{len(rows)} rows of {', '.join(rows.columns)}; {len(test)} held out; {a.epochs} epochs"
     )
     names = ("network", "normalisation", "latent")
-    errors = ("MSE held out", "rounded", "training", "published", "mean / std", "max / std")
+    errors = (
+        "MSE held out",
+        "rounded",
+        "training",
+        "published",
+        "mean / std",
+        "max / std",
+    )
     show_header(*names, "rows", "parameters", *errors, "seconds", text=2)
-    training = ft.Training(a.epochs, a.batch, a.learning_rate, 1e-2, "one-cycle", patience=0)
+    training = ft.Training(
+        a.epochs, a.batch, a.learning_rate, 1e-2, "one-cycle", patience=0
+    )
     residuals: list[list[str]] = []
     for size in a.sizes or [len(numbers)]:
         mask = np.zeros(len(rows), bool)
@@ -171,7 +180,9 @@ def show_autoencoder(
     train: Rows, test: Rows, options: Autoencoder, seed: int
 ) -> list[list[str]]:
     """Print the row of one network, and return its rows of the table of residuals."""
-    (codec, _), seconds = timed(lambda: AutoencoderCodec.fit(train, options, seed, no_report))
+    (codec, _), seconds = timed(
+        lambda: AutoencoderCodec.fit(train, options, seed, no_report)
+    )
     decoded = codec.decode(codec.encode(test.values), len(test))
     accuracy = measure(test, decoded)
     networks = filter(None, (codec.encoder, codec.decoder))
@@ -258,7 +269,8 @@ def chaining(a: argparse.Namespace) -> None:
         path, packed = Path(folder) / "x.ref", Path(folder) / "x.ftup"
         for name, codec in methods.items():
             written = [
-                stored.write(replace(codec, then=then), rows, path) for then in (*SECOND, "")
+                stored.write(replace(codec, then=then), rows, path)
+                for then in (*SECOND, "")
             ]
             sizes = [one.bits_per_value for one in (written[-1], *written[:-1])]
             nbytes = ft.compress(path, packed, effort=a.effort).file_bytes
@@ -271,7 +283,9 @@ def preset_rows(a: argparse.Namespace) -> tuple[Rows, dict[str, str]]:
     """Return the rows of the preset, and its formulas."""
     dataset, preset = open_dataset(a.source), reference_preset(a.preset)
     names = [c.name for table in dataset.tables.values() for c in table.columns]
-    chosen = [n for n in names if not a.columns or any(Path(n).match(g) for g in a.columns)]
+    chosen = [
+        n for n in names if not a.columns or any(Path(n).match(g) for g in a.columns)
+    ]
     columns = preset.find(chosen, a.source)
     rows = read_rows(dataset, exactly=list(columns.values()))
     rows, _ = cut_rows(rows, preset.cuts, preset.values(rows, columns, a.unit))

@@ -58,7 +58,9 @@ class Repeated:
             part = self._table.read(columns, first, last)
             draw = np.random.default_rng([number, first])
             moved = {
-                c.name: _jitter(part.data[c.name], draw) for c in part.columns if c.is_float
+                c.name: _jitter(part.data[c.name], draw)
+                for c in part.columns
+                if c.is_float
             }
             pieces.append(
                 Table(part.name, part.columns, part.num_entries, {**part.data, **moved})
@@ -174,13 +176,17 @@ def many(a: argparse.Namespace) -> None:
             started = time.perf_counter() - begin
             other = rounds(data, model, folder / "many", client)
             largest = max(client.run(largest_resident).values())
-        print(f"workers: {largest:.0f} MB at most, model {model.stat().st_size / 1e3:.0f} kB")
+        print(
+            f"workers: {largest:.0f} MB at most, model {model.stat().st_size / 1e3:.0f} kB"
+        )
         packed = sorted((folder / "one" / "packed").glob("*.ftup"))
         copies = [folder / "many" / "packed" / path.name for path in packed]
         same = sum(
             x.read_bytes() == y.read_bytes() for x, y in zip(packed, copies, strict=True)
         )
-        raw, size = (sum(path.stat().st_size for path in x) / 1e6 for x in (paths, packed))
+        raw, size = (
+            sum(path.stat().st_size for path in x) / 1e6 for x in (paths, packed)
+        )
     print(f"{raw:.1f} MB of ROOT files, {size:.1f} MB compressed; ", end="")
     print(f"{raw / one[0]:.2f} MB/s compressed here")
     print(f"{a.files} files of {a.events} events, ", end="")
@@ -356,7 +362,9 @@ def train_rows(a: argparse.Namespace) -> None:
     rows = gather_rows(source, read_memory(a.memory), Path(a.paths[0]).parent)
     read = time.perf_counter() - begin
     options = Training(epochs=a.epochs, batch=a.batch)
-    flow = RowFlow(a.flow, Shape(a.steps, tuple(a.hidden), a.bins), options, device=a.device)
+    flow = RowFlow(
+        a.flow, Shape(a.steps, tuple(a.hidden), a.bins), options, device=a.device
+    )
     model, fitted = train_rows(rows, flow, 0, lambda share, loss: None)
     steps = a.epochs * round(len(rows) * (1 - options.held_out) / a.batch)
     figures = {

@@ -137,7 +137,9 @@ def lattice_bits(
 ) -> tuple[float, float]:
     """Return bits per row, and seconds of training."""
     path = folder / "lattice.flow"
-    _, seconds = timed(lambda: ft.train(train, path, tolerance={"*": bound}, effort=effort))
+    _, seconds = timed(
+        lambda: ft.train(train, path, tolerance={"*": bound}, effort=effort)
+    )
     return float(np.mean(ft.score(path, test)["bits"])), seconds
 
 
@@ -187,7 +189,9 @@ def signal(a: argparse.Namespace) -> None:
             )
             bound = {"tolerance": {"*": a.bound}} if flow == "lattice" else {}
             with tempfile.TemporaryDirectory() as name:
-                background, other = (Path(name) / f"{kind}.flow" for kind in ("one", "two"))
+                background, other = (
+                    Path(name) / f"{kind}.flow" for kind in ("one", "two")
+                )
                 ft.train(part(train, ~signal), background, **bound, **options)
                 ft.train(part(train, signal), other, like=background, **options)
                 scores = ft.score(background, test, against=other, label=a.label)
@@ -200,7 +204,9 @@ def tree_area(train: Columns, test: Columns, label: str, seed: int) -> str:
     rows = [np.stack([x[n] for n in x if n != label], axis=1) for x in (train, test)]
     trees = boosted_trees(rows[0], train[label] > train[label].min(), seed)
     return str(
-        area_under_roc(trees.predict_proba(rows[1])[:, 1], test[label] > test[label].min())
+        area_under_roc(
+            trees.predict_proba(rows[1])[:, 1], test[label] > test[label].min()
+        )
     )
 
 
@@ -246,10 +252,15 @@ def anomaly(a: argparse.Namespace) -> None:
     first = (np.random.default_rng(a.seed).permutation(rows.events) < 0.6 * rows.events)[
         rows.event
     ]
-    normal, test, wanted = rows.some(first & ~anomalous), rows.some(~first), anomalous[~first]
+    normal, test, wanted = (
+        rows.some(first & ~anomalous),
+        rows.some(~first),
+        anomalous[~first],
+    )
     counts = f"{int(wanted.sum())} anomalies among {len(test)} to judge"
     print(
-        f"{len(normal)} normal rows learned; {counts}; {len(rows.columns)} columns: ", end=""
+        f"{len(normal)} normal rows learned; {counts}; {len(rows.columns)} columns: ",
+        end="",
     )
     print(", ".join(rows.columns))
     with tempfile.TemporaryDirectory() as folder:
@@ -281,7 +292,9 @@ def anomaly(a: argparse.Namespace) -> None:
 
 def columns_of(rows: Rows, values: Array) -> Columns:
     """Return rows as columns of their own types."""
-    return {name: values[:, k].astype(rows.dtypes[k]) for k, name in enumerate(rows.columns)}
+    return {
+        name: values[:, k].astype(rows.dtypes[k]) for k, name in enumerate(rows.columns)
+    }
 
 
 def train_autoencoder(a: argparse.Namespace, normal: Rows, seed: int) -> AutoencoderCodec:
@@ -332,7 +345,11 @@ def compressed(
     for std in a.std:
         yield "flowtuple", f"std:{std:g}", snapped(test, f"std:{std:g}")
         for codec in filter(is_available, (SZ3, ZFP)):
-            yield codec.name, f"std:{std:g}", decoded_by(codec, test, bounds_of(test, std))[1]
+            yield (
+                codec.name,
+                f"std:{std:g}",
+                decoded_by(codec, test, bounds_of(test, std))[1],
+            )
     for bits in a.mantissa:
         yield "rounding", f"bits:{bits}", snapped(test, f"bits:{bits}")
     latent = LatentCodec.fit(normal, Latent(), a.seed, no_report)[0]

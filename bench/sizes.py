@@ -30,7 +30,14 @@ from flowtuple.training.selection import information
 from flowtuple.training.train import batch_size, hidden_widths
 
 LEAST = 0.003  # bits; below, it is noise
-SIZES = ("bits_per_value", "bytes", "model_bytes", "gzip", "quantise+pcodec", "violations")
+SIZES = (
+    "bits_per_value",
+    "bytes",
+    "model_bytes",
+    "gzip",
+    "quantise+pcodec",
+    "violations",
+)
 script = Script(__doc__)
 
 
@@ -41,7 +48,14 @@ def files(a: argparse.Namespace) -> None:
     Every byte of the file of flowtuple is counted; the others count their payload only: no
     container, no header. Without files the embedded sample is measured.
     """
-    headings = ("bits/value", "bytes", "model", "gzip", "quantise+pcodec", "outside bound")
+    headings = (
+        "bits/value",
+        "bytes",
+        "model",
+        "gzip",
+        "quantise+pcodec",
+        "outside bound",
+    )
     show_header("file", "bound", *headings, "flowtuple / q+pcodec", text=2)
     for path in map(Path, a.files or [sample_path()]):
         for bound in a.bound:
@@ -85,7 +99,9 @@ def measure_columns(source: str, bound: str, effort: str) -> list[float]:
     """Return bytes of file, event columns and ids, and savings at flow and other columns."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "r.ftup"
-        whole = ft.compress(source, path, tolerance={"*": bound}, effort=effort).file_bytes
+        whole = ft.compress(
+            source, path, tolerance={"*": bound}, effort=effort
+        ).file_bytes
         stored = {t["name"]: t["columns"] for t in ft.info(path)["tables"]}
     total = ids = flow = others = 0.0
     for prepared in resolve_tables(open_dataset(source), {"*": bound}, silent):
@@ -99,7 +115,9 @@ def measure_columns(source: str, bound: str, effort: str) -> list[float]:
             ids += entry["bytes"] if column.role == "id" else 0
             q = prepared.coding.lattices[column.name].encode(table.data[column.name])
             level = fit_bins(q, 40).level
-            bits = information(level(q[1:]), level(q[:-1])[None])[0] if len(q) > 1 else 0.0
+            bits = (
+                information(level(q[1:]), level(q[:-1])[None])[0] if len(q) > 1 else 0.0
+            )
             saved = min(entry["bytes"], max(0.0, bits - LEAST) * len(q) / 8)
             if "flow" in entry["methods"]:
                 flow += saved
@@ -141,14 +159,20 @@ def running_sums(a: argparse.Namespace) -> None:
         show_row(c.name, coded, f"{x:.3f}", f"{y:.3f}", f"{x - y:.4f}", share)
 
 
-def plan_tasks(source: str, prefix: str, bound: str) -> tuple[ColumnTask, ColumnTask, RowSet]:
+def plan_tasks(
+    source: str, prefix: str, bound: str
+) -> tuple[ColumnTask, ColumnTask, RowSet]:
     """Return the task of the columns as planned, with running sums, and rows of the collection."""
     prepared = resolve_tables(open_dataset(source), {"*": bound}, silent)[0]
     table, lattices = read_all(prepared.source), prepared.coding.lattices
     plan = make_plan(table, lattices, find_predictions(table, lattices))
     names = [prefix + quantity for quantity in ("pt", "eta", "phi")]
-    whole = next(task for task in plan.tasks if names[0] in {c.name for c in task.candidates})
-    task = replace(whole, candidates=tuple(c for c in whole.candidates if c.name in names))
+    whole = next(
+        task for task in plan.tasks if names[0] in {c.name for c in task.candidates}
+    )
+    task = replace(
+        whole, candidates=tuple(c for c in whole.candidates if c.name in names)
+    )
     counter = next(c.counter for c in table.columns if c.name == names[0])
     rows = RowSet(table.data[counter].astype(np.int64))
     pt, phi = (table.data[name].astype(np.float64) for name in (names[0], names[2]))
@@ -160,11 +184,18 @@ def plan_tasks(source: str, prefix: str, bound: str) -> tuple[ColumnTask, Column
 
 def sum_levels(pt: Array, phi: Array, rows: RowSet) -> Array:
     """Return levels of the sums over the objects before each one: uint8, shape (4, n), by row."""
-    px, py, scalar = (sum_before(x, rows) for x in (pt * np.cos(phi), pt * np.sin(phi), pt))
+    px, py, scalar = (
+        sum_before(x, rows) for x in (pt * np.cos(phi), pt * np.sin(phi), pt)
+    )
     direction = np.arctan2(-py, -px)
     filled = rows.counts > 0
     leading = np.repeat(phi[rows.begin[filled]], rows.counts[filled])
-    sums = [np.hypot(px, py), direction, np.remainder(direction - leading, 2 * np.pi), scalar]
+    sums = [
+        np.hypot(px, py),
+        direction,
+        np.remainder(direction - leading, 2 * np.pi),
+        scalar,
+    ]
     return np.stack([levels(rows.sort(x)) for x in sums])
 
 

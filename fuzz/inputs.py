@@ -91,7 +91,9 @@ def unpack(data: bytes) -> Parts:
             for _ in range(min(count, _MOST_PARTS))
             if reader.position < len(data)
         ]
-        stated = [_number(numbers) for _ in range(3) if numbers.position < len(numbers.data)]
+        stated = [
+            _number(numbers) for _ in range(3) if numbers.position < len(numbers.data)
+        ]
         lengths = tuple(stated[: len(stated) // 2 * 2])
         first = stated[-1] if len(stated) % 2 else None
         parts.sections.append(Part(kind, owner, entries, pieces, lengths, first))
@@ -121,7 +123,9 @@ def file_of(data: bytes) -> bytes:
         if section.kind == SectionKind.CHUNK:
             events[section.owner] = events.get(section.owner, 0) + section.entries
         sections.append((section, content))
-    placed = b"".join(layout.pack_frame(section) + content for section, content in sections)
+    placed = b"".join(
+        layout.pack_frame(section) + content for section, content in sections
+    )
     index = zstd(parts.index or _index([section for section, _ in sections]))
     offset = layout.HEADER_SIZE + len(placed)
     digest = layout.checksum(layout.pack_header() + index)
@@ -169,7 +173,9 @@ def _section(
     return Section(kind, owner, entries, *sizes), head + body  # type: ignore[arg-type]
 
 
-def _listed(numbers: bytes, group: bytes, body: bytes, more: bytes) -> tuple[bytes, bytes]:
+def _listed(
+    numbers: bytes, group: bytes, body: bytes, more: bytes
+) -> tuple[bytes, bytes]:
     """Return head and body of a chunk with this directory, and checksums of its blocks."""
     reader, lengths = Reader(numbers), []
     while reader.position < len(numbers):
@@ -221,7 +227,9 @@ def parts_of(path: Path, *, listed: bool = False) -> Parts:
                 table = list(file.tables.values())[section.owner]
                 raw = file.raw(section)[layout.FRAME_SIZE :]
                 pieces = (
-                    _list_pieces(raw) if listed else list(_chunk_pieces(raw, table.columns))
+                    _list_pieces(raw)
+                    if listed
+                    else list(_chunk_pieces(raw, table.columns))
                 )
             else:
                 pieces = [unzstd(file.read_head(section))]

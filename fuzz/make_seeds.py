@@ -20,7 +20,12 @@ from flowtuple import api
 from flowtuple.codec.packing import opaque_bytes
 from flowtuple.file.merge import merge
 from flowtuple.io.memory import dataset_from_memory
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 TESTS = Path(__file__).parents[1] / "tests"
 CORPUS = Path(__file__).parent / "corpus"
@@ -68,7 +73,9 @@ def of_opaque() -> Parts:
     layouts = [
         ak.Array(["a", "", "bc"]),
         ak.Array([[[1], []], [], [[2, 3]]]),
-        ak.Array([{"a": 1, "b": [True]}, {"a": None, "b": []}, {"a": 2, "b": [False, True]}]),
+        ak.Array(
+            [{"a": 1, "b": [True]}, {"a": None, "b": []}, {"a": 2, "b": [False, True]}]
+        ),
         ak.Array([1, "x", [2.5]]),
         ak.Array(np.array(["2026-01-01", "NaT", "1970-01-01"], "M8[s]")),
         ak.Array(np.arange(12, dtype=np.uint16).reshape(3, 2, 2)),
@@ -81,7 +88,9 @@ def of_opaque() -> Parts:
             )
         ),
         ak.Array(
-            ak.contents.ByteMaskedArray(ak.index.Index8(np.array([1, 0, 1])), numbers, True)
+            ak.contents.ByteMaskedArray(
+                ak.index.Index8(np.array([1, 0, 1])), numbers, True
+            )
         ),
         ak.Array(
             ak.contents.BitMaskedArray(
@@ -94,10 +103,14 @@ def of_opaque() -> Parts:
     columns = [{"name": f"c{k}", "dtype": "opaque"} for k in range(len(layouts))]
     meta = {"tables": [{"name": "t", "entries": 3, "columns": columns}], "carried": []}
     pieces = [
-        piece for layout in layouts for piece in (bytes([FRAMED]) + opaque_bytes(layout), b"")
+        piece
+        for layout in layouts
+        for piece in (bytes([FRAMED]) + opaque_bytes(layout), b"")
     ]
     return Parts(
-        json.dumps(meta).encode(), b"", [Part(2, 0, 3, [bytes([5] * len(layouts)), *pieces])]
+        json.dumps(meta).encode(),
+        b"",
+        [Part(2, 0, 3, [bytes([5] * len(layouts)), *pieces])],
     )
 
 
@@ -128,7 +141,9 @@ def main() -> None:
         for path in [*made, *(golden[name] for name in IN_PARTS)]:
             (CORPUS / f"seed-{path.stem}-parts").write_bytes(pack(parts_of(path)))
         for path in [made[0], *(golden[name] for name in WHOLE)]:
-            (CORPUS / f"seed-{path.stem}-file").write_bytes(bytes([RAW]) + path.read_bytes())
+            (CORPUS / f"seed-{path.stem}-file").write_bytes(
+                bytes([RAW]) + path.read_bytes()
+            )
         for path in [made[0], golden["plain"]]:
             (CORPUS / f"seed-{path.stem}-listed").write_bytes(
                 pack(parts_of(path, listed=True))

@@ -155,7 +155,11 @@ KEYS += [
 
 
 def mutate(
-    data: bytes, most: int, random: Random, mutate_bytes: Mutate, others: Sequence[bytes] = ()
+    data: bytes,
+    most: int,
+    random: Random,
+    mutate_bytes: Mutate,
+    others: Sequence[bytes] = (),
 ) -> bytes:
     """Return a mutated input, at most `most` bytes long.
 
@@ -257,7 +261,8 @@ def _other_bytes(piece: bytes, random: Random, mutate_bytes: Mutate) -> bytes:
     if draw < 0.7:
         new = write_unsigned(
             [
-                random.choice(NUMBERS) + random.choice([-1, 0, 0, 1]) * random.randint(0, 1)
+                random.choice(NUMBERS)
+                + random.choice([-1, 0, 0, 1]) * random.randint(0, 1)
                 & 2**64 - 1
             ]
         )
@@ -268,7 +273,9 @@ def _other_bytes(piece: bytes, random: Random, mutate_bytes: Mutate) -> bytes:
         new = struct.pack("<d", random.choice(REALS) * random.choice([1, -1]))
     else:
         new = piece[random.randint(0, len(piece)) :][: random.randint(0, 64)]
-    return piece[:place] + new + piece[place + random.choice([0, len(new), len(new), 1]) :]
+    return (
+        piece[:place] + new + piece[place + random.choice([0, len(new), len(new), 1]) :]
+    )
 
 
 def _other_head(piece: bytes, random: Random, mutate_bytes: Mutate) -> bytes:
@@ -277,7 +284,10 @@ def _other_head(piece: bytes, random: Random, mutate_bytes: Mutate) -> bytes:
     length = int.from_bytes(piece[begin - 4 : begin], "little")
     head = _other_text(piece[begin : begin + length], random, mutate_bytes)
     return (
-        piece[: begin - 4] + len(head).to_bytes(4, "little") + head + piece[begin + length :]
+        piece[: begin - 4]
+        + len(head).to_bytes(4, "little")
+        + head
+        + piece[begin + length :]
     )
 
 

@@ -16,7 +16,9 @@ from random import Random
 
 # Numba reads these when it is imported; kernels with checks of bounds have a cache of their own.
 os.environ["NUMBA_BOUNDSCHECK"] = "1"
-os.environ.setdefault("NUMBA_CACHE_DIR", f"{tempfile.gettempdir()}/flowtuple-fuzz-kernels")
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR", f"{tempfile.gettempdir()}/flowtuple-fuzz-kernels"
+)
 
 # The module `odd_made` has the external columns of golden files.
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))

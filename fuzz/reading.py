@@ -88,7 +88,9 @@ def _read_whole(path: Path) -> dict[str, Table] | None:
         ) as file:
             tables = {name: _read_table(file, name) for name in file.tables}
             whole = {name: table for name, table in tables.items() if table is not None}
-            return whole if file.carried is not None and len(whole) == len(tables) else None
+            return (
+                whole if file.carried is not None and len(whole) == len(tables) else None
+            )
     except TYPED:
         return None
 
@@ -122,7 +124,9 @@ def _save(path: Path, saved: Path, whole: dict[str, Table] | None) -> None:
     read = _read_whole(saved)
     for name, table in (whole or {}).items():
         _agree(
-            "a saved file cannot be read" if read is None else difference(read[name], table)
+            "a saved file cannot be read"
+            if read is None
+            else difference(read[name], table)
         )
 
 

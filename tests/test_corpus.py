@@ -41,7 +41,11 @@ N = 12
 def columns() -> dict[str, Any]:
     counts = np.arange(N) % 3
     jets = ak.unflatten(np.arange(counts.sum(), dtype=np.float32), counts)
-    return {"x": np.arange(N, dtype=np.float32), "v": jets, "s": [f"e{i}" for i in range(N)]}
+    return {
+        "x": np.arange(N, dtype=np.float32),
+        "v": jets,
+        "s": [f"e{i}" for i in range(N)],
+    }
 
 
 def write_tree(file: Any, name: str, data: Mapping[str, Any]) -> None:
@@ -63,7 +67,9 @@ def write_root(path: Path, **changed: Any) -> Path:
     return path
 
 
-def states(original: Path, back: Path, declared: Declared | None = None) -> dict[str, str]:
+def states(
+    original: Path, back: Path, declared: Declared | None = None
+) -> dict[str, str]:
     return {
         f.name: f.state
         for f in compare(original, back, declared).findings
@@ -119,7 +125,9 @@ def test_a_branch_that_is_gone_is_lost_unless_it_is_named(tmp_path: Path) -> Non
         {"notes": ["w: named w_2"]},
     ],
 )
-def test_a_renamed_branch_has_to_be_declared(tmp_path: Path, said: dict[str, Any]) -> None:
+def test_a_renamed_branch_has_to_be_declared(
+    tmp_path: Path, said: dict[str, Any]
+) -> None:
     original = write_root(tmp_path / "a.root", w=np.arange(N))
     back = write_root(tmp_path / "b.root", w_2=np.arange(N))
     declared = Declared()
@@ -206,16 +214,21 @@ def test_values_of_every_kind_differ(left: object, right: object) -> None:
 def test_what_is_laid_out_otherwise_is_the_same() -> None:
     assert difference(np.arange(3, dtype=">i4"), np.arange(3, dtype="<i4")) == ""
     assert difference(pa.array(["a"]), pa.array(["a"], pa.large_string())) == ""
-    assert difference(pa.array(["a", None]).dictionary_encode(), pa.array(["a", None])) == ""
+    assert (
+        difference(pa.array(["a", None]).dictionary_encode(), pa.array(["a", None])) == ""
+    )
     assert difference(ak.Array([[1, 2], [3]])[1:], ak.Array([[3]])) == ""
     assert (
-        difference(ak.to_regular(ak.Array([[1, 2]])), ak.from_numpy(np.array([[1, 2]]))) == ""
+        difference(ak.to_regular(ak.Array([[1, 2]])), ak.from_numpy(np.array([[1, 2]])))
+        == ""
     )
 
 
 def test_parquet_columns_of_one_name_count(tmp_path: Path) -> None:
     twice, once = tmp_path / "a.parquet", tmp_path / "b.parquet"
-    pq.write_table(pa.table([pa.array([1, 2]), pa.array([3, 4])], names=["x", "x"]), twice)
+    pq.write_table(
+        pa.table([pa.array([1, 2]), pa.array([3, 4])], names=["x", "x"]), twice
+    )
     pq.write_table(pa.table({"x": [1, 2]}), once)
     assert states(twice, twice) == {}
     assert states(twice, once) == {"x": "missing"}
@@ -231,7 +244,9 @@ def test_a_member_of_a_compound_dataset_counts(tmp_path: Path) -> None:
     assert states(original, back) == {"jets/c": "missing"}
 
 
-def test_text_is_compared_by_value_and_a_header_in_a_comment_is_one(tmp_path: Path) -> None:
+def test_text_is_compared_by_value_and_a_header_in_a_comment_is_one(
+    tmp_path: Path,
+) -> None:
     original, back, shifted = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.csv"
     original.write_text("# made today\n#run:fill,lumi\n1:7,1.50\n2:7,2e0\n#end\n")
     back.write_text("run:fill,lumi\n1:7,1.5\n2:7,2.0\n")
@@ -300,7 +315,8 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 
 REFUSAL = Ran(
-    2, err="flowtuple: a.npz: cannot carry events/y: it is odd; leave it out with --drop\n"
+    2,
+    err="flowtuple: a.npz: cannot carry events/y: it is odd; leave it out with --drop\n",
 )
 LEFT_OUT = Ran(0, out=json.dumps({"left_out": [{"name": "y", "reason": "it is odd"}]}))
 
@@ -361,7 +377,8 @@ def test_a_format_that_cannot_hold_it_is_right_only_if_it_was_said_before(
     assert kind_of(*pair, tmp_path, decompress=list(flow))[0] == WRONG
     (tmp_path / "again").mkdir()
     assert (
-        kind_of(*pair, tmp_path / "again", compress=warned, decompress=list(flow))[0] == NAMED
+        kind_of(*pair, tmp_path / "again", compress=warned, decompress=list(flow))[0]
+        == NAMED
     )
 
 
@@ -447,7 +464,11 @@ def test_the_comparison_needs_no_flowtuple() -> None:
 def test_without_root_the_script_for_it_says_so() -> None:
     code = "import sys; sys.modules['ROOT'] = None; import root_check"
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=TOOLS, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=TOOLS,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 1
     assert ran.stderr.count("\n") == 1

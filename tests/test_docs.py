@@ -15,7 +15,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-FENCED = re.compile(r"^ {0,3}(```+|~~~+).*?^ {0,3}\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(
+    r"^ {0,3}(```+|~~~+).*?^ {0,3}\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL
+)
 HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 CITED = re.compile(r"(?<![\w/])(?:tests/[\w/]*\w|test_\w+)\.py\b")
 CITING = [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "src").rglob("*.py"))]
@@ -74,25 +76,29 @@ def missing_tests(text: str) -> list[str]:
     return [
         cited
         for cited in CITED.findall(text)
-        if not ((ROOT / cited).is_file() or ("/" not in cited and any(tests.rglob(cited))))
+        if not (
+            (ROOT / cited).is_file() or ("/" not in cited and any(tests.rglob(cited)))
+        )
     ]
 
 
-@pytest.mark.parametrize("page", CITING, ids=[str(page.relative_to(ROOT)) for page in CITING])
+@pytest.mark.parametrize(
+    "page", CITING, ids=[str(page.relative_to(ROOT)) for page in CITING]
+)
 def test_cited_tests_exist(page: Path) -> None:
     assert missing_tests(page.read_text("utf-8")) == []
 
 
 def test_a_test_that_is_cited_and_missing_is_named() -> None:
-    text = (
-        "(`test_docs.py`, `tests/test_docs.py`, tests/cli/test_docs.py, `test_no_such.py`)."
-    )
+    text = "(`test_docs.py`, `tests/test_docs.py`, tests/cli/test_docs.py, `test_no_such.py`)."
     assert missing_tests(text) == ["tests/cli/test_docs.py", "test_no_such.py"]
     cited = [name for page in CITING for name in CITED.findall(page.read_text("utf-8"))]
     assert len(cited) > 100
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+@pytest.mark.parametrize(
+    "page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES]
+)
 def test_links_lead_somewhere(page: Path) -> None:
     assert broken(page) == []
 
@@ -106,7 +112,11 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text(
         "# p_T of `Jet_pt`, and [more](x.md)\n\n## Again\n\n```\n# none\n```\n\n## Again\n"
     )
-    assert anchors(tmp_path / "other.md") == {"p_t-of-jet_pt-and-more", "again", "again-1"}
+    assert anchors(tmp_path / "other.md") == {
+        "p_t-of-jet_pt-and-more",
+        "again",
+        "again-1",
+    }
     page = tmp_path / "page.md"
     page.write_text(
         "[a](other.md#again-1) [b](other.md#again-2) ![c](c.png) [d](https://x.org/#y) [e](#here)\n# Here\n"

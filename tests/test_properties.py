@@ -102,7 +102,9 @@ def check_column(before: np.ndarray, after: np.ndarray, bound: str) -> None:
         strict=True,
     ):
         assert x * y >= 0, f"{float(x)!r} became {float(y)!r}"
-        held = abs(y - x) <= reach(bound, x) if squared is None else (y - x) ** 2 <= squared
+        held = (
+            abs(y - x) <= reach(bound, x) if squared is None else (y - x) ** 2 <= squared
+        )
         assert held, f"{float(x)!r} became {float(y)!r} under {bound}"
 
 
@@ -131,7 +133,9 @@ class TestWithoutNetworks:
     @pytest.mark.slow
     @given(tables())
     @cases(0.8)
-    def test_every_value_of_any_table_keeps_its_bound(self, path: Path, drawn: Drawn) -> None:
+    def test_every_value_of_any_table_keeps_its_bound(
+        self, path: Path, drawn: Drawn
+    ) -> None:
         ft.compress(
             drawn.columns,
             path,
@@ -250,7 +254,9 @@ class TestWithNetworks:
     ) -> None:
         columns = disturbed(events, seed, count)
         ft.compress(columns, path, model=model, resources=ft.Resources(workers=1))
-        check_events(columns, ft.decompress(path, resources=ft.Resources(workers=1)), bounds)
+        check_events(
+            columns, ft.decompress(path, resources=ft.Resources(workers=1)), bounds
+        )
 
     @pytest.mark.slow
     def test_networks_are_used_indeed(self, path: Path, model: Path) -> None:

@@ -66,7 +66,9 @@ def test_the_readme_names_every_branch():
 def test_trees_and_branches():
     with uproot.open(sample_path()) as file:
         assert set(file.keys(cycle=False)) == {"Events", "Runs", "pileup"}
-        assert {name: branch.typename for name, branch in file["Events"].items()} == BRANCHES
+        assert {
+            name: branch.typename for name, branch in file["Events"].items()
+        } == BRANCHES
         assert file["Runs"].keys() == ["run", "genEventCount", "genEventSumw"]
 
 
@@ -104,7 +106,9 @@ def test_every_collection_branch_has_the_counted_length(events):
 def test_event_identifiers_are_unique_and_ordered(events):
     assert set(events.run.tolist()) == {1}
     assert np.all(np.diff(ak.to_numpy(events.event).astype(np.int64)) == 1)
-    assert set(np.diff(ak.to_numpy(events.luminosityBlock).astype(np.int64)).tolist()) == {
+    assert set(
+        np.diff(ak.to_numpy(events.luminosityBlock).astype(np.int64)).tolist()
+    ) == {
         0,
         1,
     }
@@ -182,7 +186,13 @@ def test_delta_r_is_periodic_in_phi():
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["1", "2"], ["x", "2", "out.root"], ["1", "0", "out.root"], ["1", "-2", "out.root"]],
+    [
+        [],
+        ["1", "2"],
+        ["x", "2", "out.root"],
+        ["1", "0", "out.root"],
+        ["1", "-2", "out.root"],
+    ],
 )
 def test_the_script_says_how_it_is_called(arguments):
     with pytest.raises(SystemExit, match=re.escape(USAGE)):

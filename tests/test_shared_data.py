@@ -107,7 +107,10 @@ class TestRoot:
 
     @pytest.mark.slow
     def test_same_trees_branches_and_order(self, root_trip: Trip) -> None:
-        with uproot.open(root_trip.original) as original, uproot.open(root_trip.back) as back:
+        with (
+            uproot.open(root_trip.original) as original,
+            uproot.open(root_trip.back) as back,
+        ):
             assert original.classnames(cycle=False) == back.classnames(cycle=False)
             for name, tree in trees(original):
                 assert back[name].num_entries == tree.num_entries
@@ -125,7 +128,9 @@ class TestRoot:
                 assert {branch: found[branch] for branch in documented} == documented
 
     @pytest.mark.slow
-    def test_same_types_but_for_the_changes_that_are_listed(self, root_trip: Trip) -> None:
+    def test_same_types_but_for_the_changes_that_are_listed(
+        self, root_trip: Trip
+    ) -> None:
         with ft.open(root_trip.packed) as file:
             listed = {
                 change.partition(":")[0]
@@ -133,7 +138,10 @@ class TestRoot:
                 for change in type_changes(t.columns)
             }
         changed = set()
-        with uproot.open(root_trip.original) as original, uproot.open(root_trip.back) as back:
+        with (
+            uproot.open(root_trip.original) as original,
+            uproot.open(root_trip.back) as back,
+        ):
             for name, tree in trees(original):
                 copy = {b.name: b.typename for b in back[name].branches}
                 changed |= {b.name for b in tree.branches if copy[b.name] != b.typename}
@@ -143,7 +151,10 @@ class TestRoot:
     def test_same_values_and_counters(self, root_trip: Trip) -> None:
         is_lossy = bool(root_trip.tolerance)
         compared = 0
-        with uproot.open(root_trip.original) as original, uproot.open(root_trip.back) as back:
+        with (
+            uproot.open(root_trip.original) as original,
+            uproot.open(root_trip.back) as back,
+        ):
             for name, tree in trees(original):
                 for branch in tree.branches:
                     expected, found = branch.array(), back[name][branch.name].array()
@@ -151,8 +162,12 @@ class TestRoot:
                         assert found.tolist() == expected.tolist()
                         continue
                     if expected.ndim > 1:
-                        assert ak.array_equal(ak.num(found), ak.num(expected)), branch.name
-                    x, y = (ak.to_numpy(ak.flatten(a, axis=None)) for a in (expected, found))
+                        assert ak.array_equal(ak.num(found), ak.num(expected)), (
+                            branch.name
+                        )
+                    x, y = (
+                        ak.to_numpy(ak.flatten(a, axis=None)) for a in (expected, found)
+                    )
                     assert_near(branch.name, x, y, RELATIVE if is_lossy else 0.0)
                     if not is_lossy and x.dtype == y.dtype and x.dtype.kind == "f":
                         np.testing.assert_array_equal(
@@ -188,7 +203,10 @@ class TestText:
         assert [name.strip() for name in original[0]] == back[0]
         assert len(original) == len(back)
         for name, expected, found in zip(
-            back[0], zip(*original[1:], strict=True), zip(*back[1:], strict=True), strict=True
+            back[0],
+            zip(*original[1:], strict=True),
+            zip(*back[1:], strict=True),
+            strict=True,
         ):
             if not all(map(is_number, expected)):
                 assert found == expected, name

@@ -111,14 +111,18 @@ class Journey:
         self.outcome.sizes = sizes
         return self.outcome
 
-    def _step(self, command: str, *arguments: str, allowed: tuple[int, ...] = (0, 2)) -> Ran:
+    def _step(
+        self, command: str, *arguments: str, allowed: tuple[int, ...] = (0, 2)
+    ) -> Ran:
         ran = self._run([command, *arguments], self._limits, self._folder)
         self._account(command, ran)
         if ran.has_crashed(allowed):
             self._end(CRASHED, f"{command}: {_how_it_crashed(ran)}", ran.message)
         if ran.late:
             words = f"{command} took more than {self._limits.seconds:g} s"
-            self._end(SLOW, f"{words}, in which it had a processor for {ran.processor:.0f} s")
+            self._end(
+                SLOW, f"{words}, in which it had a processor for {ran.processor:.0f} s"
+            )
         if ran.code == 2 and "Usage:" in ran.err:
             self._end(CRASHED, f"{command}: takes other arguments", ran.message)
         return ran
@@ -166,7 +170,9 @@ class Journey:
         self.outcome.message = self.outcome.message or ran.message
         self._refusals.append(f"{command}: {ran.message}")
         if len(said.splitlines()) > 1:
-            self.outcome.notes.append(f"{command} refuses in {len(said.splitlines())} lines")
+            self.outcome.notes.append(
+                f"{command} refuses in {len(said.splitlines())} lines"
+            )
         self._hear(ran)
 
     def _hear(self, ran: Ran) -> None:
@@ -223,7 +229,8 @@ class Journey:
         if read and not unread and not was_said:
             self._end(WRONG, f"{reason} [independent reader reads all {read} branches]")
         self._end(
-            REFUSED, f"{reason} [independent reader reads {read} of {read + unread} branches]"
+            REFUSED,
+            f"{reason} [independent reader reads {read} of {read + unread} branches]",
         )
 
     def _compare(self) -> None:
@@ -279,7 +286,9 @@ class Journey:
             )
             self._end(NAMED, f"{which}; {len(unread)} unreadable there")
         words = [f"{len(renamed)} renamed: {_in_words(renamed)}"] if renamed else []
-        words += [f"{len(unread)} unreadable there: {_in_words(unread)}"] if unread else []
+        words += (
+            [f"{len(unread)} unreadable there: {_in_words(unread)}"] if unread else []
+        )
         self._end(WHOLE, "; ".join(words))
 
 

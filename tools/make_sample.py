@@ -159,15 +159,22 @@ def _final_states(pythia: Any, record: Any) -> list[Particles]:
     species = abs(record.id)
     invisible = (species == 12) | (species == 14) | (species == 16)
     seen = record[
-        (record.status > 0) & ~invisible & (pt > 0.3) & (abs(record.p.pz) < pt * np.sinh(5.0))
+        (record.status > 0)
+        & ~invisible
+        & (pt > 0.3)
+        & (abs(record.p.pz) < pt * np.sinh(5.0))
     ]
     pid = ak.to_numpy(ak.flatten(seen.id)).astype(np.int64)
     known, where = np.unique(pid, return_inverse=True)
-    charged = np.array([pythia.particleData.charge(int(one)) != 0 for one in known])[where]
+    charged = np.array([pythia.particleData.charge(int(one)) != 0 for one in known])[
+        where
+    ]
     vertex = seen.vProd
     flight = ak.to_numpy(ak.flatten(ak.fill_none(np.hypot(vertex.px, vertex.py), 0.0)))
     cuts = np.cumsum(ak.to_numpy(ak.num(seen)))[:-1]
-    columns = (np.split(column, cuts) for column in (_momenta(seen), pid, charged, flight))
+    columns = (
+        np.split(column, cuts) for column in (_momenta(seen), pid, charged, flight)
+    )
     return [Particles(*event) for event in zip(*columns, strict=True)]
 
 
@@ -201,7 +208,9 @@ def _collisions(pythia: Any) -> Iterator[Collision]:
 def _rotated(soft: Particles, angle: float) -> Particles:
     c, s = np.cos(angle), np.sin(angle)
     px, py, pz, energy = soft.p4.T
-    return soft._replace(p4=np.stack([c * px - s * py, s * px + c * py, pz, energy], axis=1))
+    return soft._replace(
+        p4=np.stack([c * px - s * py, s * px + c * py, pz, energy], axis=1)
+    )
 
 
 def _overlay(
@@ -247,13 +256,16 @@ def _clustered(particles: Particles) -> tuple[Doubles, list[npt.NDArray[np.int64
     for index, momentum in enumerate(particles.p4.tolist()):
         inputs.append(fastjet.PseudoJet(*momentum))
         inputs[-1].set_user_index(index)
-    area = fastjet.AreaDefinition(fastjet.active_area, fastjet.GhostedAreaSpec(5.0, 1, 0.01))
+    area = fastjet.AreaDefinition(
+        fastjet.active_area, fastjet.GhostedAreaSpec(5.0, 1, 0.01)
+    )
     sequence = fastjet.ClusterSequenceArea(
         inputs, fastjet.JetDefinition(fastjet.antikt_algorithm, 0.4), area
     )
     jets = [jet for jet in sequence.inclusive_jets(8.0) if abs(jet.eta()) < JET_ETA_MAX]
     rows = [
-        (jet.perp(), jet.eta(), jet.phi_std(), max(jet.m(), 0.0), jet.area()) for jet in jets
+        (jet.perp(), jet.eta(), jet.phi_std(), max(jet.m(), 0.0), jet.area())
+        for jet in jets
     ]
     members = [np.array([one.user_index() for one in jet.constituents()]) for jet in jets]
     return np.array(rows, np.float64).reshape(-1, 5), members
@@ -345,7 +357,9 @@ def _events(
     rng = np.random.default_rng(seed)
     minimum_bias = _generator(seed + 1, MINIMUM_BIAS)
     pool = _final_states(minimum_bias, minimum_bias.nextBatch(SOFT_POOL).prt)
-    for index, hard in zip(range(count), _collisions(_generator(seed, QCD)), strict=False):
+    for index, hard in zip(
+        range(count), _collisions(_generator(seed, QCD)), strict=False
+    ):
         pileup = int(rng.poisson(MEAN_PILEUP))
         particles = _overlay(hard.particles, pool, pileup, rng)
         jets, added = _jets(particles, hard.partons, rng)
@@ -435,7 +449,9 @@ def main(arguments: list[str]) -> None:
         events.append(event)
         jets.append(its_jets)
         if len(events) % 500 == 0:
-            print(f"{len(events)} of {count} events, {sum(map(len, jets))} jets", flush=True)
+            print(
+                f"{len(events)} of {count} events, {sum(map(len, jets))} jets", flush=True
+            )
     _write(out, _columns(events, jets))
 
 

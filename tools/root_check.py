@@ -29,7 +29,9 @@ from typing import Any, TypeAlias
 try:
     import ROOT
 except ImportError:
-    sys.exit("root_check: ROOT is not installed; in another environment: pip install root")
+    sys.exit(
+        "root_check: ROOT is not installed; in another environment: pip install root"
+    )
 
 BINS = 100
 # Makes a data frame: one that failed to compile a column cannot be used again.
@@ -91,7 +93,9 @@ def _trees_below(folder: Any, above: str) -> Iterator[tuple[str, str]]:
 def columns_of(frame: Any) -> list[str]:
     """The columns of a data frame without those that RDataFrame makes up."""
     names = [str(name) for name in frame.GetColumnNames()]
-    return list(dict.fromkeys(name for name in names if not name.startswith("R_rdf_sizeof")))
+    return list(
+        dict.fromkeys(name for name in names if not name.startswith("R_rdf_sizeof"))
+    )
 
 
 def is_numeric(frame: Any, column: str) -> bool:
@@ -113,7 +117,9 @@ def spans_of(frames: Frames, columns: list[str]) -> dict[str, tuple[float, float
     }
 
 
-def facts_of(frames: Frames, spans: dict[str, tuple[float, float]]) -> dict[str, Facts | str]:
+def facts_of(
+    frames: Frames, spans: dict[str, tuple[float, float]]
+) -> dict[str, Facts | str]:
     """Compute the facts of each column, with its histogram over the given span, or the reason why
     it cannot be read.
     """
@@ -129,7 +135,9 @@ def facts_of(frames: Frames, spans: dict[str, tuple[float, float]]) -> dict[str,
         )
 
     found = _run(frames, book, list(spans))
-    return {column: r if isinstance(r, str) else _facts(*r) for column, r in found.items()}
+    return {
+        column: r if isinstance(r, str) else _facts(*r) for column, r in found.items()
+    }
 
 
 def axis(low: float, high: float) -> tuple[float, float]:
@@ -174,7 +182,10 @@ def difference(one: Facts, other: Facts) -> str:
     """Return the first difference between two columns; empty where there is none."""
     if one.count != other.count:
         return f"{one.count:.0f} values against {other.count:.0f}"
-    for what, a, b in (("minimum", one.low, other.low), ("maximum", one.high, other.high)):
+    for what, a, b in (
+        ("minimum", one.low, other.low),
+        ("maximum", one.high, other.high),
+    ):
         if a != b and not (math.isnan(a) and math.isnan(b)):
             return f"{what} {a!r} against {b!r}"
     unequal = sum(a != b for a, b in zip(one.bins, other.bins, strict=True))
@@ -195,7 +206,10 @@ def check_tree(
     """Every numeric column of one tree."""
     makers: list[Frames] = [partial(ROOT.RDataFrame, name, path) for path in paths]
     frames = [maker() for maker in makers]
-    if kinds[0].startswith("TN") != kinds[1].startswith("TN") and "ROOT::RNTuple" in kinds:
+    if (
+        kinds[0].startswith("TN") != kinds[1].startswith("TN")
+        and "ROOT::RNTuple" in kinds
+    ):
         yield Line(name, "", "same", f"{kinds[0]} came back as {kinds[1]}")
     counts = [frame.Count().GetValue() for frame in frames]
     if counts[0] != counts[1]:
@@ -216,7 +230,9 @@ def check_tree(
             continue
         match = _match(column, columns, there, dict(r.split("=", 1) for r in a.rename))
         if match is None:
-            yield Line(name, column, "missing", "no such column in the file that came back")
+            yield Line(
+                name, column, "missing", "no such column in the file that came back"
+            )
         elif match:
             taken[column] = match
     yield from _check_columns(name, makers, taken)
@@ -239,7 +255,9 @@ def _match(
     return "" if short != column and short in columns and short in there else None
 
 
-def _check_columns(name: str, frames: list[Frames], taken: dict[str, str]) -> Iterator[Line]:
+def _check_columns(
+    name: str, frames: list[Frames], taken: dict[str, str]
+) -> Iterator[Line]:
     spans = spans_of(frames[0], list(taken))
     good = {column: span for column, span in spans.items() if not isinstance(span, str)}
     ones = facts_of(frames[0], good)
@@ -252,7 +270,9 @@ def _check_columns(name: str, frames: list[Frames], taken: dict[str, str]) -> It
             continue
         other = others[match]
         words = (
-            f"cannot be read: {other}" if isinstance(other, str) else difference(one, other)
+            f"cannot be read: {other}"
+            if isinstance(other, str)
+            else difference(one, other)
         )
         yield Line(name, column, "differs" if words else "same", words)
 
@@ -315,7 +335,9 @@ def read_arguments() -> argparse.Namespace:
         metavar="GLOB",
         help="Leave these columns out.",
     )
-    parser.add_argument("--all", action="store_true", help="Show columns that agree, too.")
+    parser.add_argument(
+        "--all", action="store_true", help="Show columns that agree, too."
+    )
     return parser.parse_args()
 
 

@@ -68,7 +68,9 @@ class Ran:
         """
         lines = [line.rstrip() for line in self.err.splitlines() if line.strip()]
         raised = (
-            [line for line in lines if _RAISED.match(line)] if _TRACEBACK in self.err else []
+            [line for line in lines if _RAISED.match(line)]
+            if _TRACEBACK in self.err
+            else []
         )
         return (raised or lines or [""])[-1].strip()
 

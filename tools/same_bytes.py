@@ -102,7 +102,9 @@ def run_command(words: list[str]) -> None:
         runpy.run_module("flowtuple", run_name="__main__")
     except SystemExit as end:
         if end.code:
-            raise RuntimeError(f"flowtuple {' '.join(words)} ends with {end.code}") from None
+            raise RuntimeError(
+                f"flowtuple {' '.join(words)} ends with {end.code}"
+            ) from None
 
 
 def make(folder: Path) -> None:
@@ -149,9 +151,13 @@ def compared(old: dict[str, str], new: dict[str, str]) -> Iterator[tuple[bool, s
 def main() -> int:
     """Run the command line of this tool."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("old", nargs="?", type=Path, help="a checkout, or what --save wrote")
+    parser.add_argument(
+        "old", nargs="?", type=Path, help="a checkout, or what --save wrote"
+    )
     parser.add_argument("--data", type=Path, help="folder with larger samples")
-    parser.add_argument("--save", type=Path, help="store the checksums of OLD here and stop")
+    parser.add_argument(
+        "--save", type=Path, help="store the checksums of OLD here and stop"
+    )
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.make is not None:

@@ -159,7 +159,9 @@ def from_flowtuple(
                         events = file.arrays(wanted, entry_stop=0, tree=table.name)
                         form, names = events.layout.form, tuple(events.fields)
                         skips = on_error == "skip"
-                        reader = ReadChunk(form, form, table.name, names, model_path, skips)
+                        reader = ReadChunk(
+                            form, form, table.name, names, model_path, skips
+                        )
                     _check_form(file, table.name, reader, first_path)
                     place = anywhere(path)
                     partitions += [(place, c.begin, c.stop) for c in table.chunks]

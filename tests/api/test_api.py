@@ -60,7 +60,9 @@ def round_trip(
             **options,
             resources=ft.Resources(workers=1),
         )
-        return ft.decompress(Path(folder) / "events.ftup", resources=ft.Resources(workers=1))
+        return ft.decompress(
+            Path(folder) / "events.ftup", resources=ft.Resources(workers=1)
+        )
 
 
 def related_columns(rows: int, seed: int) -> dict[str, np.ndarray]:
@@ -179,7 +181,9 @@ class TestDecompress:
             ("C:a.ftup", ("C:a.ftup", None)),
         ],
     )
-    def test_tree_of_a_stored_file(self, text: str, expected: tuple[str, str | None]) -> None:
+    def test_tree_of_a_stored_file(
+        self, text: str, expected: tuple[str, str | None]
+    ) -> None:
         assert split_tree(text, STORED) == expected
 
     def test_a_file_with_a_colon_in_its_name(self, tmp_path: Path) -> None:
@@ -201,7 +205,18 @@ class TestDecompress:
 def special_floats(dtype: str) -> st.SearchStrategy[Any]:
     """Any bit pattern at all: NaN payloads, infinities, -0.0 and denormals come up often."""
     patterns = np.array(
-        [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.0, -999.0, 0.1, np.finfo(dtype).max],
+        [
+            0.0,
+            -0.0,
+            np.nan,
+            -np.nan,
+            np.inf,
+            -np.inf,
+            1.0,
+            -999.0,
+            0.1,
+            np.finfo(dtype).max,
+        ],
         dtype,
     )
     patterns = np.concatenate(
@@ -218,7 +233,9 @@ def special_floats(dtype: str) -> st.SearchStrategy[Any]:
 def float_column(draw: st.DrawFn, count: int) -> np.ndarray:
     dtype = draw(st.sampled_from(FLOATS))
     kind = draw(
-        st.sampled_from(["any", "ordinary", "constant", "decimal", "sentinel", "integers"])
+        st.sampled_from(
+            ["any", "ordinary", "constant", "decimal", "sentinel", "integers"]
+        )
     )
     if kind == "any":
         return draw(
@@ -333,7 +350,9 @@ class TestBounds:
         columns, tolerance = table
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "events.ftup"
-            ft.compress(columns, path, tolerance=tolerance, resources=ft.Resources(workers=1))
+            ft.compress(
+                columns, path, tolerance=tolerance, resources=ft.Resources(workers=1)
+            )
             decoded, described = (
                 ft.decompress(path, resources=ft.Resources(workers=1)),
                 ft.info(path)["tables"][0]["columns"],
@@ -359,7 +378,9 @@ class TestBounds:
     ) -> None:
         columns, tolerance = table
         tolerance = {
-            name: bound for name, bound in tolerance.items() if not bound.startswith("std")
+            name: bound
+            for name, bound in tolerance.items()
+            if not bound.startswith("std")
         }
         once = round_trip(columns, tolerance)
         twice = round_trip(once, tolerance)
@@ -412,7 +433,9 @@ class TestBounds:
         values = np.array([ends.min, ends.min + 1, ends.max - 1, ends.max, 0, 5], dtype)
         assert_bounded(values, round_trip({"n": values}, {"n": bound})["n"], bound)
 
-    def test_sentinels_are_exact_and_a_std_bound_warns_of_them(self, tmp_path: Path) -> None:
+    def test_sentinels_are_exact_and_a_std_bound_warns_of_them(
+        self, tmp_path: Path
+    ) -> None:
         x = np.where(
             np.arange(3000) % 4 == 0, -999.0, np.random.default_rng(1).normal(0, 1, 3000)
         ).astype(np.float32)
@@ -535,7 +558,9 @@ class TestRoles:
             "counter",
             "label",
         ]
-        with pytest.raises(ft.InvalidArgument, match=r"column 'n\(Jet_pt\)' is a counter"):
+        with pytest.raises(
+            ft.InvalidArgument, match=r"column 'n\(Jet_pt\)' is a counter"
+        ):
             ft.compress(
                 {"Jet_pt": [[1.0], []]},
                 tmp_path / "o",
@@ -569,13 +594,17 @@ class TestModel:
         assert ["flow"] in methods.values()
 
     @pytest.mark.slow
-    def test_pays(self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_pays(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         other = related_columns(5000, 2)
         shared = ft.compress(other, tmp_path / "shared.ftup", model=model)
         monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 10**9)
         without = ft.compress(other, tmp_path / "without.ftup", tolerance=RELATED_BOUNDS)
         assert without.model_bytes == 0
-        assert shared.file_bytes < 0.97 * without.file_bytes  # 0.9295 +- 0.0034, 13 models
+        assert (
+            shared.file_bytes < 0.97 * without.file_bytes
+        )  # 0.9295 +- 0.0034, 13 models
 
     @pytest.mark.slow
     def test_values_outside_the_trained_range(self, model: Path, tmp_path: Path) -> None:
@@ -598,7 +627,9 @@ class TestModel:
             "new": np.linspace(0.1, 1, 50),
             "more": np.linspace(0.1, 1, 50),
         }
-        ft.compress(other, tmp_path / "out.ftup", model=model, tolerance={"new": "rel:1e-2"})
+        ft.compress(
+            other, tmp_path / "out.ftup", model=model, tolerance={"new": "rel:1e-2"}
+        )
         decoded = ft.decompress(tmp_path / "out.ftup")
         assert_same_bits(decoded["more"], other["more"])
         assert_bounded(other["new"], decoded["new"], "rel:1e-2")
@@ -623,7 +654,9 @@ class TestModel:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("flowtuple.training.train.train_flow", None)
-        assert ft.compress(related_columns(500, 7), tmp_path / "out.ftup").model_bytes == 0
+        assert (
+            ft.compress(related_columns(500, 7), tmp_path / "out.ftup").model_bytes == 0
+        )
 
     @pytest.mark.slow
     def test_progress(self, tmp_path: Path) -> None:
@@ -699,7 +732,9 @@ class TestSameBytes:
             )
             made.add((tmp_path / "out.ftup").read_bytes())
             decoded.append(
-                ft.decompress(tmp_path / "out.ftup", resources=ft.Resources(workers=workers))
+                ft.decompress(
+                    tmp_path / "out.ftup", resources=ft.Resources(workers=workers)
+                )
             )
         assert len(made) == 1
         for other in decoded[1:]:
@@ -796,7 +831,9 @@ class TestWithoutTorch:
     @pytest.mark.slow
     def test_decompress(self, tmp_path: Path) -> None:
         columns = related_columns(5000, 10)
-        ft.compress(columns, tmp_path / "out.ftup", tolerance=RELATED_BOUNDS, effort="fast")
+        ft.compress(
+            columns, tmp_path / "out.ftup", tolerance=RELATED_BOUNDS, effort="fast"
+        )
         here = ft.decompress(tmp_path / "out.ftup")
         assert ft.info(tmp_path / "out.ftup")["tables"][0]["model_bytes"] > 0
         run_python(
@@ -820,7 +857,8 @@ except ft.MissingExtra as error:
 """
         said = run_python(WITHOUT_TORCH.format(work=work))
         assert (
-            said == "training a flow needs the extra 'train': pip install 'flowtuple[train]'"
+            said
+            == "training a flow needs the extra 'train': pip install 'flowtuple[train]'"
         )
         assert [p.name for p in tmp_path.iterdir()] == ["small.ftup"]
 
@@ -886,7 +924,9 @@ class TestCarried:
             np.testing.assert_array_equal(copy["pileup"].to_numpy()[0], counts)
             np.testing.assert_array_equal(copy["pileup"].to_numpy()[1], edges)
             for left, right in zip(
-                copy["folder/map"].to_numpy(), original["folder/map"].to_numpy(), strict=True
+                copy["folder/map"].to_numpy(),
+                original["folder/map"].to_numpy(),
+                strict=True,
             ):
                 np.testing.assert_array_equal(left, right)
 
@@ -938,7 +978,9 @@ class TestHardlyAnything:
             ft.InvalidArgument, match="effort 'all' is not one of fast, default, best"
         ):
             call(tmp_path / "missing.root", tmp_path / "out", effort="all")
-        with pytest.raises(ft.InvalidArgument, match="seed -1 is not a whole number from 0"):
+        with pytest.raises(
+            ft.InvalidArgument, match="seed -1 is not a whole number from 0"
+        ):
             call(tmp_path / "missing.root", tmp_path / "out", seed=-1)
         with pytest.raises(
             ft.InvalidArgument, match=r"out.NPZ: has the suffix of another format"
@@ -987,7 +1029,9 @@ class TestModelAndBounds:
 class TestOddNames:
     def test_a_name_with_the_characters_of_a_glob(self, tmp_path: Path) -> None:
         data = {"x[0]": np.arange(20) / 7, "x0": np.arange(20) / 7, "n*": np.arange(20)}
-        ft.compress(data, tmp_path / "o.ftup", tolerance={"x[0]": "abs:0.5", "n*": "abs:2"})
+        ft.compress(
+            data, tmp_path / "o.ftup", tolerance={"x[0]": "abs:0.5", "n*": "abs:2"}
+        )
         asked = {
             c["name"]: c["asked"]
             for c in ft.info(tmp_path / "o.ftup")["tables"][0]["columns"]

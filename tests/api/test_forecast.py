@@ -21,7 +21,9 @@ def events(count: int) -> dict[str, np.ndarray]:
 def test_prediction_is_near_the_file(tmp_path) -> None:
     data = events(16000)
     found = forecast(open_dataset(data), {"*": "abs:1e-3"})[0]
-    made = ft.compress(data, tmp_path / "a.ftup", tolerance={"*": "abs:1e-3"}, effort="fast")
+    made = ft.compress(
+        data, tmp_path / "a.ftup", tolerance={"*": "abs:1e-3"}, effort="fast"
+    )
     assert found.flowtuple == pytest.approx(made.file_bytes, rel=0.05)
     assert found.ratio < 0.9
     assert (found.trained_on, found.judged_on, found.events) == (12000, 4000, 16000)

@@ -15,7 +15,9 @@ EVENTS = {"x": np.arange(40.0), "w": np.ones(40)}
 
 
 def test_resources_as_keywords(tmp_path: Path) -> None:
-    with pytest.warns(DeprecationWarning, match=r"^workers=, memory= is going away; write"):
+    with pytest.warns(
+        DeprecationWarning, match=r"^workers=, memory= is going away; write"
+    ):
         ft.compress(EVENTS, tmp_path / "old.ftup", workers=1, memory=10**9)
     ft.compress(EVENTS, tmp_path / "new.ftup", resources=ft.Resources(1, 10**9))
     assert (tmp_path / "old.ftup").read_bytes() == (tmp_path / "new.ftup").read_bytes()
@@ -36,13 +38,17 @@ def test_old_and_new_resources_go_together() -> None:
 
 def test_renamed_keyword(tmp_path: Path) -> None:
     ft.train(EVENTS, tmp_path / "m.flow", lean=True)
-    with pytest.warns(DeprecationWarning, match=r"^refer= is going away; write model_ref=$"):
+    with pytest.warns(
+        DeprecationWarning, match=r"^refer= is going away; write model_ref=$"
+    ):
         ft.compress(EVENTS, tmp_path / "x.ftup", model=tmp_path / "m.flow", refer=False)
 
 
 @pytest.mark.slow
 def test_options_of_a_comparison() -> None:
-    with pytest.warns(DeprecationWarning, match=r"write options=ComparisonOptions\(\.\.\.\)"):
+    with pytest.warns(
+        DeprecationWarning, match=r"write options=ComparisonOptions\(\.\.\.\)"
+    ):
         old = ft.compare(EVENTS, EVENTS, tests=["ks"], permutations=50)
     options = ft.ComparisonOptions(permutations=50)
     assert old == ft.compare(EVENTS, EVENTS, tests=["ks"], options=options)
@@ -51,7 +57,8 @@ def test_options_of_a_comparison() -> None:
 def test_compare_with_given_is_closure() -> None:
     with (
         pytest.warns(
-            DeprecationWarning, match=r"compare\(given=\.\.\.\) .* closure\(given=\.\.\.\)"
+            DeprecationWarning,
+            match=r"compare\(given=\.\.\.\) .* closure\(given=\.\.\.\)",
         ),
         pytest.raises(ft.InvalidArgument, match="matches no column"),
     ):
@@ -74,7 +81,11 @@ def test_train_with_flow_is_train_flow(tmp_path: Path) -> None:
     ft.train_flow(ft.Weighted(EVENTS, "w"), tmp_path / "new.flow", flow)
     with pytest.warns(DeprecationWarning, match="is going away") as notes:
         ft.train(
-            EVENTS, tmp_path / "old.flow", flow=flow, weights="w", report=tmp_path / "page"
+            EVENTS,
+            tmp_path / "old.flow",
+            flow=flow,
+            weights="w",
+            report=tmp_path / "page",
         )
     spelled = [str(note.message).partition("write ")[2] for note in notes]
     assert spelled == [
@@ -107,7 +118,9 @@ def test_note_is_at_the_line_of_the_caller(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_old_train_takes_keywords_alone(tmp_path: Path) -> None:
     model, page = tmp_path / "a.flow", tmp_path / "page"
-    with pytest.warns(DeprecationWarning, match="^(weights=, mix=|report=) is going away"):
+    with pytest.warns(
+        DeprecationWarning, match="^(weights=, mix=|report=) is going away"
+    ):
         ft.train(source=EVENTS, output=model, weights="w", report=page)
     with pytest.warns(DeprecationWarning, match="^path= is going away; write output=$"):
         ft.train(ft.Weighted(EVENTS, "w"), path=tmp_path / "b.flow")
@@ -119,7 +132,10 @@ def test_old_train_takes_keywords_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"flow": "maf"}, r"`flow=` takes a RowFlow, such as RowFlow\('maf'\), not 'maf'"),
+        (
+            {"flow": "maf"},
+            r"`flow=` takes a RowFlow, such as RowFlow\('maf'\), not 'maf'",
+        ),
         ({"target": ["x"]}, "name with `given=` what the events to simulate will hold"),
         (
             {"flow": ft.RowFlow(), "tolerance": "abs:1"},
@@ -146,7 +162,9 @@ def test_calls_that_never_worked_have_ordinary_errors(tmp_path: Path) -> None:
             EVENTS
         ),
         "unexpected keyword argument 'path'": lambda: ft.sample(path="m.flow"),
-        "unexpected keyword argument 'flows'": lambda: ft.train(EVENTS, tmp_path, flows=1),
+        "unexpected keyword argument 'flows'": lambda: ft.train(
+            EVENTS, tmp_path, flows=1
+        ),
     }
     for message, call in calls.items():
         with pytest.raises(TypeError, match=message):

@@ -46,7 +46,9 @@ def test_class_documents_its_fields(name: str) -> None:
 
 def test_functions_and_classes_are_among_the_names() -> None:
     assert {"compress", "train_flow", "closure", "inspect"} <= set(FUNCTIONS)
-    assert {"File", "Compressed", "Comparison", "Resources"} <= set(NAMES) - set(FUNCTIONS)
+    assert {"File", "Compressed", "Comparison", "Resources"} <= set(NAMES) - set(
+        FUNCTIONS
+    )
 
 
 def test_dir_lists_public_names_alone() -> None:
@@ -58,7 +60,9 @@ def test_dir_lists_public_names_alone() -> None:
 def test_results_are_one_line_and_one_table(tmp_path: Path) -> None:
     events = {"x": np.arange(100.0)}
     done = ft.compress(events, tmp_path / "x.ftup", tolerance="abs:0.25")
-    assert repr(done).startswith(f"<Compressed: path {tmp_path}/x.ftup, events 100, size ")
+    assert repr(done).startswith(
+        f"<Compressed: path {tmp_path}/x.ftup, events 100, size "
+    )
     with ft.open(tmp_path / "x.ftup") as file:
         assert repr(file).endswith("kind events, events 100 events, 1 columns>")
         assert "<th>events</th><td>100 events, 1 columns</td>" in file._repr_html_()
@@ -70,7 +74,9 @@ def test_results_are_one_line_and_one_table(tmp_path: Path) -> None:
     )
     for result in shown:
         assert "\n" not in repr(result)
-        assert result._repr_html_().startswith(f"<table><caption>{type(result).__name__}<")
+        assert result._repr_html_().startswith(
+            f"<table><caption>{type(result).__name__}<"
+        )
 
 
 def test_markup_in_names_is_escaped() -> None:
@@ -88,7 +94,9 @@ def test_one_bound_is_for_all_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_example_imports_what_it_uses(name: str) -> None:
-    examples = doctest.DocTestParser().get_examples(inspect.getdoc(getattr(ft, name)) or "")
+    examples = doctest.DocTestParser().get_examples(
+        inspect.getdoc(getattr(ft, name)) or ""
+    )
     code = ast.parse("".join(example.source for example in examples))
     words = [node for node in ast.walk(code) if isinstance(node, ast.Name)]
     known = {word.id for word in words if not isinstance(word.ctx, ast.Load)} | {
@@ -113,7 +121,9 @@ def test_types_of_results_are_public() -> None:
     events = {"x": draw.normal(0, 1, 100)}
     compared = ft.compare(events, events, tests=["ks"])
     assert isinstance(compared.outcomes[0], ft.Outcome)
-    assert isinstance(ft.bench(events, codecs=["quantise+pcodec"]).rows[0], ft.Measurement)
+    assert isinstance(
+        ft.bench(events, codecs=["quantise+pcodec"]).rows[0], ft.Measurement
+    )
     scores = ak.Array({"log_prob": events["x"], "label": np.arange(100) > 50})
     assert isinstance(ft.separation(scores)["-log_prob"], ft.Area)
 
@@ -153,9 +163,7 @@ def test_open_takes_external_columns_as_any_source(tmp_path: Path) -> None:
 def test_file_without_a_density_is_named_with_the_next_step(tmp_path: Path) -> None:
     path = tmp_path / "x.ftup"
     ft.compress({"x": np.arange(40.0)}, path)
-    advice = (
-        r"x\.ftup: column 'x'.* has no density; fit a model of all columns with `train\(\)`"
-    )
+    advice = r"x\.ftup: column 'x'.* has no density; fit a model of all columns with `train\(\)`"
     with pytest.raises(ft.Unsupported, match=advice) as refusal:
         ft.sample(path, 5)
     assert "lean" not in str(refusal.value)

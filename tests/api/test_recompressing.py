@@ -23,7 +23,12 @@ from flowtuple.data.table import Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.merge import merge
 from flowtuple.io.memory import dataset_from_memory
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 EVENTS = 300
 
@@ -37,8 +42,12 @@ def made_events(seed: int = 1) -> dict[str, Any]:
         "x": x,
         "y": draw.normal(0, 3, EVENTS).astype(np.float32),
         "k": draw.integers(0, 1000, EVENTS),
-        "special": np.where(draw.random(EVENTS) < 0.1, np.nan, draw.exponential(5, EVENTS)),
-        "Jet_pt": ak.unflatten(draw.exponential(30, counts.sum()).astype(np.float32), counts),
+        "special": np.where(
+            draw.random(EVENTS) < 0.1, np.nan, draw.exponential(5, EVENTS)
+        ),
+        "Jet_pt": ak.unflatten(
+            draw.exponential(30, counts.sum()).astype(np.float32), counts
+        ),
         "text": [f"é{k}" for k in range(EVENTS)],
     }
 
@@ -93,7 +102,11 @@ class TestBounds:
             Bound.parse(found.bounds["events/x"]),
             Fraction(coarse) + Fraction(float(fine[4:])),
         )
-        assert sum_of_both <= Fraction(bound.amount) <= sum_of_both * (1 + Fraction(2) ** -52)
+        assert (
+            sum_of_both
+            <= Fraction(bound.amount)
+            <= sum_of_both * (1 + Fraction(2) ** -52)
+        )
         assert farthest(
             ft.decompress(tmp_path / "coarse.ftup")["x"], events["x"]
         ) <= Fraction(bound.amount)
@@ -143,7 +156,9 @@ class TestBounds:
             tolerance={"x": "abs:0.25", "special": "rel:1e-2"},
         )
         found = recompress(
-            tmp_path / "1.ftup", tmp_path / "2.ftup", tolerance={"x": "abs:0.5", "k": "abs:2"}
+            tmp_path / "1.ftup",
+            tmp_path / "2.ftup",
+            tolerance={"x": "abs:0.5", "k": "abs:2"},
         )
         bound = Bound.parse(found.bounds["events/x"])
         assert found.bounds == {"events/x": str(bound), "events/k": "abs:2"}
@@ -157,7 +172,9 @@ class TestBounds:
         third = recompress(
             tmp_path / "2.ftup", tmp_path / "3.ftup", tolerance={"special": "abs:0.5"}
         )
-        assert third.bounds == {"events/special": "rel:0.001, then rel:0.01, then abs:0.5"}
+        assert third.bounds == {
+            "events/special": "rel:0.001, then rel:0.01, then abs:0.5"
+        }
 
     def test_are_not_forgotten_where_values_came_to_lie_on_an_exact_grid(
         self, tmp_path: Path
@@ -167,9 +184,13 @@ class TestBounds:
         ft.compress({"x": x}, tmp_path / "0.ftup", tolerance={"x": "abs:0.5"})
         recompress(tmp_path / "0.ftup", tmp_path / "1.ftup", tolerance={"x": "abs:1"})
         recompress(tmp_path / "1.ftup", tmp_path / "2.ftup")
-        found = recompress(tmp_path / "2.ftup", tmp_path / "3.ftup", tolerance={"x": "abs:2"})
+        found = recompress(
+            tmp_path / "2.ftup", tmp_path / "3.ftup", tolerance={"x": "abs:2"}
+        )
         bound = Bound.parse(found.bounds["events/x"])
-        assert farthest(ft.decompress(tmp_path / "3.ftup")["x"], x) <= Fraction(bound.amount)
+        assert farthest(ft.decompress(tmp_path / "3.ftup")["x"], x) <= Fraction(
+            bound.amount
+        )
         assert bound.amount >= 3.5
 
     @pytest.mark.parametrize(
@@ -189,7 +210,10 @@ class TestBounds:
     ) -> None:
         meta, sections, contents = pieces(folder / "fine.ftup")
         assemble(
-            tmp_path / "strange.ftup", meta | {"provenance": provenance}, sections, contents
+            tmp_path / "strange.ftup",
+            meta | {"provenance": provenance},
+            sections,
+            contents,
         )
         found = recompress(
             tmp_path / "strange.ftup", tmp_path / "out.ftup", tolerance={"x": "abs:0.25"}
@@ -257,7 +281,9 @@ class TestValues:
         }
         assert moved == {"x", "Jet_pt"}
         names = [c.name for c in fine.columns if c.name not in moved]
-        assert difference(fine.read(names, 0, EVENTS), coarse.read(names, 0, EVENTS)) is None
+        assert (
+            difference(fine.read(names, 0, EVENTS), coarse.read(names, 0, EVENTS)) is None
+        )
 
     def test_of_merged_files_stay(self, tmp_path: Path) -> None:
         """Ends of the ranges of the parts lie beside the grid, in the midst of the others' values."""
@@ -267,7 +293,9 @@ class TestValues:
                 tmp_path / f"{number}.ftup",
                 tolerance={"x": "abs:0.5"},
             )
-        merge([tmp_path / f"{number}.ftup" for number in range(3)], tmp_path / "merged.ftup")
+        merge(
+            [tmp_path / f"{number}.ftup" for number in range(3)], tmp_path / "merged.ftup"
+        )
         for tolerance in ({}, {"x": "abs:0.5"}):
             assert (
                 recompress(
@@ -289,7 +317,9 @@ class TestValues:
             np.random.default_rng(2).normal(0, 10, 300),
         )
         train[::3], x[7] = -999.3, -999.3
-        ft.train({"x": train}, tmp_path / "m.flow", tolerance={"x": "abs:0.5"}, effort="fast")
+        ft.train(
+            {"x": train}, tmp_path / "m.flow", tolerance={"x": "abs:0.5"}, effort="fast"
+        )
         ft.compress({"x": x}, tmp_path / "x.ftup", model=tmp_path / "m.flow")
         assert table_of(tmp_path / "x.ftup")["x"][7] == -999.3
         assert recompress(tmp_path / "x.ftup", tmp_path / "same.ftup").bounds == {}
@@ -308,7 +338,9 @@ class TestValues:
         mixed = np.where(draw.random(200) < 0.5, values, draw.normal(0, 100, 200))
         kinds = {"abs": "abs:0.3", "rel": "rel:0.02", "std": "std:0.01", "bits": "bits:5"}
         events = {
-            f"{kind}_{size}": mixed.astype(f"f{size}") for kind in kinds for size in (4, 8)
+            f"{kind}_{size}": mixed.astype(f"f{size}")
+            for kind in kinds
+            for size in (4, 8)
         }
         with np.errstate(over="ignore"):
             ft.compress(
@@ -326,7 +358,10 @@ class TestValues:
 class TestProvenance:
     def test_tells_of_the_file_before(self, folder: Path, tmp_path: Path) -> None:
         recompress(
-            folder / "fine.ftup", tmp_path / "coarse.ftup", tolerance={"x": "abs:0.5"}, seed=4
+            folder / "fine.ftup",
+            tmp_path / "coarse.ftup",
+            tolerance={"x": "abs:0.5"},
+            seed=4,
         )
         with (
             ft.File(tmp_path / "coarse.ftup") as file,
@@ -350,7 +385,9 @@ class TestProvenance:
             recompress(tmp_path / "fine.ftup", path, tolerance={"x": "abs:0.5"})
         merge(paths, tmp_path / "merged.ftup")
         found = recompress(
-            tmp_path / "merged.ftup", tmp_path / "coarse.ftup", tolerance={"x": "rel:0.01"}
+            tmp_path / "merged.ftup",
+            tmp_path / "coarse.ftup",
+            tolerance={"x": "rel:0.01"},
         )
         assert found.bounds == {"events/x": "abs:0.625 or abs:0.75, then rel:0.01"}
 
@@ -390,11 +427,15 @@ class TestInputs:
         events = dependent_events(300, 2)
         ft.compress(events, tmp_path / "x.ftup", given=["a"], tolerance={"b": "abs:0.01"})
         with pytest.raises(
-            InvalidArgument, match=r"column 'a' .*was given when it was compressed.*`given=`"
+            InvalidArgument,
+            match=r"column 'a' .*was given when it was compressed.*`given=`",
         ):
             recompress(tmp_path / "x.ftup", tmp_path / "y.ftup")
         found = recompress(
-            tmp_path / "x.ftup", tmp_path / "y.ftup", given=events, tolerance={"b": "abs:0.1"}
+            tmp_path / "x.ftup",
+            tmp_path / "y.ftup",
+            given=events,
+            tolerance={"b": "abs:0.1"},
         )
         assert list(found.bounds) == ["events/b"]
         with ft.File(tmp_path / "y.ftup") as file:

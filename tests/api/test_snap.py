@@ -87,13 +87,17 @@ class TestAsStored:
         assert_same(snapped, stored(events, tmp_path, tolerance))
         assert (
             bound == "lossless"
-            or (np.asarray(snapped["ordinary float64"]) != events["ordinary float64"]).any()
+            or (
+                np.asarray(snapped["ordinary float64"]) != events["ordinary float64"]
+            ).any()
         )
 
     @pytest.mark.slow
     @given(tables())
     @settings(max_examples=100)
-    def test_any_table(self, tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> None:
+    def test_any_table(
+        self, tmp_path_factory: pytest.TempPathFactory, drawn: Drawn
+    ) -> None:
         folder = tmp_path_factory.getbasetemp()
         assert_same(
             ft.snap(drawn.columns, drawn.tolerance),
@@ -108,7 +112,8 @@ class TestAsStored:
         )  # no network is trained on so few values
         events = {"x": np.random.default_rng(3).normal(0, np.linspace(1, 9, 70_000))}
         assert_same(
-            ft.snap(events, {"x": "std:1e-3"}), stored(events, tmp_path, {"x": "std:1e-3"})
+            ft.snap(events, {"x": "std:1e-3"}),
+            stored(events, tmp_path, {"x": "std:1e-3"}),
         )
 
     def test_columns_on_a_common_grid(self, tmp_path: Path) -> None:
@@ -140,7 +145,8 @@ class TestAsStored:
             assert_same(ft.snap(source, tolerance), stored(source, tmp_path, tolerance))
             chosen = ft.Selection(columns=("x",))
             assert_same(
-                ft.snap(source, selection=chosen), stored(source, tmp_path, selection=chosen)
+                ft.snap(source, selection=chosen),
+                stored(source, tmp_path, selection=chosen),
             )
 
     @pytest.mark.parametrize("kind", [dict, ak.Array, pd.DataFrame])
@@ -165,7 +171,10 @@ class TestAsStored:
         assert not np.array_equal(snapped["x"], ft.snap(events, {"x": "std:0.1"})["x"])
 
     def test_given_columns_stay(self) -> None:
-        events = {"x": np.random.default_rng(6).normal(0, 3, 50), "y": np.linspace(0, 1, 50)}
+        events = {
+            "x": np.random.default_rng(6).normal(0, 3, 50),
+            "y": np.linspace(0, 1, 50),
+        }
         snapped = ft.snap(events, {"*": "rel:0.1"}, given=["x"])
         assert np.array_equal(snapped["x"], events["x"])
         assert not np.array_equal(snapped["y"], events["y"])
@@ -274,13 +283,17 @@ class TestModelsOfOneTable:
     """Events in memory, whose table has no name of its own, and models of named tables."""
 
     @pytest.mark.parametrize("source", [dict, pd.DataFrame, ak.Array])
-    def test_the_only_table_is_taken(self, source: Any, models: Path, tmp_path: Path) -> None:
+    def test_the_only_table_is_taken(
+        self, source: Any, models: Path, tmp_path: Path
+    ) -> None:
         events = source({"x": np.array([0.1, 0.6, 0.9])})
         snapped = ft.snap(events, model=models / "one.flow")
         named = ft.snap(events, model=f"{models}/two.flow:Events")
         ft.compress(events, tmp_path / "x.ftup", model=models / "one.flow")
         assert (
-            snapped.tolist() == named.tolist() == ft.decompress(tmp_path / "x.ftup").tolist()
+            snapped.tolist()
+            == named.tolist()
+            == ft.decompress(tmp_path / "x.ftup").tolist()
         )
         assert snapped["x"].tolist() != [0.1, 0.6, 0.9]
         np.testing.assert_allclose(snapped["x"], [0.1, 0.6, 0.9], atol=0.25)
@@ -311,19 +324,21 @@ class TestModelsOfOneTable:
 
     def test_one_of_several_is_to_be_named(self, models: Path) -> None:
         path = models / "two.flow"
-        message = (
-            f"{path}: was trained on the trees Events, Runs, .*; choose one as {path}:Events"
-        )
+        message = f"{path}: was trained on the trees Events, Runs, .*; choose one as {path}:Events"
         with pytest.raises(ft.InvalidArgument, match=message):
             ft.snap({"x": [0.5]}, model=path)
         with pytest.raises(ft.InvalidArgument, match="no tree 'Run'; nearest: Runs"):
             ft.snap({"x": [0.5]}, model=f"{path}:Run")
 
     def test_tables_of_files_are_matched_by_name(self, models: Path) -> None:
-        message = "two.root find theirs in the model by name; name the model as .*one.flow$"
+        message = (
+            "two.root find theirs in the model by name; name the model as .*one.flow$"
+        )
         with pytest.raises(ft.InvalidArgument, match=message):
             ft.snap(models / "two.root", model=f"{models}/one.flow:Events")
 
     def test_a_tree_by_position(self, models: Path) -> None:
-        with pytest.warns(DeprecationWarning, match="tree= is going away; write PATH:TREE"):
+        with pytest.warns(
+            DeprecationWarning, match="tree= is going away; write PATH:TREE"
+        ):
             assert ft.load(models / "two.flow", "Runs").facts()["names"] == "run"  # type: ignore[call-arg]

@@ -103,7 +103,9 @@ class TestTasks:
         task = Task("x.ftup", f"{here}/data/x.root:Events", f"{here}/out/x.ftup")
         assert plan(["data/x.root:Events"], Path("out"), ".ftup") == [task]
 
-    def test_outputs_stay_in_their_folder_and_replace_no_input(self, tmp_path: Path) -> None:
+    def test_outputs_stay_in_their_folder_and_replace_no_input(
+        self, tmp_path: Path
+    ) -> None:
         tasks = plan(
             [str(tmp_path / "a" / "1.root"), "b/2.root", "a/../../x/3.root"],
             tmp_path / "out",
@@ -114,7 +116,8 @@ class TestTasks:
             for task in tasks
         )
         with pytest.raises(
-            InvalidArgument, match=r"a/1.root: would replace an input; choose another folder"
+            InvalidArgument,
+            match=r"a/1.root: would replace an input; choose another folder",
         ):
             plan([str(tmp_path / "a" / "1.root")], tmp_path / "a", ".root")
 
@@ -147,7 +150,11 @@ class TestManifest:
         assert not Manifest(tmp_path, "job").is_done("x", "key", tmp_path / "x")
         manifest.add(
             Record(
-                "x", "x.root", "key", nbytes=4, written=(tmp_path / "x").stat().st_mtime_ns
+                "x",
+                "x.root",
+                "key",
+                nbytes=4,
+                written=(tmp_path / "x").stat().st_mtime_ns,
             )
         )
         again = Manifest(tmp_path, "job")
@@ -171,7 +178,9 @@ class TestManifest:
         assert list(Manifest(tmp_path, "job").records) == ["x", "z"]
 
     def test_one_process_at_a_time(self, tmp_path: Path) -> None:
-        refused = pytest.raises(InvalidArgument, match="another flowtuple does the same here")
+        refused = pytest.raises(
+            InvalidArgument, match="another flowtuple does the same here"
+        )
         with opened(tmp_path, "job"), refused, opened(tmp_path, "job"):
             pass
 
@@ -263,7 +272,9 @@ class TestHere:
         for size in (100, 150):
             assert (
                 run(
-                    Sample(model, seed=3), parts(250, size, tmp_path, ".parquet"), tmp_path
+                    Sample(model, seed=3),
+                    parts(250, size, tmp_path, ".parquet"),
+                    tmp_path,
                 ).skipped
                 == 0
             )
@@ -284,7 +295,9 @@ class TestHere:
             )
 
     @pytest.mark.slow
-    def test_there_and_back(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
+    def test_there_and_back(
+        self, folder: Path, sources: list[str], tmp_path: Path
+    ) -> None:
         packed, back = tmp_path / "packed", tmp_path / "back"
         tasks = plan(sources, packed, ".ftup")
         run(job(folder), tasks, packed)
@@ -293,7 +306,9 @@ class TestHere:
         assert run(Decompress(), inverse, back).done == FILES
         assert len(ft.decompress(packed / "a" / "0.ftup")) == len(events(0)["MET_pt"])
         scored = plan(sources, tmp_path / "scores", ".parquet")
-        assert run(Score(str(folder / "m.flow")), scored, tmp_path / "scores").done == FILES
+        assert (
+            run(Score(str(folder / "m.flow")), scored, tmp_path / "scores").done == FILES
+        )
 
     @pytest.mark.slow
     def test_values_outside_their_bounds_fail(
@@ -309,7 +324,9 @@ class TestHere:
         moved = ak.from_parquet(tasks[0].source)
         moved["MET_pt"] = moved["MET_pt"] * np.float32(1.01)
         ft.api.write(moved, tmp_path / "moved.parquet")
-        moved_tasks = [Task(tasks[0].name, str(tmp_path / "moved.parquet"), tasks[0].output)]
+        moved_tasks = [
+            Task(tasks[0].name, str(tmp_path / "moved.parquet"), tasks[0].output)
+        ]
         reason = run(Verify(), moved_tasks, tmp_path / "verified").failed[tasks[0].name]
         assert "column 'MET_pt' and 0 others have values outside their bounds" in reason
 
@@ -340,11 +357,16 @@ def test_each_simulated_file_has_random_numbers_of_its_own(
     generated: Path, tmp_path: Path
 ) -> None:
     tasks = plan([str(generated / "?.parquet")], tmp_path / "out", ".root")
-    assert run(Simulate(str(generated / "m.flow"), seed=1), tasks, tmp_path / "out").done == 2
+    assert (
+        run(Simulate(str(generated / "m.flow"), seed=1), tasks, tmp_path / "out").done
+        == 2
+    )
 
     def made() -> list[list[Any]]:
         return [
-            uproot.open(tmp_path / "out" / f"{name}.root")["events/Jet_pt"].array().tolist()
+            uproot.open(tmp_path / "out" / f"{name}.root")["events/Jet_pt"]
+            .array()
+            .tolist()
             for name in ("x", "y")
         ]
 
@@ -391,7 +413,8 @@ class TestHistograms:
                     ak.Array({"x": [[v] * 4 for v in x]}), tmp_path / f"{name}{k}.npz"
                 )
             tasks = [
-                plan([str(tmp_path / f"{name}{k}.npz")], tmp_path, ".json") for name in "ab"
+                plan([str(tmp_path / f"{name}{k}.npz")], tmp_path, ".json")
+                for name in "ab"
             ]
             found.append(compare_histograms(*tasks)[0].p_value)
         assert 0.3 < np.mean(found) < 0.7
@@ -502,14 +525,19 @@ class TestOnDask:
 
     @pytest.mark.slow
     def test_a_killed_worker_costs_no_file(self, client: Any, tmp_path: Path) -> None:
-        tasks = [Task(f"{k}.txt", f"{k}.root", str(tmp_path / f"{k}.txt")) for k in range(20)]
+        tasks = [
+            Task(f"{k}.txt", f"{k}.root", str(tmp_path / f"{k}.txt")) for k in range(20)
+        ]
         summary = run(Fragile(str(tmp_path), "7.txt"), tasks, tmp_path, client)
         assert (tmp_path / "killed").exists()
         assert (summary.done, dict(summary.failed)) == (20, {})
         lines = [
-            json.loads(line) for line in (tmp_path / "fragile.jsonl").read_text().splitlines()
+            json.loads(line)
+            for line in (tmp_path / "fragile.jsonl").read_text().splitlines()
         ]
-        assert sorted(line["task"] for line in lines) == sorted(task.name for task in tasks)
+        assert sorted(line["task"] for line in lines) == sorted(
+            task.name for task in tasks
+        )
 
     @pytest.mark.slow
     def test_samples_are_compared(
@@ -529,7 +557,9 @@ def test_workers(text: str, workers: int) -> None:
 
 @pytest.mark.parametrize("text", ["local:", "local:0", "local:two"])
 def test_numbers_of_workers_that_are_none(text: str) -> None:
-    with pytest.raises(InvalidArgument, match=r"is not of the form local:N with N workers"):
+    with pytest.raises(
+        InvalidArgument, match=r"is not of the form local:N with N workers"
+    ):
         workers_of(text)
 
 
@@ -608,7 +638,10 @@ class TestCommands:
             call("verify", *sources, "packed", "--dask", "serial").stdout
             == "packed: 6 files done\n"
         )
-        assert call("verify", "packed", "--dask", "serial").stdout == "packed: 6 files done\n"
+        assert (
+            call("verify", "packed", "--dask", "serial").stdout
+            == "packed: 6 files done\n"
+        )
         assert (
             call(
                 "decompress", "packed/*/*.ftup", "-o", "back/*.npz", "--dask", "serial"
@@ -618,7 +651,16 @@ class TestCommands:
         assert len(list((tmp_path / "back").rglob("*.npz"))) == FILES
         assert (
             call(
-                "sample", model, "-n", 50, "-o", "drawn", "--per-file", 20, "--dask", "serial"
+                "sample",
+                model,
+                "-n",
+                50,
+                "-o",
+                "drawn",
+                "--per-file",
+                20,
+                "--dask",
+                "serial",
             ).stdout
             == "drawn: 3 files done\n"
         )
@@ -658,7 +700,8 @@ class TestCommands:
         ended = call(*words, "--dask", "serial")
         assert isinstance(ended.exception, InvalidArgument)
         assert (
-            str(ended.exception) == f"{option} does not go with --dask; leave out one of them"
+            str(ended.exception)
+            == f"{option} does not go with --dask; leave out one of them"
         )
         assert not list(tmp_path.iterdir())
 

@@ -60,10 +60,15 @@ def dijet_masses(jets: Any, library: Any) -> Any:
         {q: two[f"Jet_{q}"][:, k] for q in ("pt", "eta", "phi", "mass")} for k in (0, 1)
     )
     energy = [
-        np.sqrt((j["pt"] * np.cosh(j["eta"])) ** 2 + j["mass"] ** 2) for j in (first, second)
+        np.sqrt((j["pt"] * np.cosh(j["eta"])) ** 2 + j["mass"] ** 2)
+        for j in (first, second)
     ]
     momentum = [
-        (j["pt"] * np.cos(j["phi"]), j["pt"] * np.sin(j["phi"]), j["pt"] * np.sinh(j["eta"]))
+        (
+            j["pt"] * np.cos(j["phi"]),
+            j["pt"] * np.sin(j["phi"]),
+            j["pt"] * np.sinh(j["eta"]),
+        )
         for j in (first, second)
     ]
     squared = (energy[0] + energy[1]) ** 2 - sum(
@@ -112,13 +117,15 @@ def test_partitions_are_chunks(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_only_a_number_of_events(folder: Path) -> None:
     assert (
-        dask_awkward.num(from_flowtuple(folder / "0.ftup").Jet_pt, axis=0).compute() == EVENTS
+        dask_awkward.num(from_flowtuple(folder / "0.ftup").Jet_pt, axis=0).compute()
+        == EVENTS
     )
 
 
 def test_names_with_dots(tmp_path: Path) -> None:
     ft.compress(
-        {"Jet.PT": [[1.0, 2.0], []], "Jet.Eta": [[0.5, 1.5], []]}, tmp_path / "delphes.ftup"
+        {"Jet.PT": [[1.0, 2.0], []], "Jet.Eta": [[0.5, 1.5], []]},
+        tmp_path / "delphes.ftup",
     )
     assert from_flowtuple(tmp_path / "delphes.ftup")["Jet.PT"].compute().tolist() == [
         [1.0, 2.0],
@@ -156,7 +163,8 @@ def test_files_that_do_not_fit(
 ) -> None:
     ft.compress({"Jet_pt": [[1.0]], "MET_pt": [2.0]}, tmp_path / "other.ftup")
     paths = [
-        str(folder / name) if name != "other.ftup" else str(tmp_path / name) for name in names
+        str(folder / name) if name != "other.ftup" else str(tmp_path / name)
+        for name in names
     ]
     with pytest.raises(InvalidArgument, match=message):
         from_flowtuple(paths)
@@ -208,12 +216,16 @@ class Noted(MemoryFileSystem):
     def _strip_protocol(cls, path: str) -> str:
         return super()._strip_protocol(path.replace("noted://", "memory://"))
 
-    def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> Any:
+    def cat_file(
+        self, path: str, start: Any = None, end: Any = None, **options: Any
+    ) -> Any:
         self.ranges.append((start, end))
         return super().cat_file(path, start, end, **options)
 
 
-def test_the_call_reads_the_description_and_no_event(whole: bytes, tmp_path: Path) -> None:
+def test_the_call_reads_the_description_and_no_event(
+    whole: bytes, tmp_path: Path
+) -> None:
     fsspec.register_implementation("noted", Noted, clobber=True)
     # what it decoded would be an error: all chunks are damaged
     content = damage(whole, tmp_path / "all.ftup", 0, 1, 2, 3).read_bytes()
@@ -252,10 +264,14 @@ def test_types_of_no_events_are_those_of_events(tmp_path: Path) -> None:
 def test_damage_is_named_with_file_and_events(whole: bytes, tmp_path: Path) -> None:
     path = damage(whole, tmp_path / "x.ftup", 1)
     collection = from_flowtuple(path)
-    match = rf"^{path}: events 9000 to 18000: column 'x' is damaged; restore the file [^\n]*$"
+    match = (
+        rf"^{path}: events 9000 to 18000: column 'x' is damaged; restore the file [^\n]*$"
+    )
     with pytest.raises(Corrupt, match=match):
         collection.x.compute(scheduler="synchronous")
-    assert np.array_equal(collection.y.compute(scheduler="synchronous"), np.arange(MANY) % 7)
+    assert np.array_equal(
+        collection.y.compute(scheduler="synchronous"), np.arange(MANY) % 7
+    )
     path.write_bytes(whole[:-9])  # after the call
     with pytest.raises(
         Truncated, match=rf"^{path}: events 0 to 9000: does not end with the "
@@ -319,7 +335,10 @@ def test_a_worker_reads_opened_files_and_warns_the_client(
         collection = from_flowtuple(tmp_path / "a.ftup", on_error="skip")
         x = collection.x.compute(scheduler=client)
         end = time.monotonic() + 10
-        while not any("left out" in str(w.message) for w in noted) and time.monotonic() < end:
+        while (
+            not any("left out" in str(w.message) for w in noted)
+            and time.monotonic() < end
+        ):
             time.sleep(0.05)
     assert np.array_equal(x, VALUES[: 3 * STEP])
     messages = [str(w.message) for w in noted]

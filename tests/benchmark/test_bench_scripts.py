@@ -168,7 +168,9 @@ def test_a_command_prints_its_tables(
     assert sorted(path.name for path in tmp_path.glob("out/*")) == list(case.files)
     for path in tmp_path.glob("out/*.json"):
         content = json.loads(path.read_text())
-        assert content["command"][1:] == sys.argv[1:]  # runpy gives the first while it runs
+        assert (
+            content["command"][1:] == sys.argv[1:]
+        )  # runpy gives the first while it runs
         assert content["results"]
     for path in tmp_path.glob("out/*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
@@ -183,7 +185,9 @@ def test_an_infinite_error_is_the_largest_and_in_no_mean(
     decoded = x - 0.5
     decoded[2, 0] = np.inf
     response = (x - decoded) / np.where(x == 0, np.nan, x)
-    (a, b), left_out = figures(Rows("x", ("a", "b"), x, np.arange(4), 4), decoded, response)
+    (a, b), left_out = figures(
+        Rows("x", ("a", "b"), x, np.arange(4), 4), decoded, response
+    )
     assert left_out == 1
     assert a["difference"] == (0.5, 0, np.inf)
     assert a["of_std"] == np.inf

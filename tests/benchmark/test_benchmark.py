@@ -123,10 +123,15 @@ def test_every_codec_takes_tables_without_events(name: str, tmp_path: Path) -> N
     codec = installed(name)
     tables = [t.read([c.name for c in t.columns], 0, 0) for t in TABLES]
     bounds = {"Events": {"Jet_pt": Bound("rel", 1e-3)}}
-    described = [TableLayout(t.name, t.columns, 0, bounds.get(t.name, {})) for t in tables]
+    described = [
+        TableLayout(t.name, t.columns, 0, bounds.get(t.name, {})) for t in tables
+    ]
     codec.encode(tables, described, tmp_path / f"out{codec.suffix}")
     decoded = codec.decode(tmp_path / f"out{codec.suffix}", described)
-    assert [difference(a, b) for a, b in zip(tables, decoded, strict=True)] == [None, None]
+    assert [difference(a, b) for a, b in zip(tables, decoded, strict=True)] == [
+        None,
+        None,
+    ]
 
 
 @pytest.mark.slow
@@ -150,7 +155,9 @@ def test_integer_cells_and_their_exceptions_hold_at_the_ends_of_the_type(
     x = np.array([ends.min, ends.min + 1, ends.max - 1, ends.max, 0, 1, 5, 100], dtype)
     numbers, shift = quantise_shifted(x, bound)
     decoded = restore(numbers, bound, x.dtype, shift)
-    assert bound.holds(x, with_exceptions(decoded, pack_exceptions(x, decoded, bound))).all()
+    assert bound.holds(
+        x, with_exceptions(decoded, pack_exceptions(x, decoded, bound))
+    ).all()
 
 
 def test_ids_weights_and_counters_stay_exact_under_a_glob() -> None:
@@ -198,7 +205,8 @@ def test_inputs_travel_unchanged(tmp_path: Path) -> None:
     found = read_layouts(tmp_path / "layouts.json")
     assert found == described
     assert [
-        difference(a, b) for a, b in zip(TABLES, read_tables(found, tmp_path), strict=True)
+        difference(a, b)
+        for a, b in zip(TABLES, read_tables(found, tmp_path), strict=True)
     ] == [None, None]
 
 
@@ -250,7 +258,9 @@ def test_quantise_pcodec_is_the_one_defined(
     back.
     """
     module = shared_definition()
-    expected = module.rival_bytes(module.columns(str(shared_data / name)), **{kind: amount})
+    expected = module.rival_bytes(
+        module.columns(str(shared_data / name)), **{kind: amount}
+    )
     tables, _ = numeric_tables(open_dataset(shared_data / name))
     described = made_layouts(tables, f"{kind}:{amount}")
     QUANTISE_PCODEC.encode(tables, described, tmp_path / "out")
@@ -347,7 +357,11 @@ BAD_REQUESTS = {
         "nearest: quantise+pcodec",
     ),
     "no codec": (["--codecs", ""], "no codec is named", "there are: gzip-9"),
-    "bound": (["--scan", "std:1e-3,1e-2"], "--scan 'std:1e-3,1e-2'", "'1e-2' does not parse"),
+    "bound": (
+        ["--scan", "std:1e-3,1e-2"],
+        "--scan 'std:1e-3,1e-2'",
+        "'1e-2' does not parse",
+    ),
     "tolerance": (["-t", "*=rel"], "--tolerance '*=rel'", "rel:1e-3"),
     "column": (
         ["-t", "MET=rel:1e-3"],
@@ -373,7 +387,8 @@ def test_missing_file_is_one_line(nano: Path) -> None:
     code, _, err = call("bench", nano.with_name("nanoo.root"))
     assert code == 2
     assert re.fullmatch(
-        r"flowtuple: [^\n]*nanoo\.root: no such file[^\n]*nearest: nano\.root[^\n]*\n", err
+        r"flowtuple: [^\n]*nanoo\.root: no such file[^\n]*nearest: nano\.root[^\n]*\n",
+        err,
     )
 
 

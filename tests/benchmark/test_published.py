@@ -49,7 +49,8 @@ from in_process import run_here
 BITS = range(1, 32)
 FLOW = Latent(bits=13, model=2, training=ft.Training(epochs=1, batch=256))
 NETWORK = Autoencoder(
-    hidden=(16, 8), training=ft.Training(epochs=2, batch=256, weight_decay=1e-2, patience=0)
+    hidden=(16, 8),
+    training=ft.Training(epochs=2, batch=256, weight_decay=1e-2, patience=0),
 )
 
 
@@ -108,12 +109,16 @@ def flow(rows: Rows) -> stored.LatentCodec:
         ("JetsAuxDyn.ActiveArea4vec_phi", "MeV", -1.5, -0.5),
     ],
 )
-def test_custom_normalisation(column: str, unit: str, value: float, expected: float) -> None:
+def test_custom_normalisation(
+    column: str, unit: str, value: float, expected: float
+) -> None:
     chain = Chain.fit(
         autoencoder_recipe(column, "custom", unit), np.array([value, 2 * abs(value) + 1])
     )
     assert chain.forward(np.array([value]))[0] == pytest.approx(expected, abs=1e-12)
-    assert chain.inverse(np.array([expected]))[0] == pytest.approx(value, rel=1e-9, abs=1e-9)
+    assert chain.inverse(np.array([expected]))[0] == pytest.approx(
+        value, rel=1e-9, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,7 +148,9 @@ def test_custom_normalisation(column: str, unit: str, value: float, expected: fl
         (autoencoder_recipe("Jet_ActiveArea4vec_m", "none", "MeV"), [1.0, 5.0], [1, 5]),
     ],
 )
-def test_other_preprocessing(recipe: str, values: list[float], expected: list[float]) -> None:
+def test_other_preprocessing(
+    recipe: str, values: list[float], expected: list[float]
+) -> None:
     x = np.array(values)
     assert Chain.fit(recipe, x).forward(x) == pytest.approx(expected, abs=1e-12)
 
@@ -155,7 +162,9 @@ def test_areas_are_no_energies(column: str) -> None:
     assert latent_recipe(column, "MeV") == "standard,gauss-rank"
 
 
-def test_columns_of_the_latent_codec_are_normal_by_rank_where_they_are_no_energies() -> None:
+def test_columns_of_the_latent_codec_are_normal_by_rank_where_they_are_no_energies() -> (
+    None
+):
     x = np.random.default_rng(0).uniform(-3, 3, 20_000)
     y = Chain.fit(latent_recipe("Jet_phi", "GeV"), x).forward(x)
     assert np.std(y) == pytest.approx(1, abs=0.02)
@@ -233,7 +242,9 @@ def _half_cell(z: np.ndarray, bits: int) -> np.ndarray:
 
 
 def test_truncation_goes_towards_zero_and_rounding_to_the_nearest() -> None:
-    z = np.array([-0.06, 0.06, 3.0])  # erf(0.06) 2^4 = 1.08; erf(3) 2^4 = 15.9996, cut to 15
+    z = np.array(
+        [-0.06, 0.06, 3.0]
+    )  # erf(0.06) 2^4 = 1.08; erf(3) 2^4 = 15.9996, cut to 15
     assert to_codes(z, 3.0, 4, truncate=True).tolist() == [-1, 1, 15]
     z = np.array([-0.1, 0.1])  # 1.799
     assert to_codes(z, 3.0, 4, truncate=True).tolist() == [-1, 1]
@@ -273,14 +284,17 @@ def test_errors_of_the_latent_codec_shrink_with_bits(
     ]
     for coarse, fine in pairwise(found):
         assert all(
-            b.mean < a.mean / 4 for a, b in zip(coarse.accuracy, fine.accuracy, strict=True)
+            b.mean < a.mean / 4
+            for a, b in zip(coarse.accuracy, fine.accuracy, strict=True)
         )
         assert fine.file_bytes > coarse.file_bytes
     one, other = found[1].file_bytes, found[2].file_bytes
     assert other - one == pytest.approx(5 * rows.values.size / 8, abs=3)
 
 
-def test_every_byte_is_counted(flow: stored.LatentCodec, rows: Rows, tmp_path: Path) -> None:
+def test_every_byte_is_counted(
+    flow: stored.LatentCodec, rows: Rows, tmp_path: Path
+) -> None:
     found = stored.write(flow, rows, tmp_path / "x.ref")
     assert found.file_bytes == (tmp_path / "x.ref").stat().st_size
     assert found.raw_bytes == 4 * rows.values.size
@@ -292,7 +306,9 @@ def test_every_byte_is_counted(flow: stored.LatentCodec, rows: Rows, tmp_path: P
 def test_zeroed_weights_behind_masks_change_nothing(
     rows: Rows, flow: stored.LatentCodec
 ) -> None:
-    masked = [m for m in flow.model.flow.modules() if getattr(m, "mask", None) is not None]
+    masked = [
+        m for m in flow.model.flow.modules() if getattr(m, "mask", None) is not None
+    ]
     assert masked
     assert all(bool((layer.weight[~layer.mask] == 0).all()) for layer in masked)
     assert sum(int((~layer.mask).sum()) for layer in masked) > 100
@@ -329,7 +345,9 @@ def test_a_fresh_process_decodes_what_was_reported(
     subprocess.run(script, check=True, timeout=600)
     with np.load(tmp_path / "x.npz") as decoded:
         for column in found.accuracy:
-            distance = np.abs(original[column.column].astype("f8") - decoded[column.column])
+            distance = np.abs(
+                original[column.column].astype("f8") - decoded[column.column]
+            )
             assert decoded[column.column].dtype == np.float32
             assert float(distance.max()) == column.largest
             assert float(distance.mean()) == pytest.approx(column.mean, rel=1e-12)
@@ -419,7 +437,9 @@ def test_residuals_of_other_arithmetic_are_refused() -> None:
     x, base = np.linspace(0, 1, 50), np.linspace(0, 1.1, 50)
     bound = resolve("abs:0.01", x, "float32")
     data = pack_residuals(x, base, bound, "float32")
-    with pytest.raises(Unsupported, match="arithmetic gives other values than the writer's"):
+    with pytest.raises(
+        Unsupported, match="arithmetic gives other values than the writer's"
+    ):
         add_residuals(data, base + 0.02, bound, "float32")
 
 
@@ -573,7 +593,8 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "bits per value (model" in done.stdout
     for command in (("reference", "decode"), ("decompress",)):
         assert (
-            run_here(*command, tmp_path / "x.ref", "-o", tmp_path / "out.npz").returncode == 0
+            run_here(*command, tmp_path / "x.ref", "-o", tmp_path / "out.npz").returncode
+            == 0
         )
         with np.load(tmp_path / "out.npz") as decoded:
             assert decoded["pt"].shape == (1500,)

@@ -21,9 +21,9 @@ def correlated(n: int, seed: int, slope: float = 1.0) -> Rows:
     """Two columns that are one, up to little noise."""
     draw = np.random.default_rng(seed)
     x = draw.normal(size=n)
-    values = np.float32(np.stack([x, slope * x + draw.normal(0, 0.05, n)], axis=1)).astype(
-        "f8"
-    )
+    values = np.float32(
+        np.stack([x, slope * x + draw.normal(0, 0.05, n)], axis=1)
+    ).astype("f8")
     return Rows("x", ("a", "b"), values, np.arange(n), n, dtypes=("float32", "float32"))
 
 
@@ -33,7 +33,9 @@ def network() -> AutoencoderCodec:
     asked = Autoencoder(
         1, network="tanh", normalisation="standard", hidden=(16,), training=training
     )
-    return AutoencoderCodec.fit(correlated(2000, 0), asked, 0, lambda share, loss: None)[0]
+    return AutoencoderCodec.fit(correlated(2000, 0), asked, 0, lambda share, loss: None)[
+        0
+    ]
 
 
 @pytest.mark.slow
@@ -75,7 +77,9 @@ def test_a_gained_area_is_the_difference_of_the_areas() -> None:
 
 
 def test_its_interval_holds_the_truth_as_often_as_it_says() -> None:
-    truth = np.mean([gained_area(*sample(seed, 6000)).value for seed in range(1000, 1020)])
+    truth = np.mean(
+        [gained_area(*sample(seed, 6000)).value for seed in range(1000, 1020)]
+    )
     held = [
         found.low <= truth <= found.high
         for found in (gained_area(*sample(seed)) for seed in range(300))
@@ -90,6 +94,8 @@ def test_rows_of_one_event_count_as_one() -> None:
         gained_area(before, after, wanted),
         gained_area(*twice, np.repeat(np.arange(600), 2)),
     )
-    assert (together.high - together.low) == pytest.approx(alone.high - alone.low, rel=1e-9)
+    assert (together.high - together.low) == pytest.approx(
+        alone.high - alone.low, rel=1e-9
+    )
     with pytest.raises(InvalidArgument, match="needs rows of both kinds"):
         gained_area(before, after, np.ones(600, bool))

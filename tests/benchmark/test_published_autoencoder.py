@@ -103,9 +103,9 @@ def test_divergence_is_that_of_normal_distributions() -> None:
         torch.randn(50, 3, generator=generator),
     )
     ours = torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
-    known = torch.distributions.kl_divergence(ours, torch.distributions.Normal(0.0, 1.0)).sum(
-        dim=1
-    )
+    known = torch.distributions.kl_divergence(
+        ours, torch.distributions.Normal(0.0, 1.0)
+    ).sum(dim=1)
     torch.testing.assert_close(divergence(mean, log_variance), known)
 
 
@@ -121,16 +121,22 @@ def test_the_loss_is_the_evidence_lower_bound(network: str) -> None:
         noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(5))
         made = pair.decoder(mean + noise * torch.exp(0.5 * log_variance))
         likelihood = (
-            torch.distributions.Normal(made, math.sqrt(BETA * 4 / 2)).log_prob(x).sum(dim=1)
+            torch.distributions.Normal(made, math.sqrt(BETA * 4 / 2))
+            .log_prob(x)
+            .sum(dim=1)
         )
     known = float((likelihood - divergence(mean, log_variance)).mean())
-    assert loss == pytest.approx(-BETA * (known + 2 * math.log(math.pi * BETA * 4)), rel=1e-5)
+    assert loss == pytest.approx(
+        -BETA * (known + 2 * math.log(math.pi * BETA * 4)), rel=1e-5
+    )
 
 
 def test_latent_numbers_are_drawn_and_the_mean_is_coded() -> None:
     pair, x = VariationalPair("tanh", (4, 16, 3), seed=0, beta=BETA), torch.randn(64, 4)
     with torch.no_grad():
-        one, other = (pair.loss(x, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+        one, other = (
+            pair.loss(x, torch.Generator().manual_seed(seed)) for seed in (0, 1)
+        )
         assert not torch.equal(one, other)
         assert torch.equal(pair.encoder(x), pair.posterior(x)[0])
     plain = Pair("tanh", (4, 16, 3), seed=0)
@@ -173,7 +179,9 @@ def test_a_variational_file_decodes_by_itself(residuals: str, tmp_path: Path) ->
     asked = replace(NETWORK, network="elu-bn", variational=1e-4, residuals=residuals)
     found = encode_rows(flat(), tmp_path / "x.ref", asked)
     script = "import sys, numpy as np; from flowtuple.api import decode_rows; a = decode_rows(sys.argv[1])"
-    script += "; np.savez(sys.argv[2], **{name: np.asarray(a[name]) for name in a.fields})"
+    script += (
+        "; np.savez(sys.argv[2], **{name: np.asarray(a[name]) for name in a.fields})"
+    )
     command = [
         sys.executable,
         "-W",
@@ -230,7 +238,8 @@ def test_rounding_to_seen_values_counts_in_the_squared_error() -> None:
     codec, _ = AutoencoderCodec.fit(table, asked, 0, lambda share, loss: None)
     assert list(codec.few) == [1]
     y = np.stack(
-        [chain.forward(table.values[:, k]) for k, chain in enumerate(codec.chains)], axis=1
+        [chain.forward(table.values[:, k]) for k, chain in enumerate(codec.chains)],
+        axis=1,
     )
     decoded = codec.decode(codec.encode(table.values), 600)
     made = np.stack(
@@ -238,7 +247,9 @@ def test_rounding_to_seen_values_counts_in_the_squared_error() -> None:
     )
     exact = codec.reconstruction_error(table.values, rounded=True).mean()
     assert exact == pytest.approx(float(np.square(made - y).mean()), rel=1e-4)
-    assert exact != pytest.approx(codec.reconstruction_error(table.values).mean(), rel=1e-3)
+    assert exact != pytest.approx(
+        codec.reconstruction_error(table.values).mean(), rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("columns", [5, 24, 27])
@@ -309,7 +320,9 @@ def test_curves_hold_training_and_held_out_loss(
     )
     log = accumulator.EventAccumulator(str(tmp_path / "log"))
     log.Reload()
-    assert {"loss/training", "loss/held_out", "learning_rate"} <= set(log.Tags()["scalars"])
+    assert {"loss/training", "loss/held_out", "learning_rate"} <= set(
+        log.Tags()["scalars"]
+    )
     for name in ("loss/training", "loss/held_out"):
         curve = log.Scalars(name)
         assert [point.step for point in curve] == [1, 2]
@@ -437,7 +450,10 @@ def test_flat_rows_have_no_dijet_mass_and_the_page_says_so(tmp_path: Path) -> No
 def test_columns_that_come_back_exactly_have_no_correlation(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     encode_rows(
-        events(), tmp_path / "x.ref", replace(NETWORK, residuals="std:1e-3"), selection=JETS
+        events(),
+        tmp_path / "x.ref",
+        replace(NETWORK, residuals="std:1e-3"),
+        selection=JETS,
     )
     found = report_rows(tmp_path / "x.ref", events(), tmp_path)
     content = json.loads(json.dumps(found.to_json(), allow_nan=False))
@@ -571,7 +587,9 @@ def test_a_page_without_a_finite_decoded_value(tmp_path: Path) -> None:
     assert (found.events, found.left_out, math.isnan(found.mean)) == (2, 2, True)
     alts = [
         str(image["alt"])
-        for image in Page(write_rows(rows, tmp_path, lambda stage, share, what: None)).images
+        for image in Page(
+            write_rows(rows, tmp_path, lambda stage, share, what: None)
+        ).images
     ]
     assert "Histogram of the difference of Jet_mass." in alts
     assert "Histogram of the response of Jet_mass: difference over original." not in alts

@@ -52,7 +52,10 @@ def jets(n: int = 1500) -> ak.Array:
     }
     counts = draw.multinomial(n, np.full(400, 1 / 400))
     return ak.zip(
-        {f"Jet_{name}": ak.unflatten(x.astype("f4"), counts) for name, x in values.items()},
+        {
+            f"Jet_{name}": ak.unflatten(x.astype("f4"), counts)
+            for name, x in values.items()
+        },
         depth_limit=1,
     )
 
@@ -83,7 +86,9 @@ def test_numbers_come_back_bit_for_bit(
     numbers = np.frombuffer(
         draw.bytes(rows * columns * np.dtype(dtype).itemsize), dtype
     ).reshape(rows, columns)
-    back = unpack_numbers(pack_numbers(numbers, then), then, rows, columns, np.dtype(dtype))
+    back = unpack_numbers(
+        pack_numbers(numbers, then), then, rows, columns, np.dtype(dtype)
+    )
     assert (back.dtype, back.shape) == (numbers.dtype, numbers.shape)
     assert back.tobytes() == numbers.tobytes()
 
@@ -110,7 +115,9 @@ def test_other_numbers_than_due_are_refused(then: str, message: str) -> None:
 
 
 def test_a_codec_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="no codec 'zst' to go on with; nearest: zstd"):
+    with pytest.raises(
+        InvalidArgument, match="no codec 'zst' to go on with; nearest: zstd"
+    ):
         Latent(then="zst")
     with pytest.raises(InvalidArgument, match="no codec 'xz' to go on with"):
         Autoencoder(then="xz")
@@ -160,7 +167,8 @@ def test_chained_files_decode_by_themselves_to_what_was_reported(
             for a in encoded.accuracy:
                 values = flat(alone, a.column)
                 assert any(
-                    np.array_equal(decoded[key].astype("f8"), values) for key in decoded.files
+                    np.array_equal(decoded[key].astype("f8"), values)
+                    for key in decoded.files
                 )
                 assert float(np.abs(flat(jets(), a.column) - values).max()) == a.largest
                 assert np.array_equal(
@@ -200,7 +208,9 @@ def test_values_of_a_method_go_on_through_flowtuple(
         "--effort",
         "fast",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     moved = tmp_path / "elsewhere.ftup"
     packed.rename(moved)
@@ -222,7 +232,10 @@ def test_rounded_mantissas_go_on_through_flowtuple(tmp_path: Path) -> None:
     `snap` said.
     """
     ft.compress(jets(), tmp_path / "x.ftup", tolerance={"*": "bits:6"}, effort="fast")
-    snapped, decoded = ft.snap(jets(), {"*": "bits:6"}), ft.decompress(tmp_path / "x.ftup")
+    snapped, decoded = (
+        ft.snap(jets(), {"*": "bits:6"}),
+        ft.decompress(tmp_path / "x.ftup"),
+    )
     ft.compress(snapped, tmp_path / "y.ftup", effort="fast")
     for events in (decoded, ft.decompress(tmp_path / "y.ftup")):
         assert flat(events, "Jet_pt").tobytes() == flat(snapped, "Jet_pt").tobytes()

@@ -93,7 +93,9 @@ def made_tables(events: int = 500) -> list[Table]:
     )
     return [
         table,
-        table_from_awkward("Runs", ak.Array({"run": np.uint32([1, 2]), "x": [0.5, np.nan]})),
+        table_from_awkward(
+            "Runs", ak.Array({"run": np.uint32([1, 2]), "x": [0.5, np.nan]})
+        ),
     ]
 
 
@@ -114,7 +116,12 @@ def jets(n: int = 600) -> Rows:
     draw = np.random.default_rng(1)
     values = np.float32(draw.normal(50, 10, (n, 4))).astype("f8")
     return Rows(
-        "jets", ("pt", "eta", "phi", "m"), values, np.arange(n), n, dtypes=("float32",) * 4
+        "jets",
+        ("pt", "eta", "phi", "m"),
+        values,
+        np.arange(n),
+        n,
+        dtypes=("float32",) * 4,
     )
 
 
@@ -162,11 +169,16 @@ def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_few_rows_are_kept_as_they_are(name: str, tmp_path: Path) -> None:
     codec = QUICK[name]
-    tables = [t.read([c.name for c in t.columns], 0, min(100, t.num_entries)) for t in TABLES]
+    tables = [
+        t.read([c.name for c in t.columns], 0, min(100, t.num_entries)) for t in TABLES
+    ]
     layouts = [TableLayout(t.name, t.columns, t.num_entries, {}) for t in tables]
     codec.encode(tables, layouts, tmp_path / "out.bin")
     decoded = codec.decode(tmp_path / "out.bin", layouts)
-    assert [difference(a, b) for a, b in zip(tables, decoded, strict=True)] == [None, None]
+    assert [difference(a, b) for a, b in zip(tables, decoded, strict=True)] == [
+        None,
+        None,
+    ]
     assert codec.overhead(tmp_path / "out.bin") == (0, 0)
 
 
@@ -225,7 +237,11 @@ def test_baler_leaves_the_process_as_it_was(capfd: pytest.CaptureFixture[str]) -
     import torch
 
     rows = jets()
-    before = list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist()
+    before = (
+        list(sys.path),
+        torch.get_num_threads(),
+        torch.random.get_rng_state().tolist(),
+    )
     method = QUICK["baler"]
     first, _ = method.pack(rows)
     assert (
@@ -296,7 +312,8 @@ def test_files_that_are_cut_off_are_damaged(
     damaged = [*baler_pieces]
     damaged[place] = damaged[place][: int(share * len(damaged[place]))]
     with pytest.raises(
-        Corrupt, match=r"Baler's files do not decode \(\w+: .*\); restore them from a copy"
+        Corrupt,
+        match=r"Baler's files do not decode \(\w+: .*\); restore them from a copy",
     ):
         QUICK["baler"].unpack(join(damaged))
 
@@ -489,7 +506,9 @@ def test_the_search_finds_the_bound_of_a_mean_error(
         assert (
             point.mean > mean * {"sz3": 0.85, "zfp": 0.4, "quantise+pcodec": 0.98}[name]
         )  # ZFP's bounds are powers of two
-        assert all(bound.kind == "abs" and bound.amount > mean for bound in bounds.values())
+        assert all(
+            bound.kind == "abs" and bound.amount > mean for bound in bounds.values()
+        )
 
 
 @pytest.mark.slow
@@ -595,14 +614,20 @@ def test_costs_are_measured_step_by_step(
     assert (
         latent["train"]["cpu_seconds"] > 5 * latent["load"]["cpu_seconds"]
     )  # 25 times and more
-    assert latent["train"]["peak_bytes"] > 5 * rows.values.nbytes > xz["train"]["peak_bytes"]
+    assert (
+        latent["train"]["peak_bytes"] > 5 * rows.values.nbytes > xz["train"]["peak_bytes"]
+    )
     assert xz["bytes"] > 0.5 * 4 * rows.values.size
     printed = capsys.readouterr().out
     assert "failed" not in printed
     assert "train with 2 and code with 1, Baler trains with 1" in printed
     assert (
         len(
-            [line for line in printed.splitlines() if line.startswith(("| latent-2", "| xz"))]
+            [
+                line
+                for line in printed.splitlines()
+                if line.startswith(("| latent-2", "| xz"))
+            ]
         )
         == 10
     )

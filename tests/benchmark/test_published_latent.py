@@ -62,7 +62,9 @@ def codec(rows: Rows) -> LatentCodec:
 
 
 @pytest.fixture(scope="module")
-def path(codec: LatentCodec, rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def path(
+    codec: LatentCodec, rows: Rows, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     path = tmp_path_factory.mktemp("latent") / "jets.ref"
     stored.write(codec, rows, path)
     return path
@@ -128,18 +130,24 @@ def test_files_that_name_no_scale_have_one_for_all_columns(
 @pytest.mark.slow
 def test_unknown_scales_are_refused(codec: LatentCodec) -> None:
     with pytest.raises(
-        InvalidArgument, match="there is no scale 'colum' of latent numbers; nearest: column"
+        InvalidArgument,
+        match="there is no scale 'colum' of latent numbers; nearest: column",
     ):
         Latent(scale="colum")
     with pytest.raises(
-        Corrupt, match=r"x\.ref: has latent numbers scaled by 'row'; restore it from a copy"
+        Corrupt,
+        match=r"x\.ref: has latent numbers scaled by 'row'; restore it from a copy",
     ):
-        LatentCodec.restore({**codec.settings(), "scale": "row"}, codec.weights(), "x.ref")
+        LatentCodec.restore(
+            {**codec.settings(), "scale": "row"}, codec.weights(), "x.ref"
+        )
 
 
 @pytest.mark.slow
 def test_one_scale_for_all_columns_unless_another_is_asked_for(rows: Rows) -> None:
-    codec, _ = fit_codec(rows, Latent(model=2, training=QUICK), 0, lambda share, loss: None)
+    codec, _ = fit_codec(
+        rows, Latent(model=2, training=QUICK), 0, lambda share, loss: None
+    )
     assert codec.scale == Latent().scale == "all"
     with pytest.raises(TypeError, match="positional argument"):
         Latent(13, 1)  # what is behind the number of bits goes by its name
@@ -162,11 +170,15 @@ def test_the_outermost_numbers_of_each_column_come_back(
 
 @pytest.mark.slow
 def test_a_flow_of_any_size_can_be_asked_for(rows: Rows) -> None:
-    asked = Latent(model=Shape(transforms=2, hidden=(16, 16), permute=True), training=QUICK)
+    asked = Latent(
+        model=Shape(transforms=2, hidden=(16, 16), permute=True), training=QUICK
+    )
     flow = fit_codec(rows, asked, 0, lambda share, loss: None)[0].model
     assert flow.shape.transforms == 2
     assert {
-        layer.out_features for layer in flow.flow.modules() if hasattr(layer, "out_features")
+        layer.out_features
+        for layer in flow.flow.modules()
+        if hasattr(layer, "out_features")
     } == {8, 16}
     assert Latent(model=1).shape.hidden == (64, 64)
     with pytest.raises(
@@ -189,7 +201,9 @@ def test_rows_drawn_are_the_same_bits_however_many_are_drawn(codec: LatentCodec)
 
 
 @pytest.mark.slow
-def test_rows_drawn_have_the_roles_of_decoded_ones(codec: LatentCodec, path: Path) -> None:
+def test_rows_drawn_have_the_roles_of_decoded_ones(
+    codec: LatentCodec, path: Path
+) -> None:
     roles = {column.name: column.role for column in codec.drawn("rows", 3, 0).columns}
     assert roles == {
         column.name: column.role for column in open_dataset(path).table("rows").columns
@@ -222,7 +236,9 @@ def test_rows_drawn_go_to_a_file(path: Path, tmp_path: Path) -> None:
     assert table.num_entries == 300
     with np.load(tmp_path / "more.npz") as drawn:
         assert {"eta", "m", "phi", "pt"} <= set(drawn)
-        assert (drawn["pt"] == np.asarray(sample_rows(path, 1000, seed=3)["pt"])[:300]).all()
+        assert (
+            drawn["pt"] == np.asarray(sample_rows(path, 1000, seed=3)["pt"])[:300]
+        ).all()
 
 
 def test_objects_are_drawn_without_events(tmp_path: Path) -> None:
@@ -272,7 +288,9 @@ def test_the_command_draws_what_the_function_draws(path: Path, tmp_path: Path) -
 def test_the_command_refuses_an_autoencoder_in_one_line(
     autoencoder: Path, tmp_path: Path
 ) -> None:
-    done = run_here("reference", "sample", autoencoder, "-n", 200, "-o", tmp_path / "x.npz")
+    done = run_here(
+        "reference", "sample", autoencoder, "-n", 200, "-o", tmp_path / "x.npz"
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "an autoencoder has no density" in done.stderr
@@ -320,7 +338,9 @@ def test_info_needs_no_torch(path: Path) -> None:
         "print(sorted({'torch', 'zuko', 'matplotlib'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", script, "info", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=600, check=True
+    )
     assert "latent codec" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -374,9 +394,13 @@ def test_verify_needs_no_torch_for_a_checksum(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "call", [ft.verify, lambda *files: ft.report(*files, "report")], ids=["verify", "report"]
+    "call",
+    [ft.verify, lambda *files: ft.report(*files, "report")],
+    ids=["verify", "report"],
 )
-def test_values_of_a_reference_method_have_a_report_of_their_own(call, path: Path) -> None:
+def test_values_of_a_reference_method_have_a_report_of_their_own(
+    call, path: Path
+) -> None:
     with pytest.raises(
         InvalidArgument,
         match=r"jets\.ref: is of a reference method and .* flowtuple reference report FILE\.ref",
@@ -407,7 +431,9 @@ def test_such_a_file_is_an_input_like_others(path: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_columns_that_are_not_the_models_are_refused(codec: LatentCodec, rows: Rows) -> None:
+def test_columns_that_are_not_the_models_are_refused(
+    codec: LatentCodec, rows: Rows
+) -> None:
     data, _ = stored.pack(codec, replace(rows, columns=("m", "pt", "phi", "y")))
     with pytest.raises(
         Corrupt,

@@ -82,7 +82,9 @@ def test_formulas(preset: str, variable: str, value: float, expected: float) -> 
     ]
     chain = Chain.fit(recipe, np.array([value]))
     assert chain.forward(np.array([value]))[0] == pytest.approx(expected, abs=1e-12)
-    assert chain.inverse(np.array([expected]))[0] == pytest.approx(value, rel=1e-9, abs=1e-9)
+    assert chain.inverse(np.array([expected]))[0] == pytest.approx(
+        value, rel=1e-9, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("variable", [v.name for v in PRESETS["cms24"].variables])
@@ -149,7 +151,9 @@ def test_the_event_filter_of_the_27(changed: dict[str, float], passes: bool) -> 
     values = np.array([list((GOOD | changed).values()), list(GOOD.values())])
     rows = Rows("jets", tuple(GOOD), values, np.arange(2), 2)
     columns = {v.name: v.name for v in variables.variables}
-    kept, left_out = cut_rows(rows, variables.cuts, variables.values(rows, columns, "MeV"))
+    kept, left_out = cut_rows(
+        rows, variables.cuts, variables.values(rows, columns, "MeV")
+    )
     assert len(kept) == 1 + passes
     assert sum(left_out.values()) == 1 - passes
 
@@ -170,7 +174,9 @@ def test_a_row_counts_for_the_first_cut_that_it_fails() -> None:
         2,
     )
     assert EventFilter("jets4", ("abs(m) > 1e-9",)).apply(four)[1] == {"abs(m) > 1e-9": 1}
-    with pytest.raises(InvalidArgument, match="x: the cut 'x > 9' leaves no row; widen it"):
+    with pytest.raises(
+        InvalidArgument, match="x: the cut 'x > 9' leaves no row; widen it"
+    ):
         cut_rows(rows, ["x > 9"])
 
 
@@ -210,11 +216,13 @@ def test_what_cannot_be_found_is_refused() -> None:
         for name in ("pt", "eta", "phi", "mass")
     ]
     with pytest.raises(
-        InvalidArgument, match=r" as Jet_\* and FatJet_\*; choose with `columns=` 'Jet_\*'"
+        InvalidArgument,
+        match=r" as Jet_\* and FatJet_\*; choose with `columns=` 'Jet_\*'",
     ):
         jets.find(names, "x")
     with pytest.raises(
-        InvalidArgument, match="no preset 'cms42' of the reference methods; nearest: cms24"
+        InvalidArgument,
+        match="no preset 'cms42' of the reference methods; nearest: cms24",
     ):
         reference_preset("cms42")
 
@@ -231,7 +239,9 @@ def atlas_jets(n: int = 600) -> dict[str, np.ndarray]:
         values[name] = draw.uniform(2e4, 3e5, n)
     values["NegativeE"] = -draw.exponential(500, n)
     values["Timing"] = np.where(np.arange(n) % 10 == 0, 200.0, values["Timing"])
-    return {name: x.astype("f4") for name, x in values.items()} | {"other": np.zeros(n, "f4")}
+    return {name: x.astype("f4") for name, x in values.items()} | {
+        "other": np.zeros(n, "f4")
+    }
 
 
 @pytest.mark.slow
@@ -254,14 +264,19 @@ def test_a_preset_chooses_columns_rows_and_formulas(tmp_path: Path) -> None:
     kept = ~late & (atlas_jets()["phi"] < 0.6)
     for a in found.accuracy:
         distance = np.abs(
-            atlas_jets()[a.column][kept].astype("f8") - np.asarray(decoded[a.column], "f8")
+            atlas_jets()[a.column][kept].astype("f8")
+            - np.asarray(decoded[a.column], "f8")
         )
         assert float(distance.max()) == a.largest
     assert (
         np.asarray(decoded["NegativeE"]) < 1000
     ).all()  # 1 - 10^y is below 1 GeV for any y
     plain = encode_rows(
-        atlas_jets(), tmp_path / "y.ref", asked, preset="atlas27", selection=ft.Selection()
+        atlas_jets(),
+        tmp_path / "y.ref",
+        asked,
+        preset="atlas27",
+        selection=ft.Selection(),
     )
     assert plain.rows == 540
 
@@ -275,13 +290,23 @@ def test_custom_formulas_are_the_presets(tmp_path: Path) -> None:
     data = {name: x for name, x in atlas_jets().items() if name != "other"}
     cuts = ["Timing < 125"]
     encode_rows(data, tmp_path / "preset.ref", asked, preset="atlas27")
-    encode_rows(data, tmp_path / "formulas.ref", replace(asked, formulas=formulas), cuts=cuts)
+    encode_rows(
+        data, tmp_path / "formulas.ref", replace(asked, formulas=formulas), cuts=cuts
+    )
     encode_rows(data, tmp_path / "own.ref", asked, cuts=cuts)
-    parts = [read_parts(tmp_path / f"{name}.ref") for name in ("preset", "formulas", "own")]
-    by_preset, by_formulas, own = ((p.weights, p.codes, p.content["settings"]) for p in parts)
+    parts = [
+        read_parts(tmp_path / f"{name}.ref") for name in ("preset", "formulas", "own")
+    ]
+    by_preset, by_formulas, own = (
+        (p.weights, p.codes, p.content["settings"]) for p in parts
+    )
     assert by_preset == by_formulas != own
     cut = EventFilter("", ("Timing < 125",), "MeV")
-    assert [p.event_filter for p in parts] == [EventFilter("atlas27", (), "MeV"), cut, cut]
+    assert [p.event_filter for p in parts] == [
+        EventFilter("atlas27", (), "MeV"),
+        cut,
+        cut,
+    ]
 
 
 def massless_among_jets() -> ak.Array:
@@ -302,7 +327,10 @@ def massless_among_jets() -> ak.Array:
         "eta": draw.normal(0, 1.5, 1200),
     }
     return ak.zip(
-        {f"Jet_{name}": ak.unflatten(x.astype("f4"), counts) for name, x in values.items()},
+        {
+            f"Jet_{name}": ak.unflatten(x.astype("f4"), counts)
+            for name, x in values.items()
+        },
         depth_limit=1,
     )
 
@@ -313,7 +341,9 @@ def massless_among_jets() -> ak.Array:
     "cuts", [[], ["Jet_pt > 30000", "abs(Jet_eta) < 2.5"]], ids=["all", "cuts"]
 )
 @pytest.mark.parametrize(
-    "method", [SMALL, Latent(model=2, training=SMALL.training)], ids=["autoencoder", "latent"]
+    "method",
+    [SMALL, Latent(model=2, training=SMALL.training)],
+    ids=["autoencoder", "latent"],
 )
 def test_a_report_leaves_out_what_the_file_was_made_without(
     method: Autoencoder | Latent, cuts: list[str], preset: str, tmp_path: Path

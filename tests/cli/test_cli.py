@@ -88,7 +88,11 @@ def write_nano(
     with uproot.recreate(path) as file:
         file.mktree(
             "Events",
-            {"run": "uint32", "MET_pt": branches["MET_pt"].dtype, "Jet": jets.type.content},
+            {
+                "run": "uint32",
+                "MET_pt": branches["MET_pt"].dtype,
+                "Jet": jets.type.content,
+            },
         )
         file["Events"].extend(branches | {"Jet": jets})
         file.mktree("Runs", {"run": "uint32", "sumw": "float64"}).extend(
@@ -99,9 +103,9 @@ def write_nano(
 
 def write_tree(path: Path, tree: str, **branches: Any) -> None:
     with uproot.recreate(path) as file:
-        file.mktree(tree, {name: values.dtype for name, values in branches.items()}).extend(
-            branches
-        )
+        file.mktree(
+            tree, {name: values.dtype for name, values in branches.items()}
+        ).extend(branches)
 
 
 def _raise_met(branches: dict[str, Any]) -> None:
@@ -135,10 +139,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file["pileup"] = np.histogram([1.0], bins=2)
     bounds = {"Jet_pt": "rel:1e-3", "MET_pt": "rel:1e-3"}
     ft.compress(folder / "nano.root", folder / "nano.ftup", tolerance=bounds)
-    ft.compress({"x": np.float32([1.5, 2.5]), "n": np.int64([1, 2])}, folder / "flat.ftup")
+    ft.compress(
+        {"x": np.float32([1.5, 2.5]), "n": np.int64([1, 2])}, folder / "flat.ftup"
+    )
     ft.compress({"Jet_pt": [[1.0, 2.0], []], "MET": [1.0, 2.0]}, folder / "ragged.ftup")
     ft.compress(
-        {"x": np.array([1.0]), "deep": ak.Array([[[1.0], [2.0, 3.0]]])}, folder / "deep.ftup"
+        {"x": np.array([1.0]), "deep": ak.Array([[[1.0], [2.0, 3.0]]])},
+        folder / "deep.ftup",
     )
     ft.train(folder / "nano.root", folder / "nano.flow", tolerance=bounds)
 
@@ -194,7 +201,8 @@ def run(
 
 def tree_of(folder: Path) -> dict[str, int]:
     return {
-        str(p.relative_to(folder)): p.stat().st_mtime_ns for p in sorted(folder.rglob("*"))
+        str(p.relative_to(folder)): p.stat().st_mtime_ns
+        for p in sorted(folder.rglob("*"))
     }
 
 
@@ -215,7 +223,11 @@ BAD_INPUTS = {
         "the folder nowhere does not exist",
     ),
     "folder": ("folder", "folder: is a folder", "folder/*.root"),
-    "text named root": ("text.root", "text.root: is not a ROOT file", "suffix of its format"),
+    "text named root": (
+        "text.root",
+        "text.root: is not a ROOT file",
+        "suffix of its format",
+    ),
     "empty": ("empty.root", "empty.root: is empty"),
     "cut": ("cut.root", "cut.root: is cut short", "fetch it again"),
     "cut early": (
@@ -244,7 +256,10 @@ BAD_INPUTS = {
         'python -c "import numpy',
         "frame.npz",
     ),
-    "disguised pickle": ("disguised.root", "disguised.root: a pickle can run any program"),
+    "disguised pickle": (
+        "disguised.root",
+        "disguised.root: a pickle can run any program",
+    ),
     "uneven csv": ("uneven.csv", "uneven.csv: line 3 has 1 fields, not 2"),
     "protocol": ("nosuch://host/nano.csv", "nosuch://host/nano.csv: "),
 }
@@ -289,14 +304,22 @@ BAD_OPTIONS = {
         "'MET_pT' matches no column",
         "nearest: MET_pt",
     ),
-    "nothing left": (["--exclude", "*"], "nano.root: no column is left", "widen the globs"),
+    "nothing left": (
+        ["--exclude", "*"],
+        "nano.root: no column is left",
+        "widen the globs",
+    ),
     "bounded column": (
         ["-t", "MET=rel:1e-3"],
         "nano.root: ",
         "name 'MET' matches no column",
         "nearest: MET_pt",
     ),
-    "bounded glob": (["-t", "Mu_*=rel:1e-3"], "nano.root: ", "glob 'Mu_*' matches no column"),
+    "bounded glob": (
+        ["-t", "Mu_*=rel:1e-3"],
+        "nano.root: ",
+        "glob 'Mu_*' matches no column",
+    ),
     "bounded counter": (
         ["-t", "nJet=abs:1"],
         "nano.root: column 'nJet' is a counter",
@@ -320,10 +343,19 @@ BAD_OPTIONS = {
     "nan": (["-t", "Jet_pt=abs:nan"], "'Jet_pt=abs:nan'", "positive, finite"),
     "zero": (["-t", "Jet_pt=rel:0"], "'Jet_pt=rel:0'", "for exact values write lossless"),
     "infinite": (["-t", "Jet_pt=std:inf"], "'Jet_pt=std:inf'", "positive, finite"),
-    "underflowing": (["-t", "Jet_pt=abs:1e-400"], "'Jet_pt=abs:1e-400'", "positive, finite"),
+    "underflowing": (
+        ["-t", "Jet_pt=abs:1e-400"],
+        "'Jet_pt=abs:1e-400'",
+        "positive, finite",
+    ),
     "rel of one": (["-t", "Jet_pt=rel:1"], "'Jet_pt=rel:1'", "below 1"),
     "half a bit": (["-t", "Jet_pt=bits:7.5"], "'Jet_pt=bits:7.5'", "0 to 52"),
-    "no equals": (["-t", "Jet_pt"], "--tolerance 'Jet_pt'", "GLOB=BOUND", "Jet_*=rel:1e-3"),
+    "no equals": (
+        ["-t", "Jet_pt"],
+        "--tolerance 'Jet_pt'",
+        "GLOB=BOUND",
+        "Jet_*=rel:1e-3",
+    ),
     "no glob": (["-t", "=rel:1e-3"], "--tolerance '=rel:1e-3'", "GLOB=BOUND"),
     "effort": (["--effort", "maximal"], "'maximal'", "fast, default, best"),
     "seed": (["--seed", "-1"], "seed -1", "from 0"),
@@ -368,7 +400,9 @@ def test_bad_option_is_refused(
     run: Callable[..., Ended], tmp_path: Path, command: str, case: str
 ) -> None:
     options, *words = BAD_OPTIONS[case]
-    assert_refused(run(command, "nano.root", "-o", tmp_path / "out.ftup", *options), *words)
+    assert_refused(
+        run(command, "nano.root", "-o", tmp_path / "out.ftup", *options), *words
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -613,7 +647,13 @@ BAD_DECOMPRESSIONS = {
         "--entries 'a:b'",
         "0:1000",
     ),
-    "entries number": ("nano.ftup", "out.root", ["--entries", "5"], "--entries '5'", "A:B"),
+    "entries number": (
+        "nano.ftup",
+        "out.root",
+        ["--entries", "5"],
+        "--entries '5'",
+        "A:B",
+    ),
     "entries backwards": (
         "nano.ftup",
         "out.root",
@@ -621,7 +661,12 @@ BAD_DECOMPRESSIONS = {
         "5:2 holds no events",
         "START below STOP",
     ),
-    "entries empty": ("nano.ftup", "out.root", ["--entries", "5:5"], "5:5 holds no events"),
+    "entries empty": (
+        "nano.ftup",
+        "out.root",
+        ["--entries", "5:5"],
+        "5:5 holds no events",
+    ),
     "entries negative": (
         "nano.ftup",
         "out.root",
@@ -725,7 +770,11 @@ WRONG_ORIGINALS = {
         "other_tree.root: has no tree of nano.ftup (Events, Runs) but events",
         "it seems to be another original",
     ),
-    "one tree only": ("nano.root:Events", "nano.root: no tree 'Runs'", "there are: Events"),
+    "one tree only": (
+        "nano.root:Events",
+        "nano.root: no tree 'Runs'",
+        "there are: Events",
+    ),
 }
 
 
@@ -749,7 +798,10 @@ def test_original_without_a_column_is_refused(
     np.savez(tmp_path / "one.npz", x=[1.0], z=[2.0])
     ended = run("verify", tmp_path / "one.npz", tmp_path / "two.ftup")
     assert_refused(
-        ended, "one.npz against", "in the original, column 'y' is missing", "there are: x, z"
+        ended,
+        "one.npz against",
+        "in the original, column 'y' is missing",
+        "there are: x, z",
     )
 
 
@@ -772,7 +824,11 @@ OUTPUT_NAMES = {"compress": "out.ftup", "train": "out.flow", "decompress": "out.
     ],
 )
 def test_json_holds_the_error_and_its_kind(
-    run: Callable[..., Ended], inputs: Path, tmp_path: Path, words: tuple[str, ...], kind: str
+    run: Callable[..., Ended],
+    inputs: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    kind: str,
 ) -> None:
     (tmp_path / "short.ftup").write_bytes((inputs / "nano.ftup").read_bytes()[:1000])
     ended = run(*(tmp_path / word if word == "short.ftup" else word for word in words))
@@ -789,7 +845,9 @@ class TestOutputThatCannotBeWritten:
     def test_missing_folder(
         self, run: Callable[..., Ended], tmp_path: Path, command: str
     ) -> None:
-        ended = run(*BAD_OUTPUTS[command], "-o", tmp_path / "nowhere" / OUTPUT_NAMES[command])
+        ended = run(
+            *BAD_OUTPUTS[command], "-o", tmp_path / "nowhere" / OUTPUT_NAMES[command]
+        )
         assert_refused(
             ended,
             f"nowhere/{OUTPUT_NAMES[command]}: cannot be written (",
@@ -799,7 +857,9 @@ class TestOutputThatCannotBeWritten:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
-    def test_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
+    def test_folder(
+        self, run: Callable[..., Ended], tmp_path: Path, command: str
+    ) -> None:
         folder = tmp_path / OUTPUT_NAMES[command]
         folder.mkdir()
         assert_refused(
@@ -815,7 +875,9 @@ class TestOutputThatCannotBeWritten:
         self, run: Callable[..., Ended], tmp_path: Path, command: str
     ) -> None:
         (tmp_path / "file").touch()
-        ended = run(*BAD_OUTPUTS[command], "-o", tmp_path / "file" / OUTPUT_NAMES[command])
+        ended = run(
+            *BAD_OUTPUTS[command], "-o", tmp_path / "file" / OUTPUT_NAMES[command]
+        )
         assert_refused(ended, "is no folder); make it first")
         assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -843,7 +905,8 @@ class TestOutputThatCannotBeWritten:
         monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 1)
         monkeypatch.setattr(training, "train_flow", None)
         assert_refused(
-            run(command, "nano.root", "-o", tmp_path / "nowhere" / "out"), "cannot be written"
+            run(command, "nano.root", "-o", tmp_path / "nowhere" / "out"),
+            "cannot be written",
         )
 
     @pytest.mark.slow
@@ -854,7 +917,9 @@ class TestOutputThatCannotBeWritten:
         (tmp_path / "taken").touch()
         arguments = ["nano.root", "nano.ftup"] if command == "report" else []
         ended = run(command, *arguments, "-o", tmp_path / "taken")
-        assert_refused(ended, "taken: cannot be made (File exists)", "choose another folder")
+        assert_refused(
+            ended, "taken: cannot be made (File exists)", "choose another folder"
+        )
         assert tree_of(tmp_path).keys() == {"taken"}
 
     @pytest.mark.slow
@@ -862,7 +927,8 @@ class TestOutputThatCannotBeWritten:
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
         assert_refused(
-            run("demo", "--effort", "maximal", "-o", tmp_path / "demo"), "fast, default, best"
+            run("demo", "--effort", "maximal", "-o", tmp_path / "demo"),
+            "fast, default, best",
         )
         assert not list(tmp_path.iterdir())
 
@@ -955,7 +1021,9 @@ class TestPermissions:
         secret = unprivileged / "secret.ftup"
         shutil.copy(inputs / "nano.ftup", secret)
         secret.chmod(0)
-        assert_refused(run("info", secret), "secret.ftup: cannot be read (Permission denied)")
+        assert_refused(
+            run("info", secret), "secret.ftup: cannot be read (Permission denied)"
+        )
 
     @pytest.mark.slow
     @pytest.mark.parametrize("command", ["compress", "decompress"])
@@ -971,7 +1039,9 @@ class TestPermissions:
         }[command]
         ended = run(command, unprivileged / source, "-o", unprivileged / output)
         assert_refused(
-            ended, f"{output}: cannot be written (Permission denied)", "choose another folder"
+            ended,
+            f"{output}: cannot be written (Permission denied)",
+            "choose another folder",
         )
         assert {p.name for p in unprivileged.iterdir()} == {"table.csv", "flat.ftup"}
 
@@ -987,7 +1057,8 @@ class TestHelp:
     @pytest.mark.slow
     def test_lists_every_command(self, run: Callable[..., Ended]) -> None:
         assert {
-            c.name or getattr(c.callback, "__name__", "") for c in cli.app.registered_commands
+            c.name or getattr(c.callback, "__name__", "")
+            for c in cli.app.registered_commands
         } == set(COMMANDS)
         ended = run("-h")
         assert ended.code == 0
@@ -997,7 +1068,8 @@ class TestHelp:
 
     @pytest.mark.slow
     @pytest.mark.parametrize(
-        "arguments", [["compres"], ["compress", "nano.root"], ["info", "nano.ftup", "--jsn"]]
+        "arguments",
+        [["compres"], ["compress", "nano.root"], ["info", "nano.ftup", "--jsn"]],
     )
     def test_usage_errors_end_with_2(
         self, run: Callable[..., Ended], arguments: list[str]
@@ -1025,7 +1097,10 @@ class TestInspect:
         assert (table["name"], table["events"]) == ("Events", 60)
         assert list(columns) == ["run", "MET_pt", "nJet", "Jet_pt", "Jet_phi"]
         assert (columns["run"]["role"], columns["run"]["low"]) == ("id", 273158)
-        assert (columns["nJet"]["role"], columns["Jet_pt"]["counter"]) == ("counter", "nJet")
+        assert (columns["nJet"]["role"], columns["Jet_pt"]["counter"]) == (
+            "counter",
+            "nJet",
+        )
 
     @pytest.mark.slow
     def test_names_of_columns_without_any(
@@ -1051,7 +1126,9 @@ class TestInspect:
 
 class TestCompress:
     @pytest.mark.slow
-    def test_says_what_it_came_to(self, run: Callable[..., Ended], tmp_path: Path) -> None:
+    def test_says_what_it_came_to(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
         ended = run(
             "compress", "nano.root", "-o", tmp_path / "out.ftup", "-t", "Jet_*=rel:1e-3"
         )
@@ -1126,7 +1203,9 @@ class TestCompress:
         expected: list[str],
     ) -> None:
         assert (
-            run("compress", "nano.root:Events", "-o", tmp_path / "out.ftup", *options).code
+            run(
+                "compress", "nano.root:Events", "-o", tmp_path / "out.ftup", *options
+            ).code
             == 0
         )
         with ft.open(tmp_path / "out.ftup") as file:
@@ -1141,7 +1220,9 @@ class TestCompress:
             "[tolerance]\n'*' = 'rel:1e-2'\n'Jet_*' = 'rel:1e-3'\n'Jet_phi' = 'abs:1e-3'\n"
         )
         options = ["--bounds", toml, "-t", "*_pt=rel:1e-4", "-t", "MET_pt=lossless"]
-        assert run("compress", "nano.root", "-o", tmp_path / "out.ftup", *options).code == 0
+        assert (
+            run("compress", "nano.root", "-o", tmp_path / "out.ftup", *options).code == 0
+        )
         tables = json.loads(run("info", tmp_path / "out.ftup", "--json").out)["tables"]
         assert {c["name"]: c["asked"] for c in tables[0]["columns"]} == {
             "run": "lossless",
@@ -1157,9 +1238,12 @@ class TestCompress:
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
         options = ["-t", "*=rel:1e-2", "-t", "Jet_pt=abs:1", "-t", "*=rel:1e-3"]
-        assert run("compress", "nano.root", "-o", tmp_path / "out.ftup", *options).code == 0
         assert (
-            ft.info(tmp_path / "out.ftup")["tables"][0]["columns"][3]["asked"] == "rel:0.001"
+            run("compress", "nano.root", "-o", tmp_path / "out.ftup", *options).code == 0
+        )
+        assert (
+            ft.info(tmp_path / "out.ftup")["tables"][0]["columns"][3]["asked"]
+            == "rel:0.001"
         )
 
     @pytest.mark.slow
@@ -1197,7 +1281,8 @@ class TestCompress:
     def test_same_seed_same_file(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         for name in ("a.ftup", "b.ftup"):
             assert (
-                run("compress", "nano.root", "-o", tmp_path / name, "--seed", "3").code == 0
+                run("compress", "nano.root", "-o", tmp_path / name, "--seed", "3").code
+                == 0
             )
         assert (tmp_path / "a.ftup").read_bytes() == (tmp_path / "b.ftup").read_bytes()
 
@@ -1226,7 +1311,9 @@ class TestDecompress:
             if is_text
             else ""
         )
-        assert ended == Ended(0, f"{output}: {format_bytes(output.stat().st_size)}\n", note)
+        assert ended == Ended(
+            0, f"{output}: {format_bytes(output.stat().st_size)}\n", note
+        )
         assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
         (table,) = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)[
             "tables"
@@ -1252,9 +1339,9 @@ class TestDecompress:
             ).code
             == 0
         )
-        table = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)["tables"][
-            0
-        ]
+        table = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)[
+            "tables"
+        ][0]
         assert table["events"] == 60
         assert {"MET_pt", "nJet", "Jet_pt"} <= {c["name"] for c in table["columns"]}
 
@@ -1264,10 +1351,15 @@ class TestDecompress:
     ) -> None:
         options = ["--columns", "Jet_p*", "--entries", "10:25"]
         assert (
-            run("decompress", "nano.ftup:Events", "-o", tmp_path / "out.root", *options).code
+            run(
+                "decompress", "nano.ftup:Events", "-o", tmp_path / "out.root", *options
+            ).code
             == 0
         )
-        with uproot.open(tmp_path / "out.root") as part, uproot.open("nano.root") as whole:
+        with (
+            uproot.open(tmp_path / "out.root") as part,
+            uproot.open("nano.root") as whole,
+        ):
             assert part["Events"].keys() == ["nJet", "Jet_pt", "Jet_phi"]
             expected = whole["Events"]["Jet_phi"].array(entry_start=10, entry_stop=25)
             assert ak.array_equal(part["Events"]["Jet_phi"].array(), expected)
@@ -1281,7 +1373,9 @@ class TestDecompress:
     ) -> None:
         options = ["--columns", "nJet", "--entries", entries]
         assert (
-            run("decompress", "nano.ftup:Events", "-o", tmp_path / "out.csv", *options).code
+            run(
+                "decompress", "nano.ftup:Events", "-o", tmp_path / "out.csv", *options
+            ).code
             == 0
         )
         assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + count
@@ -1289,14 +1383,20 @@ class TestDecompress:
     @pytest.mark.slow
     def test_drop(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         assert (
-            run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv", "--drop").code == 0
+            run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv", "--drop").code
+            == 0
         )
         assert (tmp_path / "out.csv").read_text() == "MET\n1.0\n2.0\n"
 
     @pytest.mark.slow
-    def test_compression_and_basket(self, run: Callable[..., Ended], tmp_path: Path) -> None:
+    def test_compression_and_basket(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
         options = ["--compression", "LZMA:2", "--basket", "20"]
-        assert run("decompress", "nano.ftup", "-o", tmp_path / "out.root", *options).code == 0
+        assert (
+            run("decompress", "nano.ftup", "-o", tmp_path / "out.root", *options).code
+            == 0
+        )
         with uproot.open(tmp_path / "out.root") as file:
             assert file["Events"]["MET_pt"].num_baskets == 3
             assert file.file.compression == uproot.LZMA(2)
@@ -1319,12 +1419,12 @@ class TestVerify:
         assert re.match(r"ok: nano\.ftup: \d+ values in 8 columns are within", ended.out)
 
     @pytest.mark.slow
-    def test_a_value_outside_its_bound_ends_with_1(self, run: Callable[..., Ended]) -> None:
+    def test_a_value_outside_its_bound_ends_with_1(
+        self, run: Callable[..., Ended]
+    ) -> None:
         ended = run("verify", "nano_met_raised.root", "nano.ftup")
         assert (ended.code, ended.err) == (1, "")
-        verdict = (
-            r"FAILED: nano\.ftup: 1 of 8 columns failed, 1 of \d+ values are outside their"
-        )
+        verdict = r"FAILED: nano\.ftup: 1 of 8 columns failed, 1 of \d+ values are outside their"
         assert re.match(verdict, ended.out)
 
     @pytest.mark.slow
@@ -1342,7 +1442,9 @@ _BYTES = r"^(\w[\w ]*?)  +(\d+) bytes$"
 
 class TestInfo:
     @pytest.mark.slow
-    def test_table_names_columns_bounds_and_sections(self, run: Callable[..., Ended]) -> None:
+    def test_table_names_columns_bounds_and_sections(
+        self, run: Callable[..., Ended]
+    ) -> None:
         ended = run("info", "nano.ftup")
         assert (ended.code, ended.err) == (0, "")
         assert re.search(r"Jet_pt .* float32 \[nJet\] .* rel:0.001 ", ended.out)
@@ -1354,7 +1456,9 @@ class TestInfo:
         assert re.search(r"^flowtuple +\"", ended.out, re.MULTILINE)
 
     @pytest.mark.slow
-    def test_json_adds_up_to_the_file(self, run: Callable[..., Ended], inputs: Path) -> None:
+    def test_json_adds_up_to_the_file(
+        self, run: Callable[..., Ended], inputs: Path
+    ) -> None:
         found = json.loads(run("info", "nano.ftup", "--json").out)
         assert (
             sum(found["sections"].values())
@@ -1376,7 +1480,11 @@ class TestInfo:
 @pytest.mark.slow
 def test_report_is_one_page(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run("report", "nano.root", "nano.ftup", "-o", tmp_path / "report")
-    assert (ended.code, ended.err, ended.out) == (0, "", f"{tmp_path}/report/report.html\n")
+    assert (ended.code, ended.err, ended.out) == (
+        0,
+        "",
+        f"{tmp_path}/report/report.html\n",
+    )
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "Jet_pt" in page
     assert not re.search(r"(src|href)=\"(https?:)?//", page)
@@ -1387,7 +1495,9 @@ class TestProcess:
     """The same through a real process, where nothing is caught for us."""
 
     @staticmethod
-    def run(*arguments: str | Path, module: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str | Path, module: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         command = (
             [sys.executable, "-m", "flowtuple"]
             if module
@@ -1454,7 +1564,9 @@ class TestProcess:
 
     @pytest.mark.slow
     def test_damage(self, inputs: Path, tmp_path: Path) -> None:
-        ended = self.run("decompress", inputs / "flipped.ftup", "-o", tmp_path / "out.root")
+        ended = self.run(
+            "decompress", inputs / "flipped.ftup", "-o", tmp_path / "out.root"
+        )
         assert_refused(
             Ended(ended.returncode, ended.stdout, ended.stderr),
             "flipped.ftup: events 0 to 60: chunk section",
@@ -1474,7 +1586,9 @@ def test_demo_shows_a_table(
     assert "0 outside their bound" in ended.out
     cells = [[c.strip() for c in line.split("│")] for line in ended.out.splitlines()]
     rows = [row for row in cells if len(row) > 9]
-    parts = {name: int(size) for name, size in re.findall(_BYTES, ended.out, re.MULTILINE)}
+    parts = {
+        name: int(size) for name, size in re.findall(_BYTES, ended.out, re.MULTILINE)
+    }
     assert sum(parts.values()) == (tmp_path / "demo" / "jets.ftup").stat().st_size
     assert sum(int(row[4]) for row in rows) == parts["of which columns"]
     assert all(row[5] == "0" for row in rows)  # trained on nothing

@@ -28,7 +28,11 @@ VALUED = {"-o", "--flow", "--target", "--given", "--preset", "--columns", "--exc
             "--target",
         ),
         (["train", "f", "--flow=nsf"], ["train-flow", "f", "--flow=nsf"], "train --flow"),
-        (["train", "f", "--preset", "flashsim-jets"], ["train-flow", "f"], "train --preset"),
+        (
+            ["train", "f", "--preset", "flashsim-jets"],
+            ["train-flow", "f"],
+            "train --preset",
+        ),
         (["train", "f", "--preset=flashsim-jets"], ["train-flow", "f"], "train --preset"),
         (["train", "f", "--flow", "lattice"], ["train", "f"], "train --flow lattice"),
         (["train", "f", "--flow=lattice"], ["train", "f"], "train --flow lattice"),
@@ -102,7 +106,9 @@ def test_values_of_options_are_no_old_spellings(
     assert "is going away" not in shown
 
 
-def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, "--version") == 0
     assert capsys.readouterr().out == f"flowtuple {ft.__version__}\n"
 
@@ -113,7 +119,10 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (["compres"], "No such command 'compres'"),
         (["compress", "x.root"], "Missing option '--output'"),
         (["info", "x.ftup", "--jsn"], "No such option: --jsn"),
-        (["sample", "m.flow", "-o", "x.root", "-n", "many"], "Invalid value for '--number'"),
+        (
+            ["sample", "m.flow", "-o", "x.root", "-n", "many"],
+            "Invalid value for '--number'",
+        ),
     ],
 )
 def test_usage_error_is_one_line(
@@ -161,7 +170,8 @@ def test_options_are_grouped(
 def test_arguments_are_translated() -> None:
     message = "leave out `by_column=` and `cuts=`, or use `train_flow()`"
     assert (
-        as_options(message) == "leave out --by-column and --cut, or use flowtuple train-flow"
+        as_options(message)
+        == "leave out --by-column and --cut, or use flowtuple train-flow"
     )
     assert as_options("`x` and y=1 stay") == "`x` and y=1 stay"
 

@@ -39,7 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file whose names steer a terminal, and events with a file of some of their columns."""
     folder = tmp_path_factory.mktemp("terminal")
     draw = np.random.default_rng(1)
-    np.savez(folder / "evil.npz", **{"ok": draw.normal(size=50), EVIL: draw.normal(size=50)})
+    np.savez(
+        folder / "evil.npz", **{"ok": draw.normal(size=50), EVIL: draw.normal(size=50)}
+    )
     ft.compress(folder / "evil.npz", folder / "evil.ftup", effort="fast")
     events = {
         name: draw.normal(size=50) for name in ("MET_pt", "MET_phi", "Jet_pt", "Jet_eta")
@@ -70,7 +72,9 @@ def run(
 
 def hidden(text: str) -> set[str]:
     """Return the characters of a text, without ends of lines, that steer or hide."""
-    return {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} - {"\n"}
+    return {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} - {
+        "\n"
+    }
 
 
 class TestControlCharacters:
@@ -103,14 +107,18 @@ class TestControlCharacters:
             assert re.fullmatch(r"flowtuple: [^\n]+\n", ended.err)
 
     def test_json_is_json(self, run: Callable[..., Ended]) -> None:
-        columns = json.loads(run("inspect", "evil.npz", "--json").out)["tables"][0]["columns"]
+        columns = json.loads(run("inspect", "evil.npz", "--json").out)["tables"][0][
+            "columns"
+        ]
         assert [column["name"] for column in columns] == ["ok", EVIL]
 
     def test_objects_trees_and_titles_of_root(
         self, run: Callable[..., Ended], tmp_path: Path
     ) -> None:
         with uproot.recreate(tmp_path / "a.root") as file:
-            file.mktree("t\x1b[2J", {"x": "f4"}, title=EVIL).extend({"x": np.float32([1, 2])})
+            file.mktree("t\x1b[2J", {"x": "f4"}, title=EVIL).extend(
+                {"x": np.float32([1, 2])}
+            )
             file["h\x1b[2J"] = np.histogram([1.0], bins=2)
         ended = run("inspect", str(tmp_path / "a.root"))
         assert not hidden(ended.out + ended.err)
@@ -152,7 +160,10 @@ def _sizes() -> ft.Compressed:
 class TestWidth:
     @pytest.mark.parametrize("command", [["info", "all.ftup"], ["inspect", "a.npz"]])
     def test_narrow_tables_are_records(
-        self, command: list[str], run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+        self,
+        command: list[str],
+        run: Callable[..., Ended],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setenv("COLUMNS", "40")
         narrow = run(*command).out
@@ -209,7 +220,9 @@ class TestVerdict:
         names = re.findall(r"^│ \w+/(\w+)", ended.out, re.MULTILINE)
         assert names == ["MET_pt", "MET_phi", "Jet_pt", "Jet_eta"]
 
-    def test_names_the_columns_that_were_left_out(self, run: Callable[..., Ended]) -> None:
+    def test_names_the_columns_that_were_left_out(
+        self, run: Callable[..., Ended]
+    ) -> None:
         ended = run("verify", "a.npz", "jets.ftup")
         assert (ended.code, ended.out.count("\n")) == (0, 1)
         assert ended.out.endswith(
@@ -253,7 +266,10 @@ class TestChosenColumns:
 
     def test_may_be_those_that_compress_left_out(self, run: Callable[..., Ended]) -> None:
         ended = run("verify", "a.npz", "jets.ftup", "--exclude", "MET_*")
-        assert ended.out == "ok: jets.ftup: 100 values in 2 columns are within their bounds\n"
+        assert (
+            ended.out
+            == "ok: jets.ftup: 100 values in 2 columns are within their bounds\n"
+        )
         ended = run("verify", "a.npz", "jets.ftup", "--columns", "MET_*")
         assert (ended.code, ended.out) == (2, "")
         assert "jets.ftup: holds none of the columns that --columns and" in ended.err
@@ -267,7 +283,9 @@ class TestChosenColumns:
     ) -> None:
         ended = run(*command, option, "Jet_eat")
         assert (ended.code, ended.out) == (2, "")
-        assert "a.npz: the name 'Jet_eat' matches no column; nearest: Jet_eta" in ended.err
+        assert (
+            "a.npz: the name 'Jet_eat' matches no column; nearest: Jet_eta" in ended.err
+        )
 
     def test_need_an_original(self, run: Callable[..., Ended]) -> None:
         ended = run("verify", "all.ftup", "--columns", "Jet_*")

@@ -118,7 +118,9 @@ class TestNames:
             .tolist()
         )
 
-    def test_one_that_is_too_long_is_refused_before_the_work(self, tmp_path: Path) -> None:
+    def test_one_that_is_too_long_is_refused_before_the_work(
+        self, tmp_path: Path
+    ) -> None:
         with pytest.raises(
             InvalidArgument,
             match=r"cannot be written \(File name too long\); .* a shorter name",
@@ -126,7 +128,9 @@ class TestNames:
             ft.compress({"x": [1.0]}, tmp_path / f"{'n' * 256}.ftup")
         assert list(tmp_path.iterdir()) == []
 
-    def test_the_temporary_name_keeps_a_suffix_and_no_long_end(self, tmp_path: Path) -> None:
+    def test_the_temporary_name_keeps_a_suffix_and_no_long_end(
+        self, tmp_path: Path
+    ) -> None:
         for name, end in ((f"{'n' * 250}.npz", ".npz"), ("a." + "s" * 240, ".part")):
             with atomic_path(tmp_path / name) as temporary:
                 temporary.write_bytes(b"")
@@ -220,7 +224,9 @@ class TestSignals:
         target = tmp_path / f"out{suffix}"
         words = ["decompress", str(folder / "long.ftup"), "-o", str(target)]
         command = [sys.executable, "-m", "flowtuple", *words]
-        for _ in range(10):  # a command that ends before the signal comes is started again
+        for _ in range(
+            10
+        ):  # a command that ends before the signal comes is started again
             target.write_bytes(b"old")
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -254,7 +260,9 @@ class TestSignals:
     def test_trainings_that_nobody_waits_for_end_at_their_step(self) -> None:
         started, ended = threading.Event(), threading.Event()
 
-        def train(job: Any, progress: Callable[..., None], check: Callable[[], None]) -> list:
+        def train(
+            job: Any, progress: Callable[..., None], check: Callable[[], None]
+        ) -> list:
             if job.hidden == (0, 0):
                 started.wait(60)
                 return []
@@ -411,7 +419,9 @@ class TestFullDisk:
             "decompress", folder / "flat.ftup", "-o", target, preexec_fn=limited(6000)
         )
         assert ended.returncode == 2, ended.stderr
-        assert re.fullmatch(r"flowtuple: [^\n]*cannot be written \([^\n]*\n", ended.stderr)
+        assert re.fullmatch(
+            r"flowtuple: [^\n]*cannot be written \([^\n]*\n", ended.stderr
+        )
         assert target.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [target]
 
@@ -448,7 +458,9 @@ class TestFullDisk:
         asked = [word.replace("OUT", str(tmp_path / "out")) for word in words]
         ended = run(*asked, preexec_fn=limited(3000), cwd=folder)
         assert ended.returncode == 2, ended.stderr
-        assert re.fullmatch(r"flowtuple: [^\n]*cannot be written \([^\n]*\n", ended.stderr)
+        assert re.fullmatch(
+            r"flowtuple: [^\n]*cannot be written \([^\n]*\n", ended.stderr
+        )
         assert list(tmp_path.iterdir()) == []  # the folder of the report among it
 
     @pytest.mark.slow
@@ -459,7 +471,9 @@ class TestFullDisk:
         options = ["-t", "tmpfs", "-o", "size=40k", "tmpfs", str(disk)]
         if (
             mount is None
-            or subprocess.run([mount, *options], capture_output=True, check=False).returncode
+            or subprocess.run(
+                [mount, *options], capture_output=True, check=False
+            ).returncode
         ):
             pytest.skip("no file system may be mounted here")
         try:
@@ -532,7 +546,9 @@ def constant(number: int) -> StoredColumn:
 
 
 def crafted(
-    path: Path, columns: list[dict[str, Any]], chunks: list[tuple[int, list[StoredColumn]]]
+    path: Path,
+    columns: list[dict[str, Any]],
+    chunks: list[tuple[int, list[StoredColumn]]],
 ) -> Path:
     """A file with all its checksums right."""
     entries = sum(events for events, _ in chunks)
@@ -576,7 +592,10 @@ def peak(code: str, path: Path) -> tuple[int, str]:
     whole = f"import re, sys\nimport flowtuple as ft\nfrom flowtuple.errors import TooLarge\npath = sys.argv[1]\n{code}"
     whole += "\nprint(1024 * int(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1]))"
     ended = subprocess.run(
-        [sys.executable, "-c", whole, str(path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", whole, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     *said, last = ended.stdout.splitlines()
     return int(last), "\n".join(said)
@@ -605,7 +624,9 @@ class TestClaims:
         assert taken < 600e6
 
     def test_the_person_may_allow_more(self, tmp_path: Path) -> None:
-        path = crafted(tmp_path / "some.ftup", COUNTED, [(1, [constant(2**20), constant(7)])])
+        path = crafted(
+            tmp_path / "some.ftup", COUNTED, [(1, [constant(2**20), constant(7)])]
+        )
         message = r"takes 51MB once it is decoded, more than the memory limit of 20MB"
         with (
             ft.open(path, resources=ft.Resources(memory=20_000_000)) as file,
@@ -633,7 +654,9 @@ class TestClaims:
         path = crafted(
             tmp_path / "rows.ftup", [described("x")], [(2**20, [constant(3)])] * 64
         )
-        taken, _ = peak("ft.decompress(path, path + '.parquet', memory=300_000_000)", path)
+        taken, _ = peak(
+            "ft.decompress(path, path + '.parquet', memory=300_000_000)", path
+        )
         assert taken < 700e6
         assert (
             open_dataset(tmp_path / "rows.ftup.parquet").tables.popitem()[1].num_entries
@@ -664,7 +687,9 @@ class TestClaims:
                 writer.add(kind, 0, zstd(bytes(size)))
             writer.finish()
         assert path.stat().st_size < 10_000
-        message = r"folded\.ftup: its [a-z ]+ takes 6[01]MB, .*open it with more `memory=`"
+        message = (
+            r"folded\.ftup: its [a-z ]+ takes 6[01]MB, .*open it with more `memory=`"
+        )
         with (
             pytest.raises(TooLarge, match=message),
             ft.open(path, resources=ft.Resources(memory=50_000_000)) as file,
@@ -744,7 +769,9 @@ class TestWideTables:
     def test_columns_are_looked_up_and_not_searched(self) -> None:
         taken = []
         for count in (200, 800):
-            columns = tuple(Column(f"x{k}", "int64", counter=f"n{k}") for k in range(count))
+            columns = tuple(
+                Column(f"x{k}", "int64", counter=f"n{k}") for k in range(count)
+            )
             counters = tuple(
                 Column(f"n{k}", "int64", "counter", hidden=True) for k in range(count)
             )
@@ -790,7 +817,8 @@ class TestWideTables:
         ]
         found = {
             c.name: [
-                (t.name, [o.name for o in others]) for t, others in References(columns).of(c)
+                (t.name, [o.name for o in others])
+                for t, others in References(columns).of(c)
             ]
             for c in columns
         }
@@ -807,7 +835,9 @@ def values(dtype: str) -> np.ndarray:
     x = np.concatenate(
         [draw.normal(0, 30, 800), draw.exponential(1e-3, 200), 2.0 ** np.arange(-9, 9)]
     )
-    return np.concatenate([x, -x, [0.0, -0.0, np.nan, np.inf, -np.inf, 1e30]]).astype(dtype)
+    return np.concatenate([x, -x, [0.0, -0.0, np.nan, np.inf, -np.inf, 1e30]]).astype(
+        dtype
+    )
 
 
 class TestPromises:
@@ -825,7 +855,9 @@ class TestPromises:
                 Bound.parse(first),
                 Bound.parse(second),
             ):  # as far away from zero as each allows
-                allowed = np.where(np.isfinite(moved), bound.largest_difference(moved), 0.0)
+                allowed = np.where(
+                    np.isfinite(moved), bound.largest_difference(moved), 0.0
+                )
                 before, moved = moved, moved + np.sign(moved) * allowed
                 for _ in range(3):  # the sum was rounded
                     moved = np.where(
@@ -877,7 +909,9 @@ class TestPromises:
     def test_whole_numbers_are_counted_exactly(self) -> None:
         promise = Promise.parse("abs:1.9 or abs:0.5, then abs:2.5")
         x = np.array([2**63 - 1, 2**63 - 1, 0], np.uint64)
-        assert promise.holds(x, np.array([2**63 + 2, 2**63 + 3, 3], np.uint64)).tolist() == [
+        assert promise.holds(
+            x, np.array([2**63 + 2, 2**63 + 3, 3], np.uint64)
+        ).tolist() == [
             True,
             False,
             True,
@@ -905,7 +939,9 @@ class TestPromises:
 class TestAbsent:
     @pytest.mark.slow
     def test_what_the_file_lacks_is_named(self, folder: Path, tmp_path: Path) -> None:
-        ft.compress(columns(), tmp_path / "part.ftup", selection=Selection(columns=("x",)))
+        ft.compress(
+            columns(), tmp_path / "part.ftup", selection=Selection(columns=("x",))
+        )
         found = ft.verify(folder / "events.npz", tmp_path / "part.ftup")
         assert found.absent == ("events/k", "events/wide")
         assert [column.column for column in found] == ["x"]
@@ -913,7 +949,9 @@ class TestAbsent:
         assert ended.returncode == 0
         lost = "; of the original's columns 2 were left out: events/k, events/wide\n"
         assert ended.stdout.endswith(lost)
-        shown = run_here("verify", folder / "events.npz", tmp_path / "part.ftup", "--json")
+        shown = run_here(
+            "verify", folder / "events.npz", tmp_path / "part.ftup", "--json"
+        )
         assert json.loads(shown.stdout)["absent"] == ["events/k", "events/wide"]
 
     @pytest.mark.slow
@@ -995,7 +1033,8 @@ class TestManifests:
     )
 
     @pytest.mark.parametrize(
-        "line", [*LINES, '{"task": "a", "source": "b", "key": "c", "facts": null}', "\xff"]
+        "line",
+        [*LINES, '{"task": "a", "source": "b", "key": "c", "facts": null}', "\xff"],
     )
     def test_a_line_of_something_else_is_named(self, tmp_path: Path, line: str) -> None:
         (tmp_path / "job.jsonl").write_text(f"{line}\n", encoding="latin-1")
@@ -1006,7 +1045,9 @@ class TestManifests:
             Manifest(tmp_path, "job")
 
     def test_every_changed_byte_is_noticed(self, tmp_path: Path) -> None:
-        record = Record("x", "x.root", "key", nbytes=123, written=5, facts={"events": 100})
+        record = Record(
+            "x", "x.root", "key", nbytes=123, written=5, facts={"events": 100}
+        )
         Manifest(tmp_path, "job").add(record)
         path = tmp_path / "job.jsonl"
         whole = path.read_bytes()
@@ -1015,7 +1056,9 @@ class TestManifests:
             data = bytearray(whole)
             data[position] ^= 1
             path.write_bytes(data)
-            with pytest.raises(InvalidArgument, match=r"job\.jsonl: line [12] is no record"):
+            with pytest.raises(
+                InvalidArgument, match=r"job\.jsonl: line [12] is no record"
+            ):
                 Manifest(tmp_path, "job")
 
     def test_lines_of_earlier_versions_are_read(self, tmp_path: Path) -> None:
@@ -1046,9 +1089,17 @@ def test_chains_of_merged_files_are_held_apart():
     assert words == "(abs:1, then abs:2) or (abs:4, then abs:0.5)"
     promise = Promise.parse(words)
     values = np.zeros(3)
-    assert promise.holds(values, np.array([3.0, 4.5, 4.6])).tolist() == [True, True, False]
+    assert promise.holds(values, np.array([3.0, 4.5, 4.6])).tolist() == [
+        True,
+        True,
+        False,
+    ]
     assert promise.largest_difference(values)[0] == pytest.approx(4.5)
     chained = Promise.parse(f"{words}, then abs:1")
-    assert chained.holds(values, np.array([5.5, -5.5, 5.6])).tolist() == [True, True, False]
+    assert chained.holds(values, np.array([5.5, -5.5, 5.6])).tolist() == [
+        True,
+        True,
+        False,
+    ]
     whole = np.zeros(2, "int64")
     assert chained.holds(whole, np.array([5, 6])).tolist() == [True, False]

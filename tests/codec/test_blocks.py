@@ -97,7 +97,9 @@ class TestDirectory:
     @pytest.mark.slow
     @given(
         st.lists(
-            st.sampled_from([0, 1, 100, BLOCK // 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK]),
+            st.sampled_from(
+                [0, 1, 100, BLOCK // 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK]
+            ),
             max_size=9,
         )
     )
@@ -135,11 +137,15 @@ class TestDirectory:
         lengths, stored = st.sampled_from([0, 1, 50, SMALL, BLOCK]), []
         for kind in kinds:
             escaped = kind in (Method.FLOW, Method.CONSTANT, Method.INDICES, Method.GROUP)
-            payload = bytes(min(data.draw(lengths), SMALL if kind is Method.GROUP else BLOCK))
-            escapes = b"e" * data.draw(lengths) if escaped else b""
-            residual = kind in (Method.CONSTANT, Method.INDICES, Method.GROUP) and data.draw(
-                st.booleans()
+            payload = bytes(
+                min(data.draw(lengths), SMALL if kind is Method.GROUP else BLOCK)
             )
+            escapes = b"e" * data.draw(lengths) if escaped else b""
+            residual = kind in (
+                Method.CONSTANT,
+                Method.INDICES,
+                Method.GROUP,
+            ) and data.draw(st.booleans())
             stored.append(StoredColumn(kind, payload, escapes, residual))
         columns = [
             Column(f"c{k}", "opaque" if s.method is Method.OPAQUE else "int64")
@@ -149,14 +155,18 @@ class TestDirectory:
         assert list(methods(actual, columns).values()) == stored
         entries = read_directory(actual, columns).entries
         assert list(entries) == [c.name for c in columns]
-        assert [(e.method, e.payload + e.escapes, e.residual) for e in entries.values()] == [
-            (s.method, len(s), s.residual) for s in stored
-        ]
+        assert [
+            (e.method, e.payload + e.escapes, e.residual) for e in entries.values()
+        ] == [(s.method, len(s), s.residual) for s in stored]
 
     def test_layout(self, chunk, table):
         directory = read_directory(chunk, table.columns)
         assert [
-            [n for n, e in directory.entries.items() if b.begin <= e.begin < e.stop <= b.stop]
+            [
+                n
+                for n, e in directory.entries.items()
+                if b.begin <= e.begin < e.stop <= b.stop
+            ]
             for b in directory.blocks
         ] == [
             ["a"],
@@ -182,11 +192,15 @@ class TestDirectory:
     def test_directory_is_no_longer_than_its_columns_need(self):
         frame = zstd(write_unsigned([Method.VALUES, 0, 0]) + bytes(28))
         with pytest.raises(Corrupt, match="declares 31 bytes where at most 30 are due"):
-            read_directory(write_unsigned([len(frame), 0]) + frame, [Column("x", "int64")])
+            read_directory(
+                write_unsigned([len(frame), 0]) + frame, [Column("x", "int64")]
+            )
 
     @pytest.mark.parametrize("length", [2**40, 2**64 - 1])
     def test_lengths_that_no_chunk_has_are_corrupt(self, coding, length):
-        frame = zstd(write_unsigned([Method.VALUES, length, 0] + [Method.CONSTANT, 1, 0] * 4))
+        frame = zstd(
+            write_unsigned([Method.VALUES, length, 0] + [Method.CONSTANT, 1, 0] * 4)
+        )
         data = write_unsigned([len(frame), 0]) + frame + bytes(8 * 2)
         with pytest.raises(
             Corrupt,
@@ -198,9 +212,20 @@ class TestDirectory:
 class TestReading:
     @pytest.mark.parametrize(
         "wanted",
-        [["a"], ["n"], ["b"], ["n", "b"], ["a", "c"], ["d"], ["a", "b", "c", "d", "n"], []],
+        [
+            ["a"],
+            ["n"],
+            ["b"],
+            ["n", "b"],
+            ["a", "c"],
+            ["d"],
+            ["a", "b", "c", "d", "n"],
+            [],
+        ],
     )
-    def test_only_the_blocks_of_the_columns_are_fetched(self, chunk, table, coding, wanted):
+    def test_only_the_blocks_of_the_columns_are_fetched(
+        self, chunk, table, coding, wanted
+    ):
         directory = read_directory(chunk, table.columns)
         blocks, fetch = directory.blocks, Fetch(chunk, directory)
         actual = decode_columns(directory, fetch, "t", ROWS, coding, wanted)
@@ -335,7 +360,8 @@ class TestInFiles:
         target = tmp_path / "damaged.ftup"
         target.write_bytes(
             flipped(
-                path.read_bytes(), chunk.section.begin + chunk.section.head + entry.begin + 5
+                path.read_bytes(),
+                chunk.section.begin + chunk.section.head + entry.begin + 5,
             )
         )
         with ft.File(target) as file:

@@ -113,7 +113,10 @@ class TestFrequencies:
     )
     def test_against_whole_numbers(self, logits: list[int]) -> None:
         actual = frequencies(np.array([logits, logits[::-1]], np.int16))
-        assert actual.tolist() == [slow_frequencies(logits), slow_frequencies(logits[::-1])]
+        assert actual.tolist() == [
+            slow_frequencies(logits),
+            slow_frequencies(logits[::-1]),
+        ]
 
     @pytest.mark.parametrize("symbols", [2, 3, 300, 4096])
     def test_sums(self, symbols: int) -> None:
@@ -139,8 +142,12 @@ class TestFrequencies:
         )
         below, frequency = intervals(logits, symbols)
         table = [slow_frequencies(row) for row in logits.tolist()]
-        assert frequency.tolist() == [row[k] for row, k in zip(table, symbols, strict=True)]
-        assert below.tolist() == [sum(row[:k]) for row, k in zip(table, symbols, strict=True)]
+        assert frequency.tolist() == [
+            row[k] for row, k in zip(table, symbols, strict=True)
+        ]
+        assert below.tolist() == [
+            sum(row[:k]) for row, k in zip(table, symbols, strict=True)
+        ]
 
     def test_no_rows(self) -> None:
         assert frequencies(np.empty((0, 5), np.int16)).shape == (0, 5)
@@ -260,7 +267,8 @@ class TestCoder:
         assert len(data) == 16
 
     @given(
-        seed=st.integers(0, 99), blocks=st.lists(st.integers(0, 41), max_size=6).map(sorted)
+        seed=st.integers(0, 99),
+        blocks=st.lists(st.integers(0, 41), max_size=6).map(sorted),
     )
     def test_blocks_of_any_size(self, seed: int, blocks: list[int]) -> None:
         """Rows take the two lanes in turn across blocks, odd and empty ones among them."""
@@ -293,7 +301,9 @@ class TestCoder:
             with pytest.raises(Corrupt, match="entropy-coded stream"):
                 stream.decode(bytes(data))
             return
-        data[damage.draw(st.integers(0, len(data) - 1))] ^= damage.draw(st.integers(1, 255))
+        data[damage.draw(st.integers(0, len(data) - 1))] ^= damage.draw(
+            st.integers(1, 255)
+        )
         try:
             actual = stream.decode(bytes(data))
         except Corrupt:
@@ -388,7 +398,9 @@ class TestPacking:
     @given(q=INDICES)
     def test_indices(self, q: np.ndarray) -> None:
         if (q[q >= ATOM] <= ESCAPE).all():
-            assert np.array_equal(packing.unpack_indices(packing.pack_indices(q), len(q)), q)
+            assert np.array_equal(
+                packing.unpack_indices(packing.pack_indices(q), len(q)), q
+            )
         assert np.array_equal(packing.unpack_raw(packing.pack_raw(q), len(q)), q)
 
     @given(q=INDEX, rows=st.integers(1, 5))
@@ -420,7 +432,9 @@ class TestPacking:
         ):
             packing.unpack_values(data, 900, "int64")
 
-    @pytest.mark.parametrize(("rows", "actual"), [(899, "more"), (901, "900"), (0, "more")])
+    @pytest.mark.parametrize(
+        ("rows", "actual"), [(899, "more"), (901, "900"), (0, "more")]
+    )
     def test_values_of_another_number(self, rows: int, actual: str) -> None:
         data = packing.pack_values(np.random.default_rng(0).normal(size=900))
         with pytest.raises(
@@ -491,7 +505,9 @@ class TestDamagedPacking:
         good, unpack = UNPACKERS[name]
         damaged = bytearray(good)
         for _ in range(data.draw(st.integers(1, 2))):
-            damaged[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+            damaged[data.draw(st.integers(0, len(good) - 1))] = data.draw(
+                st.integers(0, 255)
+            )
         try:
             unpack(bytes(damaged))
         except Corrupt as error:
@@ -569,7 +585,9 @@ def random_flow(table: Table, coding: TableCoding, seed: int) -> LatticeFlow:
                 Term(1.0, "x", (values[k],))
                 for k in rng.integers(0, len(values), rng.integers(1, 3))
             ]
-            prediction = Prediction(tuple(terms), (-200, 401) if rng.random() < 0.3 else None)
+            prediction = Prediction(
+                tuple(terms), (-200, 401) if rng.random() < 0.3 else None
+            )
             parents.append(Parent("prediction"))
         bins = fit_bins(residuals_of(q) if prediction and residual else q, 9)
         if bins.symbols < 2:
@@ -584,7 +602,12 @@ def random_flow(table: Table, coding: TableCoding, seed: int) -> LatticeFlow:
         ]
         network = Network(tuple(layers))
         flows[column.name] = ColumnFlow(
-            bins, tuple(parents), network, prediction, bool(prediction) and residual, scale
+            bins,
+            tuple(parents),
+            network,
+            prediction,
+            bool(prediction) and residual,
+            scale,
         )
         before.setdefault(key, []).append(column.name)
     return LatticeFlow(flows)
@@ -596,7 +619,9 @@ def readable(name: str, key: str, before: Mapping[str, Sequence[str]]) -> list[P
     actual = [Parent("row", other) for other in own] + [Parent("index")]
     if key:
         actual += [Parent("event", other) for other in before.get("", [])]
-        actual += [Parent(relation, other) for other in [*own, name] for relation in around]
+        actual += [
+            Parent(relation, other) for other in [*own, name] for relation in around
+        ]
     for others in (names for k, names in before.items() if k not in ("", key)):
         actual += [Parent("leading", other) for other in others[-3:]]
         actual += [Parent("same", other) for other in others[-3:]] if key else []
@@ -657,7 +682,9 @@ class TestChunk:
         assert list(stored) == [c.name for c in table.columns]
         alone = sum(len(s) for s in stored.values() if s.method is not Method.GROUP)
         assert (
-            alone <= len(data) <= sum(len(s) for s in stored.values()) + 10 * len(stored) + 40
+            alone
+            <= len(data)
+            <= sum(len(s) for s in stored.values()) + 10 * len(stored) + 40
         )
         assert [c.name for c in decoded.columns] == [c.name for c in table.columns]
         for column in table.columns:
@@ -678,10 +705,16 @@ class TestChunk:
     @pytest.mark.parametrize("events", [0, 1, 400])
     @pytest.mark.parametrize("seed", [1, 2])
     @pytest.mark.parametrize(
-        "wanted", [Method.FLOW, Method.INDICES, None], ids=["flow", "residuals", "smallest"]
+        "wanted",
+        [Method.FLOW, Method.INDICES, None],
+        ids=["flow", "residuals", "smallest"],
     )
     def test_every_column_by_the_flow(
-        self, events: int, seed: int, wanted: Method | None, monkeypatch: pytest.MonkeyPatch
+        self,
+        events: int,
+        seed: int,
+        wanted: Method | None,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """With NaN, infinities, extremes and escapes among the parents, which are read as levels
         and values all the same.
@@ -714,7 +747,8 @@ class TestChunk:
             assert difference(part, decoded.read([column.name], 0, events)) is None
         exact = [c.name for c in table.columns if c.name not in BOUNDS]
         assert (
-            difference(table.read(exact, 0, events), decoded.read(exact, 0, events)) is None
+            difference(table.read(exact, 0, events), decoded.read(exact, 0, events))
+            is None
         )
 
     @pytest.mark.parametrize("wanted", [Method.FLOW, Method.INDICES])
@@ -746,7 +780,8 @@ class TestChunk:
         )
 
     @pytest.mark.parametrize(
-        "wanted", [["Jet_a"], ["Jet_c"], ["met"], ["nJet"], ["Jet_b", "text"], ["text"], []]
+        "wanted",
+        [["Jet_a"], ["Jet_c"], ["met"], ["nJet"], ["Jet_b", "text"], ["text"], []],
     )
     def test_only_ancestors_are_decoded(
         self, wanted: list[str], monkeypatch: pytest.MonkeyPatch
@@ -754,7 +789,13 @@ class TestChunk:
         table = self.chain()
         coding = coding_of(table)
         rng = np.random.default_rng(0)
-        reads = {"nJet": ["met"], "Jet_a": [], "Jet_b": ["met"], "Jet_c": ["Jet_b"], "ht": []}
+        reads = {
+            "nJet": ["met"],
+            "Jet_a": [],
+            "Jet_b": ["met"],
+            "Jet_c": ["Jet_b"],
+            "ht": [],
+        }
         flows = {
             name: ColumnFlow(
                 fit_bins(coding.lattices[name].encode(table[name]), 6),
@@ -771,9 +812,9 @@ class TestChunk:
                 network=Network(
                     (
                         Layer(
-                            rng.integers(-9, 9, (f.bins.symbols, len(f.parents) + 1)).astype(
-                                np.int8
-                            ),
+                            rng.integers(
+                                -9, 9, (f.bins.symbols, len(f.parents) + 1)
+                            ).astype(np.int8),
                             np.full(f.bins.symbols, 5, np.uint8),
                         ),
                     )
@@ -781,7 +822,9 @@ class TestChunk:
             )
             for name, f in flows.items()
         }
-        read = {"met": ColumnFlow(fit_bins(coding.lattices["met"].encode(table["met"]), 6))}
+        read = {
+            "met": ColumnFlow(fit_bins(coding.lattices["met"].encode(table["met"]), 6))
+        }
         coding = replace(coding, flow=LatticeFlow(read | flows))
         data = encode_chunk(table, coding, prefer(by_flow))
         assert {n for n, s in methods(data, table.columns).items() if by_flow(s)} == set(
@@ -895,7 +938,9 @@ class TestChunk:
             coding = coding_of(table, {"x": bound})
             data = encode_chunk(table, coding)
             decoded = decode_chunk(data, "t", len(values), coding)["x"]
-            distance = [abs(int(a) - int(b)) for a, b in zip(values, decoded, strict=True)]
+            distance = [
+                abs(int(a) - int(b)) for a, b in zip(values, decoded, strict=True)
+            ]
             assert max(distance) <= (
                 0 if bound == "lossless" else coding.lattices["x"].bound.amount
             )
@@ -932,7 +977,9 @@ class TestBoundViolated:
     ) -> None:
         x = (np.random.default_rng(0).normal(size=300) * 7).astype(dtype)
         lattice = Lattice(
-            dtype, Bound.parse(bound), Ordered(dtype) if "float" in dtype else Integers(dtype)
+            dtype,
+            Bound.parse(bound),
+            Ordered(dtype) if "float" in dtype else Integers(dtype),
         )
         table = Table(
             "t",
@@ -956,7 +1003,9 @@ class TestBoundViolated:
             ),
         )
         returned = None
-        with pytest.raises(BoundViolated, match="'bad' did not come back within its bound"):
+        with pytest.raises(
+            BoundViolated, match="'bad' did not come back within its bound"
+        ):
             returned = encode_chunk(table, coding, cost)
         assert returned is None
 
@@ -974,7 +1023,9 @@ class TestBoundViolated:
 
     def test_a_lost_string(self, monkeypatch: pytest.MonkeyPatch) -> None:
         table = Table("t", (Column("text", "opaque"),), 2, {"text": ak.Array(["a", "b"])})
-        monkeypatch.setattr(packing, "unpack_opaque", lambda data, rows: ak.Array(["a", "c"]))
+        monkeypatch.setattr(
+            packing, "unpack_opaque", lambda data, rows: ak.Array(["a", "c"])
+        )
         with pytest.raises(BoundViolated, match="'text' did not come back"):
             encode_chunk(table, coding_of(table))
 

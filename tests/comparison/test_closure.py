@@ -40,7 +40,9 @@ from jets_made import EFFICIENCY, EXTRAS, SCALE, WIDTH, events, folded
 GIVEN = ("GenJet_*", "Pileup_nPU")
 
 
-def read(array: ak.Array, given: tuple[str, ...] = GIVEN, **options: object) -> ClosureSample:
+def read(
+    array: ak.Array, given: tuple[str, ...] = GIVEN, **options: object
+) -> ClosureSample:
     dataset = open_dataset(array)
     return read_sample(
         dataset,
@@ -57,8 +59,12 @@ def toy_curves(
     return find_curves(first, second, find_grids(first, ["Pileup_nPU"]), seed, replicas)
 
 
-def named(result: tuple[curves.Curve, ...], quantity: str, grid: str) -> list[curves.Curve]:
-    chosen = [curve for curve in result if (curve.quantity, curve.grid) == (quantity, grid)]
+def named(
+    result: tuple[curves.Curve, ...], quantity: str, grid: str
+) -> list[curves.Curve]:
+    chosen = [
+        curve for curve in result if (curve.quantity, curve.grid) == (quantity, grid)
+    ]
     assert chosen, (quantity, grid)
     return chosen
 
@@ -79,7 +85,12 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> tuple[Closure, Path]:
     folder = tmp_path_factory.mktemp("closure") / "out"
     b, c = events(1500, 2, efficiency=0.6, scale=1.1), events(1500, 3)
     return ft.closure(
-        events(1500, 1), b, folder, given=GIVEN, real=c, options=ft.ClosureOptions(cuts=CUTS)
+        events(1500, 1),
+        b,
+        folder,
+        given=GIVEN,
+        real=c,
+        options=ft.ClosureOptions(cuts=CUTS),
     ), folder
 
 
@@ -202,7 +213,10 @@ class TestBootstrap:
 
     def test_by_hand(self) -> None:
         """The fast sums equal a slow sum for each cell, with counts of events."""
-        rows, counts = self.binned(), np.random.default_rng(0).poisson(1, 900).astype(float)
+        rows, counts = (
+            self.binned(),
+            np.random.default_rng(0).poisson(1, 900).astype(float),
+        )
         mean, (median, half) = shares(rows)(counts)[0], spreads(rows)(counts)
         for cell in range(4):
             inside = rows.cell == cell
@@ -278,7 +292,9 @@ class TestAxes:
             4,
             4,
         ]
-        axis = kind_axis(["hadron", "parton"], [np.array([0, 4, 5]), np.array([0, 1, 5, 21])])
+        axis = kind_axis(
+            ["hadron", "parton"], [np.array([0, 4, 5]), np.array([0, 1, 5, 21])]
+        )
         assert (axis.label, axis.names[4]) == ("parton", "other")
         assert kind_axis(["pdgId"], [np.array([13, -13])]) is None
         assert kind_axis([], []) is None
@@ -307,11 +323,15 @@ class TestPairs:
             for j, i in enumerate(e["Jet_genJetIdx"])
         ]
         assert np.array_equal(
-            rows.only(["Jet_pt", "GenJet_pt", "Pileup_nPU"]).values, expected, equal_nan=True
+            rows.only(["Jet_pt", "GenJet_pt", "Pileup_nPU"]).values,
+            expected,
+            equal_nan=True,
         )
         assert "Jet_genJetIdx" not in rows.columns
         result = [
-            i in list(e["Jet_genJetIdx"]) for e in array for i in range(len(e["GenJet_pt"]))
+            i in list(e["Jet_genJetIdx"])
+            for e in array
+            for i in range(len(e["GenJet_pt"]))
         ]
         assert pairs.reconstructed.tolist() == result
 
@@ -319,7 +339,9 @@ class TestPairs:
         array = events(101, 3)
         for half, start in zip(read(array).halves(), (0, 1), strict=True):
             pairs, alone = half.pairs[0], read(array[start::2]).pairs[0]
-            assert np.array_equal(pairs.joint().values, alone.joint().values, equal_nan=True)
+            assert np.array_equal(
+                pairs.joint().values, alone.joint().values, equal_nan=True
+            )
             assert np.array_equal(pairs.reconstructed, alone.reconstructed)
             assert np.array_equal(pairs.objects.event, 2 * alone.objects.event + start)
             assert len(half.pairs[0].derived) == len(range(start, 101, 2))
@@ -356,7 +378,9 @@ class TestFolds:
     @pytest.mark.slow
     def test_identical_folds_give_the_figures_of_one(self) -> None:
         a, b = events(1500, 1), events(1500, 2)
-        for once, thrice in zip(toy_curves(a, b), toy_curves(a, folded(b, 3)), strict=True):
+        for once, thrice in zip(
+            toy_curves(a, b), toy_curves(a, folded(b, 3)), strict=True
+        ):
             for name in ("reference", "reference_error", "other", "other_error"):
                 assert np.allclose(
                     getattr(once, name), getattr(thrice, name), equal_nan=True
@@ -520,14 +544,18 @@ class TestBadInput:
         ):
             ft.closure(without, without, given=GIVEN)
         assert (
-            read(without, match=["Jet_matched=GenJet"]).pairs[0].link.through == "Jet_matched"
+            read(without, match=["Jet_matched=GenJet"]).pairs[0].link.through
+            == "Jet_matched"
         )
         with pytest.raises(
             InvalidArgument,
             match=r"the match 'Jet_match' is no column .*nearest: Jet_matched",
         ):
             ft.closure(
-                without, without, given=GIVEN, options=ft.ClosureOptions(match=["Jet_match"])
+                without,
+                without,
+                given=GIVEN,
+                options=ft.ClosureOptions(match=["Jet_match"]),
             )
         with pytest.raises(
             InvalidArgument, match="`given=` names no collection of generated objects"
@@ -539,7 +567,8 @@ class TestBadInput:
         renamed = array[[n for n in array.fields if n != "GenJet_eta"]]
         renamed["GenJet_etaa"] = array["GenJet_eta"]
         with pytest.raises(
-            InvalidArgument, match=r"it lacks column 'GenJet_eta' of .*; nearest: GenJet_eta"
+            InvalidArgument,
+            match=r"it lacks column 'GenJet_eta' of .*; nearest: GenJet_eta",
         ):
             ft.closure(array, renamed, given=GIVEN)
         with pytest.raises(
@@ -556,7 +585,10 @@ class TestBadInput:
             match="no column 'Pileup_nPV' with one number an event; nearest: Pileup_nPU",
         ):
             ft.closure(
-                array, array, given=GIVEN, options=ft.ClosureOptions(against=["Pileup_nPV"])
+                array,
+                array,
+                given=GIVEN,
+                options=ft.ClosureOptions(against=["Pileup_nPV"]),
             )
         single = ak.with_field(array, np.zeros(30), "Jet_mass")
         with pytest.raises(
@@ -592,7 +624,10 @@ class TestBadInput:
             )
         with pytest.raises(InvalidArgument, match="mixes columns of several kinds"):
             ft.closure(
-                array, array, given=GIVEN, options=ft.ClosureOptions(cuts=["Jet_pt > Jet_HT"])
+                array,
+                array,
+                given=GIVEN,
+                options=ft.ClosureOptions(cuts=["Jet_pt > Jet_HT"]),
             )
 
     @pytest.mark.slow
@@ -634,8 +669,12 @@ def test_distances_are_those_of_scipy() -> None:
 
     draw = np.random.default_rng(0)
     a, b = draw.normal(0, 2, 500), draw.normal(0.3, 2, 400)
-    first = Rows("a", ("x", "one"), np.stack([a, np.ones(500)], axis=1), np.arange(500), 500)
-    second = Rows("b", ("x", "one"), np.stack([b, np.ones(400)], axis=1), np.arange(400), 400)
+    first = Rows(
+        "a", ("x", "one"), np.stack([a, np.ones(500)], axis=1), np.arange(500), 500
+    )
+    second = Rows(
+        "b", ("x", "one"), np.stack([b, np.ones(400)], axis=1), np.arange(400), 400
+    )
     (result,) = find_distances(first, second)
     assert result.w1 == pytest.approx(wasserstein_distance(a, b) / a.std())
     assert result.ks == pytest.approx(ks_2samp(a, b).statistic)

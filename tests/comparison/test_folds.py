@@ -12,7 +12,11 @@ TOYS, EVENTS, FOLDS = 2000, 120, 4
 
 def test_identical_folds_give_the_error_of_one() -> None:
     draw = np.random.default_rng(0)
-    values, weights, event = draw.normal(0, 1, 500), draw.uniform(0.5, 2, 500), np.arange(500)
+    values, weights, event = (
+        draw.normal(0, 1, 500),
+        draw.uniform(0.5, 2, 500),
+        np.arange(500),
+    )
     once = fold_histogram(values, EDGES, event, weights)
     five = fold_histogram(
         np.tile(values, 5), EDGES, np.tile(event, 5), np.tile(weights, 5) / 5
@@ -45,7 +49,9 @@ def test_intervals_cover_what_they_say() -> None:
     for toy in range(TOYS):
         values, event, weights = draws(np.random.default_rng(toy), EVENTS)
         histogram = fold_histogram(values, EDGES, event, weights)
-        covered += abs(histogram.shares[0] - share) < np.sqrt(histogram.share_variances[0])
+        covered += abs(histogram.shares[0] - share) < np.sqrt(
+            histogram.share_variances[0]
+        )
         alone = fold_histogram(values, EDGES, np.arange(len(values)), weights)
         naive += abs(alone.shares[0] - share) < np.sqrt(alone.share_variances[0])
     assert abs(covered / TOYS - 0.68) < 0.03
@@ -64,7 +70,10 @@ def test_entries_outside_count_in_the_whole() -> None:
     histogram = fold_histogram(np.array([-5.0, 0.5, 1.0, 7.0]), EDGES, np.arange(4))
     assert histogram.counts.tolist() == [0.0, 2.0]
     assert histogram.shares.tolist() == [0.0, 0.5]
-    assert fold_histogram(np.empty(0), EDGES, np.empty(0, int)).counts.tolist() == [0.0, 0.0]
+    assert fold_histogram(np.empty(0), EDGES, np.empty(0, int)).counts.tolist() == [
+        0.0,
+        0.0,
+    ]
 
 
 def test_bad_histograms_say_so() -> None:

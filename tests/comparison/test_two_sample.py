@@ -49,7 +49,9 @@ def objects(seed: int, events: int = 60, shift: float = 0.0) -> Rows:
     return Rows("objects", ("a", "b", "k"), x, event, events)
 
 
-def rows(values: np.ndarray, weights: np.ndarray | None = None, name: str = "rows") -> Rows:
+def rows(
+    values: np.ndarray, weights: np.ndarray | None = None, name: str = "rows"
+) -> Rows:
     values = values.reshape(len(values), -1)
     names = tuple(f"x{k}" for k in range(values.shape[1]))
     return Rows(name, names, values, np.arange(len(values)), len(values), weights)
@@ -87,7 +89,9 @@ class TestCalibration:
                 )
                 for outcome in result.outcomes:
                     assert outcome.p is not None
-                    measured.setdefault((outcome.test, outcome.column), []).append(outcome.p)
+                    measured.setdefault((outcome.test, outcome.column), []).append(
+                        outcome.p
+                    )
         assert {test for test, _ in measured} == set(TESTS)
         uniform = {
             key: scipy.stats.kstest(p, "uniform").pvalue for key, p in measured.items()
@@ -213,7 +217,9 @@ class TestAgainstReferences:
             scipy.stats.rankdata(pooled.values, axis=0),
             pooled.other[pooled.event],
         )
-        expected = np.abs(np.corrcoef(ranks[second].T) - np.corrcoef(ranks[~second].T)).max()
+        expected = np.abs(
+            np.corrcoef(ranks[second].T) - np.corrcoef(ranks[~second].T)
+        ).max()
         measured = moments.prepare(pooled, ["correlation", "fpd"], 3, silent)
         assert measured.statistics(as_they_are(pooled))[0, 0] == pytest.approx(
             expected, rel=1e-4
@@ -280,7 +286,9 @@ def test_intervals_cover() -> None:
     for trial in range(trials):
         draw = np.random.default_rng(trial)
         event, other = np.repeat(np.arange(160), 4), np.repeat(np.arange(160) % 2 == 1, 4)
-        score = (draw.normal(size=160) + (np.arange(160) % 2))[event]  # AUC = Phi(1 / sqrt 2)
+        score = (draw.normal(size=160) + (np.arange(160) % 2))[
+            event
+        ]  # AUC = Phi(1 / sqrt 2)
         low, high = classifier._intervals(
             "c", score, score > 0.5, other, np.ones(640), event
         )["c"]
@@ -366,7 +374,9 @@ class TestPermuting:
             values[:, 0] = 1.0, 2.0, np.nan
             return values
 
-        places = [permutation_p_values(pooled, statistics, 9, seed)[1] for seed in range(400)]
+        places = [
+            permutation_p_values(pooled, statistics, 9, seed)[1] for seed in range(400)
+        ]
         tied, largest, undefined = np.transpose(places)
         counts = np.unique(np.round(10 * tied), return_counts=True)[1]
         assert len(counts) == 10
@@ -450,7 +460,11 @@ class TestBadInput:
                 {"options": ft.ComparisonOptions(level=1.5)},
                 "the level 1.5 is not between 0 and 1",
             ),
-            (GOOD, {"options": ft.ComparisonOptions(permutations=0)}, "ask for 1 or more"),
+            (
+                GOOD,
+                {"options": ft.ComparisonOptions(permutations=0)},
+                "ask for 1 or more",
+            ),
         ],
     )
     def test_says_in_one_line(
@@ -471,7 +485,11 @@ class TestBadInput:
             {"x": np.arange(50.0), "y": np.full(50, 3.0)}, other, tests=["ks"]
         )
         assert (measured.constant, measured.columns) == (("y",), ("x",))
-        assert (measured.other.rows, measured.other.dropped, measured.reference.dropped) == (
+        assert (
+            measured.other.rows,
+            measured.other.dropped,
+            measured.reference.dropped,
+        ) == (
             36,
             4,
             0,
@@ -494,10 +512,14 @@ class TestBadInput:
             sample, sample, weight="w", options=ft.ComparisonOptions(permutations=20)
         )
         refused = {
-            o.test for o in measured.outcomes if o.note == "not defined for negative weights"
+            o.test
+            for o in measured.outcomes
+            if o.note == "not defined for negative weights"
         }
         assert refused == {name for name, test in TESTS.items() if not test.negative}
-        assert {o.test for o in measured.outcomes if o.p is not None} == set(TESTS) - refused
+        assert {o.test for o in measured.outcomes if o.p is not None} == set(
+            TESTS
+        ) - refused
         assert measured.columns == ("x",)
 
 
@@ -539,7 +561,8 @@ class TestRaggedTables:
 
     def test_a_mixture_is_refused(self) -> None:
         with pytest.raises(
-            InvalidArgument, match=r"one collection at a time, such as `columns=` 'Jet_\*'"
+            InvalidArgument,
+            match=r"one collection at a time, such as `columns=` 'Jet_\*'",
         ):
             ft.compare(self.events(1), self.events(2))
 

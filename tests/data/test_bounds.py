@@ -149,7 +149,8 @@ def test_zero_has_no_mantissa_to_round():
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64"])
 @given(
-    data=st.data(), amount=st.one_of(st.floats(0.5, 1e25), st.integers(1, 2**64).map(float))
+    data=st.data(),
+    amount=st.one_of(st.floats(0.5, 1e25), st.integers(1, 2**64).map(float)),
 )
 def test_integer_bounds_hold_as_the_reference_says(dtype, data, amount):
     info = np.iinfo(dtype)
@@ -215,7 +216,11 @@ def test_a_glob_touches_floats_and_passes_over_ids_and_weights():
 
 def test_a_column_named_in_full_is_bounded_whatever_its_role():
     found = bounded(
-        {"genWeight": "rel:1e-3", "Jet_nConstituents": "abs:1", "Events/eventNumber": "abs:2"}
+        {
+            "genWeight": "rel:1e-3",
+            "Jet_nConstituents": "abs:1",
+            "Events/eventNumber": "abs:2",
+        }
     )
     assert found == {
         "Events/genWeight": "rel:0.001",
@@ -225,7 +230,9 @@ def test_a_column_named_in_full_is_bounded_whatever_its_role():
 
 
 def test_the_last_pattern_wins():
-    assert bounded({"Jet_*": "abs:1", "Jet_pt": "lossless"}) == {"Events/Jet_phi": "abs:1"}
+    assert bounded({"Jet_*": "abs:1", "Jet_pt": "lossless"}) == {
+        "Events/Jet_phi": "abs:1"
+    }
     assert bounded({"Jet_pt": "lossless", "Jet_*": "abs:1"}) == {
         "Events/Jet_phi": "abs:1",
         "Events/Jet_pt": "abs:1",
@@ -287,7 +294,9 @@ class TestEveryKind:
         assert FORMS in next(o.help for o in options if o.name == "tolerance")
         for page in (ROOT / "README.md", ROOT / "docs" / "concepts.md"):
             if page.is_file():
-                assert f"| `{KINDS[bound.kind].form}` |" in page.read_text(encoding="utf-8")
+                assert f"| `{KINDS[bound.kind].form}` |" in page.read_text(
+                    encoding="utf-8"
+                )
 
     def test_the_command_line_reads_it(self, bound):
         assert read_tolerance([str(bound)], None) == {"*": bound}
@@ -310,16 +319,22 @@ class TestEveryKind:
         assert (resolved.largest_difference(self.X) > 0).all()
         if bound.is_statistical:
             assert resolved.kind == "abs"
-            with pytest.raises(InvalidArgument, match="has no meaning before it is resolved"):
+            with pytest.raises(
+                InvalidArgument, match="has no meaning before it is resolved"
+            ):
                 bound.holds(self.X, self.X)
-            with pytest.raises(InvalidArgument, match="has no meaning before it is resolved"):
+            with pytest.raises(
+                InvalidArgument, match="has no meaning before it is resolved"
+            ):
                 quantise_shifted(self.X, bound)
 
     def test_a_promise_has_it(self, bound, resolved):
         words = f"{resolved}, then {resolved}"
         assert Promise.parse(words).holds(self.X, self.X).all()
         if bound.is_statistical:
-            with pytest.raises(InvalidArgument, match="has no meaning before it is resolved"):
+            with pytest.raises(
+                InvalidArgument, match="has no meaning before it is resolved"
+            ):
                 Promise.parse(f"abs:1, then {bound}")
 
     def test_its_lattice_stays_within_it(self, bound, resolved):
@@ -334,7 +349,9 @@ class TestEveryKind:
         numbers, shift = quantise_shifted(self.X, resolved)
         assert len(np.unique(numbers)) < len(np.unique(self.X))
         near = restore(numbers, resolved, self.X.dtype, shift)
-        assert np.mean(resolved.holds(self.X, near)) > 0.99  # but for rounding at cell edges
+        assert (
+            np.mean(resolved.holds(self.X, near)) > 0.99
+        )  # but for rounding at cell edges
 
     @pytest.mark.parametrize(
         "codec", [c for c in CODECS if isinstance(c, ColumnCodec)], ids=lambda c: c.name
@@ -392,5 +409,7 @@ def test_a_kind_without_arithmetic_is_refused_everywhere(monkeypatch):
         restore(np.arange(3), near, x.dtype)
     with pytest.raises(InvalidArgument, match="near:2 allows no relative error"):
         relative_of(near)
-    with pytest.raises(InvalidArgument, match="no statistic of the column resolves mad:2"):
+    with pytest.raises(
+        InvalidArgument, match="no statistic of the column resolves mad:2"
+    ):
         resolve_statistics(mad, statistics_of(x))

@@ -63,7 +63,9 @@ def test_undefined_weights_are_refused(
 ) -> None:
     weights = np.ones(EVENTS)
     weights[[7, 31]] = value
-    message = "column 'w': 2 weights are NaN or infinite, the first in event 7; leave such"
+    message = (
+        "column 'w': 2 weights are NaN or infinite, the first in event 7; leave such"
+    )
     with pytest.raises(ft.InvalidArgument, match=f"^dict in memory: {message}"):
         use(events(weights), tmp_path)
 
@@ -80,9 +82,7 @@ def test_columns_that_cannot_be_weights_are_named(
 
 @Each
 def test_lists_are_no_weights(use: Callable[[Any, Path], object], tmp_path: Path) -> None:
-    message = (
-        "column 'w' cannot be weights: it has lists or arrays, not one number an event; name"
-    )
+    message = "column 'w' cannot be weights: it has lists or arrays, not one number an event; name"
     with pytest.raises(ft.InvalidArgument, match=f"^dict in memory: {message}"):
         use(events([[1.0, 2.0]] * EVENTS), tmp_path)
 

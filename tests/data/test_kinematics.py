@@ -29,7 +29,9 @@ COLUMNS = {"x": np.array([1.0, 2.0, 3.0, 4.0]), "y": np.array([-1.0, 0.0, 1.0, -
 def rows(name: str, *columns: np.ndarray, per_event: int = 1) -> Rows:
     values = np.stack(columns, axis=1)
     event = np.arange(len(values)) // per_event
-    return Rows(name, tuple("xyzuvw"[: len(columns)]), values, event, int(event.max()) + 1)
+    return Rows(
+        name, tuple("xyzuvw"[: len(columns)]), values, event, int(event.max()) + 1
+    )
 
 
 class TestCuts:
@@ -133,9 +135,12 @@ class TestDerived:
         got = dict(zip(found.columns, found.values.T, strict=True))
         two = ak.num(events["Jet_pt"]) >= 2
         leading = [
-            ak.to_numpy(events[two][f"Jet_{k}"][:, :2]) for k in ("pt", "eta", "phi", "mass")
+            ak.to_numpy(events[two][f"Jet_{k}"][:, :2])
+            for k in ("pt", "eta", "phi", "mass")
         ]
-        assert np.allclose(got["Jet_mjj"][ak.to_numpy(two)], dijet_mass(*leading), rtol=1e-6)
+        assert np.allclose(
+            got["Jet_mjj"][ak.to_numpy(two)], dijet_mass(*leading), rtol=1e-6
+        )
         assert (got["Jet_mjj"][~ak.to_numpy(two)] == ABSENT).all()
         assert np.allclose(got["Jet_HT"], ak.to_numpy(ak.sum(events["Jet_pt"], axis=1)))
         phi = leading[2]
@@ -149,18 +154,22 @@ class TestDerived:
         assert np.allclose(got["Jet_MHT"], np.hypot(px, py))
         assert np.allclose(got["nJet"], ak.to_numpy(ak.num(events["Jet_pt"])))
         assert np.array_equal(
-            derived_rows(open_dataset(events), "Jet", "w").weights, ak.to_numpy(events["w"])
+            derived_rows(open_dataset(events), "Jet", "w").weights,
+            ak.to_numpy(events["w"]),
         )
 
     def test_what_is_missing_is_named(self) -> None:
         events = self.events()
-        with pytest.raises(InvalidArgument, match=r"no column 'Jets_pt'.*nearest: Jet_pt"):
+        with pytest.raises(
+            InvalidArgument, match=r"no column 'Jets_pt'.*nearest: Jet_pt"
+        ):
             derived_rows(open_dataset(events), "Jets")
         with pytest.raises(InvalidArgument, match="no column 'Jet_mass'"):
             derived_rows(open_dataset(events[["Jet_pt", "Jet_eta", "Jet_phi"]]), "Jet")
         flat = {f"Jet_{k}": np.ones(3) for k in ("pt", "eta", "phi", "mass")}
         with pytest.raises(
-            InvalidArgument, match="is no number of each Jet; `derived=` takes a collection"
+            InvalidArgument,
+            match="is no number of each Jet; `derived=` takes a collection",
         ):
             derived_rows(open_dataset(flat), "Jet")
 
@@ -168,11 +177,16 @@ class TestDerived:
         a, b = self.events(), self.events()
         b["Jet_pt"] = 3 * b["Jet_pt"]
         found = ft.compare(
-            a, b, tests=["ks"], options=ft.ComparisonOptions(derived="Jet", permutations=700)
+            a,
+            b,
+            tests=["ks"],
+            options=ft.ComparisonOptions(derived="Jet", permutations=700),
         )
         assert {o.column for o in found.outcomes if o.rejected} >= {"Jet_HT", "Jet_MHT"}
         with pytest.raises(InvalidArgument, match="leave out `columns=`"):
-            ft.compare(a, b, columns=["Jet_*"], options=ft.ComparisonOptions(derived="Jet"))
+            ft.compare(
+                a, b, columns=["Jet_*"], options=ft.ComparisonOptions(derived="Jet")
+            )
 
 
 class TestRatio:
@@ -200,7 +214,9 @@ class TestRatio:
         )  # 0.237 +- 0.047, 12 models; e^-1 for the true ratio
         worst = [f for f in found.failures if f.sample == "other"]
         assert len(worst) == 10
-        assert all(abs(f.log_ratio) >= np.quantile(np.abs(found.other), 0.99) for f in worst)
+        assert all(
+            abs(f.log_ratio) >= np.quantile(np.abs(found.other), 0.99) for f in worst
+        )
 
     @pytest.mark.slow
     def test_equal_samples(self) -> None:
@@ -215,10 +231,13 @@ class TestRatio:
     def test_too_few(self) -> None:
         few = rows("a", np.arange(50.0))
         with pytest.raises(
-            InvalidArgument, match=r"a: has 50 rows in 50 events; .* needs 100 in 50 of each"
+            InvalidArgument,
+            match=r"a: has 50 rows in 50 events; .* needs 100 in 50 of each",
         ):
             density_ratio(few, few)
-        crowded = Rows("b", ("x",), np.arange(120.0)[:, None], np.zeros(120, np.int64), 30)
+        crowded = Rows(
+            "b", ("x",), np.arange(120.0)[:, None], np.zeros(120, np.int64), 30
+        )
         with pytest.raises(InvalidArgument, match="b: has 120 rows in 1 events"):
             density_ratio(crowded, crowded)
         negative = Rows(
@@ -242,7 +261,9 @@ class TestRatio:
         assert found.effective == pytest.approx(
             weight.sum() ** 2 / len(weight) / np.square(weight).sum()
         )
-        assert found.effective < 0.6  # 0.40 +- 0.04, 13 models; 0.9 if weights did not count
+        assert (
+            found.effective < 0.6
+        )  # 0.40 +- 0.04, 13 models; 0.9 if weights did not count
 
     @pytest.mark.slow
     def test_in_a_comparison(self, tmp_path: Path) -> None:
@@ -262,7 +283,8 @@ class TestRatio:
         assert content["cuts"][0]["gained"] == found.cuts[0].gained > 300
         stored = open_dataset(tmp_path / "out" / "ratio.npz").tables
         assert np.array_equal(
-            stored["other"].read(["log_ratio"], 0, 600).data["log_ratio"], found.ratio.other
+            stored["other"].read(["log_ratio"], 0, 600).data["log_ratio"],
+            found.ratio.other,
         )
         with pytest.raises(InvalidArgument, match="leave out `paired=`"):
             ft.compare(
@@ -316,7 +338,10 @@ class TestSeparation:
         x = np.where(signal, draw.normal(0, 0.1, 4000), draw.normal(0, 1, 4000))
         data = {"x": x, "label": signal.astype(np.int32)}
         ft.train(
-            {"x": x[~signal]}, tmp_path / "b.flow", tolerance={"x": "abs:0.01"}, effort="fast"
+            {"x": x[~signal]},
+            tmp_path / "b.flow",
+            tolerance={"x": "abs:0.01"},
+            effort="fast",
         )
         ft.train(
             {"x": x[signal]}, tmp_path / "s.flow", like=tmp_path / "b.flow", effort="fast"
@@ -340,7 +365,9 @@ class TestSeparation:
         ended = CliRunner().invoke(
             app, [*arguments, "--label", "label", "--json", "-o", str(tmp_path / "s.npz")]
         )
-        assert json.loads(ended.stdout)["-log_ratio"]["value"] == found["-log_ratio"].value
+        assert (
+            json.loads(ended.stdout)["-log_ratio"]["value"] == found["-log_ratio"].value
+        )
         assert open_dataset(tmp_path / "s.npz").table("events").num_entries == 4000
         with pytest.raises(InvalidArgument, match=r"no column 'lable'.*nearest: label"):
             ft.score(tmp_path / "b.flow", data, label="lable")
@@ -352,7 +379,9 @@ class TestSeparation:
             ft.separation(ft.score(tmp_path / "b.flow", data))
         with pytest.raises(InvalidArgument, match="all rows have the same label"):
             ft.separation(
-                ft.score(tmp_path / "b.flow", {"x": x, "label": np.ones(4000)}, label="label")
+                ft.score(
+                    tmp_path / "b.flow", {"x": x, "label": np.ones(4000)}, label="label"
+                )
             )
 
 
@@ -360,7 +389,8 @@ class TestPresets:
     def test_higgs(self, tmp_path: Path) -> None:
         draw = np.random.default_rng(0)
         lines = [
-            ",".join(f"{v:.3e}" for v in [k % 2, *draw.normal(0, 1, 28)]) for k in range(60)
+            ",".join(f"{v:.3e}" for v in [k % 2, *draw.normal(0, 1, 28)])
+            for k in range(60)
         ]
         (tmp_path / "HIGGS.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
         higgs = ft.preset("higgs")
@@ -371,7 +401,8 @@ class TestPresets:
         assert len(table.columns) == 29
         out = str(tmp_path / "h.ftup")
         ended = CliRunner().invoke(
-            app, ["compress", str(tmp_path / "HIGGS.csv.gz"), "-o", out, "--preset", "higgs"]
+            app,
+            ["compress", str(tmp_path / "HIGGS.csv.gz"), "-o", out, "--preset", "higgs"],
         )
         assert ended.exit_code == 0
         with ft.open(out) as file:
@@ -427,7 +458,13 @@ class TestTrainCommand:
         np.savez(tmp_path / "a.npz", x=np.arange(50.0))
         ended = CliRunner().invoke(
             app,
-            ["train-flow", str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.flow"), *options],
+            [
+                "train-flow",
+                str(tmp_path / "a.npz"),
+                "-o",
+                str(tmp_path / "m.flow"),
+                *options,
+            ],
         )
         assert isinstance(ended.exception, InvalidArgument)
         assert message in str(ended.exception)

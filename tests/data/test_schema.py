@@ -102,7 +102,9 @@ def renamed_counter():
 
 def test_titles_order_and_names_of_hidden_counters_are_free():
     titled = [replace(c, title="p_T") for c in reversed(renamed_counter())]
-    assert list(schema_diff(JETS, titled, counters=True, roles=True, additional=True)) == []
+    assert (
+        list(schema_diff(JETS, titled, counters=True, roles=True, additional=True)) == []
+    )
 
 
 def test_hidden_counters_are_compared_on_request():

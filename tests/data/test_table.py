@@ -65,9 +65,9 @@ def event_arrays(draw, max_events=6):
             random_values(draw, dtype, int(counts.sum())), counts
         )
     fields["nothing"] = ak.unflatten(np.zeros(0, np.float32), np.zeros(n, np.int64))
-    fields["text"] = ak.from_iter(["", *draw(st.lists(st.text(), min_size=n, max_size=n))])[
-        1:
-    ]
+    fields["text"] = ak.from_iter(
+        ["", *draw(st.lists(st.text(), min_size=n, max_size=n))]
+    )[1:]
     return ak.zip(fields, depth_limit=1)
 
 
@@ -134,7 +134,13 @@ def test_lists_of_records_are_collections():
         "Jet_p4_x",
         "MET_pt",
     ]
-    assert [c.counter for c in table.columns] == [None, "n(Jet_pt)", None, "n(Jet_pt)", None]
+    assert [c.counter for c in table.columns] == [
+        None,
+        "n(Jet_pt)",
+        None,
+        "n(Jet_pt)",
+        None,
+    ]
     assert table.column("Jet_pt").title == "transverse momentum"
     assert table.column("Jet_tag").is_opaque
     assert table["Jet_p4_x"].tolist() == [1, 2]
@@ -142,7 +148,9 @@ def test_lists_of_records_are_collections():
 
 def test_counters_are_shared_where_counts_are_equal():
     array = ak.Array({"a": [[1.0], []], "b": [[2], []], "c": [[], [1]]})
-    assert [c.counter for c in table_from_awkward("t", array).columns if not c.hidden] == [
+    assert [
+        c.counter for c in table_from_awkward("t", array).columns if not c.hidden
+    ] == [
         "n(a)",
         "n(a)",
         "n(c)",
@@ -261,7 +269,11 @@ COUNTED = (Column("n", "int32", "counter"), Column("x", "float32", counter="n"))
     ("columns", "data", "match"),
     [
         (COUNTED[:1], {}, "'n' is in the schema but has no data"),
-        (COUNTED[1:], {"x": np.zeros(1, np.float32)}, "'x' is counted by 'n', absent here"),
+        (
+            COUNTED[1:],
+            {"x": np.zeros(1, np.float32)},
+            "'x' is counted by 'n', absent here",
+        ),
         (
             COUNTED,
             {"n": np.array([1, 1], np.int32), "x": np.zeros(3, np.float32)},
@@ -273,7 +285,11 @@ COUNTED = (Column("n", "int32", "counter"), Column("x", "float32", counter="n"))
             "other than whole numbers from 0 on",
         ),
         (COUNTED[:1], {"n": np.zeros(3, np.int32)}, "'n' has 3 values, not 2"),
-        (COUNTED[:1], {"n": np.zeros(2, np.int64)}, r"'n' holds int64\(\), not int32\(\)"),
+        (
+            COUNTED[:1],
+            {"n": np.zeros(2, np.int64)},
+            r"'n' holds int64\(\), not int32\(\)",
+        ),
         (COUNTED[:1], {"n": np.zeros(2, ">i4")}, r"'n' holds >i4\(\), not int32\(\)"),
         (
             COUNTED[:1],
@@ -295,7 +311,10 @@ def small(**changes):
     } | changes
     columns = (*COUNTED, Column("s", "opaque"))
     return Table(
-        "t", tuple(c for c in columns if c.name in data and data[c.name] is not None), 2, data
+        "t",
+        tuple(c for c in columns if c.name in data and data[c.name] is not None),
+        2,
+        data,
     )
 
 

@@ -110,7 +110,9 @@ def test_a_change_of_each_byte_is_noticed(copied, supplied):
 def test_every_change_of_a_byte_is_noticed(copied, supplied):
     data, found = copied.read_bytes(), {}
     ends = [*range(ENDS), *range(len(data) - ENDS, len(data))]
-    positions = sorted({*range(STEP // 2, len(data), STEP), *ends[:: 4 if STEP > 7 else 1]})
+    positions = sorted(
+        {*range(STEP // 2, len(data), STEP), *ends[:: 4 if STEP > 7 else 1]}
+    )
     for position in positions:
         found |= changes(copied, supplied, position, list(range(256)))
     assert copied.read_bytes() == data

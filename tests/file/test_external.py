@@ -243,7 +243,8 @@ class TestHiddenCounters:
 
     def test_other_columns_need_none(self, jets: Path) -> None:
         assert np.array_equal(
-            ft.decompress(jets, columns=["alone", "a"])["alone"], make_events(True)["alone"]
+            ft.decompress(jets, columns=["alone", "a"])["alone"],
+            make_events(True)["alone"],
         )
 
     def test_the_same_values_in_other_lists_are_refused(self, jets: Path) -> None:
@@ -289,7 +290,9 @@ def test_a_given_column_of_another_structure_is_refused(tmp_path: Path) -> None:
 
 def test_a_bound_on_a_given_column_is_refused(tmp_path: Path) -> None:
     data = {"X": np.arange(5.0), "Y": np.arange(5.0)}
-    with pytest.raises(InvalidArgument, match="column 'X' is given, so it cannot be bounded"):
+    with pytest.raises(
+        InvalidArgument, match="column 'X' is given, so it cannot be bounded"
+    ):
         ft.compress(data, tmp_path / "h.ftup", given=["X"], tolerance={"X": "abs:1"})
     ft.compress(data, tmp_path / "h.ftup", given=["X"], tolerance={"*": "abs:1"})
 

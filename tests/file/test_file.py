@@ -92,7 +92,10 @@ class TestColumn:
     @pytest.mark.parametrize("name", ["x", "Jet_pt", "text"])
     def test_slices(self, file, name):
         for start, stop in itertools.product(EDGES, EDGES):
-            assert file[name, start:stop].to_list() == WHOLE[name][start:stop], (start, stop)
+            assert file[name, start:stop].to_list() == WHOLE[name][start:stop], (
+                start,
+                stop,
+            )
 
     @pytest.mark.parametrize("name", COLUMNS)
     def test_single_events(self, file, name):
@@ -122,7 +125,9 @@ class TestColumn:
         assert file["x", ::1].to_list() == WHOLE["x"]
 
     def test_of_a_tree(self, file, two):
-        assert file["events/x", 3:5].to_list() == file["x", 3:5].to_list() == WHOLE["x"][3:5]
+        assert (
+            file["events/x", 3:5].to_list() == file["x", 3:5].to_list() == WHOLE["x"][3:5]
+        )
         assert two["Runs/x"].to_list() == [100, 101, 102]
         assert two["Events/x", -2].tolist() == 7
 
@@ -206,7 +211,10 @@ class TestArrays:
     @pytest.mark.parametrize(
         ("columns", "message"),
         [
-            ("Jet_pT", r"events\.ftup: the name 'Jet_pT' matches no column; nearest: Jet_pt"),
+            (
+                "Jet_pT",
+                r"events\.ftup: the name 'Jet_pT' matches no column; nearest: Jet_pt",
+            ),
             (["x", "Mu*"], r"events\.ftup: the glob 'Mu\*' matches no column"),
             (["x", ""], r"events\.ftup: the name '' matches no column"),
             (
@@ -246,7 +254,9 @@ class TestIterate:
             next(file.iterate(step_size=step))
 
     def test_of_several_trees(self, two):
-        assert [part["x"].to_list() for part in two.iterate(tree="Runs", step_size=2)] == [
+        assert [
+            part["x"].to_list() for part in two.iterate(tree="Runs", step_size=2)
+        ] == [
             [100, 101],
             [102],
         ]
@@ -269,14 +279,17 @@ class TestIterate:
 def test_tables_by_name(file, two):
     assert file.table() is file.table("events") is file.tables["events"]
     assert two.table("Runs").num_entries == 3
-    with pytest.raises(InvalidArgument, match=r"two\.ftup: no tree 'runs'; nearest: Runs"):
+    with pytest.raises(
+        InvalidArgument, match=r"two\.ftup: no tree 'runs'; nearest: Runs"
+    ):
         two.table("runs")
 
 
 def test_columns_keep_their_types(file):
     found = file.arrays()
     types = {
-        name: str(ak.type(found[name])).removeprefix(f"{EVENTS} * ") for name in found.fields
+        name: str(ak.type(found[name])).removeprefix(f"{EVENTS} * ")
+        for name in found.fields
     }
     assert types == {
         "x": "float64",

@@ -29,7 +29,11 @@ def open_golden(name):
 
 def texts(entries):
     """Entries of an opaque column as the arrays beside the golden files have them."""
-    return entries if all(isinstance(e, str) for e in entries) else [repr(e) for e in entries]
+    return (
+        entries
+        if all(isinstance(e, str) for e in entries)
+        else [repr(e) for e in entries]
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,7 +107,9 @@ def test_golden_files_hold_every_grid_method_and_relation():
                     predicted |= {p.relation for term in terms for p in term.inputs}
                     functions |= {term.function for term in terms}
                 for chunk in (d.entries for d in table.directories()):
-                    methods |= {(stored.method, stored.residual) for stored in chunk.values()}
+                    methods |= {
+                        (stored.method, stored.residual) for stored in chunk.values()
+                    }
                     escapes += sum(stored.escapes > 0 for stored in chunk.values())
     assert kinds == {"ordered", "integers", "uniform", "decimal", "mantissas", "binades"}
     assert methods == {(m, False) for m in Method} | {
@@ -139,9 +145,17 @@ def test_golden_flow_reads_a_parent_that_is_stored_by_values(flow_file):
         ("moved", lambda flow: flow.residual and flow.absolute.tolist() == [0]),
         ("Jet_phi", lambda flow: flow.residual and flow.prediction.period is not None),
         ("Jet_eta", lambda flow: "Jet_eta" in flow.sources),
-        ("Muon_pt", lambda flow: {"reference", "same"} <= {p.relation for p in flow.parents}),
+        (
+            "Muon_pt",
+            lambda flow: {"reference", "same"} <= {p.relation for p in flow.parents},
+        ),
     ],
-    ids=["residuals beside kept indices", "residuals of a period", "itself", "references"],
+    ids=[
+        "residuals beside kept indices",
+        "residuals of a period",
+        "itself",
+        "references",
+    ],
 )
 def test_golden_flow_codes_by_networks(flow_file, name, is_so):
     flows, chunks = flow_file
@@ -178,7 +192,12 @@ def test_golden_parts_have_their_own_ranges_and_blocks():
         (table,) = file.tables.values()
         assert [c.begin for c in table.chunks] == [0, 8200, 8210, 8220, 8230, 8240, 8250]
         assert (
-            len({(c.part.lattices["x"].low, c.part.lattices["x"].high) for c in table.chunks})
+            len(
+                {
+                    (c.part.lattices["x"].low, c.part.lattices["x"].high)
+                    for c in table.chunks
+                }
+            )
             == 3
         )
         assert [len(table.directory(chunk)[0].blocks) > 1 for chunk in table.chunks] == [
@@ -203,13 +222,20 @@ def test_golden_awkward_holds_what_others_lack():
         }
         flows = {name: table.flow.columns for name, table in file.tables.items()}
         assert list(file.carried) == ["note"]
-    assert (held["empty"], len(chunks["empty"]), held["nothing"], len(chunks["nothing"])) == (
+    assert (
+        held["empty"],
+        len(chunks["empty"]),
+        held["nothing"],
+        len(chunks["nothing"]),
+    ) == (
         0,
         1,
         0,
         0,
     )
-    values = {c.dtype for c in file.tables["values"].columns if c.name in chunks["values"][0]}
+    values = {
+        c.dtype for c in file.tables["values"].columns if c.name in chunks["values"][0]
+    }
     assert {"int8", "uint64", "float16", "opaque"} <= values
     (given,), (objects,) = chunks["given"], chunks["objects"]
     assert [name for name, entry in given.items() if entry.method is Method.GIVEN] == [
@@ -220,7 +246,8 @@ def test_golden_awkward_holds_what_others_lack():
     assert objects["A_self"].method is objects["B_all"].method is Method.FLOW
     assert objects["A_self"].escapes > 0
     assert {
-        len(flow.network.layers) for flow in (flows["objects"]["A_self"], flows["raw"]["q"])
+        len(flow.network.layers)
+        for flow in (flows["objects"]["A_self"], flows["raw"]["q"])
     } == {1, 3}
     spans = flows["raw"]["q"].bins.spans[:-1].tolist()
     assert [span.bit_length() - 16 for span in spans] == list(odd_made.RAW_BITS)

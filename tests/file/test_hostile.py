@@ -34,7 +34,12 @@ from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.grid import ATOM, Decimal, Integers, Ordered, Uniform
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.walk import TableCoding
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 HOSTILE = [
     None,
@@ -191,7 +196,9 @@ def test_damage_of_each_payload_ends_well(path):
 def test_section_without_an_owner_is_corrupt(path, tmp_path, kind, owner):
     meta, sections, contents = pieces(path)
     target = tmp_path / "owner.ftup"
-    assemble(target, meta, [*sections, Section(kind, owner, 0, 0, 0, 0)], [*contents, b""])
+    assemble(
+        target, meta, [*sections, Section(kind, owner, 0, 0, 0, 0)], [*contents, b""]
+    )
     with pytest.raises(
         Corrupt,
         match=r"owner\.ftup: has a section of a table or object that its description lacks",
@@ -255,7 +262,11 @@ def test_stream_of_many_more_numbers_takes_no_memory():
 def test_buffer_of_no_type_is_corrupt(dtype):
     """NumPy reads some of these as Python, and ends in other errors."""
     head = json.dumps(
-        {"form": {"class": "EmptyArray"}, "length": 0, "buffers": [["node0-data", dtype, 0]]}
+        {
+            "form": {"class": "EmptyArray"},
+            "length": 0,
+            "buffers": [["node0-data", dtype, 0]],
+        }
     ).encode()
     with pytest.raises(
         Corrupt, match=r"an opaque column does not decode \((Value|Type)Error: "
@@ -336,7 +347,9 @@ def test_directory_and_group_hold_nothing_more():
         Corrupt, match="a zstd frame of 14 bytes declares 5 bytes where 4 are due"
     ):
         decode_chunk(data, "t", 1, coding)
-    with pytest.raises(Corrupt, match=r"a chunk has \d+ bytes where its directory lists \d+"):
+    with pytest.raises(
+        Corrupt, match=r"a chunk has \d+ bytes where its directory lists \d+"
+    ):
         decode_chunk(chunk_of(*[(Method.CONSTANT, b"\0")] * 2) + b"\0", "t", 1, coding)
 
 
@@ -344,7 +357,12 @@ def test_directory_and_group_hold_nothing_more():
     ("dtype", "method", "escapes", "message"),
     [
         ("int64", Method.OPAQUE, b"", "of type int64 is stored by the method OPAQUE"),
-        ("opaque", Method.CONSTANT, b"", "of type opaque is stored by the method CONSTANT"),
+        (
+            "opaque",
+            Method.CONSTANT,
+            b"",
+            "of type opaque is stored by the method CONSTANT",
+        ),
         ("opaque", Method.OPAQUE, b"\0", "by the method OPAQUE and has escapes"),
         ("int64", Method.VALUES, b"\0", "by the method VALUES and has escapes"),
     ],
@@ -474,7 +492,10 @@ CANNOT = "lets column '{}' read '{}', which it cannot"
             "a term that does not exist",
         ),
         ([bare(PT, prediction=term(0, INDEX))], "reads a number of an object or itself"),
-        ([bare(PT, prediction=term(0, PREDICTED))], "reads a number of an object or itself"),
+        (
+            [bare(PT, prediction=term(0, PREDICTED))],
+            "reads a number of an object or itself",
+        ),
         ([bare(A, prediction=term(0, ROW, N)), bare(N)], CANNOT.format("a", "n")),
         ([bare(A, prediction=term(0, ROW, A))], CANNOT.format("a", "a")),
         ([bare(N), bare(A, prediction=term(8, ROW, N, ROW, A))], CANNOT.format("a", "a")),
@@ -502,7 +523,10 @@ def test_models_that_read_what_is_not_there_are_corrupt(columns, message):
             "pt",
         ),  # event columns come first wherever they are listed
         ([bare(N), bare(A, [[ROW, N]])], "a"),
-        ([bare(IDX), bare(PT, [[ROW, IDX], [PREVIOUS, IDX], [LEADING, IDX], [INDEX]])], "pt"),
+        (
+            [bare(IDX), bare(PT, [[ROW, IDX], [PREVIOUS, IDX], [LEADING, IDX], [INDEX]])],
+            "pt",
+        ),
         ([bare(PT, [[PREVIOUS, PT], [LEADING, PT]])], "pt"),
         ([bare(X), bare(PT, [[SAME, X], [LEADING, X]])], "pt"),
         ([bare(IDX), bare(X), bare(PT, [[REFERENCE, X, IDX]])], "pt"),
@@ -582,13 +606,15 @@ def test_models_without_a_place_for_what_they_read_are_corrupt_or_code(columns):
     table = Table("t", JETS, 3, EVENTS_OF_JETS)
     coding = TableCoding(JETS, lattices, flow)
     assert (
-        difference(decode_chunk(encode_chunk(table, coding), "t", 3, coding), table) is None
+        difference(decode_chunk(encode_chunk(table, coding), "t", 3, coding), table)
+        is None
     )
 
 
 def test_arrays_without_elements_come_back(tmp_path):
     api.compress(
-        {"x": np.arange(4), "none": np.empty((4, 2, 0), np.float32)}, tmp_path / "none.ftup"
+        {"x": np.arange(4), "none": np.empty((4, 2, 0), np.float32)},
+        tmp_path / "none.ftup",
     )
     with ft.File(tmp_path / "none.ftup") as file:
         assert read_all(file.tables["events"])["none"].shape == (4, 2, 0)
@@ -610,7 +636,9 @@ def test_chunk_of_no_events_without_an_index_is_found(tmp_path):
     meta = {"tables": [{"name": "t", "entries": 5, "columns": [column]}], "carried": []}
     target = tmp_path / "empty.ftup"
     head = chunk_of((Method.GROUP, b"\1"))
-    assemble(target, meta, [Section(SectionKind.CHUNK, 0, 0, 0, 0, 0)], [head], [len(head)])
+    assemble(
+        target, meta, [Section(SectionKind.CHUNK, 0, 0, 0, 0, 0)], [head], [len(head)]
+    )
     target.write_bytes(target.read_bytes()[:-8])
     assert [(d.events, d.reason) for d in check_integrity(target)][1:] == [
         ((0, 5), "missing")
@@ -621,7 +649,12 @@ def test_frame_of_more_bytes_than_fit_into_memory_is_damage(path, tmp_path):
     with ft.File(path) as file:
         section, events = file.table().chunks[0].section, file.table().num_entries
     data, target = path.read_bytes(), tmp_path / "far.ftup"
-    for head, body in [(2**62, 0), (2**63, 0), (2**64 - 1, 2**64 - 1), (section.head, 2**62)]:
+    for head, body in [
+        (2**62, 0),
+        (2**63, 0),
+        (2**64 - 1, 2**64 - 1),
+        (section.head, 2**62),
+    ]:
         frame = layout.pack_frame(replace(section, head=head, body=body))
         target.write_bytes(
             data[: section.offset] + frame + data[section.begin : -8]
@@ -637,7 +670,9 @@ def test_search_for_frames_reads_each_byte_a_few_times(tmp_path, monkeypatch):
     storage = Storage(target)
     plain = storage.read
     monkeypatch.setattr(
-        storage, "read", lambda offset, length: read.append(length) or plain(offset, length)
+        storage,
+        "read",
+        lambda offset, length: read.append(length) or plain(offset, length),
     )
     assert list(scan(storage)) == []
     storage.close()

@@ -35,7 +35,12 @@ from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 
 def small_events(events=40, seed=0):
@@ -114,7 +119,8 @@ def test_later_format_is_too_new(plain, folder, major, flags):
     )
     path.write_bytes(header + plain.read_bytes()[16:])
     with pytest.raises(
-        TooNew, match=rf"later\.ftup: has format version {major}\.3{found}; update flowtuple"
+        TooNew,
+        match=rf"later\.ftup: has format version {major}\.3{found}; update flowtuple",
     ):
         ft.File(path)
 
@@ -122,7 +128,9 @@ def test_later_format_is_too_new(plain, folder, major, flags):
 def test_later_minor_version_is_read(plain, folder):
     path = folder / "minor.ftup"
     data = plain.read_bytes()
-    offset, length, _ = layout.unpack_trailer(data[-layout.TRAILER_SIZE :], len(data), "file")
+    offset, length, _ = layout.unpack_trailer(
+        data[-layout.TRAILER_SIZE :], len(data), "file"
+    )
     header, index = (
         struct.pack("<8sHHI", layout.MAGIC, layout.MAJOR, layout.MINOR + 7, 0),
         data[offset : offset + length],
@@ -142,7 +150,8 @@ def test_draft_is_refused_as_what_it_is(plain, folder, minor):
         struct.pack("<8sHHI", layout.MAGIC, 0, minor, 0) + plain.read_bytes()[16:]
     )
     with pytest.raises(
-        Corrupt, match=rf"draft\.ftup: has the draft format 0\.{minor}, .*; compress again"
+        Corrupt,
+        match=rf"draft\.ftup: has the draft format 0\.{minor}, .*; compress again",
     ):
         ft.File(path)
 
@@ -151,11 +160,14 @@ def test_trailer_finds_the_index():
     data = struct.pack("<QQQ8s", 100, 50, 7, layout.END_MAGIC)
     assert layout.unpack_trailer(data, 182, "file") == (100, 50, 7)
     with pytest.raises(
-        Corrupt, match="end mark points to a place that does not fit its size of 183 bytes"
+        Corrupt,
+        match="end mark points to a place that does not fit its size of 183 bytes",
     ):
         layout.unpack_trailer(data, 183, "file")
     with pytest.raises(Corrupt, match="does not fit its size of 40 bytes"):
-        layout.unpack_trailer(struct.pack("<QQQ8s", 8, 0, 7, layout.END_MAGIC), 40, "file")
+        layout.unpack_trailer(
+            struct.pack("<QQQ8s", 8, 0, 7, layout.END_MAGIC), 40, "file"
+        )
     with pytest.raises(Truncated, match="does not end with the flowtuple end mark"):
         layout.unpack_trailer(data[:-1], 181, "file")
 
@@ -271,7 +283,10 @@ def test_model_file_has_a_flow_and_no_events(model):
         assert not table.flow.coded("a")
         assert table.flow.coded("b")
         assert read_all(table).num_entries == 0
-        assert [s.kind for s in file.sections] == [SectionKind.DESCRIPTION, SectionKind.MODEL]
+        assert [s.kind for s in file.sections] == [
+            SectionKind.DESCRIPTION,
+            SectionKind.MODEL,
+        ]
         assert table.model_bytes == file.sections[1].length
         assert file.meta["tables"][0]["entries"] == 0
 
@@ -287,7 +302,9 @@ def test_flow_file_codes_by_flow_and_holds_its_bounds(flowing):
     original = dataset_from_memory(dependent_events(600, 2)).tables["events"]
     for name in ("a", "b", "Jet_pt", "Jet_eta"):
         assert (
-            np.abs(decoded[name].astype(np.float64) - original[name].astype(np.float64)).max()
+            np.abs(
+                decoded[name].astype(np.float64) - original[name].astype(np.float64)
+            ).max()
             <= 0.01
         )
     assert np.array_equal(decoded["n(Jet_pt)"], original["n(Jet_pt)"])
@@ -295,14 +312,22 @@ def test_flow_file_codes_by_flow_and_holds_its_bounds(flowing):
 
 @pytest.mark.parametrize("which", ["plain", "flowing"])
 def test_ranges_are_slices(request, which):
-    with ft.File(request.getfixturevalue(which), resources=ft.Resources(workers=1)) as file:
+    with ft.File(
+        request.getfixturevalue(which), resources=ft.Resources(workers=1)
+    ) as file:
         table = file.tables["events"]
-        whole, names, n = read_all(table), [c.name for c in table.columns], table.num_entries
+        whole, names, n = (
+            read_all(table),
+            [c.name for c in table.columns],
+            table.num_entries,
+        )
         edges = sorted({0, 1, n, n - 1, n // 2, n // 3 - 1, n // 3, n // 3 + 1, 13, 14})
         for start in edges:
             for stop in [e for e in edges if e > start] + [n + 5] * (start < n):
                 assert (
-                    difference(table.read(names, start, stop), whole.read(names, start, stop))
+                    difference(
+                        table.read(names, start, stop), whole.read(names, start, stop)
+                    )
                     is None
                 )
             assert (
@@ -339,9 +364,12 @@ def test_some_columns_are_the_same_as_in_the_whole(plain, flowing):
                     c for c in (column.counter, column.name) if c is not None
                 ]
                 assert (
-                    difference(some, whole.read([column.name], 0, whole.num_entries)) is None
+                    difference(some, whole.read([column.name], 0, whole.num_entries))
+                    is None
                 )
-            with pytest.raises(InvalidArgument, match="no column 'Jet_pT'; nearest: Jet_pt"):
+            with pytest.raises(
+                InvalidArgument, match="no column 'Jet_pT'; nearest: Jet_pt"
+            ):
                 table.read(["Jet_pT"], 0, 1)
 
 
@@ -527,7 +555,9 @@ def test_sections_follow_one_another_without_gaps(plain):
 def test_url_reads_as_a_path_does(plain):
     with ft.File(f"file://{plain}") as remote, ft.File(plain) as local:
         assert (
-            difference(read_all(remote.tables["events"]), read_all(local.tables["events"]))
+            difference(
+                read_all(remote.tables["events"]), read_all(local.tables["events"])
+            )
             is None
         )
 
@@ -538,15 +568,16 @@ COLUMNS = tuple(Column(name, "float32") for name in "abcd")
 @st.composite
 def bins_of_any_kind(draw):
     edges = draw(
-        st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=16, unique=True).map(
-            sorted
-        )
+        st.lists(
+            st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=16, unique=True
+        ).map(sorted)
     )
     pairs = [(edges[k], edges[k + 1]) for k in range(0, len(edges) - 1, 2)]
     if draw(st.booleans()):
         pairs = [(first, first) for first, _ in pairs]
     return Bins(
-        np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64)
+        np.array([p[0] for p in pairs], np.int64),
+        np.array([p[1] for p in pairs], np.int64),
     )
 
 
@@ -564,14 +595,16 @@ def readable(name, before):
     """The columns that a column may read when those before it are decoded."""
     key, found = KEYS[name], [Parent("index")]
     for other in before:
-        found += [Parent("row", other)] * (KEYS[other] == key) + [Parent("event", other)] * (
-            not KEYS[other]
-        )
+        found += [Parent("row", other)] * (KEYS[other] == key) + [
+            Parent("event", other)
+        ] * (not KEYS[other])
         found += [Parent("same", other)] * (
             key != KEYS[other] and bool(key) and bool(KEYS[other])
         )
         found += [
-            Parent("reference", other, t) for t in before if KEYS[t] == key and KEYS[other]
+            Parent("reference", other, t)
+            for t in before
+            if KEYS[t] == key and KEYS[other]
         ]
     for other in [*before, name] if key else []:
         found += [Parent("previous", other)] * (KEYS[other] == key) + [
@@ -583,7 +616,9 @@ def readable(name, before):
 @st.composite
 def predictions(draw, inputs):
     terms = []
-    for function in draw(st.lists(st.sampled_from(list(FUNCTIONS)), min_size=1, max_size=3)):
+    for function in draw(
+        st.lists(st.sampled_from(list(FUNCTIONS)), min_size=1, max_size=3)
+    ):
         parents = [draw(st.sampled_from(inputs)) for _ in range(FUNCTIONS[function][0])]
         terms.append(
             Term(
@@ -611,7 +646,11 @@ def flows(draw):
         if prediction:
             parents.append(Parent("prediction"))
         parents = tuple(draw(st.lists(st.sampled_from(parents), max_size=3)))
-        widths = [len(parents), *draw(st.lists(st.integers(1, 9), max_size=2)), bins.symbols]
+        widths = [
+            len(parents),
+            *draw(st.lists(st.integers(1, 9), max_size=2)),
+            bins.symbols,
+        ]
         seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         layers = tuple(
             Layer(
@@ -645,7 +684,11 @@ def assert_same_flow(left, right):
         assert_same_bins(a.bins, b.bins)
         assert_same_bins(a.levels, b.levels)
         assert (a.scale is None) == (b.scale is None)
-        assert (a.parents, a.prediction, a.residual) == (b.parents, b.prediction, b.residual)
+        assert (a.parents, a.prediction, a.residual) == (
+            b.parents,
+            b.prediction,
+            b.residual,
+        )
         assert (a.network is None) == (b.network is None)
         if a.network is not None:
             for one, other in zip(a.network.layers, b.network.layers, strict=True):
@@ -700,7 +743,10 @@ HEAD = [1, 0, 2, 0, 0, 0, 0, 0]
         ((HEAD, [1, 8, 0, 0, 0]), "unknown relation 8"),
         ((HEAD, [1, 0, 9, 0, 0]), "speaks of column number 9"),
         (([1, 0, 0, 1, 0x80, 0x20],), "4096 bins, more than 4095"),
-        (([1, 0, 0, 1, 1], write_signed([2**63 - 1]), [5, 0, 0, 0]), "a bin beyond 64 bits"),
+        (
+            ([1, 0, 0, 1, 1], write_signed([2**63 - 1]), [5, 0, 0, 0]),
+            "a bin beyond 64 bits",
+        ),
         ((HEAD, [0, 0, 1, 3, 1], [0, 1, 1], [0, 0, 0]), "outside the limits"),
         ((HEAD, [0, 0, 1, 3, 1], [21, 1, 1], [0, 0, 0]), "outside the limits"),
         ((HEAD, [0, 0, 1, 3, 1], [1, 1, 1], [0, 0x80, 0]), "outside the limits"),

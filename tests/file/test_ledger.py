@@ -19,7 +19,12 @@ from flowtuple.file.layout import FRAME_SIZE
 from flowtuple.file.ledger import PARTS, Ledger, apportioned
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.training import write_events
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -43,7 +48,9 @@ def assert_adds_up(path: Path, **options: Any) -> Mapping[str, Any]:
     assert size("header", "index") == sections["index"]
     assert [r["name"] for r in rows if r["kind"] == "carried"] == found["carried"]
     tables = found["tables"]
-    assert size("column", "given") == sum(c["bytes"] for t in tables for c in t["columns"])
+    assert size("column", "given") == sum(
+        c["bytes"] for t in tables for c in t["columns"]
+    )
     of_columns = sum(c["model_bytes"] for t in tables for c in t["columns"])
     assert size("column_model") == of_columns
     assert sum(t["model_bytes"] for t in tables) == sections["model"] >= of_columns
@@ -125,7 +132,9 @@ class TestFiles:
 
 
 def test_the_model_has_one_size(folder: Path, tmp_path: Path) -> None:
-    done = ft.compress(dependent_events(300, 1), tmp_path / "x.ftup", model=folder / "m.flow")
+    done = ft.compress(
+        dependent_events(300, 1), tmp_path / "x.ftup", model=folder / "m.flow"
+    )
     found = ft.info(tmp_path / "x.ftup")
     assert done.model_bytes == found["sections"]["model"] > FRAME_SIZE
     assert done.model_bytes == found["tables"][0]["model_bytes"]
@@ -171,7 +180,9 @@ def test_parts_are_summed_in_order(folder: Path) -> None:
     found = ft.info(folder / "merged.ftup")
     parts, chunks = found["parts"], found["tables"][0]["chunks"]
     assert parts["chunk frames"] == FRAME_SIZE * chunks > FRAME_SIZE
-    assert list(parts) == [part for part in dict.fromkeys(PARTS.values()) if part in parts]
+    assert list(parts) == [
+        part for part in dict.fromkeys(PARTS.values()) if part in parts
+    ]
     assert sum(parts.values()) == found["bytes"]
     assert parts["model"] == found["sections"]["model"]
     assert parts["header and index"] == found["sections"]["index"]

@@ -23,7 +23,12 @@ from flowtuple.file.damage import check_integrity
 from flowtuple.file.layout import FRAME_SIZE, SectionKind
 from flowtuple.file.merge import merge
 from flowtuple.io.memory import dataset_from_memory
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 TOLERANCE = {"x": "abs:0.5", "Jet_pt": "abs:0.5", "q": "rel:0.01"}
 EVENTS = (30, 20, 41, 4)
@@ -45,9 +50,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, count in enumerate(EVENTS):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "flowtuple.training.write_events.CHUNK_ENTRIES", 2**14 if number % 2 else 12
+                "flowtuple.training.write_events.CHUNK_ENTRIES",
+                2**14 if number % 2 else 12,
             )
-            ft.compress(events(number, count), made / f"{number}.ftup", tolerance=TOLERANCE)
+            ft.compress(
+                events(number, count), made / f"{number}.ftup", tolerance=TOLERANCE
+            )
     return made
 
 
@@ -161,7 +169,11 @@ class TestEvents:
             tmp_path / "none.ftup",
             tolerance={"x": "abs:0.5"},
         )
-        for order in (["some", "none"], ["none", "some"], ["none", "some", "none", "some"]):
+        for order in (
+            ["some", "none"],
+            ["none", "some"],
+            ["none", "some", "none", "some"],
+        ):
             names = [tmp_path / f"{name}.ftup" for name in order]
             try:
                 merge(names, tmp_path / "merged.ftup")
@@ -182,7 +194,9 @@ class TestModels:
         made = tmp_path_factory.mktemp("models")
         for name, seed in (("m", 1), ("other", 2)):
             table = dataset_from_memory(dependent_events(2000, seed)).tables["events"]
-            write_model(table, made / f"{name}.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
+            write_model(
+                table, made / f"{name}.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE
+            )
         for number in range(3):
             for name, refer in (("inside", False), ("elsewhere", True)):
                 ft.compress(
@@ -213,7 +227,11 @@ class TestModels:
 
     @pytest.mark.parametrize(
         "order",
-        [("elsewhere0", "elsewhere1"), ("inside0", "elsewhere1"), ("elsewhere0", "inside1")],
+        [
+            ("elsewhere0", "elsewhere1"),
+            ("inside0", "elsewhere1"),
+            ("elsewhere0", "inside1"),
+        ],
         ids=str,
     )
     def test_kept_elsewhere(
@@ -246,7 +264,10 @@ class TestModels:
 
 
 def refused(
-    files: Sequence[Path], folder: Path, message: str, kind: type[Exception] = InvalidArgument
+    files: Sequence[Path],
+    folder: Path,
+    message: str,
+    kind: type[Exception] = InvalidArgument,
 ) -> None:
     target = folder / "refused.ftup"
     target.write_bytes(b"was there")
@@ -275,7 +296,10 @@ class TestRefusals:
                 {"x": np.linspace(0, 1, 5).astype("f4")},
                 r"column 'x' is float32 .*, not float64 ",
             ),
-            ({"n": np.ones((5, 2), np.int64)}, r"column 'n' is int64 \[2\] .*, not int64 "),
+            (
+                {"n": np.ones((5, 2), np.int64)},
+                r"column 'n' is int64 \[2\] .*, not int64 ",
+            ),
             ({"text": np.arange(5)}, r"column 'text' is int64 .*, not opaque "),
         ],
         ids=["fewer", "more", "integers", "float32", "shape", "opaque"],
@@ -322,7 +346,9 @@ class TestRefusals:
             "lattice; compress both with"
         )
         refused(
-            [folder / "0.ftup", folder / "1.ftup", tmp_path / "other.ftup"], tmp_path, message
+            [folder / "0.ftup", folder / "1.ftup", tmp_path / "other.ftup"],
+            tmp_path,
+            message,
         )
 
     def test_another_role(self, folder: Path, tmp_path: Path) -> None:
@@ -417,7 +443,9 @@ class TestTreesAndObjects:
             assert file.carried == {"same": first.carried["same"]}
             assert [t.num_entries for t in file.tables.values()] == [81, 6]
 
-    def test_objects_that_are_the_same_stay(self, files: list[Path], tmp_path: Path) -> None:
+    def test_objects_that_are_the_same_stay(
+        self, files: list[Path], tmp_path: Path
+    ) -> None:
         merge([files[0], files[0]], tmp_path / "merged.ftup")
         with ft.File(tmp_path / "merged.ftup") as file, ft.File(files[0]) as first:
             assert file.carried == first.carried

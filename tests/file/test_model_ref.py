@@ -15,7 +15,12 @@ from flowtuple.file.layout import SectionKind
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.io.source import WriteOptions, open_dataset, write_dataset
 from flowtuple.reporting.describe import info
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 EVENTS = 400
 
@@ -33,20 +38,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = make_model(made / "m.flow", 1)
     make_model(made / "other.flow", 2)
     for name, refer in (("inside.ftup", False), ("elsewhere.ftup", True)):
-        ft.compress(dependent_events(EVENTS, 3), made / name, model=model, model_ref=refer)
+        ft.compress(
+            dependent_events(EVENTS, 3), made / name, model=model, model_ref=refer
+        )
     return made
 
 
 def assert_same_events(folder: Path, model: Path) -> None:
     inside = ft.decompress(folder / "inside.ftup")
-    assert ft.decompress(folder / "elsewhere.ftup", model=model).tolist() == inside.tolist()
+    assert (
+        ft.decompress(folder / "elsewhere.ftup", model=model).tolist() == inside.tolist()
+    )
 
 
 class TestReading:
     def test_same_events(self, folder: Path) -> None:
         assert_same_events(folder, folder / "m.flow")
         found = ft.verify(
-            dependent_events(EVENTS, 3), folder / "elsewhere.ftup", model=folder / "m.flow"
+            dependent_events(EVENTS, 3),
+            folder / "elsewhere.ftup",
+            model=folder / "m.flow",
         )
         assert [c.violations for c in found] == [0] * len(found)
 
@@ -56,7 +67,9 @@ class TestReading:
     def test_smaller_by_the_model(self, folder: Path) -> None:
         with ft.File(folder / "inside.ftup") as file:
             model_bytes = file.tables["events"].model_bytes
-        sizes = [(folder / name).stat().st_size for name in ("inside.ftup", "elsewhere.ftup")]
+        sizes = [
+            (folder / name).stat().st_size for name in ("inside.ftup", "elsewhere.ftup")
+        ]
         assert model_bytes > 200
         assert (
             abs(model_bytes - (sizes[0] - sizes[1])) <= 40
@@ -75,7 +88,8 @@ class TestReading:
         with ft.File(folder / "m.flow") as file:
             (reference,) = [table.model_hash for table in file.tables.values()]
         (alone,), (beside,) = (
-            info(folder / "elsewhere.ftup", m)["tables"] for m in (None, folder / "m.flow")
+            info(folder / "elsewhere.ftup", m)["tables"]
+            for m in (None, folder / "m.flow")
         )
         assert alone["model_reference"] == beside["model_reference"] == reference
         assert alone["model_bytes"] == beside["model_bytes"] == 0
@@ -129,13 +143,16 @@ class TestRefusals:
     ) -> None:
         path = None if model is None else folder / model
         with pytest.raises(ft.InvalidArgument, match=message):
-            ft.decompress(folder / "elsewhere.ftup", tmp_path / f"back.{suffix}", model=path)
+            ft.decompress(
+                folder / "elsewhere.ftup", tmp_path / f"back.{suffix}", model=path
+            )
         assert not list(tmp_path.iterdir())
 
     def test_an_altered_model(self, folder: Path, damaged: Path) -> None:
         back = damaged.parent / "back.npz"
         with pytest.raises(
-            ft.Corrupt, match=r"damaged.flow: model section at bytes \d+ to \d+ is damaged"
+            ft.Corrupt,
+            match=r"damaged.flow: model section at bytes \d+ to \d+ is damaged",
         ):
             ft.decompress(folder / "elsewhere.ftup", back, model=damaged)
         assert not back.exists()
@@ -171,7 +188,9 @@ def test_commands(
         tmp_path / "packed.ftup",
         tmp_path / "m.flow",
     )
-    write_dataset(dataset_from_memory(dependent_events(EVENTS, 3)), original, WriteOptions())
+    write_dataset(
+        dataset_from_memory(dependent_events(EVENTS, 3)), original, WriteOptions()
+    )
     write_model(
         read_all(open_dataset(original).tables["events"]),
         model,

@@ -58,7 +58,9 @@ def test_a_copy_is_opened_anew(
 
 def test_a_copy_behind_a_url_is_opened_anew(folder: Path) -> None:
     url = "memory://opened/x.ftup"
-    fsspec.filesystem("memory").pipe_file("/opened/x.ftup", (folder / "x.ftup").read_bytes())
+    fsspec.filesystem("memory").pipe_file(
+        "/opened/x.ftup", (folder / "x.ftup").read_bytes()
+    )
     with ft.open(url) as file, pickle.loads(pickle.dumps(file)) as other:
         assert other.path == url
         assert np.array_equal(read(other), X)
@@ -80,7 +82,9 @@ def test_the_model_travels_or_is_named(folder: Path, tmp_path: Path) -> None:
     with (
         ft.open(folder / "refers.ftup") as file,
         pickle.loads(pickle.dumps(file)) as other,
-        pytest.raises(InvalidArgument, match=r"refers\.ftup: needs the model .* `model=`"),
+        pytest.raises(
+            InvalidArgument, match=r"refers\.ftup: needs the model .* `model=`"
+        ),
     ):
         read(other)
 
@@ -93,7 +97,8 @@ def test_events_given_to_a_file_travel(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    "fork" not in multiprocessing.get_all_start_methods(), reason="no processes are forked"
+    "fork" not in multiprocessing.get_all_start_methods(),
+    reason="no processes are forked",
 )
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_reads_an_opened_file(folder: Path) -> None:

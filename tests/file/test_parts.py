@@ -12,7 +12,12 @@ from flowtuple.errors import Corrupt
 from flowtuple.file.description import parse_table
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.io.memory import dataset_from_memory
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 TOLERANCE = {"x": "abs:0.5", "Jet_pt": "abs:0.5"}
 EVENTS = (30, 20, 40)
@@ -37,7 +42,8 @@ def folder(tmp_path_factory):
     for number in range(3):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "flowtuple.training.write_events.CHUNK_ENTRIES", 12 if number == 0 else 2**14
+                "flowtuple.training.write_events.CHUNK_ENTRIES",
+                12 if number == 0 else 2**14,
             )
             ft.compress(events(number), made / f"{number}.ftup", tolerance=TOLERANCE)
     merge(made / "merged.ftup", [made / f"{number}.ftup" for number in range(3)])
@@ -80,12 +86,14 @@ def test_each_part_is_decoded_with_its_ranges(folder, expected, workers):
                 if start < stop:
                     assert (
                         difference(
-                            table.read(names, start, stop), expected.read(names, start, stop)
+                            table.read(names, start, stop),
+                            expected.read(names, start, stop),
                         )
                         is None
                     )
         assert (
-            difference(read_all(table, ["Jet_pt"]), expected.read(["Jet_pt"], 0, 90)) is None
+            difference(read_all(table, ["Jet_pt"]), expected.read(["Jet_pt"], 0, 90))
+            is None
         )
 
 

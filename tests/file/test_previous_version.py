@@ -43,9 +43,9 @@ def check(
     for name in names:
         content, known = events[name], expected[f"{prefix}/{name}"]
         if content.ndim > 1:
-            assert ak.num(content).tolist() == expected[f"{prefix}/{name}/counts"].tolist(), (
-                name
-            )
+            assert (
+                ak.num(content).tolist() == expected[f"{prefix}/{name}/counts"].tolist()
+            ), name
         values = ak.to_numpy(ak.flatten(content, axis=None))
         assert values.dtype == known.dtype, name
         if rtol and known.dtype.kind == "f":
@@ -104,7 +104,9 @@ def test_a_flow_over_rows_draws_and_scores_the_same_rows(expected) -> None:
     rows = ft.sample(model, 20, seed=1)
     assert set(rows.fields) == {name.split("/")[1] for name in names}
     for name in rows.fields:
-        np.testing.assert_allclose(rows[name].to_numpy(), expected[f"rows/{name}"], rtol=1e-4)
+        np.testing.assert_allclose(
+            rows[name].to_numpy(), expected[f"rows/{name}"], rtol=1e-4
+        )
     known = {name.split("/")[1]: expected[name] for name in names}
     log_prob = ft.load(model).log_prob(known)
     np.testing.assert_allclose(log_prob, expected["rows/log_prob"], rtol=1e-3, atol=1e-3)
@@ -130,7 +132,8 @@ def test_a_training_takes_up_the_checkpoint(tmp_path, sample, expected) -> None:
         resources=ft.Resources(checkpoint=folder),
     )
     before = {
-        path.name: path.read_bytes() for path in (PREVIOUS / "events_checkpoint").iterdir()
+        path.name: path.read_bytes()
+        for path in (PREVIOUS / "events_checkpoint").iterdir()
     }
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     check(ft.sample(tmp_path / "m.flow", 20, seed=1), "sample", expected)

@@ -25,7 +25,12 @@ from flowtuple.file.merge import merge
 from flowtuple.file.recover import Recovered, recover
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.io.source import open_dataset
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 EVENTS, STEP = 400, 100
 LATE = ["a", "b", "nJet", "Jet_pt", "Jet_eta", "event"]  # all that lies in the last block
@@ -75,7 +80,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", STEP)
         for name, refer in (("whole", False), ("elsewhere", True)):
             ft.compress(
-                made / "m.root", made / f"{name}.ftup", model=made / "m.flow", model_ref=refer
+                made / "m.root",
+                made / f"{name}.ftup",
+                model=made / "m.flow",
+                model_ref=refer,
             )
     return made
 
@@ -242,7 +250,9 @@ class TestModel:
         ):
             save(broken)
 
-    def test_not_needed_by_columns_without_it(self, whole: ak.Array, broken: Path) -> None:
+    def test_not_needed_by_columns_without_it(
+        self, whole: ak.Array, broken: Path
+    ) -> None:
         found = recover(broken, broken.with_name("saved.root"))
         with uproot.open(found.path) as file:
             saved = file["Events"].arrays()
@@ -256,7 +266,9 @@ class TestModel:
             (k, k + STEP) for k in range(0, EVENTS, STEP)
         ]
 
-    def test_taken_from_elsewhere(self, folder: Path, whole: ak.Array, broken: Path) -> None:
+    def test_taken_from_elsewhere(
+        self, folder: Path, whole: ak.Array, broken: Path
+    ) -> None:
         if "is missing" in check_integrity(broken)[-1].reason:  # and with it the hash
             with pytest.raises(
                 InvalidArgument,
@@ -357,7 +369,8 @@ class TestChunk:
         assert found.events == {"Events": (EVENTS, EVENTS)}
         saved = of_npz(target)
         assert all(
-            ak.array_equal(saved[n], whole[n], same_content_types=False) for n in saved.fields
+            ak.array_equal(saved[n], whole[n], same_content_types=False)
+            for n in saved.fields
         )
         found = recover(path, target, columns=["Events/*"])
         assert found.events == {"Events": (EVENTS - STEP, EVENTS)}
@@ -378,7 +391,10 @@ class TestChunk:
         }
         table = dataset_from_memory(events).tables["events"]
         write_model(
-            table, tmp_path / "m.flow", {"b": DEPENDENT_PARENTS["b"]}, {"[ab]": "abs:0.01"}
+            table,
+            tmp_path / "m.flow",
+            {"b": DEPENDENT_PARENTS["b"]},
+            {"[ab]": "abs:0.01"},
         )
         ft.compress(events, tmp_path / "x.ftup", model=tmp_path / "m.flow")
         (section,) = sections(tmp_path / "x.ftup", SectionKind.CHUNK)
@@ -396,15 +412,18 @@ class TestChunk:
         write_model(table, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
         ft.compress(events, tmp_path / "x.ftup", model=tmp_path / "m.flow")
         flip(
-            tmp_path / "x.ftup", sections(tmp_path / "x.ftup", SectionKind.MODEL)[0].stop - 9
+            tmp_path / "x.ftup",
+            sections(tmp_path / "x.ftup", SectionKind.MODEL)[0].stop - 9,
         )
         for suffix in ("root", "npz"):
             found = recover(tmp_path / "x.ftup", tmp_path / f"x.{suffix}")
-            assert [c.name for c in open_dataset(found.path).tables["events"].columns] == [
-                "a"
-            ]
+            assert [
+                c.name for c in open_dataset(found.path).tables["events"].columns
+            ] == ["a"]
 
-    def test_columns_lost_everywhere_are_left_out(self, whole: ak.Array, path: Path) -> None:
+    def test_columns_lost_everywhere_are_left_out(
+        self, whole: ak.Array, path: Path
+    ) -> None:
         flip(path, *(s.begin + s.head + 7 for s in sections(path, SectionKind.CHUNK)))
         found = recover(path, path.with_name("saved.root"))
         assert [(d.events, d.columns) for d in found.missing] == [
@@ -506,7 +525,9 @@ class TestWithoutAnIndex:
         assert [set(d.columns) - {"event"} for d in damage] == [set(LATE) - {"event"}]
         found = recover(path, path.with_name("saved.npz"), columns=["noise"])
         assert found.events == {"Events": (3 * STEP, EVENTS)}
-        assert ak.array_equal(of_npz(Path(found.path))["noise"], whole["noise"][: 3 * STEP])
+        assert ak.array_equal(
+            of_npz(Path(found.path))["noise"], whole["noise"][: 3 * STEP]
+        )
 
     @pytest.mark.parametrize("number", [0, 1, 2])
     def test_a_hole(self, whole: ak.Array, path: Path, number: int) -> None:
@@ -518,7 +539,9 @@ class TestWithoutAnIndex:
         assert found.missing[1:] == (
             Damage("Events", (number * STEP, number * STEP + STEP), (), "missing"),
         )
-        assert_saved(Path(found.path), whole, without((number * STEP, number * STEP + STEP)))
+        assert_saved(
+            Path(found.path), whole, without((number * STEP, number * STEP + STEP))
+        )
         recover(path, path.with_name("saved.npz"), columns=["Events/*"])
         lost = without((number * STEP, number * STEP + STEP))
         assert ak.array_equal(
@@ -537,7 +560,9 @@ class TestWithoutAnIndex:
     def test_damage_before_and_after_a_hole(self, whole: ak.Array, path: Path) -> None:
         first, second, _, last = sections(path, SectionKind.CHUNK)
         flip(path, first.begin + 9, second.offset + 9, last.begin + 9, -1)
-        assert sorted((d.events, d.columns, d.reason) for d in check_integrity(path)[1:]) == [
+        assert sorted(
+            (d.events, d.columns, d.reason) for d in check_integrity(path)[1:]
+        ) == [
             ((0, 100), (), "damaged"),
             ((100, 200), (), "missing"),
             ((300, 400), (), "damaged"),
@@ -559,7 +584,9 @@ class TestWithoutAnIndex:
         assert_saved(Path(found.path), whole, without((100, 300)))
 
     def test_an_empty_table_of_texts(self, tmp_path: Path) -> None:
-        ft.compress({"text": ak.Array(["é"])[:0], "x": np.empty(0)}, tmp_path / "empty.ftup")
+        ft.compress(
+            {"text": ak.Array(["é"])[:0], "x": np.empty(0)}, tmp_path / "empty.ftup"
+        )
         kind = ft.decompress(tmp_path / "empty.ftup").type
         cut(tmp_path / "empty.ftup", 3)
         found = recover(tmp_path / "empty.ftup", tmp_path / "saved.ftup")
@@ -581,7 +608,9 @@ class TestParts:
                     tmp_path / f"{number}.ftup",
                     tolerance={"x": "abs:0.5"},
                 )
-        merge([tmp_path / f"{number}.ftup" for number in range(3)], tmp_path / "merged.ftup")
+        merge(
+            [tmp_path / f"{number}.ftup" for number in range(3)], tmp_path / "merged.ftup"
+        )
         return tmp_path / "merged.ftup"
 
     @pytest.mark.parametrize("number", range(6))
@@ -596,7 +625,11 @@ class TestParts:
         assert ft.decompress(found.path).to_list() == whole[kept].to_list()
 
     def assert_saved_but(
-        self, whole: ak.Array, merged: Path, *lost: tuple[int, int], reason: str = "missing"
+        self,
+        whole: ak.Array,
+        merged: Path,
+        *lost: tuple[int, int],
+        reason: str = "missing",
     ) -> None:
         """All other events are saved as they were, and just these are listed."""
         kept = [k for k in range(120) if not any(a <= k < b for a, b in lost)]
@@ -615,12 +648,15 @@ class TestParts:
         ):
             assert saved["k"].to_list() == kept
             assert (
-                ak.to_numpy(saved["x"]).tobytes() == ak.to_numpy(whole["x"][kept]).tobytes()
+                ak.to_numpy(saved["x"]).tobytes()
+                == ak.to_numpy(whole["x"][kept]).tobytes()
             )
         assert check_integrity(merged.with_name("saved.ftup")) == []
 
     @pytest.mark.parametrize("number", range(6))
-    def test_what_comes_after_a_hole_keeps_its_part(self, merged: Path, number: int) -> None:
+    def test_what_comes_after_a_hole_keeps_its_part(
+        self, merged: Path, number: int
+    ) -> None:
         whole = ft.decompress(merged)
         flip(merged, sections(merged, SectionKind.CHUNK)[number].offset + 9, -1)
         self.assert_saved_but(whole, merged, (20 * number, 20 * number + 20))
@@ -630,12 +666,16 @@ class TestParts:
         flip(merged, chunks[1].offset + 9, chunks[4].offset + 9, -1)
         self.assert_saved_but(whole, merged, (20, 40), (80, 100))
 
-    def rearrange(self, merged: Path, order: Iterable[int], *, index: bool = True) -> None:
+    def rearrange(
+        self, merged: Path, order: Iterable[int], *, index: bool = True
+    ) -> None:
         """The chunks in another order, each frame right after the section before."""
         data, chunks = merged.read_bytes(), sections(merged, SectionKind.CHUNK)
         placed = b"".join(data[chunks[k].offset : chunks[k].stop] for k in order)
         merged.write_bytes(
-            data[: chunks[0].offset] + placed + data[chunks[-1].stop : None if index else -1]
+            data[: chunks[0].offset]
+            + placed
+            + data[chunks[-1].stop : None if index else -1]
         )
 
     @pytest.mark.parametrize("index", [True, False])
@@ -655,7 +695,9 @@ class TestParts:
             (5, 0, 1, 2, 3, 4, 5),
         ],
     )
-    def test_a_chunk_twice(self, merged: Path, order: tuple[int, ...], index: bool) -> None:
+    def test_a_chunk_twice(
+        self, merged: Path, order: tuple[int, ...], index: bool
+    ) -> None:
         whole = ft.decompress(merged)
         self.rearrange(merged, order, index=index)
         self.assert_saved_but(whole, merged)
@@ -724,7 +766,9 @@ class TestGiven:
             match=r"given\.ftup: without the lost events .*write OUT\.root with `given=`",
         ):
             recover(path, path.with_name("saved.ftup"))
-        with pytest.raises(InvalidArgument, match=r"column 'a' was given when .*`given=`"):
+        with pytest.raises(
+            InvalidArgument, match=r"column 'a' was given when .*`given=`"
+        ):
             recover(path, path.with_name("saved.npz"), columns=["a"])
         found = recover(
             path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"]
@@ -844,7 +888,13 @@ class TestCommands:
         assert (code, f"{target}: 300 of 400 events of Events\n" in out) == (1, True)
         assert_saved(target, whole, without((100, 200)))
         code, out, _ = run(
-            "recover", path, "-o", path.with_name("saved.npz"), "--columns", "noise", "--json"
+            "recover",
+            path,
+            "-o",
+            path.with_name("saved.npz"),
+            "--columns",
+            "noise",
+            "--json",
         )
         found = json.loads(out)
         assert (code, found["events"]) == (1, {"Events": [300, 400]})

@@ -112,7 +112,9 @@ def test_it_imports_nothing_of_flowtuple(path):
         if isinstance(node, ast.Import)
         for alias in node.names
     }
-    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
     assert {name.partition(".")[0] for name in imported} <= ALLOWED | STANDARD
     assert not {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} & {
         "__import__",

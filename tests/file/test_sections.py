@@ -17,7 +17,13 @@ from flowtuple.codec.varint import write_unsigned
 from flowtuple.errors import Corrupt
 from flowtuple.file import layout
 from flowtuple.file.description import pack_description, unpack_description
-from flowtuple.file.layout import FRAME_SIZE, HEADER_SIZE, TRAILER_SIZE, Section, SectionKind
+from flowtuple.file.layout import (
+    FRAME_SIZE,
+    HEADER_SIZE,
+    TRAILER_SIZE,
+    Section,
+    SectionKind,
+)
 from flowtuple.file.reader import SectionReader
 
 LONG, SHORT = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
@@ -59,9 +65,7 @@ class TestFrames:
         found = layout.pack_frame(
             Section(SectionKind.CHUNK, 3, 1000, 40, 2**33, 0x0123456789ABCDEF, 2**40 + 7)
         )
-        fixed = (
-            "895345430200000003000000e803000028000000000000000000000002000000efcdab8967452301"
-        )
+        fixed = "895345430200000003000000e803000028000000000000000000000002000000efcdab8967452301"
         assert found[:48].hex() == fixed + "0700000000010000"
         assert found[48:] == xxhash.xxh3_64_intdigest(found[:48]).to_bytes(8, "little")
         assert len(found) == FRAME_SIZE == 56
@@ -87,17 +91,21 @@ class TestFrames:
         assert layout.unpack_frame(layout.pack_frame(section) + after, offset) == section
         assert (section.begin, section.stop) == (offset + 56, offset + 56 + head + body)
 
-    @pytest.mark.parametrize("kind", [k for k in SectionKind if k is not SectionKind.CHUNK])
+    @pytest.mark.parametrize(
+        "kind", [k for k in SectionKind if k is not SectionKind.CHUNK]
+    )
     @pytest.mark.parametrize("name", ["entries", "body", "first"])
     def test_what_only_a_chunk_has_makes_none_of_another(self, kind, name):
         section = Section(kind, 0, 0, 5, 0, 1)
         assert layout.unpack_frame(layout.pack_frame(section), 0) == section
         assert (
-            layout.unpack_frame(layout.pack_frame(replace(section, **{name: 1})), 0) is None
+            layout.unpack_frame(layout.pack_frame(replace(section, **{name: 1})), 0)
+            is None
         )
         assert (
             layout.unpack_frame(
-                layout.pack_frame(replace(section, kind=SectionKind.CHUNK, **{name: 1})), 0
+                layout.pack_frame(replace(section, kind=SectionKind.CHUNK, **{name: 1})),
+                0,
             )
             is not None
         )
@@ -108,27 +116,37 @@ class TestFrames:
             for mask in (*(1 << bit for bit in range(8)), 0xFF):
                 assert (
                     layout.unpack_frame(
-                        frame[:place] + bytes([frame[place] ^ mask]) + frame[place + 1 :], 0
+                        frame[:place] + bytes([frame[place] ^ mask]) + frame[place + 1 :],
+                        0,
                     )
                     is None
                 )
 
     def test_less_than_a_frame_is_none(self):
         frame = layout.pack_frame(Section(SectionKind.MODEL, 0, 0, 40, 0, 1))
-        assert [layout.unpack_frame(frame[:length], 0) for length in range(FRAME_SIZE)] == [
-            None
-        ] * FRAME_SIZE
+        assert [
+            layout.unpack_frame(frame[:length], 0) for length in range(FRAME_SIZE)
+        ] == [None] * FRAME_SIZE
 
     @pytest.mark.parametrize("kind", [len(SectionKind), 2**32 - 1])
     def test_unknown_kind_is_none(self, kind):
-        assert layout.unpack_frame(layout.pack_frame(Section(kind, 0, 0, 0, 0, 0)), 0) is None
+        assert (
+            layout.unpack_frame(layout.pack_frame(Section(kind, 0, 0, 0, 0, 0)), 0)
+            is None
+        )
 
     def test_stand_before_every_section(self, path):
         data = path.read_bytes()
         with ft.File(path) as file:
-            assert [s.kind.name for s in file.sections] == ["DESCRIPTION", "CHUNK", "CARRIED"]
+            assert [s.kind.name for s in file.sections] == [
+                "DESCRIPTION",
+                "CHUNK",
+                "CARRIED",
+            ]
             for section in file.sections:
-                assert layout.unpack_frame(data[section.offset :], section.offset) == section
+                assert (
+                    layout.unpack_frame(data[section.offset :], section.offset) == section
+                )
                 assert file.raw(section) == data[section.offset : section.stop]
                 assert (
                     file.read_head(section)
@@ -147,7 +165,9 @@ class TestFrames:
             f"to {section.stop} is damaged"
         )
         for place in range(section.offset, section.begin):
-            target.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+            target.write_bytes(
+                data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :]
+            )
             with pytest.raises(Corrupt, match=message):
                 read_head(target, number)
             with pytest.raises(Corrupt, match=message):
@@ -278,7 +298,9 @@ class TestIndex:
         ids=["owner", "entries", "most entries"],
     )
     @pytest.mark.parametrize("number", [0, 1, 2])
-    def test_of_numbers_that_no_frame_holds_is_corrupt(self, path, tmp_path, change, number):
+    def test_of_numbers_that_no_frame_holds_is_corrupt(
+        self, path, tmp_path, change, number
+    ):
         with ft.File(path) as file:
             sections = file.sections
             contents = [file.raw(s)[FRAME_SIZE:] for s in sections]
@@ -331,7 +353,10 @@ class TestDescription:
         [
             (b"", "description does not parse"),
             (b"{]", "description does not parse"),
-            (b'{"tables": [], "carried": [], "x": NaN}', "does not parse .NaN is no JSON"),
+            (
+                b'{"tables": [], "carried": [], "x": NaN}',
+                "does not parse .NaN is no JSON",
+            ),
             (
                 b'{"tables": [], "carried": [], "x": -Infinity}',
                 "does not parse .-Infinity is no JSON",

@@ -30,7 +30,12 @@ from flowtuple.lattice.grid import (
     Uniform,
 )
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, _cast
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 from reference_reader import Invalid, base, chunk, flow, lattice, read_file
 from reference_reader.container import INDICES, Stored
 
@@ -137,7 +142,9 @@ def test_grids(grid, draw):
 @pytest.mark.parametrize("number", range(len(FUNCTIONS)), ids=list(FUNCTIONS))
 def test_functions(number, draw):
     count, function = list(FUNCTIONS.values())[number]
-    values = np.append(NUMBERS, draw.normal(0, 1, 400) * 10.0 ** draw.integers(-8, 9, 400))
+    values = np.append(
+        NUMBERS, draw.normal(0, 1, 400) * 10.0 ** draw.integers(-8, 9, 400)
+    )
     arguments = [draw.choice(values, 1000) for _ in range(count)]
     with np.errstate(all="ignore"):
         found = function(*arguments)
@@ -169,7 +176,9 @@ def test_totals(dtype, draw):
         draw.normal(0, 1, 200) * 10.0 ** draw.integers(-8, 30, 200),
     )
     found = bit_patterns(_cast(totals, dtype)).tolist()
-    assert found == [flow.pattern_of_total(t, base.DTYPES[dtype]) for t in totals.tolist()]
+    assert found == [
+        flow.pattern_of_total(t, base.DTYPES[dtype]) for t in totals.tolist()
+    ]
 
 
 @pytest.mark.parametrize("bins", [0, 1, 7])
@@ -209,7 +218,9 @@ def decoded_by_reference(data, logits, bins):
 
 
 @pytest.mark.parametrize("rows", range(1, 30))
-@pytest.mark.parametrize("bit", [None, 0, 63, -1], ids=["whole", "state", "high-bit", "any"])
+@pytest.mark.parametrize(
+    "bit", [None, 0, 63, -1], ids=["whole", "state", "high-bit", "any"]
+)
 def test_streams(rows, bit, draw):
     edges = np.cumsum([-(2**59), *draw.integers(1, 2 ** int(draw.integers(1, 50)), 4)])
     bins, logits = (

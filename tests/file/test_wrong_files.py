@@ -26,7 +26,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     events = f"{folder}/a.root:Events"
     ft.train(events, folder / "m.flow", effort="fast")
     ft.train(f"{folder}/a.root:Runs", folder / "runs.flow", effort="fast")
-    ft.train_simulation(events, folder / "sim.flow", target=["y"], given=["x"], effort="fast")
+    ft.train_simulation(
+        events, folder / "sim.flow", target=["y"], given=["x"], effort="fast"
+    )
     ft.compress(events, folder / "ref.ftup", model=folder / "m.flow", model_ref=True)
     ft.compress(folder / "a.root", folder / "two.ftup", effort="fast")
     ft.compress(events, folder / "given.ftup", given=["x"], effort="fast")
@@ -39,10 +41,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.root", "a.root: is not a flowtuple file, but named like events; make a model"),
+        (
+            "a.root",
+            "a.root: is not a flowtuple file, but named like events; make a model",
+        ),
         ("sim.flow", "sim.flow: simulates events from generated ones; use `simulate"),
         ("other.flow", "other.flow: is a flow over rows, which codes nothing"),
-        ("page.html", "page.html: is not a flowtuple file .*; name one that flowtuple wrote"),
+        (
+            "page.html",
+            "page.html: is not a flowtuple file .*; name one that flowtuple wrote",
+        ),
         ("folder", r"folder: cannot be read \(Is a directory\); check its kind"),
         ("runs.flow", "runs.flow: was trained on Runs, none of which .* holds"),
     ],
@@ -87,7 +95,11 @@ def test_what_is_not_the_model_of_a_file(files: Path, name: str, message: str) -
     ("use", "name", "message"),
     [
         (ft.info, "other.flow", "a flow over rows is for `sample.* and `score"),
-        (ft.info, "page.html", "name one that flowtuple wrote, such as a .ftup or .flow$"),
+        (
+            ft.info,
+            "page.html",
+            "name one that flowtuple wrote, such as a .ftup or .flow$",
+        ),
         (ft.load, "other.flow", "is no model of flowtuple; name one that `train_flow"),
         (
             ft.load,
@@ -95,7 +107,11 @@ def test_what_is_not_the_model_of_a_file(files: Path, name: str, message: str) -
             "holds the trees Events, Runs; choose one, such as .*two.ftup:Events",
         ),
         (ft.inspect, "m.flow", "is a model and no input; name events, or draw some"),
-        (ft.open, "two.ftup:Events", "no such file; here a file is taken whole: .*two.ftup$"),
+        (
+            ft.open,
+            "two.ftup:Events",
+            "no such file; here a file is taken whole: .*two.ftup$",
+        ),
     ],
 )
 def test_files_in_place_of_others(
@@ -127,7 +143,9 @@ def test_given_columns_in_memory_need_no_name_of_a_table(files: Path) -> None:
     assert ft.decompress(files / "given.ftup", given={"x": X})["x"].tolist() == X.tolist()
 
 
-def test_sources_whose_trees_have_other_names_are_mixed(files: Path, tmp_path: Path) -> None:
+def test_sources_whose_trees_have_other_names_are_mixed(
+    files: Path, tmp_path: Path
+) -> None:
     with uproot.recreate(tmp_path / "b.root") as file:
         file["Other"] = {"x": X, "y": X}
     paths = [f"{files}/a.root:Events", f"{tmp_path}/b.root:Other"]

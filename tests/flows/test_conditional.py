@@ -48,7 +48,9 @@ def events(n: int = 3000, seed: int = 1) -> ak.Array:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("conditional") / "m.flow"
-    assert ft.train_flow(events(), path, selection=TARGET, given=GIVEN, flow=asked()) == ()
+    assert (
+        ft.train_flow(events(), path, selection=TARGET, given=GIVEN, flow=asked()) == ()
+    )
     return path
 
 
@@ -73,7 +75,9 @@ def test_rows_are_drawn_given_their_conditions(model: Path) -> None:
         flat(drawn, "nPU"), np.repeat(flat(data, "nPU"), ak.num(data["Jet_pt"]))
     )
     response = flat(drawn, "Jet_pt") / flat(drawn, "Jet_genPt")
-    assert np.median(response) == pytest.approx(1.0, abs=0.05)  # 1.001 +- 0.003, 13 models
+    assert np.median(response) == pytest.approx(
+        1.0, abs=0.05
+    )  # 1.001 +- 0.003, 13 models
     assert response.std() < 0.4  # 0.1 in truth; 1.2 were they drawn without the condition
     for flavour in (1, 21):
         n = flat(drawn, "Jet_n")[flat(drawn, "Jet_flavour") == flavour]
@@ -103,11 +107,12 @@ def test_scores_are_those_of_the_conditional_density(model: Path) -> None:
     )
     worse = ft.score(model, swapped)
     assert float(np.mean(worse["bits"])) > float(np.mean(scores["bits"])) + 1
-    assert float(np.mean(ft.score(model, data, against=model)["log_ratio"])) == pytest.approx(
-        0.0, abs=1e-9
-    )
+    assert float(
+        np.mean(ft.score(model, data, against=model)["log_ratio"])
+    ) == pytest.approx(0.0, abs=1e-9)
     undefined = {
-        name: [[np.nan]] if name == "Jet_genPt" else data[name][:1] for name in data.fields
+        name: [[np.nan]] if name == "Jet_genPt" else data[name][:1]
+        for name in data.fields
     }
     undefined |= {name: ak.Array([[1]]) for name in ("Jet_pt", "Jet_n", "Jet_flavour")}
     assert np.isnan(ak.to_numpy(ft.score(model, undefined)["log_prob"])).all()
@@ -138,7 +143,12 @@ def test_every_kind_learns_given_conditions(tmp_path: Path, kind: str) -> None:
 def test_models_share_transforms_of_conditions(model: Path, tmp_path: Path) -> None:
     other = tmp_path / "o.flow"
     ft.train_flow(
-        events(seed=8), other, selection=TARGET, given=GIVEN, flow=asked(epochs=1), like=model
+        events(seed=8),
+        other,
+        selection=TARGET,
+        given=GIVEN,
+        flow=asked(epochs=1),
+        like=model,
     )
     assert load_model(other).context.chains == load_model(model).context.chains
     with pytest.raises(
@@ -156,7 +166,9 @@ def test_models_share_transforms_of_conditions(model: Path, tmp_path: Path) -> N
 
 def test_transforms_of_conditions_may_be_named(tmp_path: Path) -> None:
     flow = RowFlow("maf", SMALL, Training(epochs=1), {"Jet_genPt": "log,standard"})
-    ft.train_flow(events(500), tmp_path / "m.flow", selection=TARGET, given=GIVEN, flow=flow)
+    ft.train_flow(
+        events(500), tmp_path / "m.flow", selection=TARGET, given=GIVEN, flow=flow
+    )
     names = [
         [type(t).__name__ for t in chain.transforms]
         for chain in load_model(tmp_path / "m.flow").context.chains
@@ -235,7 +247,9 @@ def test_bad_conditions(model: Path, tmp_path: Path) -> None:
             500,
             given={"Jet_genPt": np.ones(5), "Jet_flavour": np.ones(5), "nPU": np.ones(5)},
         )
-    with pytest.raises(InvalidArgument, match=r"column 'nPU': 1 values are NaN or infinite"):
+    with pytest.raises(
+        InvalidArgument, match=r"column 'nPU': 1 values are NaN or infinite"
+    ):
         ft.sample(
             model,
             given={
@@ -245,7 +259,8 @@ def test_bad_conditions(model: Path, tmp_path: Path) -> None:
             },
         )
     with pytest.raises(
-        InvalidArgument, match=r"'GenJet_pt' is none of the same objects.*`train_simulation"
+        InvalidArgument,
+        match=r"'GenJet_pt' is none of the same objects.*`train_simulation",
     ):
         ft.train_flow(
             events(),
@@ -272,4 +287,6 @@ def test_bad_conditions(model: Path, tmp_path: Path) -> None:
             "nPU": np.full(9, -3),
         },
     )
-    assert np.isfinite(flat(drawn, "Jet_pt")).all()  # conditions far outside read as the edge
+    assert np.isfinite(
+        flat(drawn, "Jet_pt")
+    ).all()  # conditions far outside read as the edge

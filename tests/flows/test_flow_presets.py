@@ -59,7 +59,8 @@ def test_columns_and_sizes_are_those_published() -> None:
     assert {p.training.schedule for p in (jets, muons)} == {"cosine"}
     assert ft.preset("flashsim-jets").columns == jets.columns
     with pytest.raises(
-        InvalidArgument, match="no preset of a flow 'flashsim-jet'; nearest: flashsim-jets"
+        InvalidArgument,
+        match="no preset of a flow 'flashsim-jet'; nearest: flashsim-jets",
     ):
         ft.flow_preset("flashsim-jet")
 
@@ -101,10 +102,18 @@ def test_options_that_are_named_go_before_those_of_a_preset(
     """Also where they are what goes without saying otherwise."""
     seen: dict[str, Any] = {}
     monkeypatch.setattr(
-        "flowtuple.api.train_flow", lambda *args, **options: seen.update(flow=args[2]) or ()
+        "flowtuple.api.train_flow",
+        lambda *args, **options: seen.update(flow=args[2]) or (),
     )
     usual = ft.Training()
-    words = ["--epochs", str(usual.epochs), "--hidden", "64,64", "--preset", "flashsim-jets"]
+    words = [
+        "--epochs",
+        str(usual.epochs),
+        "--hidden",
+        "64,64",
+        "--preset",
+        "flashsim-jets",
+    ]
     (tmp_path / "m.flow").touch()
     ended = CliRunner().invoke(
         app, ["train-flow", "x.npz", "-o", str(tmp_path / "m.flow"), *words]
@@ -154,7 +163,10 @@ def test_a_preset_is_all_that_a_training_has_to_be_told(tmp_path: Path) -> None:
     assert drawn.fields == [*preset.columns, *preset.given]
     assert str(drawn["Jet_jetId"].type.content) == "int32"
     assert (
-        0 <= float(np.min(drawn["Jet_ptRatio"])) <= float(np.max(drawn["Jet_ptRatio"])) <= 3
+        0
+        <= float(np.min(drawn["Jet_ptRatio"]))
+        <= float(np.max(drawn["Jet_ptRatio"]))
+        <= 3
     )
     assert (np.asarray(drawn["Jet_qgl"]) == -1).any()
     from flowtuple.flows.stored import load_model

@@ -114,7 +114,9 @@ def test_density_integrates_to_one(kind: str) -> None:
     with torch.no_grad():
         z, ladj = flow(grid)
     density = torch.exp((ladj - 0.5 * z.square() - 0.5 * np.log(2 * np.pi)).sum(dim=1))
-    assert float(density.sum()) * float(axis[1] - axis[0]) ** 2 == pytest.approx(1, abs=5e-3)
+    assert float(density.sum()) * float(axis[1] - axis[0]) ** 2 == pytest.approx(
+        1, abs=5e-3
+    )
 
 
 @pytest.mark.slow
@@ -147,7 +149,9 @@ def test_every_column_is_transformed_once_in_two_coupling_steps(features: int) -
     flow = build("flashsim", features, Shape(hidden=(4,), bins=4), seed=0)
     assert len(flow.steps) == features
     for one, other in zip(flow.steps[::2], flow.steps[1::2], strict=False):
-        assert sorted([*one.moved.tolist(), *other.moved.tolist()]) == list(range(features))
+        assert sorted([*one.moved.tolist(), *other.moved.tolist()]) == list(
+            range(features)
+        )
         assert one.kept.tolist() == other.moved.tolist()
 
 
@@ -196,7 +200,9 @@ def test_the_loss_falls_in_training(kind: str) -> None:
     draw, mixed = np.random.default_rng(0), np.array([[1.0, 0.9], [0.0, 0.4]])
     x = draw.normal(0, 1, (4000, 2)) @ mixed
     flow = build(kind, 2, SMALL, seed=0)
-    sample = SampledRows(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
+    sample = SampledRows(
+        lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x))
+    )
     options = Training(epochs=8, batch=256, learning_rate=5e-3)
     fitted = fit(flow, sample, options, 0, lambda share, loss: None)
     losses = [held for _, _, held in fitted.history]
@@ -267,7 +273,9 @@ def test_rows_drawn_have_types_values_and_shares_of_the_data(nsf: Path) -> None:
         assert float(np.mean(drawn[name])) == pytest.approx(
             real.mean(), abs=0.15 * real.std()
         )
-    pt, charge = (ak.to_numpy(drawn[name]).astype(float) for name in ("Jet_pt", "Jet_charge"))
+    pt, charge = (
+        ak.to_numpy(drawn[name]).astype(float) for name in ("Jet_pt", "Jet_charge")
+    )
     # The dependence is there: 0.120 +- 0.009, 13 models
     assert np.corrcoef(pt, charge)[0, 1] > 0.05
 
@@ -310,7 +318,9 @@ def test_scores(nsf: Path) -> None:
         ),
     )
     assert np.allclose(
-        sum(scores[f"bits_{n}"] for n in ("Jet_pt", "Jet_eta", "Jet_charge", "Jet_score")),
+        sum(
+            scores[f"bits_{n}"] for n in ("Jet_pt", "Jet_eta", "Jet_charge", "Jet_score")
+        ),
         scores["bits"],
     )
     assert abs(float(np.mean(scores["surprise"]))) < 0.5  # 0.157 +- 0.014, 13 models
@@ -325,7 +335,9 @@ def test_scores(nsf: Path) -> None:
 
 
 @pytest.mark.slow
-def test_log_det_of_a_column_without_a_flow_is_that_of_its_preprocessing(nsf: Path) -> None:
+def test_log_det_of_a_column_without_a_flow_is_that_of_its_preprocessing(
+    nsf: Path,
+) -> None:
     model, data = ft.load(nsf), events(50, seed=9)
     ladj, z = model.log_det(data), model.to_latent(data)
     log_prob = model.log_prob(data)
@@ -398,7 +410,12 @@ def change(content: dict) -> Callable[[str, object], dict]:
     ],
 )
 def test_a_model_that_describes_none(
-    nsf: Path, tmp_path: Path, key: str, value: object, error: type[Exception], message: str
+    nsf: Path,
+    tmp_path: Path,
+    key: str,
+    value: object,
+    error: type[Exception],
+    message: str,
 ) -> None:
     from safetensors import safe_open
     from safetensors.numpy import save_file
@@ -483,7 +500,9 @@ def test_early_stop_and_clipping() -> None:
     from flowtuple.flows.fit import fit
 
     x = np.random.default_rng(0).normal(0, 1, (600, 2))
-    sample = SampledRows(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
+    sample = SampledRows(
+        lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x))
+    )
     options = Training(
         epochs=200, batch=64, learning_rate=2e-2, patience=3, schedule="constant"
     )
@@ -516,7 +535,9 @@ def shares(path: Path) -> float:
     [
         None,
         RowFlow(
-            "nsf", replace(SMALL, bins=16), Training(epochs=40, batch=256, learning_rate=1e-2)
+            "nsf",
+            replace(SMALL, bins=16),
+            Training(epochs=40, batch=256, learning_rate=1e-2),
         ),
     ],
     ids=["lattice", "nsf"],
@@ -568,11 +589,15 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
     rows = RowFlow("maf", SMALL, Training(epochs=30, batch=128, learning_rate=2e-2))
     ft.train_flow(small, tmp_path / "c.flow", flow=rows)
     ft.train_flow(wide, tmp_path / "d.flow", flow=rows, like=tmp_path / "c.flow")
-    assert load_model(tmp_path / "d.flow").chains == load_model(tmp_path / "c.flow").chains
+    assert (
+        load_model(tmp_path / "d.flow").chains == load_model(tmp_path / "c.flow").chains
+    )
     assert (
         float(
             np.mean(
-                ft.score(tmp_path / "d.flow", wide, against=tmp_path / "c.flow")["log_ratio"]
+                ft.score(tmp_path / "d.flow", wide, against=tmp_path / "c.flow")[
+                    "log_ratio"
+                ]
             )
         )
         > 0.3
@@ -586,7 +611,11 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
 @pytest.mark.parametrize(
     ("flow", "weights", "message"),
     [
-        (RowFlow("nsf", transforms={"y": "standard"}), {}, "matches 'y' of `transforms=`"),
+        (
+            RowFlow("nsf", transforms={"y": "standard"}),
+            {},
+            "matches 'y' of `transforms=`",
+        ),
         (
             RowFlow("nsf", transforms={"x": "log"}),
             {},

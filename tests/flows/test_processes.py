@@ -40,9 +40,9 @@ def batch_with_a_rest_of_one() -> int:
     event = np.arange(EVENTS)
     training = int(
         (
-            ~SampledRows(lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)).validation(
-                0.1, 0
-            )
+            ~SampledRows(
+                lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)
+            ).validation(0.1, 0)
         ).sum()
     )
     return next(batch for batch in range(201, 1000) if training % batch == 1)
@@ -51,7 +51,10 @@ def batch_with_a_rest_of_one() -> int:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Correlated columns, one of whole numbers."""
-    path, draw = tmp_path_factory.mktemp("processes") / "events.npz", np.random.default_rng(0)
+    path, draw = (
+        tmp_path_factory.mktemp("processes") / "events.npz",
+        np.random.default_rng(0),
+    )
     x = draw.normal(size=EVENTS)
     y = x + 0.3 * draw.normal(size=EVENTS)
     np.savez(path, x=x.astype("f4"), y=y.astype("f4"), k=draw.poisson(np.exp(0.5 * x)))
@@ -92,7 +95,10 @@ def test_two_processes_train_as_one_does(data: Path, tmp_path: Path, kind: str) 
         "--nproc-per-node",
         "2",
     ]
-    torchrun += ["--local-addr", "127.0.0.1"]  # the machine's own name may have no address
+    torchrun += [
+        "--local-addr",
+        "127.0.0.1",
+    ]  # the machine's own name may have no address
     done = subprocess.run(
         [*torchrun, "-m", "flowtuple", "train-flow", *asked],
         capture_output=True,
@@ -234,7 +240,9 @@ def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(
     for _ in range(5):
         if killed_after_two_epochs([*words, *WORDS], folder):
             break
-        shutil.rmtree(folder)  # a busy machine woke this process when the training was over
+        shutil.rmtree(
+            folder
+        )  # a busy machine woke this process when the training was over
         resumed.unlink(missing_ok=True)
     assert 2 <= epochs_done(folder) < 10
     assert not resumed.exists()

@@ -43,7 +43,11 @@ def numbered(n: int) -> SampledRows:
     number = np.arange(n)
     context = np.stack([number, -number], axis=1).astype(float)
     return SampledRows(
-        lambda rows, u: np.stack([rows, u[:, 1]], axis=1), (n, 2), number, number / n, context
+        lambda rows, u: np.stack([rows, u[:, 1]], axis=1),
+        (n, 2),
+        number,
+        number / n,
+        context,
     )
 
 
@@ -156,7 +160,9 @@ def test_items_are_made_one_ahead_and_no_more() -> None:
             assert k == 4 or ready.acquire(timeout=600)
             time.sleep(0.05)  # for one more than there should be
             assert made == list(range(min(5, k + 2)))
-    assert not [t for t in threading.enumerate() if t.name.startswith("flowtuple-prefetch")]
+    assert not [
+        t for t in threading.enumerate() if t.name.startswith("flowtuple-prefetch")
+    ]
 
 
 def test_the_time_spent_waiting_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,11 +228,15 @@ def test_weights_do_not_depend_on_when_the_thread_is_done(
     for spread in (lambda rows, u: x[rows] + 0.01 * u, late):
         flow = build("maf", 2, SMALL, 0)
         sample = SampledRows(spread, x.shape, np.arange(len(x)), np.ones(len(x)))
-        fitted = fit(flow, sample, Training(epochs=3, batch=50), 0, lambda share, loss: None)
+        fitted = fit(
+            flow, sample, Training(epochs=3, batch=50), 0, lambda share, loss: None
+        )
         assert 0 <= fitted.waited < 1  # a share of the time
         found.append((fitted.history, flow.state_dict()))
     assert found[0][0] == found[1][0]
-    assert all(torch.equal(value, found[1][1][name]) for name, value in found[0][1].items())
+    assert all(
+        torch.equal(value, found[1][1][name]) for name, value in found[0][1].items()
+    )
 
 
 def test_rows_in_a_mapped_file_give_the_same_model(tmp_path: Path) -> None:
@@ -243,12 +253,16 @@ def test_rows_in_a_mapped_file_give_the_same_model(tmp_path: Path) -> None:
             ft.Weighted(data, weight="w"),
             tmp_path / f"{memory}.flow",
             flow=asked,
-            resources=ft.Resources(memory=memory, progress=lambda s, p, d: told.append(d)),
+            resources=ft.Resources(
+                memory=memory, progress=lambda s, p, d: told.append(d)
+            ),
         )
         assert "waited for data" in told[-1]
     content = (tmp_path / "1000.flow").read_bytes()
     assert content == (tmp_path / f"{2**31}.flow").read_bytes()
-    assert b"waited" not in content  # no time of day or speed of the machine is in a model
+    assert (
+        b"waited" not in content
+    )  # no time of day or speed of the machine is in a model
 
 
 def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
@@ -262,10 +276,14 @@ def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
     del content["version"], content["where"]["watched"]  # as it was before there were any
     save_file(tensors, tmp_path / NAME, {"training": json.dumps(content)})
     with pytest.raises(
-        InvalidArgument, match="is of another version of flowtuple; remove it to begin again"
+        InvalidArgument,
+        match="is of another version of flowtuple; remove it to begin again",
     ):
         ft.train_flow(
-            data, tmp_path / "m.flow", flow=asked, resources=ft.Resources(checkpoint=tmp_path)
+            data,
+            tmp_path / "m.flow",
+            flow=asked,
+            resources=ft.Resources(checkpoint=tmp_path),
         )
 
 
@@ -278,7 +296,9 @@ def test_too_many_processes_for_the_rows() -> None:
         InvalidArgument,
         match=r"rows in batches of 3 are too few for 4 processes; start fewer",
     ):
-        _Training(build("maf", 2, SMALL, 0), numbered(90), Training(batch=3), 0, team, None)
+        _Training(
+            build("maf", 2, SMALL, 0), numbered(90), Training(batch=3), 0, team, None
+        )
 
 
 def test_a_context_is_handed_to_the_loss() -> None:

@@ -40,7 +40,9 @@ def test_wasserstein_is_scipys() -> None:
         draw.random(300),
         draw.random(200),
     )
-    assert wasserstein(x, y, u, v) == pytest.approx(stats.wasserstein_distance(x, y, u, v))
+    assert wasserstein(x, y, u, v) == pytest.approx(
+        stats.wasserstein_distance(x, y, u, v)
+    )
     assert wasserstein(x, x[::-1], u, u[::-1]) == pytest.approx(0, abs=1e-12)
 
 
@@ -73,7 +75,9 @@ def test_shapes() -> None:
     found = Validation(("a", "b"), true, np.ones(4000), gives(drawn))(FLOW)
     assert list(found) == ["wasserstein/a", "wasserstein/b"]
     assert max(found.values()) < 0.06
-    moved = Validation(("a", "b"), true, np.ones(4000), gives(drawn + np.array([0, 5])))(FLOW)
+    moved = Validation(("a", "b"), true, np.ones(4000), gives(drawn + np.array([0, 5])))(
+        FLOW
+    )
     assert moved["wasserstein/a"] == found["wasserstein/a"]
     assert moved["wasserstein/b"] == pytest.approx(
         0.5, abs=0.06
@@ -138,7 +142,9 @@ def test_a_training_is_watched_and_its_page_shows_it(tmp_path: Path) -> None:
     ft.train_flow(data, path, flow=RowFlow("nsf", Shape(1, (16,), 6), options))
     ft.report(data, path, tmp_path)
     watched = load_model(path).about["watched"]
-    assert [epoch for epoch, _ in watched] == list(range(2, 23, 2))  # ten times or a few more
+    assert [epoch for epoch, _ in watched] == list(
+        range(2, 23, 2)
+    )  # ten times or a few more
     assert all(set(found) == {"wasserstein/x", "wasserstein/k"} for _, found in watched)
     assert max(watched[-1][1].values()) < 0.3  # 0.11 +- 0.03, 13 models
     page = (tmp_path / "train.html").read_text()

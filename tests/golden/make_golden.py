@@ -114,9 +114,9 @@ def bounds(path: Path) -> None:
         np.float32(1) + draw.integers(0, 256, 60).astype(np.float32) / 1024
     ).astype(np.float32)
     events["truncated"][1:3] = [1e30, 1e-30]
-    events["truncated"] = (events["truncated"].view(np.uint32) & np.uint32(0xFFFFE000)).view(
-        np.float32
-    )
+    events["truncated"] = (
+        events["truncated"].view(np.uint32) & np.uint32(0xFFFFE000)
+    ).view(np.float32)
     events["counts"] = draw.integers(-1000, 1000, 60).astype(np.int16)
     events["counts"][0] = 32767
     events["large"] = draw.integers(0, 2**64, 60, dtype=np.uint64)
@@ -130,7 +130,8 @@ def bounds(path: Path) -> None:
     ft.compress(
         events,
         path,
-        tolerance=tolerance | {"fine": "rel:1e-12", "counts": "abs:3", "large": "abs:1e6"},
+        tolerance=tolerance
+        | {"fine": "rel:1e-12", "counts": "abs:3", "large": "abs:1e6"},
     )
 
 
@@ -194,7 +195,11 @@ def parts(path: Path) -> None:
         for number, (part, count) in enumerate(zip(made, (8200, 40, 20), strict=True)):
             noise = draw.integers(0, 2**32, count, dtype=np.uint32)
             x = (100 * number + np.linspace(0.1, 9.85, count)).astype(np.float32)
-            events = {"x": x, "noise": noise, "n": (np.arange(count) % 7).astype(np.uint8)}
+            events = {
+                "x": x,
+                "noise": noise,
+                "n": (np.arange(count) % 7).astype(np.uint8),
+            }
             assemble.CHUNK_ENTRIES = 16384 if number == 0 else 16
             ft.compress(events, part, tolerance={"x": "abs:0.5"})
         merge(path, made)
@@ -219,7 +224,9 @@ def plain_content(content: Any, column: Column) -> np.ndarray:
         return content
     entries = content.to_list()
     return np.array(
-        entries if all(isinstance(e, str) for e in entries) else [repr(e) for e in entries],
+        entries
+        if all(isinstance(e, str) for e in entries)
+        else [repr(e) for e in entries],
         dtype=str,
     )
 
@@ -243,7 +250,8 @@ def main() -> int:
             for table in map(read_all, file.tables.values()):
                 place = "" if table.name == "events" else f"{table.name}/"
                 contents |= {
-                    f"{place}{c.name}": plain_content(table[c.name], c) for c in table.columns
+                    f"{place}{c.name}": plain_content(table[c.name], c)
+                    for c in table.columns
                 }
         np.savez(expected, **contents)
         sys.stdout.write(

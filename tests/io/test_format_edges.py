@@ -48,7 +48,9 @@ def back(path: Path, **options: object) -> Path:
 
 
 def names_of(dataset: Dataset) -> dict[str, list[str]]:
-    return {name: [c.name for c in table.columns] for name, table in dataset.tables.items()}
+    return {
+        name: [c.name for c in table.columns] for name, table in dataset.tables.items()
+    }
 
 
 # text
@@ -65,15 +67,16 @@ def columns(path: Path) -> dict[str, list[object]]:
     return {c.name: table[c.name].tolist() for c in table.columns}
 
 
-LUMI = (
-    "#Data tag : 19v2 , Norm tag: None\n#run:fill,ls,source\n1:2,12:12,HFET\n1:2,13:13,HFET\n"
-)
+LUMI = "#Data tag : 19v2 , Norm tag: None\n#run:fill,ls,source\n1:2,12:12,HFET\n1:2,13:13,HFET\n"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (LUMI, {"run:fill": ["1:2"] * 2, "ls": ["12:12", "13:13"], "source": ["HFET"] * 2}),
+        (
+            LUMI,
+            {"run:fill": ["1:2"] * 2, "ls": ["12:12", "13:13"], "source": ["HFET"] * 2},
+        ),
         (
             LUMI + "#Summary:\n#nfill,nrun\n#1,2\n",
             {"run:fill": ["1:2"] * 2, "ls": ["12:12", "13:13"], "source": ["HFET"] * 2},
@@ -140,7 +143,11 @@ def test_white_space_parts_numbers_of_a_csv(tmp_path):
         assert columns(path) == table
         assert back(path).read_text() == path.read_text()
     assert columns(text_file(tmp_path, "1 2.5\n4 nan\n")).keys() == {"c0", "c1"}
-    assert columns(text_file(tmp_path, "# w h o\n1 2 3\n")) == {"w": [1], "h": [2], "o": [3]}
+    assert columns(text_file(tmp_path, "# w h o\n1 2 3\n")) == {
+        "w": [1],
+        "h": [2],
+        "o": [3],
+    }
 
 
 def test_white_space_in_words_of_a_csv_parts_nothing(tmp_path):
@@ -154,7 +161,16 @@ def test_white_space_in_words_of_a_csv_parts_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     "names",
-    [["a;b"], ["a\tb"], ['a"b'], ["0", "1"], ["#x"], ["#x", "y"], ["a,b", "c;d"], ["true"]],
+    [
+        ["a;b"],
+        ["a\tb"],
+        ['a"b'],
+        ["0", "1"],
+        ["#x"],
+        ["#x", "y"],
+        ["a,b", "c;d"],
+        ["true"],
+    ],
 )
 def test_any_names_read_back_from_text(tmp_path, names):
     write_dataset(open_dataset({name: [1.5, 2.5] for name in names}), tmp_path / "x.csv")
@@ -171,7 +187,9 @@ def test_text_comes_back_with_its_delimiter_and_without_a_header(tmp_path):
         path = text_file(tmp_path, text)
         assert back(path).read_text() == text
     dataset = open_dataset(text_file(tmp_path, LUMI + "#Summary\n"))
-    write_dataset(dataset.only("events"), tmp_path / "y.root")  # other formats take no notice
+    write_dataset(
+        dataset.only("events"), tmp_path / "y.root"
+    )  # other formats take no notice
     assert dataset.storage["events"]["header"] == "#"
 
 
@@ -205,7 +223,9 @@ TYPES = {
     "list of maps": pa.array(
         [[[("a", 1)]], [], [[("b", 2)], []]], pa.list_(pa.map_(pa.string(), pa.int32()))
     ),
-    "tensor": pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(12.0).reshape(3, 2, 2)),
+    "tensor": pa.FixedShapeTensorArray.from_numpy_ndarray(
+        np.arange(12.0).reshape(3, 2, 2)
+    ),
     "uuid": pa.array([uuid.UUID(int=1).bytes, None, uuid.UUID(int=2).bytes], pa.uuid()),
     "json": pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"a":1}'] * 3)),
     "bool8": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([0, 1, 2], pa.int8())),
@@ -240,7 +260,9 @@ TYPES = {
         ]
     ),
     "records, missing": pa.array([[{"pt": 1.5}, None], None, []]),
-    "records with lists": pa.array([[{"pt": 1.5, "c": [1, 2]}], [], [{"pt": 2.5, "c": []}]]),
+    "records with lists": pa.array(
+        [[{"pt": 1.5, "c": [1, 2]}], [], [{"pt": 2.5, "c": []}]]
+    ),
     "record of decimals": pa.array([{"d": D("1.5")}] * 3),
     "list of decimals": pa.array([[D("1.5")], [], [D("2.5"), D("0.5")]]),
 }
@@ -286,7 +308,11 @@ def test_a_schema_that_is_damaged_is_no_schema(tmp_path):
     dataset = open_dataset(tmp_path / "x.parquet")
     dataset.storage["events"]["schema"] = "!" + dataset.storage["events"]["schema"][1:]
     write_dataset(dataset, tmp_path / "y.parquet")
-    assert pq.read_table(tmp_path / "y.parquet")["x"].to_pylist() == ["1.25", None, "-3.50"]
+    assert pq.read_table(tmp_path / "y.parquet")["x"].to_pylist() == [
+        "1.25",
+        None,
+        "-3.50",
+    ]
 
 
 def test_pandas_gets_its_frame_back(tmp_path):
@@ -351,7 +377,8 @@ def test_parquet_columns_that_cannot_be_carried_are_refused_by_name(
 
 def test_a_parquet_column_that_fails_does_not_touch_the_others(tmp_path, monkeypatch):
     pq.write_table(
-        pa.table({"x": [[1.0], []], "y": [[2.0], []], "z": [1, 2]}), tmp_path / "x.parquet"
+        pa.table({"x": [[1.0], []], "y": [[2.0], []], "z": [1, 2]}),
+        tmp_path / "x.parquet",
     )
     original = pq.ParquetFile.read_row_groups
 
@@ -385,7 +412,8 @@ def test_damage_in_a_parquet_column_names_it(tmp_path):
     content[begin + 40 : begin + 400] = bytes(360)
     path.write_bytes(content)
     with pytest.raises(
-        Corrupt, match=r"events 0 to 5000 are damaged; fetch the file again \(column 'y': "
+        Corrupt,
+        match=r"events 0 to 5000 are damaged; fetch the file again \(column 'y': ",
     ):
         read_all(open_dataset(path).tables["events"])
 
@@ -403,7 +431,11 @@ def test_rows_are_those_of_the_groups(tmp_path):
     )  # num_rows of the file, before its row groups: zigzag of 3
     assert footer.count(b"\x16\x06\x19") == 1
     path.write_bytes(
-        content[: -8 - length] + footer[:end] + b"\x16\x00" + footer[end + 2 :] + content[-8:]
+        content[: -8 - length]
+        + footer[:end]
+        + b"\x16\x00"
+        + footer[end + 2 :]
+        + content[-8:]
     )
     assert pq.ParquetFile(path).metadata.num_rows == 0
     table = read_all(open_dataset(path).tables["events"])
@@ -439,7 +471,9 @@ def test_a_public_lumi_file_comes_back(tmp_path):
 
 RNG = np.random.default_rng(5)
 N = 30
-JETS = np.zeros(N, [("pt", "f4"), ("eta", "f2"), ("flag", "?"), ("id", ">i4"), ("tag", "S3")])
+JETS = np.zeros(
+    N, [("pt", "f4"), ("eta", "f2"), ("flag", "?"), ("id", ">i4"), ("tag", "S3")]
+)
 JETS["pt"], JETS["eta"], JETS["id"], JETS["tag"] = (
     RNG.normal(size=N),
     RNG.normal(size=N),
@@ -451,7 +485,8 @@ JETS["pt"], JETS["eta"], JETS["id"], JETS["tag"] = (
 def tracks(gaps: bool = False, varying: bool = False) -> np.ndarray:
     """Records padded to 12 per event, with a NaN that is not the usual one."""
     made = np.zeros(
-        (N, 12), [("d0", "f2"), ("valid", "?"), ("q", "i1"), ("z", "f4"), ("c", "f4", (2,))]
+        (N, 12),
+        [("d0", "f2"), ("valid", "?"), ("q", "i1"), ("z", "f4"), ("c", "f4", (2,))],
     )
     there = np.arange(12) < RNG.integers(0, 13, N)[:, None]
     there = RNG.permuted(there, axis=1) if gaps else there
@@ -580,7 +615,10 @@ def test_hdf5_of_other_programs_comes_back(tmp_path):
             np.zeros((3, 2, 2)),
         )
         file["named/names"], file["named/x"] = ["a", "b", "c"], np.arange(3)
-        file["other/names"], file["other/x"] = ["a", "b", "c"], np.arange(6.0).reshape(3, 2)
+        file["other/names"], file["other/x"] = (
+            ["a", "b", "c"],
+            np.arange(6.0).reshape(3, 2),
+        )
         file["unequal/x"], file["unequal/y"], file["unequal/z"] = (
             np.arange(3.0),
             np.arange(2.0),
@@ -662,7 +700,15 @@ def test_hdf5_types_that_no_column_can_hold_are_refused_by_name(tmp_path):
     assert set(dataset.refused) == {
         *(
             f"events/{name}"
-            for name in ("complex", "opaque", "long", "texts", "null", "reference", "words")
+            for name in (
+                "complex",
+                "opaque",
+                "long",
+                "texts",
+                "null",
+                "reference",
+                "words",
+            )
         ),
         *(f"jets/{name}" for name in "pco"),
     }
@@ -711,7 +757,9 @@ def test_values_in_files_that_are_not_there_are_not_zeros(tmp_path):
 
 def test_damage_in_a_dataset_names_it(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.create_dataset("x", data=RNG.normal(size=1000), fletcher32=True, chunks=(1000,))
+        file.create_dataset(
+            "x", data=RNG.normal(size=1000), fletcher32=True, chunks=(1000,)
+        )
         file["y"] = np.arange(1000.0)
         begin = file["x"].id.get_chunk_info(0).byte_offset
     content = bytearray((tmp_path / "x.h5").read_bytes())
@@ -728,7 +776,11 @@ def test_damage_in_a_dataset_names_it(tmp_path):
 def test_attributes_travel_or_are_named(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["a/x"] = np.arange(3.0)
-        file.attrs["root"], file["a"].attrs["k"], file["a/x"].attrs["unit"] = "r", 1.5, "GeV"
+        file.attrs["root"], file["a"].attrs["k"], file["a/x"].attrs["unit"] = (
+            "r",
+            1.5,
+            "GeV",
+        )
         file["a/x"].attrs["big"], file["a/x"].attrs["to"] = np.zeros(5000), file["a"].ref
     dataset = open_dataset(tmp_path / "x.h5")
     assert [part.name for part in dataset.left_out] == ["a/x@big", "a/x@to"]
@@ -793,7 +845,9 @@ def test_npz_arrays_that_are_no_columns_are_refused_by_name(tmp_path):
     dataset = open_dataset(tmp_path / "y.npz")
     assert names_of(dataset) == {"events": ["a_b", "a_b_2"]}
     assert dataset.storage == {"events": {"renamed": {"a_b_2": "a.b"}}}
-    assert names_of(open_dataset(back(tmp_path / "y.npz"))) == {"events": ["a_b", "a_b_2"]}
+    assert names_of(open_dataset(back(tmp_path / "y.npz"))) == {
+        "events": ["a_b", "a_b_2"]
+    }
 
 
 def test_an_npz_with_a_name_twice_is_refused(tmp_path):
@@ -811,7 +865,9 @@ def test_an_npz_with_a_name_twice_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "a") as file:
         file.writestr("y.npy", content.getvalue())
     dataset = open_dataset(tmp_path / "x.npz")
-    assert dataset.refused == {"events/x": "the name stands for 2 arrays; rename all but one"}
+    assert dataset.refused == {
+        "events/x": "the name stands for 2 arrays; rename all but one"
+    }
     assert names_of(dataset) == {"events": ["y"]}
 
 
@@ -825,7 +881,8 @@ def test_names_that_stand_twice_in_memory_are_told_in_one_line():
     ):
         open_dataset(pd.DataFrame({"a": [1, 2]}, index=pd.Index([1, 2], name="a")))
     twice = ak.contents.RecordArray(
-        [ak.contents.NumpyArray(np.zeros(2)), ak.contents.NumpyArray(np.ones(2))], ["x", "x"]
+        [ak.contents.NumpyArray(np.zeros(2)), ak.contents.NumpyArray(np.ones(2))],
+        ["x", "x"],
     )
     with pytest.raises(
         InvalidArgument, match="'x' and 'x' would both be column 'x'; rename one"
@@ -874,7 +931,10 @@ def test_a_path_that_exists_is_opened_as_it_stands(tmp_path, suffix, monkeypatch
             f"file:{tmp_path}/{name}",
             f"file://{tmp_path}/{name}",
         ):
-            assert read_all(open_dataset(text).tables["events"])["x"].tolist() == [1.0, 2.0]
+            assert read_all(open_dataset(text).tables["events"])["x"].tolist() == [
+                1.0,
+                2.0,
+            ]
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -893,7 +953,9 @@ def test_formats_are_known_by_their_first_bytes(tmp_path, suffix):
 def test_numbered_names_and_globs_of_them_are_opened(tmp_path):
     for number in (1, 2):
         root_file(tmp_path / f"x.pool.root.{number}")
-    assert open_dataset(f"{tmp_path}/*.pool.root.*:Events").tables["Events"].num_entries == 6
+    assert (
+        open_dataset(f"{tmp_path}/*.pool.root.*:Events").tables["Events"].num_entries == 6
+    )
     with pytest.raises(
         InvalidArgument, match=r"nothing.root.1: no such file; nearest: x.pool.root"
     ):
@@ -926,7 +988,8 @@ def test_trees_named_one_by_one_are_chained(tmp_path):
         open_dataset([f"{tmp_path}/0.root:Events", f"{tmp_path}/2.root:Third"])
     each = r"name one of each file, such as .*/0.root:Events .*/1.root:Other$"
     with pytest.raises(
-        InvalidArgument, match=f"no table '(Events|Other)', which other files have; {each}"
+        InvalidArgument,
+        match=f"no table '(Events|Other)', which other files have; {each}",
     ):
         open_dataset([f"{tmp_path}/0.root", f"{tmp_path}/1.root"])
 
@@ -938,7 +1001,9 @@ def test_a_chosen_tree_is_not_to_be_chosen_again(tmp_path):
             file[second] = {"y": np.arange(2.0)}
     a, b, c = (f"{tmp_path}/{name}.root" for name in "abc")
     for paths in ([f"{a}:Events", b], [b, f"{a}:Events"]):
-        message = f"{b}: holds the trees Events, Runs, and none is chosen as in {a}:Events; "
+        message = (
+            f"{b}: holds the trees Events, Runs, and none is chosen as in {a}:Events; "
+        )
         with pytest.raises(
             InvalidArgument, match=rf"^{message}name one, such as {b}:Events$"
         ):
@@ -982,7 +1047,9 @@ def assert_alike_with_its_tables(path: Path) -> None:
         )
         part = open_dataset(f"{path}:{name}")
         assert part.refused == {
-            key: reason for key, reason in whole.refused.items() if not key.startswith(others)
+            key: reason
+            for key, reason in whole.refused.items()
+            if not key.startswith(others)
         }
         assert part.left_out == tuple(
             p for p in whole.left_out if not p.name.startswith(others)
@@ -1042,7 +1109,13 @@ def test_hdf5_parts_of_no_table_come_with_each(tmp_path):
 def test_npz_parts_of_no_table_come_with_each(tmp_path):
     np.savez(
         tmp_path / "x.npz",
-        **{"a/x": np.arange(3.0), "b/y": np.arange(2), "a/one": 1, "lumi": 5.0, "c/one": 2},
+        **{
+            "a/x": np.arange(3.0),
+            "b/y": np.arange(2),
+            "a/one": 1,
+            "lumi": 5.0,
+            "c/one": 2,
+        },
     )
     assert list(open_dataset(tmp_path / "x.npz").refused) == ["a/one", "/lumi", "/c/one"]
     assert list(open_dataset(f"{tmp_path}/x.npz:b").refused) == ["/lumi", "/c/one"]
@@ -1054,8 +1127,13 @@ def test_text_and_parquet_name_what_is_too_long_with_their_table(tmp_path):
     text_file(tmp_path, "# words\n" * 20000 + "a,b\n1,2\n")
     table = pa.table({"x": [1.0]}).replace_schema_metadata({"long": "x" * 70000})
     pq.write_table(table, tmp_path / "x.parquet")
-    for name, part in (("x.csv", "events/(comments)"), ("x.parquet", "events/(metadata)")):
-        assert [p.name for p in open_dataset(f"{tmp_path}/{name}:events").left_out] == [part]
+    for name, part in (
+        ("x.csv", "events/(comments)"),
+        ("x.parquet", "events/(metadata)"),
+    ):
+        assert [p.name for p in open_dataset(f"{tmp_path}/{name}:events").left_out] == [
+            part
+        ]
         assert_alike_with_its_tables(tmp_path / name)
 
 
@@ -1077,7 +1155,11 @@ def test_groups_without_datasets_come_back(tmp_path):
         )
         file.create_group("meta/run").attrs["period"] = "B"
         file.create_group("empty")
-        file["a"].attrs["k"], file["u/long"].attrs["unit"], file["u/short"].attrs["unit"] = (
+        (
+            file["a"].attrs["k"],
+            file["u/long"].attrs["unit"],
+            file["u/short"].attrs["unit"],
+        ) = (
             1,
             "GeV",
             "rad",
@@ -1188,7 +1270,8 @@ def test_nothing_is_said_where_all_is_written(tmp_path, suffix):
 
 def test_names_and_lengths_are_said_where_the_format_is_another(tmp_path):
     pq.write_table(
-        pa.Table.from_pylist([{"a": {"b": 1}, "a_b": 5, "l": [1, 2]}]), tmp_path / "x.parquet"
+        pa.Table.from_pylist([{"a": {"b": 1}, "a_b": 5, "l": [1, 2]}]),
+        tmp_path / "x.parquet",
     )
     dataset = open_dataset(tmp_path / "x.parquet")
     assert write_dataset(dataset, tmp_path / "y.parquet").changes == ()
@@ -1202,7 +1285,9 @@ def test_names_and_lengths_are_said_where_the_format_is_another(tmp_path):
 
 
 def test_columns_of_one_name_and_different_members_are_not_chained(tmp_path):
-    for number, event in enumerate(({"a": {"b": 1}, "a_b": 5}, {"a_b": 5, "a": {"b": 1}})):
+    for number, event in enumerate(
+        ({"a": {"b": 1}, "a_b": 5}, {"a_b": 5, "a": {"b": 1}})
+    ):
         pq.write_table(pa.Table.from_pylist([event]), tmp_path / f"{number}.parquet")
     with pytest.raises(
         InvalidArgument,
@@ -1257,7 +1342,13 @@ def test_a_disk_that_fails_is_not_taken_for_damage(tmp_path):
 
 @pytest.mark.parametrize(
     ("signature", "is_ours"),
-    [(b"TREE", False), (b"HEAP", False), (b"SNOD", False), (b"OHDR", True), (b"FHDB", True)],
+    [
+        (b"TREE", False),
+        (b"HEAP", False),
+        (b"SNOD", False),
+        (b"OHDR", True),
+        (b"FHDB", True),
+    ],
 )
 def test_damaged_groups_of_hdf5_are_one_line(
     tmp_path: Path, signature: bytes, is_ours: bool

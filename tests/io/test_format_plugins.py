@@ -51,7 +51,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S
+    )
 
 
 def test_the_example_of_the_page_reads_and_writes(
@@ -77,11 +79,15 @@ def test_the_example_of_the_page_reads_and_writes(
     assert (tmp_path / "x.jsonl").read_text().count("\n") == 2
     table = open_dataset(f"{tmp_path}/x.jsonl:events").table("events")
     assert table.read(["Jet_pt"], 0, 2)["Jet_pt"].tolist() == [50.0, 20.0]
-    with pytest.raises(InvalidArgument, match=r"x\.jsonl: has the suffix of another format"):
+    with pytest.raises(
+        InvalidArgument, match=r"x\.jsonl: has the suffix of another format"
+    ):
         ft.compress(events, tmp_path / "x.jsonl")
 
 
-def test_the_example_of_the_page_writes_strict_json(install: Install, tmp_path: Path) -> None:
+def test_the_example_of_the_page_writes_strict_json(
+    install: Install, tmp_path: Path
+) -> None:
     install("flowtuple_jsonl", blocks("python")[0], "jsonl = flowtuple_jsonl:FORMAT")
     events = {
         "MET_pt": np.float32([0.1, np.nan, np.inf]),
@@ -91,7 +97,9 @@ def test_the_example_of_the_page_writes_strict_json(install: Install, tmp_path: 
         "name": ["a", "b", "c"],
         "cov": np.float32([[0.7, np.nan], [1.0, 2.0], [3.0, 4.0]]),
     }
-    result = write_dataset(open_dataset(events), tmp_path / "x.jsonl", WriteOptions(step=2))
+    result = write_dataset(
+        open_dataset(events), tmp_path / "x.jsonl", WriteOptions(step=2)
+    )
     assert result.changes == (
         "events: MET_pt, Jet_pt, cov: float32, read back from JSON lines as float64",
         "events: 4 values that are not finite are null",
@@ -172,7 +180,10 @@ def test_an_error_of_a_writer_names_file_and_package(
     data = open_dataset({"x": [1]})
     cases = [
         (WriteOptions(), r"RuntimeError: one"),
-        (WriteOptions(step=1), r"TypeError: its writer returned NoneType, no WriteResult"),
+        (
+            WriteOptions(step=1),
+            r"TypeError: its writer returned NoneType, no WriteResult",
+        ),
     ]
     for options, reason in cases:
         with pytest.raises(
@@ -229,11 +240,17 @@ def test_a_broken_package_does_not_stop_others(install: Install, tmp_path: Path)
 
 
 def test_a_format_without_writer_refuses_to_write(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"y\.odd: files of this format are only read"):
-        Format((".odd",)).write(open_dataset({"x": [1]}), tmp_path / "y.odd", WriteOptions())
+    with pytest.raises(
+        InvalidArgument, match=r"y\.odd: files of this format are only read"
+    ):
+        Format((".odd",)).write(
+            open_dataset({"x": [1]}), tmp_path / "y.odd", WriteOptions()
+        )
 
 
-def test_a_package_is_imported_when_a_file_needs_it(install: Install, tmp_path: Path) -> None:
+def test_a_package_is_imported_when_a_file_needs_it(
+    install: Install, tmp_path: Path
+) -> None:
     code = "from flowtuple.io.formats import Format\nFORMAT = Format(('.odd',), magic=(b'odd!',))\n"
     install("flowtuple_odd", code, "odd = flowtuple_odd:FORMAT")
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
@@ -245,7 +262,9 @@ def test_a_package_is_imported_when_a_file_needs_it(install: Install, tmp_path: 
         InvalidArgument, match=r"unnamed: files of this format are only written"
     ):
         open_dataset(tmp_path / "unnamed")
-    with pytest.raises(InvalidArgument, match=r"y\.odd: files of this format are only read"):
+    with pytest.raises(
+        InvalidArgument, match=r"y\.odd: files of this format are only read"
+    ):
         write_dataset(open_dataset(tmp_path / "x.csv"), tmp_path / "y.odd")
     assert "flowtuple_odd" in sys.modules
 
@@ -267,7 +286,9 @@ def test_a_broken_package_is_named(
 ) -> None:
     install("flowtuple_broken", code, "broken = flowtuple_broken:FORMAT")
     (tmp_path / "x.broken").write_text("")
-    message = rf"[xy]\.broken: the package flowtuple_broken, which adds \.broken, {reason}"
+    message = (
+        rf"[xy]\.broken: the package flowtuple_broken, which adds \.broken, {reason}"
+    )
     with pytest.raises(InvalidArgument, match=rf"{message}.*; update or uninstall it$"):
         open_dataset(tmp_path / "x.broken")
     with pytest.raises(InvalidArgument, match=message):

@@ -134,7 +134,10 @@ def test_any_values_read_back(tmp_path_factory, suffix, seed, n, step):
 @pytest.mark.parametrize("suffix", [".h5", ".npz"])
 def test_several_tables_and_carried_objects(tmp_path, suffix):
     runs = Table(
-        "dir/Runs", (Column("run", "uint32", "id"),), 2, {"run": np.array([1, 2], np.uint32)}
+        "dir/Runs",
+        (Column("run", "uint32", "id"),),
+        2,
+        {"run": np.array([1, 2], np.uint32)},
     )
     whole = dataset(
         every_kind(3),
@@ -156,7 +159,13 @@ def test_several_tables_and_carried_objects(tmp_path, suffix):
 def deep_events():
     return ak.Array(
         [
-            {"gap": 1, "tags": ["a", ""], "deep": [[1.5], []], "sometimes": "x", "either": 1},
+            {
+                "gap": 1,
+                "tags": ["a", ""],
+                "deep": [[1.5], []],
+                "sometimes": "x",
+                "either": 1,
+            },
             {"gap": None, "tags": [], "deep": [], "sometimes": None, "either": "one"},
         ]
         * 4
@@ -214,14 +223,18 @@ def test_formats_of_one_table_hold_nothing_else(tmp_path, suffix, name):
         Unsupported,
         match=f"{name} holds one table and there are a, b; choose one: FILE:a, or write .npz",
     ):
-        write_dataset(dataset(table, other), tmp_path / f"x{suffix}", WriteOptions(drop=True))
+        write_dataset(
+            dataset(table, other), tmp_path / f"x{suffix}", WriteOptions(drop=True)
+        )
     with pytest.raises(
         Unsupported,
         match=f"cannot write h as {name}: {name} holds tables only; write .npz, .*`drop=`",
     ):
         write_dataset(dataset(table, carried={"h": b""}), tmp_path / f"x{suffix}")
     write_dataset(
-        dataset(table, carried={"h": b""}), tmp_path / f"x{suffix}", WriteOptions(drop=True)
+        dataset(table, carried={"h": b""}),
+        tmp_path / f"x{suffix}",
+        WriteOptions(drop=True),
     )
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(InvalidArgument, match="holds no table to write"):
@@ -232,8 +245,12 @@ def test_formats_of_one_table_hold_nothing_else(tmp_path, suffix, name):
 def test_equal_data_makes_equal_files(tmp_path, suffix):
     table = every_kind(9).read(["nJet", "x_float64", "text"], 0, 9)
     for name in "ab":
-        write_dataset(dataset(table), tmp_path / f"{name}{suffix}", WriteOptions(drop=True))
-    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+        write_dataset(
+            dataset(table), tmp_path / f"{name}{suffix}", WriteOptions(drop=True)
+        )
+    assert (tmp_path / f"a{suffix}").read_bytes() == (
+        tmp_path / f"b{suffix}"
+    ).read_bytes()
 
 
 # text
@@ -282,7 +299,9 @@ def test_a_column_of_text_gets_the_narrowest_type(tmp_path, cells, dtype, values
     )
     found, content = columns_of(path)["x"]
     assert found == dtype
-    assert [None if isinstance(v, float) and np.isnan(v) else v for v in content] == values
+    assert [
+        None if isinstance(v, float) and np.isnan(v) else v for v in content
+    ] == values
     assert repr(content).count("-0.0") == cells.count("-0.0")
 
 
@@ -347,7 +366,11 @@ def test_names_can_be_given_where_there_is_no_header(tmp_path):
     [
         ("x.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, not 2; correct that line"),
         ("x.txt", b"1 2\n\n1\n", "line 3 has 1 fields, not 2"),
-        ("x.csv", b"a,b\n1,2\n# the end\n", "line 3 has 1 fields, not 2; correct that line"),
+        (
+            "x.csv",
+            b"a,b\n1,2\n# the end\n",
+            "line 3 has 1 fields, not 2; correct that line",
+        ),
         ("x.csv", b"\n\n", "holds no line of data"),
         ("x.csv", b"a,a\n1,2\n", "the name 'a' stands for two columns"),
         ("x.csv", b"", "holds no line of data"),
@@ -384,7 +407,9 @@ def test_text_reads_back(tmp_path_factory, suffix, data):
     )
     columns["bool"] = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     if suffix.startswith(".csv"):
-        letters = st.text(st.characters(codec="utf-8", exclude_characters="\r#"), max_size=5)
+        letters = st.text(
+            st.characters(codec="utf-8", exclude_characters="\r#"), max_size=5
+        )
         columns["text"] = [
             "no number",
             *data.draw(st.lists(letters, min_size=n - 1, max_size=n - 1)),
@@ -444,7 +469,9 @@ def test_lists_and_arrays_are_no_text(tmp_path, columns, suffix, match):
     with pytest.raises(Unsupported, match=match):
         write_dataset(open_dataset(columns), tmp_path / f"x{suffix}")
     with pytest.raises(Unsupported, match="no column of 'events' can be text"):
-        write_dataset(open_dataset(columns), tmp_path / f"x{suffix}", WriteOptions(drop=True))
+        write_dataset(
+            open_dataset(columns), tmp_path / f"x{suffix}", WriteOptions(drop=True)
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -563,7 +590,9 @@ def test_parquet_metadata_that_no_longer_fits_is_left_alone(tmp_path):
         tmp_path / "y.parquet",
     )
     (table,) = open_dataset(tmp_path / "y.parquet").tables.values()
-    assert [c.counter for c in table.columns if c.name == "Jet_float32"] == ["n(Jet_float32)"]
+    assert [c.counter for c in table.columns if c.name == "Jet_float32"] == [
+        "n(Jet_float32)"
+    ]
 
 
 def test_hdf5_of_other_origin(tmp_path):
@@ -579,7 +608,10 @@ def test_hdf5_of_other_origin(tmp_path):
         file["a/b/x"] = np.arange(3.0)
         file["a/b/name"] = ["ä", "b", ""]
         file["a/b/cov"] = np.zeros((3, 2, 2), np.float16)
-        file["jets/data"], file["jets/names"] = np.arange(6).reshape(3, 2), ["pt", "Jet_phi"]
+        file["jets/data"], file["jets/names"] = (
+            np.arange(6).reshape(3, 2),
+            ["pt", "Jet_phi"],
+        )
         file["attribute/data"] = np.arange(6.0).reshape(3, 2)
         file["attribute/data"].attrs["columns"] = ["u", "v"]
         file["bare/data"] = np.zeros((3, 2))
@@ -593,7 +625,12 @@ def test_hdf5_of_other_origin(tmp_path):
     }
     assert names == {
         "events": [("run", "uint32")],
-        "tracks": [("id", "int32"), ("pt", "float64"), ("tag", "opaque"), ("cov", "float32")],
+        "tracks": [
+            ("id", "int32"),
+            ("pt", "float64"),
+            ("tag", "opaque"),
+            ("cov", "float32"),
+        ],
         "jets": [("pt", "int64"), ("Jet_phi", "int64")],
         "attribute": [("u", "float64"), ("v", "float64")],
         "bare": [("p", "float64"), ("q", "float64")],
@@ -618,7 +655,10 @@ def test_hdf5_text_that_is_not_utf8_is_bytes(tmp_path):
         file["g/free"] = np.array(texts, object)
         file["g/fine"] = np.array([b"a", b"b", b"", b"\xc3\xa4"])
         file["compound"] = np.array([(1, texts[1])], dtype=[("id", "i4"), ("tag", "S2")])
-        file["named/data"], file["named/names"] = np.zeros((3, 2)), np.array([b"x", b"\xff"])
+        file["named/data"], file["named/names"] = (
+            np.zeros((3, 2)),
+            np.array([b"x", b"\xff"]),
+        )
     found = open_dataset(tmp_path / "x.h5")
     table = found.tables["g"]
     for start, stop in [(0, 4), (0, 1), (2, 2), (1, 3)]:
@@ -641,7 +681,9 @@ def test_hdf5_datasets_of_unequal_length_are_tables_of_their_own(tmp_path):
         file["g/x"], file["g/y"], file["g/z"] = np.zeros(3), np.zeros(2), np.ones(2)
         file["h/x"], file["h/y"] = np.zeros(3), np.zeros(2)
     found = open_dataset(tmp_path / "x.h5")
-    names = {name: [c.name for c in table.columns] for name, table in found.tables.items()}
+    names = {
+        name: [c.name for c in table.columns] for name, table in found.tables.items()
+    }
     assert names == {"g": ["y", "z"], "g/x": ["x"], "h": ["x"], "h/y": ["y"]}
     write_dataset(found, tmp_path / "y.h5")
     with h5py.File(tmp_path / "y.h5") as file:
@@ -737,7 +779,9 @@ def test_npz_of_other_origin(tmp_path):
         ("s", "opaque", ()),
     ]
     assert list(flat.refused) == ["events/one"]
-    np.savez(tmp_path / "named.npz", data=np.zeros((2, 2)), names=np.array([b"pt", b"eta"]))
+    np.savez(
+        tmp_path / "named.npz", data=np.zeros((2, 2)), names=np.array([b"pt", b"eta"])
+    )
     assert list(columns_of(tmp_path / "named.npz")) == ["pt", "eta"]
     np.savez(tmp_path / "bare.npz", np.zeros((2, 2)))
     assert list(columns_of(tmp_path / "bare.npz")) == ["c0", "c1"]
@@ -911,7 +955,9 @@ def test_a_frame_keeps_its_types():
     ]
     assert [
         c.name
-        for c in open_dataset(frame[["x"]].reset_index(drop=True)).tables["events"].columns
+        for c in open_dataset(frame[["x"]].reset_index(drop=True))
+        .tables["events"]
+        .columns
     ] == ["x"]
     with pytest.raises(InvalidArgument, match="the name 'x' stands for two columns"):
         open_dataset(pd.concat([frame["x"], frame["x"]], axis=1).reset_index(drop=True))
@@ -929,7 +975,10 @@ def test_a_frame_keeps_its_types():
         ({"a": np.float64(1)}, "column 'a'"),
         ({"a": np.array(1)}, "'a' is one number"),
         ({"a": np.ma.array(1)}, "'a' is one number"),
-        ({1: [1.0], "1": [2.0]}, "events: the name '1' stands for two columns; rename one"),
+        (
+            {1: [1.0], "1": [2.0]},
+            "events: the name '1' stands for two columns; rename one",
+        ),
         (
             {"s": ["a\ud800"]},
             r"column 's': holds text that is no Unicode \(a lone surrogate\); encode it",
@@ -957,7 +1006,9 @@ def test_masked_values_are_missing_values():
         "whole": np.ma.array([1, 2], mask=False),
     }
     table = read_all(open_dataset(masked).tables["events"])
-    assert {c.name: c.dtype for c in table.columns if not c.is_opaque} == {"whole": "int64"}
+    assert {c.name: c.dtype for c in table.columns if not c.is_opaque} == {
+        "whole": "int64"
+    }
     assert table_to_awkward(table).tolist() == [
         {"x": None, "cov": [1, None], "s": "a", "o": 1, "whole": 1},
         {"x": 2.5, "cov": [3, 4], "s": None, "o": None, "whole": 2},
@@ -972,7 +1023,9 @@ def test_masked_values_are_missing_values():
 @pytest.mark.parametrize("suffix", BINARY)
 def test_columns_without_events_keep_their_type(tmp_path, suffix):
     frame = pd.DataFrame({"p": pd.array([], dtype="string")})
-    assert str(ak.type(read_all(open_dataset(frame).tables["events"])["p"])) == "0 * string"
+    assert (
+        str(ak.type(read_all(open_dataset(frame).tables["events"])["p"])) == "0 * string"
+    )
     none = open_dataset(
         {
             "s": np.array([], "U3"),
@@ -1014,7 +1067,9 @@ def test_errors_of_opening_are_one_line(tmp_path):
 
 def test_a_file_without_permission_is_named():
     match = r"events.npz: cannot be read \(Permission denied\); check its permissions"
-    with tempfile.TemporaryDirectory() as folder:  # others cannot enter the folders of pytest
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # others cannot enter the folders of pytest
         Path(folder).chmod(0o755)
         path = Path(folder) / "events.npz"
         np.savez(path, x=[1.0])
@@ -1037,7 +1092,10 @@ def test_the_line_that_converts_a_pickle_works(tmp_path, monkeypatch):
     with pytest.raises(InvalidArgument, match="a pickle") as caught:
         open_dataset("jets.pkl")
     exec(str(caught.value).split('python -c "')[1].rstrip('"'))
-    assert columns_of("jets.npz") == {"x": ("float64", [1.0, 2.0]), "y": ("int64", [3, 4])}
+    assert columns_of("jets.npz") == {
+        "x": ("float64", [1.0, 2.0]),
+        "y": ("int64", [3, 4]),
+    }
 
 
 @pytest.mark.parametrize(
@@ -1063,7 +1121,9 @@ def test_a_file_with_a_colon_is_a_file(tmp_path):
         f"{tmp_path}/a.npz:b.npz",
         None,
     )
-    assert open_dataset(f"{tmp_path}/a.npz:b.npz:events").tables["events"].num_entries == 1
+    assert (
+        open_dataset(f"{tmp_path}/a.npz:b.npz:events").tables["events"].num_entries == 1
+    )
     assert expand(f"{tmp_path}/a.npz:b.npz") == [f"{tmp_path}/a.npz:b.npz"]
 
 
@@ -1082,9 +1142,13 @@ def test_urls_are_read_through_fsspec(tmp_path, suffix):
     (table,) = found.tables.values()
     assert read_all(table)["x"].tolist() == [1.5, 2.5]
     assert found.nbytes == (tmp_path / f"x{suffix}").stat().st_size
-    assert open_dataset(f"memory://test_events/*{suffix}").tables[table.name].num_entries == 2
+    assert (
+        open_dataset(f"memory://test_events/*{suffix}").tables[table.name].num_entries
+        == 2
+    )
     with pytest.raises(
-        InvalidArgument, match=r"memory://test_events/y.*: no such file; check the address"
+        InvalidArgument,
+        match=r"memory://test_events/y.*: no such file; check the address",
     ):
         open_dataset(f"memory://test_events/y{suffix}")
     with pytest.raises(InvalidArgument, match="output is written to local files only"):
@@ -1199,7 +1263,9 @@ def test_a_missing_package_names_its_extra(tmp_path, suffix, package, extra, mon
         match=rf"reading .* needs the extra '{extra}': pip install 'flowtuple\[{extra}\]'",
     ):
         open_dataset(tmp_path / f"x{suffix}")
-    with pytest.raises(MissingExtra, match=rf"writing {suffix} needs the extra '{extra}'"):
+    with pytest.raises(
+        MissingExtra, match=rf"writing {suffix} needs the extra '{extra}'"
+    ):
         write_dataset(open_dataset({"x": [1]}), tmp_path / f"y{suffix}")
 
 
@@ -1211,7 +1277,9 @@ def test_files_are_chained_in_order(tmp_path):
     whole = every_kind(20)
     names = [c.name for c in whole.columns]
     for i, (start, stop) in enumerate([(0, 7), (7, 7), (7, 20)]):
-        write_dataset(dataset(whole.read(names, start, stop)), tmp_path / f"part{i}.parquet")
+        write_dataset(
+            dataset(whole.read(names, start, stop)), tmp_path / f"part{i}.parquet"
+        )
     for source in (
         f"{tmp_path}/part*.parquet",
         f"{tmp_path}/*.parquet:Events",
@@ -1223,7 +1291,10 @@ def test_files_are_chained_in_order(tmp_path):
         shown = [c.name for c in whole.columns if not c.hidden]
         assert [c.name for c in table.columns if not c.hidden] == shown
         for start, stop in [(0, 20), (0, 0), (5, 9), (7, 8), (6, 7), (19, 30), (25, 30)]:
-            piece, expected = table.read(shown, start, stop), whole.read(shown, start, stop)
+            piece, expected = (
+                table.read(shown, start, stop),
+                whole.read(shown, start, stop),
+            )
             assert piece.num_entries == expected.num_entries
             assert repr(table_to_awkward(piece).tolist()) == repr(
                 table_to_awkward(expected).tolist()
@@ -1232,7 +1303,8 @@ def test_files_are_chained_in_order(tmp_path):
 
 def test_counters_that_only_some_files_share_are_parted(tmp_path):
     write_dataset(
-        open_dataset({"a": [[1.0], []], "b": [[2.0], []], "c": [[1], []]}), tmp_path / "0.npz"
+        open_dataset({"a": [[1.0], []], "b": [[2.0], []], "c": [[1], []]}),
+        tmp_path / "0.npz",
     )
     write_dataset(
         open_dataset({"a": [[3.0]], "b": [[4.0, 5.0]], "c": [[2]]}), tmp_path / "1.npz"

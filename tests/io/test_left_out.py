@@ -57,7 +57,9 @@ def test_what_is_dropped_is_listed_and_stays_in_the_file(compound, tmp_path):
     back = ft.decompress(path, tmp_path / "x.npz")
     assert [part.name for part in back.left_out] == names
     ft.recompress(path, tmp_path / "again.ftup", effort="fast")
-    assert [part["name"] for part in ft.info(tmp_path / "again.ftup")["left_out"]] == names
+    assert [
+        part["name"] for part in ft.info(tmp_path / "again.ftup")["left_out"]
+    ] == names
 
 
 def test_a_whole_file_says_nothing_of_parts_left_out(tmp_path):
@@ -99,10 +101,15 @@ def test_the_terminal_counts_and_names_the_parts(compound, tmp_path):
 
 def test_excluding_a_part_by_name_is_no_refusal(compound, tmp_path):
     selection = ft.Selection(exclude=("jets/p", "c", "o"))
-    result = ft.compress(compound, tmp_path / "x.ftup", selection=selection, effort="fast")
+    result = ft.compress(
+        compound, tmp_path / "x.ftup", selection=selection, effort="fast"
+    )
     assert result.left_out == ()
     chosen = ft.compress(
-        compound, tmp_path / "y.ftup", selection=ft.Selection(columns=("pt",)), effort="fast"
+        compound,
+        tmp_path / "y.ftup",
+        selection=ft.Selection(columns=("pt",)),
+        effort="fast",
     )
     assert chosen.left_out == ()
     with pytest.raises(ft.InvalidArgument, match="matches no column"):

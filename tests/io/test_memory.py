@@ -50,7 +50,9 @@ def test_missing_values_are_those_of_a_parquet_file(
     here = decoded(source({"x": series}), tmp_path)
     assert str(here.type) == kind
     values = [None if pd.isna(value) else value for value in series]
-    column = pa.array(values, pa.type_for_alias(kind.removeprefix("3 * ").removeprefix("?")))
+    column = pa.array(
+        values, pa.type_for_alias(kind.removeprefix("3 * ").removeprefix("?"))
+    )
     parquet.write_table(pa.table({"x": column}), tmp_path / "x.parquet")
     there = decoded(tmp_path / "x.parquet", tmp_path)
     assert str(there.type) == kind
@@ -80,7 +82,9 @@ def test_times_of_a_zone_are_carried_in_utc_and_named(
     assert not others
     assert part["name"] == f"events/x (time zone {ZONE})"
     assert part["reason"] == "its times are carried in UTC"
-    with pytest.warns(UserWarning, match=f"time zone {ZONE}.: its times are carried in UTC"):
+    with pytest.warns(
+        UserWarning, match=f"time zone {ZONE}.: its times are carried in UTC"
+    ):
         ft.snap(events)
 
 
@@ -98,7 +102,10 @@ def test_times_without_a_zone_and_missing_ones(
 
 
 def test_arrays_and_indices_of_pandas_in_a_dict(tmp_path: Path) -> None:
-    assert decoded({"x": pd.array([1, None], dtype="Int8")}, tmp_path).tolist() == [1, None]
+    assert decoded({"x": pd.array([1, None], dtype="Int8")}, tmp_path).tolist() == [
+        1,
+        None,
+    ]
     assert decoded({"x": pd.Index([3, 4])}, tmp_path).tolist() == [3, 4]
 
 
@@ -117,7 +124,9 @@ def test_other_types_are_refused_by_column_and_type(
     with pytest.raises(ft.InvalidArgument) as raised:
         ft.inspect(source({"x": columns[dtype]}))
     message = str(raised.value)
-    assert message.startswith(f"column 'x': the pandas type {dtype} is none of numbers, text")
+    assert message.startswith(
+        f"column 'x': the pandas type {dtype} is none of numbers, text"
+    )
     assert message.endswith(
         "; convert it, such as with .astype(str), or leave the column out"
     )

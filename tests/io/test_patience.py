@@ -193,7 +193,9 @@ def test_the_stated_times() -> None:
 
 
 @FORMATS
-def test_a_server_without_content_length_gives_the_values(server: Any, suffix: str) -> None:
+def test_a_server_without_content_length_gives_the_values(
+    server: Any, suffix: str
+) -> None:
     server.fault = "no length"
     assert np.array_equal(values(server.url + suffix), X)
 
@@ -227,7 +229,8 @@ def test_a_time_out_that_is_none(
 ) -> None:
     monkeypatch.setitem(fsspec.config.conf, "flowtuple", {"timeout": timeout})
     with pytest.raises(
-        InvalidArgument, match=rf"option flowtuple\.timeout is {timeout!r}; give it seconds"
+        InvalidArgument,
+        match=rf"option flowtuple\.timeout is {timeout!r}; give it seconds",
     ):
         ft.open(f"{server.url}.ftup")
 
@@ -239,7 +242,8 @@ def test_a_forked_process_reads_an_open_file(
     server: Any, folder: Path, is_remote: bool
 ) -> None:
     with ft.open(
-        f"{server.url}.ftup" if is_remote else folder / "x.ftup", resources=ft.Resources(1)
+        f"{server.url}.ftup" if is_remote else folder / "x.ftup",
+        resources=ft.Resources(1),
     ) as file:
         assert np.array_equal(file["x", :10], X[:10])
         child = os.fork()

@@ -44,7 +44,9 @@ def events(seed: int, count: int) -> dict[str, Any]:
         "a": a,
         "b": (a + draw.normal(0, 0.5, count)).astype(np.float32),
         "c": draw.normal(0, 1, count).astype(np.float32),
-        "Jet_pt": ak.unflatten(draw.exponential(30, counts.sum()).astype(np.float32), counts),
+        "Jet_pt": ak.unflatten(
+            draw.exponential(30, counts.sum()).astype(np.float32), counts
+        ),
         "noise": draw.normal(size=(count, 40)),
     }
 
@@ -58,12 +60,15 @@ def write_large_model(path: Path) -> None:
     parents = {"b": (Parent("row", "a"),), "c": (Parent("row", "a"), Parent("row", "b"))}
     flow, draw = make_flow(table, prepared.coding, parents), np.random.default_rng(1)
     symbols = flow.columns["c"].bins.symbols
-    first = Layer(draw.integers(-90, 91, (450, 3)).astype(np.int8), np.full(450, 7, np.uint8))
+    first = Layer(
+        draw.integers(-90, 91, (450, 3)).astype(np.int8), np.full(450, 7, np.uint8)
+    )
     middle = Layer(
         draw.integers(-90, 91, (200, 451)).astype(np.int8), np.full(200, 13, np.uint8)
     )
     last = Layer(
-        draw.integers(-90, 91, (symbols, 201)).astype(np.int8), np.full(symbols, 12, np.uint8)
+        draw.integers(-90, 91, (symbols, 201)).astype(np.int8),
+        np.full(symbols, 12, np.uint8),
     )
     ballast = replace(flow.columns["c"], network=Network((first, middle, last)))
     flow = replace(flow, columns={**flow.columns, "c": ballast})
@@ -104,9 +109,9 @@ class Served(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         first, last = (
             int(n)
-            for n in self.headers.get("Range", f"bytes=0-{len(self.content) - 1}")[6:].split(
-                "-"
-            )
+            for n in self.headers.get("Range", f"bytes=0-{len(self.content) - 1}")[
+                6:
+            ].split("-")
         )
         if self.trouble == "no ranges":
             first, last = 0, len(self.content) - 1
@@ -214,7 +219,9 @@ class TestRemote:
             with pytest.raises(InvalidArgument, match=message) as reading:
                 file["Jet_pt", 9000:9100]
             handler.trouble = ""
-            assert len(file["Jet_pt", 9000:9100]) == 100  # and goes on where the server does
+            assert (
+                len(file["Jet_pt", 9000:9100]) == 100
+            )  # and goes on where the server does
         for error in (opening.value, reading.value):
             assert str(error).startswith(f"{url}: ")
             assert "\n" not in str(error)
@@ -258,7 +265,10 @@ def read_in_threads(place: str | Path, path: Path, count: int) -> None:
         ThreadPoolExecutor(8) as pool,
     ):
         jobs = [
-            (COLUMNS[int(draw.integers(5))], *sorted(draw.integers(0, EVENTS, 2).tolist()))
+            (
+                COLUMNS[int(draw.integers(5))],
+                *sorted(draw.integers(0, EVENTS, 2).tolist()),
+            )
             for _ in range(count)
         ]
         jobs = [(name, start, min(stop, start + 2000)) for name, start, stop in jobs]
@@ -299,6 +309,7 @@ def test_two_processes_read_a_file(path: Path) -> None:
     with ft.open(path) as file:
         assert (
             told
-            == [f"{float(ak.sum(file['b']))} {float(ak.sum(file['Jet_pt', 5000:]))}\n"] * 2
+            == [f"{float(ak.sum(file['b']))} {float(ak.sum(file['Jet_pt', 5000:]))}\n"]
+            * 2
         )
     assert [process.returncode for process in running] == [0, 0]

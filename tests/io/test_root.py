@@ -72,7 +72,10 @@ def events() -> Table:
     columns = [Column("nJet", "uint32", "counter", "how many jets")]
     data = {"nJet": np.array([1, 0, 2, 1], "uint32")}
     for dtype in DTYPES:
-        columns += [Column(f"s_{dtype}", dtype), Column(f"x_{dtype}", dtype, shape=(2, 3))]
+        columns += [
+            Column(f"s_{dtype}", dtype),
+            Column(f"x_{dtype}", dtype, shape=(2, 3)),
+        ]
         columns += [Column(f"Jet_{dtype}", dtype, title=f"jets' {dtype}", counter="nJet")]
         data[f"s_{dtype}"] = data[f"Jet_{dtype}"] = extreme(dtype)
         data[f"x_{dtype}"] = np.resize(extreme(dtype), (4, 2, 3))
@@ -81,7 +84,9 @@ def events() -> Table:
 
 class TestRoundTrip:
     @pytest.mark.parametrize("step", [1, 3, 4, 1000])
-    def test_every_dtype_and_place(self, events: Table, tmp_path: Path, step: int) -> None:
+    def test_every_dtype_and_place(
+        self, events: Table, tmp_path: Path, step: int
+    ) -> None:
         back = rewritten(of(events), tmp_path / "a.root", step=step)
         table = read_all(back.table("dir/Events"))
         assert difference(events, table) is None
@@ -133,10 +138,13 @@ class TestRoundTrip:
             part = source.read(["Jet_uint16", "s_bool"], start, stop)
             assert [c.name for c in part.columns] == ["nJet", "s_bool", "Jet_uint16"]
             assert (
-                difference(part, events.read(["Jet_uint16", "s_bool"], start, stop)) is None
+                difference(part, events.read(["Jet_uint16", "s_bool"], start, stop))
+                is None
             )
 
-    def test_contents_are_native_and_contiguous(self, events: Table, tmp_path: Path) -> None:
+    def test_contents_are_native_and_contiguous(
+        self, events: Table, tmp_path: Path
+    ) -> None:
         table = read_all(rewritten(of(events), tmp_path / "a.root").table("dir/Events"))
         assert all(v.dtype.isnative and v.flags.c_contiguous for v in table.data.values())
 
@@ -157,7 +165,9 @@ class TestRoundTrip:
         assert [c.name for c in back.columns] == ["a", "num", "pt"]
         assert all(np.array_equal(back[name], data[name]) for name in data)
 
-    def test_counter_that_counts_nothing_is_an_ordinary_branch(self, tmp_path: Path) -> None:
+    def test_counter_that_counts_nothing_is_an_ordinary_branch(
+        self, tmp_path: Path
+    ) -> None:
         table = Table(
             "t",
             (Column("nJet", "uint8", "counter"),),
@@ -237,7 +247,8 @@ class TestReading:
         }
         with uproot.recreate(path) as file:
             file.mktree(
-                "d/e/t", {"pt": "var * float64", "x": ">i4", "box": np.dtype(("f8", (2,)))}
+                "d/e/t",
+                {"pt": "var * float64", "x": ">i4", "box": np.dtype(("f8", (2,)))},
             ).extend(arrays)
         table = read_all(opened(path).table("d/e/t"))
         expected = (
@@ -323,7 +334,8 @@ class TestReading:
         path = tmp_path / "a.root"
         write_dataset(of(events), path, WriteOptions())
         monkeypatch.setattr(
-            "flowtuple.io.root_table._counts", lambda values: np.zeros(len(values), np.int64)
+            "flowtuple.io.root_table._counts",
+            lambda values: np.zeros(len(values), np.int64),
         )
         with pytest.raises(
             Corrupt,
@@ -386,7 +398,9 @@ class TestReading:
         assert dataset.refused == {
             "dir/Events/s_int8": "uproot has no interpretation for its type"
         }
-        assert len(read_all(dataset.table("dir/Events")).columns) == len(events.columns) - 1
+        assert (
+            len(read_all(dataset.table("dir/Events")).columns) == len(events.columns) - 1
+        )
 
 
 def source_order(columns: tuple[Column, ...], array: ak.Array) -> list[str]:
@@ -406,7 +420,11 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         ("content", "words"),
-        [(b"", "is empty"), (b"x,y\n1,2\n", "is not a ROOT file"), (b"y" * 999, "is not")],
+        [
+            (b"", "is empty"),
+            (b"x,y\n1,2\n", "is not a ROOT file"),
+            (b"y" * 999, "is not"),
+        ],
     )
     def test_other_files(self, tmp_path: Path, content: bytes, words: str) -> None:
         (tmp_path / "a.root").write_bytes(content)
@@ -446,7 +464,8 @@ class TestErrors:
             read_all(opened(path).table("t"))
 
     @pytest.mark.parametrize(
-        "text", ["ZSTD", "ZSTD:23", "LZMA:10", "brotli:4", "LZ4:-1", "ZLIB:x", "none:1", ""]
+        "text",
+        ["ZSTD", "ZSTD:23", "LZMA:10", "brotli:4", "LZ4:-1", "ZLIB:x", "none:1", ""],
     )
     def test_bad_compression(self, tmp_path: Path, events: Table, text: str) -> None:
         with pytest.raises(
@@ -458,7 +477,9 @@ class TestErrors:
     @pytest.mark.parametrize(
         "bad", [ak.Array([[[1.0]], [[], [2.0]]]), ak.Array([["a"], []]), np.zeros((2, 0))]
     )
-    def test_unsupported_is_found_before_writing(self, tmp_path: Path, bad: ak.Array) -> None:
+    def test_unsupported_is_found_before_writing(
+        self, tmp_path: Path, bad: ak.Array
+    ) -> None:
         table = table_from_awkward("t", ak.zip({"x": [1, 2], "bad": bad}, depth_limit=1))
         path = tmp_path / "a.root"
         with pytest.raises(
@@ -470,7 +491,9 @@ class TestErrors:
         back = rewritten(of(table), path, drop=True, container="ttree")
         assert [c.name for c in back.table("t").columns] == ["x"]
 
-    def test_tree_without_columns_is_left_out(self, tmp_path: Path, events: Table) -> None:
+    def test_tree_without_columns_is_left_out(
+        self, tmp_path: Path, events: Table
+    ) -> None:
         assert list(
             rewritten(of(Table("none", (), 3, {}), events), tmp_path / "a.root").tables
         ) == ["dir/Events"]
@@ -504,7 +527,9 @@ def assert_same_by_uproot(left: uproot.TTree, right: uproot.TTree) -> None:
         assert b.title == a.title or (
             a.title == "" or a.title[-2] == "/"
         )  # of leaf lists, uproot writes its own
-        assert getattr(a.count_branch, "name", None) == getattr(b.count_branch, "name", None)
+        assert getattr(a.count_branch, "name", None) == getattr(
+            b.count_branch, "name", None
+        )
     arrays, others = left.arrays(how=dict), right.arrays(how=dict)
     assert all(ak.array_equal(arrays[k], others[k], equal_nan=True) for k in arrays)
 
@@ -526,7 +551,9 @@ def test_hidden_counters_give_way_to_branches(tmp_path):
     array = ak.Array({"a": [[1.0], []], "n(a)": [7, 8]})
     with uproot.recreate(tmp_path / "x.root") as file:
         file.mkrntuple("Events", array)
-    table = read_all(open_dataset(str(tmp_path / "x.root"), ReadOptions()).tables["Events"])
+    table = read_all(
+        open_dataset(str(tmp_path / "x.root"), ReadOptions()).tables["Events"]
+    )
     assert table["n(a)"].tolist() == [7, 8]
     assert table[table.column("a").counter].tolist() == [1, 0]
     assert table["a"].tolist() == [1.0]

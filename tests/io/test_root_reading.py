@@ -56,7 +56,8 @@ def opened(path: Path) -> Dataset:
 def tree(path: Path, columns: dict[str, Any], **options: Any) -> Path:
     with uproot.recreate(path, compression=None) as file:
         types = {
-            name: "string" if isinstance(v, list) else v.dtype for name, v in columns.items()
+            name: "string" if isinstance(v, list) else v.dtype
+            for name, v in columns.items()
         }
         file.mktree("t", types, **options).extend(columns)
     return path
@@ -108,7 +109,12 @@ class TestRepeatedNames:
     def path(self, tmp_path: Path) -> Path:
         made = tree(
             tmp_path / "a.root",
-            {"aa_x": numbers(0), "bb_x": numbers(100), "y": numbers(7), "cc_x": numbers(200)},
+            {
+                "aa_x": numbers(0),
+                "bb_x": numbers(100),
+                "y": numbers(7),
+                "cc_x": numbers(200),
+            },
         )
         return renamed(made, bb_x="aa_x", cc_x="aa_x")
 
@@ -247,7 +253,9 @@ class TestUndecodable:
         def fail(*_: Any, **__: Any) -> Any:
             raise MemoryError("of the field")
 
-        monkeypatch.setattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.field_form", fail)
+        monkeypatch.setattr(
+            "uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.field_form", fail
+        )
         with pytest.raises(MemoryError, match="of the field"):
             opened(path)
 
@@ -319,7 +327,9 @@ class TestUndecodable:
     def test_lists_that_fail_in_the_scan_can_be_excluded(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        arrays = {name: ak.Array([[k], [], [1, 2]]) for k, name in enumerate(("a", "b", "c"))}
+        arrays = {
+            name: ak.Array([[k], [], [1, 2]]) for k, name in enumerate(("a", "b", "c"))
+        }
         with uproot.recreate(tmp_path / "a.root") as file:
             made = file.mktree("t", dict.fromkeys(arrays, "var * int64"))
             for _ in range(5):
@@ -408,7 +418,9 @@ class TestStructures:
         announced = ak.forms.RecordForm(inner, ["@fBits", "ref"])
         monkeypatch.setattr(uproot.AsStrings, "awkward_form", lambda *_: announced)
         shown = ak.Array([{"ref": k} for k in range(N)])
-        monkeypatch.setattr(TreeBranch, "read", lambda self, start, stop: shown[start:stop])
+        monkeypatch.setattr(
+            TreeBranch, "read", lambda self, start, stop: shown[start:stop]
+        )
         assert [c.name for c in opened(path).table("t").columns] == ["x", "word_ref"]
 
     def test_members_of_one_name_are_refused(self) -> None:
@@ -439,7 +451,9 @@ class TestStructures:
         table = read_all(opened(path).table("t"))
         assert table["flag"].view("u1").tolist() == [0, 1, 1, 1] * (N // 4)
         compress(path, tmp_path / "a.ftup", effort="fast")
-        assert ak.to_numpy(decompress(tmp_path / "a.ftup")["flag"]).view("u1").tolist() == [
+        assert ak.to_numpy(decompress(tmp_path / "a.ftup")["flag"]).view(
+            "u1"
+        ).tolist() == [
             0,
             1,
             1,
@@ -492,12 +506,16 @@ class TestBaskets:
         counts = [2, 0, 1, 3, 1]
         values = np.arange(7 * int(np.prod(inner)), dtype=">f4").reshape(-1, *inner)
         content = uproot.AsDtype(np.dtype((">f4", inner)))
-        baskets = [stub_basket(2, values[:2].tobytes()), stub_basket(3, values[2:].tobytes())]
+        baskets = [
+            stub_basket(2, values[:2].tobytes()),
+            stub_basket(3, values[2:].tobytes()),
+        ]
         branch = stub_branch(baskets, counts, content)
         expected = ak.unflatten(values.astype("f4"), counts)
         for start, stop in [(0, 5), (1, 4), (3, 3), (2, 5)]:
             assert (
-                counted_lists(branch, start, stop).to_list() == expected[start:stop].to_list()
+                counted_lists(branch, start, stop).to_list()
+                == expected[start:stop].to_list()
             )
 
     def test_a_counter_that_disagrees_is_refused(self) -> None:
@@ -522,7 +540,8 @@ def nested() -> ak.Array:
             "fixed": ak.to_regular(ak.Array(np.arange(3 * n).reshape(n, 3))),
             "rec": ak.zip({"a": np.arange(n), "b": np.arange(n, dtype="f4")}),
             "jets": ak.unflatten(
-                ak.zip({"pt": np.arange(total, dtype="f4"), "n": np.arange(total)}), counts
+                ak.zip({"pt": np.arange(total, dtype="f4"), "n": np.arange(total)}),
+                counts,
             ),
             "maybe": ak.from_iter([None if k % 5 == 0 else k for k in range(n)]),
         }
@@ -549,7 +568,14 @@ class TestNTuples:
         assert full["jets_pt"].tolist() == ak.flatten(original["jets"]["pt"]).to_list()
         assert full["maybe"].to_list() == original["maybe"].to_list()
         names = [c.name for c in source.columns]
-        for start, stop in [(0, 1), (199, 201), (150, 400), (350, 500), (10, 10), (499, 500)]:
+        for start, stop in [
+            (0, 1),
+            (199, 201),
+            (150, 400),
+            (350, 500),
+            (10, 10),
+            (499, 500),
+        ]:
             assert (
                 difference(source.read(names, start, stop), full.read(names, start, stop))
                 is None
@@ -623,7 +649,9 @@ class TestNTuples:
         calls: list[Any] = []
         decoded = Pages._decoded
         monkeypatch.setattr(
-            Pages, "_decoded", lambda self, *page: calls.append(page) or decoded(self, *page)
+            Pages,
+            "_decoded",
+            lambda self, *page: calls.append(page) or decoded(self, *page),
         )
         for start in range(0, n, 1000):
             part = source.read(["x", "y"], start, start + 1000)
@@ -685,7 +713,9 @@ class TestNTuples:
     def test_a_damaged_page_names_its_column(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = ntuple(tmp_path / "a.root", ak.Array({"x": np.arange(10), "y": np.arange(10)}))
+        path = ntuple(
+            tmp_path / "a.root", ak.Array({"x": np.arange(10), "y": np.arange(10)})
+        )
         read = uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page
 
         def pretend(self: Any, values: Any, cluster: int, column: int, *rest: Any) -> Any:
@@ -714,14 +744,16 @@ class TestNTuples:
         error: Exception,
         kind: type[Exception],
     ) -> None:
-        source = opened(ntuple(tmp_path / "a.root", ak.Array({"x": np.arange(10)}))).table(
-            "nt"
-        )
+        source = opened(
+            ntuple(tmp_path / "a.root", ak.Array({"x": np.arange(10)}))
+        ).table("nt")
 
         def fail(*_: Any, **__: Any) -> Any:
             raise error
 
-        monkeypatch.setattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page", fail)
+        monkeypatch.setattr(
+            "uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page", fail
+        )
         with pytest.raises(kind, match="column 'x'"):
             read_all(source)
 
@@ -752,7 +784,9 @@ class TestCycles:
         with uproot.recreate(tmp_path / "b.root") as file:
             for folder in ("plots/empty", "plots_of/none", "dir", "dir_2"):
                 file.mkdir(folder)
-            file.mktree("dir/t", {"x": "int32"}).extend({"x": np.arange(2, dtype="int32")})
+            file.mktree("dir/t", {"x": "int32"}).extend(
+                {"x": np.arange(2, dtype="int32")}
+            )
             file["plots/note"] = "not empty"
         parts = opened(tmp_path / "b.root").left_out
         assert [part.name for part in parts] == ["plots/empty", "plots_of/none", "dir_2"]
@@ -829,7 +863,9 @@ class TestStorage:
             file.mktree("with", {"x": "int32"}, title="of jets").extend(
                 {"x": np.arange(3, dtype="int32")}
             )
-            file.mktree("without", {"x": "int32"}).extend({"x": np.arange(3, dtype="int32")})
+            file.mktree("without", {"x": "int32"}).extend(
+                {"x": np.arange(3, dtype="int32")}
+            )
             file.mkrntuple("nt", ak.Array({"x": [1]}))
         assert opened(path).storage == {
             "with": {"title": "of jets"},
@@ -839,7 +875,8 @@ class TestStorage:
     def test_what_else_a_tree_says(self) -> None:
         def thing(kind: str, **members: Any) -> Any:
             return SimpleNamespace(
-                classname=kind, member=lambda name, none_if_missing=False: members.get(name)
+                classname=kind,
+                member=lambda name, none_if_missing=False: members.get(name),
             )
 
         info = [
@@ -856,7 +893,11 @@ class TestStorage:
         )
         assert describe(made) == {
             "aliases": {"twice": "2*n"},
-            "user_info": ["gen (TNamed): pythia", "lumi (TParameter<double>): 0.0", "words"],
+            "user_info": [
+                "gen (TNamed): pythia",
+                "lumi (TParameter<double>): 0.0",
+                "words",
+            ],
             "friends": ["friend.root:other"],
         }
 
@@ -906,9 +947,9 @@ class TestStorage:
             "weight": 2.5,
         }
         assert describe(Stub(fIndex=[0, 1], fWeight=1.0)) == {"index": "of 2 events"}
-        assert describe(Stub(fIndex=[], fUserInfo=[SimpleNamespace(classname="Own")])) == {
-            "user_info": ["(Own)"]
-        }
+        assert describe(
+            Stub(fIndex=[], fUserInfo=[SimpleNamespace(classname="Own")])
+        ) == {"user_info": ["(Own)"]}
 
 
 class TestManyColumns:
@@ -937,7 +978,8 @@ class TestManyColumns:
                 {"t": t.columns}, [c.name for c in t.columns if not c.hidden]
             ),
             lambda t: requested_bounds(
-                {"t": t.columns}, {f"t/{c.name}": "abs:1" for c in t.columns if not c.hidden}
+                {"t": t.columns},
+                {f"t/{c.name}": "abs:1" for c in t.columns if not c.hidden},
             ),
         ],
         ids=[

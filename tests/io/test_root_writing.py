@@ -63,7 +63,9 @@ def put(
     file: uproot.WritableDirectory, name: str, classname: str, title: str, content: bytes
 ) -> None:
     """Write the bytes of an object of any class."""
-    file._cascading.add_object(file.file.sink, classname, name, title, content, len(content))
+    file._cascading.add_object(
+        file.file.sink, classname, name, title, content, len(content)
+    )
 
 
 def content_of(file: uproot.ReadOnlyDirectory, key: str) -> bytes:
@@ -88,7 +90,9 @@ class TestObjects:
     }
 
     @pytest.mark.parametrize("compression", ["none", "LZMA:9"])
-    def test_any_class_comes_back_bit_for_bit(self, tmp_path: Path, compression: str) -> None:
+    def test_any_class_comes_back_bit_for_bit(
+        self, tmp_path: Path, compression: str
+    ) -> None:
         with uproot.recreate(tmp_path / "a.root") as file:
             for name, (classname, title, content) in self.CONTENTS.items():
                 put(file.mkdir("dir/sub"), name, classname, title, content)
@@ -107,7 +111,9 @@ class TestObjects:
         tagged = b"@\x00\x00\x30\xff\xff\xff\xffTLeafO\x00" + bytes(20)
         with uproot.recreate(tmp_path / "a.root") as file:
             put(file, "list", "TList", "", tagged)
-        with uproot.open(io.BytesIO(opened(tmp_path / "a.root").carried["list"])) as small:
+        with uproot.open(
+            io.BytesIO(opened(tmp_path / "a.root").carried["list"])
+        ) as small:
             assert small.file.streamers == {}  # uproot brings that of TLeafO itself
         rewritten(opened(tmp_path / "a.root"), tmp_path / "b.root")
         with uproot.open(tmp_path / "b.root") as file:
@@ -143,7 +149,9 @@ class TestObjects:
 
     def test_equal_objects_give_equal_bytes(self, tmp_path: Path) -> None:
         for name, compression in (("a", None), ("b", uproot.ZLIB(9))):
-            with uproot.recreate(tmp_path / f"{name}.root", compression=compression) as file:
+            with uproot.recreate(
+                tmp_path / f"{name}.root", compression=compression
+            ) as file:
                 file["other" + name] = "noise"
                 put(file, "x", "TProfile", "", b"\xff\xff\xff\xffTAxis\x00" * 99)
         assert (
@@ -159,16 +167,21 @@ class TestObjects:
         with uproot.recreate(tmp_path / "a.root") as file:
             file["h"] = np.histogram(np.arange(9.0), bins=4)
         second = rewritten(
-            rewritten(opened(tmp_path / "a.root"), tmp_path / "b.root"), tmp_path / "c.root"
+            rewritten(opened(tmp_path / "a.root"), tmp_path / "b.root"),
+            tmp_path / "c.root",
         )
         assert second.carried == opened(tmp_path / "a.root").carried
-        with uproot.open(tmp_path / "a.root") as one, uproot.open(tmp_path / "c.root") as two:
+        with (
+            uproot.open(tmp_path / "a.root") as one,
+            uproot.open(tmp_path / "c.root") as two,
+        ):
             assert one["h"].all_members["fTitle"] == two["h"].all_members["fTitle"]
             assert content_of(one, "h") == content_of(two, "h")
 
     def test_damaged_bytes_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(
-            Corrupt, match="the carried object 'h' is damaged; restore the file from a copy"
+            Corrupt,
+            match="the carried object 'h' is damaged; restore the file from a copy",
         ):
             write_dataset(
                 Dataset("m", {}, {"h": b"root"}), tmp_path / "a.root", WriteOptions()
@@ -215,7 +228,9 @@ class TestTrees:
 
     def test_any_name_comes_back(self, tmp_path: Path) -> None:
         columns = [Column(name, "float32") for name in self.NAMES]
-        data = {name: np.arange(4, dtype="float32") + k for k, name in enumerate(self.NAMES)}
+        data = {
+            name: np.arange(4, dtype="float32") + k for k, name in enumerate(self.NAMES)
+        }
         columns += [
             Column("n", "int32", "counter"),
             Column("v[2]", "float64", counter="n"),
@@ -295,7 +310,10 @@ class TestTrees:
 def positions(cascade: object) -> list[object]:
     """Places in the header at which uproot writes numbers later."""
     names = ("metadata_start", "basket_metadata_start", "tleaf_reference_number")
-    return [cascade._metadata_start, *([d[n] for n in names] for d in cascade._branch_data)]  # type: ignore[attr-defined]
+    return [
+        cascade._metadata_start,
+        *([d[n] for n in names] for d in cascade._branch_data),
+    ]  # type: ignore[attr-defined]
 
 
 DEEP = {
@@ -310,7 +328,12 @@ DEEP = {
     ),
     "tuples in nested lists": ak.Array([[[(1, 2.5)]], [], [[]], [[(3, 4.5)]]]),
     "blocks in nested lists": ak.Array(
-        [[ak.to_regular(np.zeros((2, 3), "float32"))], [], [], [np.ones((1, 3), "float32")]]
+        [
+            [ak.to_regular(np.zeros((2, 3), "float32"))],
+            [],
+            [],
+            [np.ones((1, 3), "float32")],
+        ]
     ),
     "flags in nested lists": ak.Array([[[True], [False, True]], [], [[]], [[False]]]),
 }
@@ -435,7 +458,9 @@ class TestNTuples:
         with uproot.open(tmp_path / "a.root") as file:
             assert file["t"].header.ntuple_description == "the whole"
 
-    def test_dotted_names_are_members_and_others_are_renamed(self, tmp_path: Path) -> None:
+    def test_dotted_names_are_members_and_others_are_renamed(
+        self, tmp_path: Path
+    ) -> None:
         names = [
             "Jets.pt",
             "Jets.Aux.m",
@@ -449,7 +474,10 @@ class TestNTuples:
         ]
         columns = tuple(Column(name, "int32") for name in names)
         table = Table(
-            "t", columns, 2, {name: np.array([k, 9], "int32") for k, name in enumerate(names)}
+            "t",
+            columns,
+            2,
+            {name: np.array([k, 9], "int32") for k, name in enumerate(names)},
         )
         result = written(table, tmp_path / "a.root", container="rntuple")
         fields = [
@@ -464,7 +492,9 @@ class TestNTuples:
             "Jets_",
         ]
         renamed = [
-            (name, field) for name, field in zip(names, fields, strict=True) if name != field
+            (name, field)
+            for name, field in zip(names, fields, strict=True)
+            if name != field
         ]
         assert result.changes == tuple(
             f"t: {name} -> field {field}" for name, field in renamed
@@ -599,7 +629,9 @@ class TestSaid:
         )
         table = table_from_awkward("t", array)
         assert (
-            root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[1]
+            root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[
+                1
+            ]
             == ()
         )
         (kind,) = root_outlook(Dataset("m", {"t": table}))[1]
@@ -633,7 +665,9 @@ class TestSaid:
         idle = ak.mask(ak.Array([{"p": 1}, {"p": 2}]), [True, True])
         table = Table("t", (Column("r", "opaque"),), 2, {"r": idle})
         assert (
-            root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[1]
+            root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[
+                1
+            ]
             == ()
         )
 
@@ -779,7 +813,9 @@ class TestTypesOfFields:
         said = ["types of C++ written otherwise: b (std::bitset<3>), o (Our::Bits)"]
         assert root_changes(columns, {"kind": "rntuple", "types": types}) == said
 
-    def test_a_type_that_the_values_do_not_have_is_not_written(self, tmp_path: Path) -> None:
+    def test_a_type_that_the_values_do_not_have_is_not_written(
+        self, tmp_path: Path
+    ) -> None:
         written(
             of_one("x", [1.5]),
             tmp_path / "a.root",
@@ -838,7 +874,9 @@ class TestCarrying:
             file.mktree("t", {"x": "int32"}).extend({"x": np.arange(3, dtype="int32")})
         return tmp_path / "a.root"
 
-    @pytest.mark.parametrize("step", ["points_elsewhere", "needed", "is_built_in", "_add"])
+    @pytest.mark.parametrize(
+        "step", ["points_elsewhere", "needed", "is_built_in", "_add"]
+    )
     @pytest.mark.parametrize(
         "error", [KeyError("k"), AttributeError("a"), TypeError("t"), ValueError("v")]
     )
@@ -953,7 +991,10 @@ class TestTreesThatBecomeNTuples:
         )
         assert (
             written(
-                table, tmp_path / "out.root", {"back": {"v": "?string"}}, container="ttree"
+                table,
+                tmp_path / "out.root",
+                {"back": {"v": "?string"}},
+                container="ttree",
             ).changes
             == ()
         )
@@ -1017,7 +1058,9 @@ class TestRecords:
         assert events["p"].tolist() == [{"a": 2}, {"a": 4}]
         assert events["hits"].tolist() == [[{"t": 1.5}], []]
 
-    def test_a_tree_says_that_members_are_branches(self, path: Path, tmp_path: Path) -> None:
+    def test_a_tree_says_that_members_are_branches(
+        self, path: Path, tmp_path: Path
+    ) -> None:
         import flowtuple as ft
         from flowtuple.io.source import WriteOptions
 
@@ -1049,7 +1092,9 @@ def test_half_precision_is_written_as_float32(tmp_path: Path, container: str) ->
         "v": np.array([0.1, 65504], "float16"),
         "h": np.array([6e-8, np.inf], "float16"),
     }
-    result = written(Table("t", columns, 2, data), tmp_path / "a.root", container=container)
+    result = written(
+        Table("t", columns, 2, data), tmp_path / "a.root", container=container
+    )
     assert {"t: v: float16 -> float32", "t: h: float16 -> float32"} <= set(result.changes)
     back = read_all(opened(tmp_path / "a.root").table("t"))
     assert back["h"].dtype == back["v"].dtype == np.float32
@@ -1059,7 +1104,8 @@ def test_half_precision_is_written_as_float32(tmp_path: Path, container: str) ->
 
 def test_a_tree_is_no_folder(tmp_path: Path) -> None:
     tables = {
-        name: table_from_awkward(name, ak.Array({"x": np.arange(2)})) for name in ("t", "t/u")
+        name: table_from_awkward(name, ak.Array({"x": np.arange(2)}))
+        for name in ("t", "t/u")
     }
     with pytest.raises(
         Unsupported,

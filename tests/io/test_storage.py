@@ -25,7 +25,9 @@ def place(request, tmp_path):
     path = tmp_path / "content.bin"
     path.write_bytes(CONTENT)
     if request.param != "memory://":
-        yield {"path": str(path), "Path": path, "file://": f"file://{path}"}[request.param]
+        yield {"path": str(path), "Path": path, "file://": f"file://{path}"}[
+            request.param
+        ]
         return
     system = fsspec.filesystem("memory")
     system.pipe_file("/storage/content.bin", CONTENT)
@@ -74,7 +76,9 @@ def test_ranges(place):
 )
 def test_close_ranges_are_read_together(place, reads, spans, expected):
     with contextlib.closing(Storage(place)) as storage:
-        assert storage.read_ranges(spans) == [CONTENT[begin:stop] for begin, stop in spans]
+        assert storage.read_ranges(spans) == [
+            CONTENT[begin:stop] for begin, stop in spans
+        ]
     assert reads == expected
 
 
@@ -113,9 +117,12 @@ def test_threads_share_it(place):
     with contextlib.closing(Storage(place)) as storage, ThreadPoolExecutor(8) as pool:
         spans = [(k * 997 % len(CONTENT), 300) for k in range(200)]
         found = pool.map(
-            lambda span: storage.read(*span), [s for s in spans if s[0] + 300 <= len(CONTENT)]
+            lambda span: storage.read(*span),
+            [s for s in spans if s[0] + 300 <= len(CONTENT)],
         )
-        assert list(found) == [CONTENT[a : a + n] for a, n in spans if a + n <= len(CONTENT)]
+        assert list(found) == [
+            CONTENT[a : a + n] for a, n in spans if a + n <= len(CONTENT)
+        ]
 
 
 def test_missing_file_names_the_nearest(tmp_path):
@@ -126,7 +133,8 @@ def test_missing_file_names_the_nearest(tmp_path):
     ):
         Storage(tmp_path / "evens.ftup")
     with pytest.raises(
-        InvalidArgument, match=r"nowhere/x\.ftup: no such file; the folder .* does not exist"
+        InvalidArgument,
+        match=r"nowhere/x\.ftup: no such file; the folder .* does not exist",
     ):
         Storage(tmp_path / "nowhere" / "x.ftup")
 
@@ -135,7 +143,9 @@ def test_missing_file_names_the_nearest(tmp_path):
     "url", ["memory://storage/absent.ftup", "file:///nowhere/absent.ftup"]
 )
 def test_missing_file_behind_a_url(url):
-    with pytest.raises(InvalidArgument, match=rf"^{url}: no such file; check the address$"):
+    with pytest.raises(
+        InvalidArgument, match=rf"^{url}: no such file; check the address$"
+    ):
         Storage(url)
 
 

@@ -44,7 +44,9 @@ def spread(low: float, high: float, *points: float) -> np.ndarray:
 
 
 QUARTERS = tuple(k * math.pi / 2 for k in range(-9, 10))
-TINY = np.concatenate([[5e-324, 1e-310, 2.3e-308, 1e-300, 1e-17], np.logspace(-16, 0, 200)])
+TINY = np.concatenate(
+    [[5e-324, 1e-310, 2.3e-308, 1e-300, 1e-17], np.logspace(-16, 0, 200)]
+)
 RANGES: dict[str, list[np.ndarray]] = {
     "sine": [spread(-7, 7, *QUARTERS, 0.0), spread(-(2.0**20), 2.0**20), TINY],
     "cosine": [spread(-7, 7, *QUARTERS, 0.0), spread(-(2.0**20), 2.0**20), TINY],
@@ -60,7 +62,12 @@ RANGES: dict[str, list[np.ndarray]] = {
         np.array([1.7976931348623157e308]),
     ],
     "arctangent": [spread(-3, 3, 0.0, 0.7, -0.7), TINY, 1 / TINY[2:], -1 / TINY[2:]],
-    "arctangent of its x": [spread(-3, 3, 0.0, 0.7, -0.7), TINY, 1 / TINY[2:], -1 / TINY[2:]],
+    "arctangent of its x": [
+        spread(-3, 3, 0.0, 0.7, -0.7),
+        TINY,
+        1 / TINY[2:],
+        -1 / TINY[2:],
+    ],
 }
 CASES = [
     pytest.param(name, x, id=f"{name}-{k}")
@@ -130,7 +137,8 @@ def test_nan_outside_of_the_range(name: str, x: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("y", "x"), [(np.nan, 1.0), (1.0, np.nan), (np.nan, np.nan), (np.nan, 0.0), (0.0, np.nan)]
+    ("y", "x"),
+    [(np.nan, 1.0), (1.0, np.nan), (np.nan, np.nan), (np.nan, 0.0), (0.0, np.nan)],
 )
 def test_arctangent_of_no_number(y: float, x: float) -> None:
     assert np.isnan(arctangent(np.array([y]), np.array([x]))).all()
@@ -168,7 +176,10 @@ NUMBER = st.floats(-(2.0**20), 2.0**20)
 
 @given(x=NUMBER)
 def test_sine_is_odd_and_cosine_even(x: float) -> None:
-    (sine, cosine), (minus, same) = sine_cosine(np.array([x])), sine_cosine(np.array([-x]))
+    (sine, cosine), (minus, same) = (
+        sine_cosine(np.array([x])),
+        sine_cosine(np.array([-x])),
+    )
     assert -sine == minus
     assert cosine == same
     assert abs(float(sine[0]) ** 2 + float(cosine[0]) ** 2 - 1) < 1e-14
@@ -219,4 +230,8 @@ def test_same_bits_in_any_layout(name: str) -> None:
     large = np.tile(x, 40)
     same(function(large), np.tile(whole, 40), "large")
     square = np.resize(x, (50, 60))
-    same(function(np.asfortranarray(square)).ravel(), np.resize(whole, 3000), "columns first")
+    same(
+        function(np.asfortranarray(square)).ravel(),
+        np.resize(whole, 3000),
+        "columns first",
+    )

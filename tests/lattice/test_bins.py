@@ -50,7 +50,9 @@ def check_bins(bins: Bins) -> None:
 def slow_symbol(bins: Bins, q: int) -> int:
     inside = [
         k
-        for k, (a, b) in enumerate(zip(bins.first.tolist(), bins.last.tolist(), strict=True))
+        for k, (a, b) in enumerate(
+            zip(bins.first.tolist(), bins.last.tolist(), strict=True)
+        )
         if a <= q <= b
     ]
     assert len(inside) <= 1
@@ -123,7 +125,9 @@ class TestFit:
         self.check_fit(ordered_bits(x), 24)
 
     def test_two_far_clusters(self) -> None:
-        self.check_fit(np.concatenate([LOWEST + np.arange(50), 2**62 + np.arange(50)]), 24)
+        self.check_fit(
+            np.concatenate([LOWEST + np.arange(50), 2**62 + np.arange(50)]), 24
+        )
 
     @staticmethod
     def check_fit(q: np.ndarray, count: int) -> None:

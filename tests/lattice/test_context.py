@@ -82,7 +82,9 @@ def test_parts_are_the_rows_of_equal_number(counts: np.ndarray) -> None:
 @given(counts=COUNTS)
 def test_find(counts: np.ndarray) -> None:
     rows = RowSet(counts)
-    place = {(event, number): row for row, (number, event, _) in enumerate(slow_rows(counts))}
+    place = {
+        (event, number): row for row, (number, event, _) in enumerate(slow_rows(counts))
+    }
     requested = [
         (event, n)
         for event in range(len(counts))
@@ -137,7 +139,9 @@ class Slow:
             }[parent.relation]
         there = self.values[parent.column][event]
         return (
-            there[wanted] if wanted is not MISSING and 0 <= wanted < len(there) else MISSING
+            there[wanted]
+            if wanted is not MISSING and 0 <= wanted < len(there)
+            else MISSING
         )
 
     def rows(self, reader: str) -> list[tuple[int, int]]:
@@ -178,7 +182,8 @@ READ = {
     ],
 }
 EVENTS = st.lists(
-    st.tuples(st.integers(0, 4) | st.sampled_from([0, 300]), st.integers(0, 4)), max_size=12
+    st.tuples(st.integers(0, 4) | st.sampled_from([0, 300]), st.integers(0, 4)),
+    max_size=12,
 )
 
 
@@ -195,11 +200,16 @@ def test_relations(
 ) -> None:
     ones = np.ones(len(events), np.int64)
     jets, gens = (np.array([pair[k] for pair in events], np.int64) for k in (0, 1))
-    slow = Slow({"": ones, "#nJet": jets, "#nGen": gens, "[4]": 4 * ones}, COLLECTION, seed)
+    slow = Slow(
+        {"": ones, "#nJet": jets, "#nGen": gens, "[4]": 4 * ones}, COLLECTION, seed
+    )
     context, rows = slow.context(), slow.rows(reader)
     expected = [slow.read(parent, reader, event, number) for event, number in rows]
     edges = sorted({0, len(rows) // 3, len(rows) // 2, len(rows)})
-    for part in [slice(0, len(rows)), *(slice(a, b) for a, b in itertools.pairwise(edges))]:
+    for part in [
+        slice(0, len(rows)),
+        *(slice(a, b) for a, b in itertools.pairwise(edges)),
+    ]:
         values, present = context.fetch(parent, reader, part)
         present = np.broadcast_to(present, len(values))
         assert [
@@ -208,7 +218,9 @@ def test_relations(
         ] == expected[part]
         levels = context.gather([parent], reader, part)
         assert (levels.dtype, levels.shape) == (np.uint8, (1, part.stop - part.start))
-        assert levels[0].tolist() == [0 if v is MISSING else v + 100 for v in expected[part]]
+        assert levels[0].tolist() == [
+            0 if v is MISSING else v + 100 for v in expected[part]
+        ]
 
 
 @given(counts=COUNTS)
@@ -228,7 +240,13 @@ def test_gather_takes_parents_side_by_side(counts: np.ndarray) -> None:
     actual = context.gather(parents, "#n", whole, predicted)
     pt, met = slow.values["pt"], slow.values["met"]
     assert actual.T.tolist() == [
-        [pt[e][n] + 100, 256 * n // (n + 8), predicted[k], met[e][0] + 100, pt[e][n] + 100]
+        [
+            pt[e][n] + 100,
+            256 * n // (n + 8),
+            predicted[k],
+            met[e][0] + 100,
+            pt[e][n] + 100,
+        ]
         for k, (e, n) in enumerate(rows)
     ]
     assert context.gather([], "#n", whole).shape == (0, len(rows))
@@ -269,7 +287,8 @@ def test_references_of_any_type(through: np.ndarray, actual: list[int | None]) -
     )
     values, present = context.fetch(Parent("reference", "pt", "idx"), "", slice(0, 5))
     assert [
-        v // 10 if p else None for v, p in zip(values.tolist(), present.tolist(), strict=True)
+        v // 10 if p else None
+        for v, p in zip(values.tolist(), present.tolist(), strict=True)
     ] == actual
 
 
@@ -309,7 +328,15 @@ def test_named_columns_take_their_places_in_the_order_given(
 
 
 def test_collections() -> None:
-    assert [collection_of(c) for c in COLUMNS] == ["#nJet", "[4]", "", "", "[4]", "", "#nJet"]
+    assert [collection_of(c) for c in COLUMNS] == [
+        "#nJet",
+        "[4]",
+        "",
+        "",
+        "[4]",
+        "",
+        "#nJet",
+    ]
     counters = {"nJet": np.array([2, 0, 255], np.uint8)}
     assert collection_counts(COLUMNS[0], counters, 3).tolist() == [2, 0, 255]
     assert collection_counts(COLUMNS[0], counters, 3).dtype == np.int64
@@ -371,5 +398,8 @@ def test_what_is_read_of_a_column() -> None:
     ]
     assert FLOW.level_columns == {"a", "b", "d", "e"}
     assert FLOW.value_columns == {"b", "g", "h", "i", "r", "s"}
-    assert [name for name, flow in FLOW.columns.items() if name in flow.sources] == ["e", "i"]
+    assert [name for name, flow in FLOW.columns.items() if name in flow.sources] == [
+        "e",
+        "i",
+    ]
     assert "r" in FLOW.columns["f"].sources

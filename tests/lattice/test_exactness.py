@@ -183,11 +183,13 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 class TestSameLogits:
     @pytest.mark.slow
-    def test_as_whole_numbers(self, networks: list[tuple[str, Network, np.ndarray]]) -> None:
+    def test_as_whole_numbers(
+        self, networks: list[tuple[str, Network, np.ndarray]]
+    ) -> None:
         for name, network, features in networks:
-            assert np.array_equal(network.logits(features), slow_logits(network, features)), (
-                name
-            )
+            assert np.array_equal(
+                network.logits(features), slow_logits(network, features)
+            ), name
 
     @pytest.mark.slow
     @pytest.mark.parametrize("batch", [1, 7, 1000, 10**6])
@@ -219,9 +221,13 @@ def test_decoding_does_not_depend_on_threads(
     trained: Trained, entries: tuple[int | None, int | None]
 ) -> None:
     one, two = (
-        ft.decompress(trained.path, entries=entries, resources=ft.Resources(workers=workers))
+        ft.decompress(
+            trained.path, entries=entries, resources=ft.Resources(workers=workers)
+        )
         for workers in (1, 2)
     )
     assert set(one) == set(two)
     for name in one:
-        assert ak.array_equal(one[name], two[name], equal_nan=True, dtype_exact=True), name
+        assert ak.array_equal(one[name], two[name], equal_nan=True, dtype_exact=True), (
+            name
+        )

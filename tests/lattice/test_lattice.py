@@ -50,7 +50,9 @@ class Case:
 
 
 def grid_cases() -> dict[str, Case]:
-    cases = {f"ordered-{d}-{s}": Case(Ordered(d, s), Bound()) for d in FLOATS for s in (0, 7)}
+    cases = {
+        f"ordered-{d}-{s}": Case(Ordered(d, s), Bound()) for d in FLOATS for s in (0, 7)
+    }
     for dtype in FLOATS:
         for e in (0.3, 0.5, 1e-3, 3e-5, 7e4):
             cases[f"uniform-{dtype}-{e}"] = Case(Uniform(dtype, e), Bound("abs", e))
@@ -186,7 +188,8 @@ class TestGridLaws:
         y = grid.value(q)
         assert y.dtype == x.dtype
         assert all(
-            exactly_within(bound, a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)
+            exactly_within(bound, a, b)
+            for a, b in zip(x.tolist(), y.tolist(), strict=True)
         )
         assert np.array_equal(grid.index(y), q), "a grid point is not its own point"
         one_by_one = np.array(
@@ -246,7 +249,9 @@ class TestWhatIsHeld:
         assert [int(i) for i in q] == [n if n < ATOM else ESCAPE for n in numbers]
 
     @pytest.mark.slow
-    @pytest.mark.parametrize(("dtype", "e"), [*itertools.product(FLOATS, [0.3, 1e-3, 3e-5])])
+    @pytest.mark.parametrize(
+        ("dtype", "e"), [*itertools.product(FLOATS, [0.3, 1e-3, 3e-5])]
+    )
     @given(data=st.data())
     def test_uniform_escapes_only_what_the_type_cannot_hold(
         self, dtype: str, e: float, data: st.DataObject
@@ -309,7 +314,9 @@ def slow_cells(bits: int, relative: float) -> list[tuple[int, int]]:
     return cells
 
 
-def slow_binade(dtype: str, cells: list[tuple[int, int]], x: float) -> tuple[int, Fraction]:
+def slow_binade(
+    dtype: str, cells: list[tuple[int, int]], x: float
+) -> tuple[int, Fraction]:
     """Index and decoded value of one normal number, in rational numbers."""
     bits = min(MANTISSA_BITS[dtype], 36)
     exponent = math.frexp(x)[1] - 1
@@ -540,7 +547,9 @@ class TestLattice:
         self, dtype: str, length: int
     ) -> None:
         """The smaller of 0.0 and -0.0 depends on the machine; a decoder may not."""
-        lattice = Lattice(dtype, Bound("abs", 0.25), Uniform(dtype, 0.25), low=-0.0, high=2.0)
+        lattice = Lattice(
+            dtype, Bound("abs", 0.25), Uniform(dtype, 0.25), low=-0.0, high=2.0
+        )
         x = np.tile(np.array([0.0, 0.1], dtype), length)
         assert not np.signbit(lattice.decode(lattice.encode(x))).any()
 
@@ -611,7 +620,9 @@ class TestResolve:
         ],
         ids=["constant", "zero", "minus-zero", "nan", "specials", "empty", "one-finite"],
     )
-    def test_degenerate_columns_come_back_exactly(self, x: np.ndarray, bound: str) -> None:
+    def test_degenerate_columns_come_back_exactly(
+        self, x: np.ndarray, bound: str
+    ) -> None:
         lattice = lattice_of(x, bound)
         assert same_bits(there_and_back(lattice, x), x) or bound == "bits:3"
         if bound == "std:0.1":
@@ -689,9 +700,9 @@ class TestStatistics:
         x = rng.normal(0, 10, 10_000).astype("float32")
         x[:100], x[100:200] = -999, 12345.5
         x[200:205] = 700
-        sentinels = np.array(statistics_of(rng.permutation(x)).sentinels(), "uint32").view(
-            "float32"
-        )
+        sentinels = np.array(
+            statistics_of(rng.permutation(x)).sentinels(), "uint32"
+        ).view("float32")
         assert sorted(sentinels.tolist()) == [-999, 12345.5]
 
     def test_the_sample_stays_small(self) -> None:

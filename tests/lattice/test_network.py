@@ -109,9 +109,15 @@ class TestArithmetic:
 
     def test_no_inputs(self) -> None:
         network = Network(
-            (Layer(np.array([[100], [-3], [0]], np.int8), np.array([1, 4, 20], np.uint8)),)
+            (
+                Layer(
+                    np.array([[100], [-3], [0]], np.int8), np.array([1, 4, 20], np.uint8)
+                ),
+            )
         )
-        assert network.logits(np.empty((0, 2), np.uint8)).tolist() == [[12750, -48, 0]] * 2
+        assert (
+            network.logits(np.empty((0, 2), np.uint8)).tolist() == [[12750, -48, 0]] * 2
+        )
         assert (network.outputs, network.parameters) == (3, 3)
 
     def test_logits_are_clipped(self) -> None:
@@ -150,7 +156,9 @@ class TestSameEverywhere:
         """Also around the number of rows that go through the layers together."""
         network, features = large
         some = features[:, : 500 if rows == 1 else features.shape[1]]
-        parts = [network.logits(some[:, k : k + rows]) for k in range(0, some.shape[1], rows)]
+        parts = [
+            network.logits(some[:, k : k + rows]) for k in range(0, some.shape[1], rows)
+        ]
         assert np.array_equal(np.concatenate(parts), network.logits(some))
 
     def test_order_of_rows(self, large: tuple[Network, np.ndarray]) -> None:
@@ -217,9 +225,12 @@ class TestLimits:
         def rounded(features: np.ndarray, *network: np.ndarray) -> None:
             widths, weights, offsets, out = network
             sums = (
-                weights.reshape(widths[::-1]).astype(np.float64) @ features + offsets[:, None]
+                weights.reshape(widths[::-1]).astype(np.float64) @ features
+                + offsets[:, None]
             )
-            patterns = sums.astype(np.float32).view(np.uint32) & np.uint32(2**32 - 2**bits)
+            patterns = sums.astype(np.float32).view(np.uint32) & np.uint32(
+                2**32 - 2**bits
+            )
             out[:] = np.floor(patterns.view(np.float32)).T
 
         monkeypatch.setattr("flowtuple.lattice.network._propagate", rounded)
@@ -340,7 +351,10 @@ class TestNoLibm:
         ("source", "actual"),
         [
             ("def f(x):\n    return np.exp(x)", {"f": ["exp"]}),
-            ("class A:\n    def g(self, x):\n        return x ** 2.5", {"g": ["x ** 2.5"]}),
+            (
+                "class A:\n    def g(self, x):\n        return x ** 2.5",
+                {"g": ["x ** 2.5"]},
+            ),
             ("from math import log\ny = log(2)", {"": ["log"]}),
             ("def f(x):\n    return 10.0**x", {"f": ["10.0 ** x"]}),
             ("def f(x):\n    return 2**x + np.floor(x)", {}),
@@ -436,7 +450,11 @@ class TestFormulas:
                 "a = x < 0.5\nb = 1e-9 >= y\nc = x < 2\nd = z == 0.0",
                 {"x < 0.5", "1e-09 >= y"},
             ),
-            (reductions, "x.sum() + np.dot(a, b) + a @ b + len(x)", {"sum", "dot", "a @ b"}),
+            (
+                reductions,
+                "x.sum() + np.dot(a, b) + a @ b + len(x)",
+                {"sum", "dot", "a @ b"},
+            ),
         ],
         ids=["numpy", "math", "comparisons", "reductions"],
     )

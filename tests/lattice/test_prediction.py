@@ -58,7 +58,9 @@ REACHABLE = (
     | st.integers(ATOM, HIGHEST)
 )
 PERIOD = (
-    st.none() | st.tuples(st.integers(-400, 100), st.integers(1, 900)) | st.just((-314, 629))
+    st.none()
+    | st.tuples(st.integers(-400, 100), st.integers(1, 900))
+    | st.just((-314, 629))
 )
 
 
@@ -115,25 +117,38 @@ class TestResiduals:
 
     @pytest.mark.slow
     @settings(max_examples=200)
-    @given(q=REACHABLE, predicted=INDEX, absolute=st.lists(NEAR, max_size=3), period=PERIOD)
+    @given(
+        q=REACHABLE, predicted=INDEX, absolute=st.lists(NEAR, max_size=3), period=PERIOD
+    )
     def test_reachable_indices_are_counted(
         self, q: int, predicted: int, absolute: list[int], period: tuple[int, int] | None
     ) -> None:
         prediction = Prediction(COPY, period)
-        r = prediction.residual(int64([q]), int64([predicted]), int64(sorted(set(absolute))))
+        r = prediction.residual(
+            int64([q]), int64([predicted]), int64(sorted(set(absolute)))
+        )
         assert r is not None
         assert prediction.restore(r, int64([predicted])).tolist() == [q]
 
     @pytest.mark.parametrize(
         "q",
-        [LOWEST, LOWEST + 1, -LARGEST - 1, LARGEST + 1, FIRST_ABSOLUTE, ABSOLUTE, ATOM - 1],
+        [
+            LOWEST,
+            LOWEST + 1,
+            -LARGEST - 1,
+            LARGEST + 1,
+            FIRST_ABSOLUTE,
+            ABSOLUTE,
+            ATOM - 1,
+        ],
     )
     @pytest.mark.parametrize("period", [None, (-314, 629)])
     def test_far_indices_are_out_of_reach(
         self, q: int, period: tuple[int, int] | None
     ) -> None:
         assert (
-            Prediction(COPY, period).residual(int64([0, q]), int64([0, 0]), int64([])) is None
+            Prediction(COPY, period).residual(int64([0, q]), int64([0, 0]), int64([]))
+            is None
         )
 
     @pytest.mark.parametrize(
@@ -150,7 +165,9 @@ class TestResiduals:
     )
     def test_angles_take_the_shorter_way(self, q: int, predicted: int, r: int) -> None:
         prediction = Prediction(COPY, (-314, 629))
-        assert prediction.residual(int64([q]), int64([predicted]), int64([])).tolist() == [r]
+        assert prediction.residual(
+            int64([q]), int64([predicted]), int64([])
+        ).tolist() == [r]
         assert prediction.restore(int64([r]), int64([predicted])).tolist() == [q]
 
     @given(r=INDEX, predicted=INDEX, period=PERIOD)
@@ -160,7 +177,12 @@ class TestResiduals:
         """Damaged bytes hold any number: the answer is an index, not an error or a warning."""
         actual = Prediction(COPY, period).restore(int64([r]), int64([predicted]))
         assert (actual.dtype, actual.shape) == (np.int64, (1,))
-        if period and r < FIRST_ABSOLUTE and abs(predicted) <= LARGEST and abs(r) <= LARGEST:
+        if (
+            period
+            and r < FIRST_ABSOLUTE
+            and abs(predicted) <= LARGEST
+            and abs(r) <= LARGEST
+        ):
             assert period[0] <= actual[0] < period[0] + period[1]
 
     def test_absolute_indices_have_a_bin_of_their_own(self) -> None:
@@ -187,7 +209,9 @@ def energy(pt: float, eta: float, mass: float) -> float:
 def pair_mass(
     pt1: float, eta1: float, phi1: float, pt2: float, eta2: float, phi2: float
 ) -> float:
-    return math.sqrt(abs(2 * pt1 * pt2 * (math.cosh(eta1 - eta2) - math.cos(phi1 - phi2))))
+    return math.sqrt(
+        abs(2 * pt1 * pt2 * (math.cosh(eta1 - eta2) - math.cos(phi1 - phi2)))
+    )
 
 
 FORMULAS: dict[str, tuple[str, Callable[..., float]]] = {
@@ -230,7 +254,9 @@ class TestFunctions:
         assert function[0] == len(kinds)
         actual = function[1](*inputs)
         assert (actual.dtype, actual.shape) == (np.float64, (400,))
-        expected = [formula(*row) for row in zip(*(x.tolist() for x in inputs), strict=True)]
+        expected = [
+            formula(*row) for row in zip(*(x.tolist() for x in inputs), strict=True)
+        ]
         scale = (
             max(map(abs, expected))
             if name in ("pt cos phi", "pt sin phi", "pt sinh eta")
@@ -239,7 +265,9 @@ class TestFunctions:
         assert actual.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-13 * scale)
 
     @pytest.mark.parametrize("name", FORMULAS)
-    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, 1e300, -1e300, 5e-324])
+    @pytest.mark.parametrize(
+        "value", [np.nan, np.inf, -np.inf, 0.0, 1e300, -1e300, 5e-324]
+    )
     def test_no_input_stops_it(self, name: str, value: float) -> None:
         """Values that are no numbers predict nothing, without an error or a warning."""
         count = FUNCTIONS[name][0]
@@ -278,7 +306,10 @@ class TestFunctions:
 def fetch_from(
     columns: dict[str, np.ndarray], present: np.ndarray | None = None
 ) -> Callable[[Parent], tuple]:
-    return lambda parent: (columns[parent.column], np.True_ if present is None else present)
+    return lambda parent: (
+        columns[parent.column],
+        np.True_ if present is None else present,
+    )
 
 
 class TestIndex:
@@ -329,7 +360,9 @@ class TestIndex:
         ).view(dtype)
         x = np.concatenate(
             [
-                np.array([0.0, -0.0, 1.5, np.inf, -np.inf, np.finfo(dtype).max, -0.1], dtype),
+                np.array(
+                    [0.0, -0.0, 1.5, np.inf, -np.inf, np.finfo(dtype).max, -0.1], dtype
+                ),
                 nans,
             ]
         )

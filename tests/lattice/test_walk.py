@@ -73,7 +73,9 @@ def test_indices_come_back_from_residuals(golden) -> None:
         predicted = state.predict(state.whole)
         if predicted is not None:
             flow = state.flow
-            residuals, has_residual = flow.prediction.subtract(q, predicted, flow.absolute)
+            residuals, has_residual = flow.prediction.subtract(
+                q, predicted, flow.absolute
+            )
             restored = state.restore(residuals, predicted)
             assert np.array_equal(restored[has_residual], q[has_residual])
             names.append(state.name)

@@ -23,7 +23,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("latent") / "m.flow"
     with pytest.MonkeyPatch.context() as patch:
         shorten_training(patch)
-        ft.train(f"{sample_path()}:Events", path, tolerance={"*": "rel:1e-3"}, effort="fast")
+        ft.train(
+            f"{sample_path()}:Events", path, tolerance={"*": "rel:1e-3"}, effort="fast"
+        )
     return path
 
 
@@ -39,7 +41,9 @@ def test_events_come_back_bit_for_bit(model: Path, events: ak.Array) -> None:
     back = loaded.from_latent(latent)
     assert back.fields == events.fields == latent.fields
     for name in events.fields:
-        before, after = (ak.to_numpy(ak.flatten(a[name], axis=None)) for a in (events, back))
+        before, after = (
+            ak.to_numpy(ak.flatten(a[name], axis=None)) for a in (events, back)
+        )
         assert before.dtype == after.dtype
         assert np.array_equal(before, after), name
     assert np.array_equal(latent["nJet"], events["nJet"])
@@ -68,7 +72,9 @@ def test_events_do_not_depend_on_other_events(model: Path, events: ak.Array) -> 
         ), name
     some = loaded.from_latent(whole[700:713])
     assert ak.array_equal(some["Jet_pt"], events["Jet_pt"][700:713])
-    assert np.array_equal(loaded.log_prob(events[700:713]), loaded.log_prob(events)[700:713])
+    assert np.array_equal(
+        loaded.log_prob(events[700:713]), loaded.log_prob(events)[700:713]
+    )
 
 
 @pytest.mark.slow
@@ -96,7 +102,9 @@ def test_the_density_adds_up_to_one(tmp_path: Path) -> None:
 
 def test_columns_of_too_many_values_are_refused(tmp_path: Path) -> None:
     ft.train(
-        {"x": np.random.default_rng(0).normal(0, 1, 3000)}, tmp_path / "m.flow", effort="fast"
+        {"x": np.random.default_rng(0).normal(0, 1, 3000)},
+        tmp_path / "m.flow",
+        effort="fast",
     )
     loaded = ft.load(tmp_path / "m.flow")
     with pytest.raises(

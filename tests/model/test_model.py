@@ -19,7 +19,12 @@ from flowtuple.model.events import SampledTable
 from flowtuple.model.index_sampler import at_random
 from flowtuple.model.score import score
 from flowtuple.model.surprise import expectation
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+from hand_made import (
+    DEPENDENT_PARENTS,
+    DEPENDENT_TOLERANCE,
+    dependent_events,
+    write_model,
+)
 
 EVENTS = 6000
 
@@ -38,9 +43,9 @@ def events(seed: int) -> dict[str, object]:
     draw = np.random.default_rng(seed)
     made = dependent_events(EVENTS, seed)
     n = draw.integers(0, 5, EVENTS).astype(np.int32)
-    sentinel = np.where(draw.random(EVENTS) < 0.2, -999, draw.normal(0, 1, EVENTS)).astype(
-        np.float32
-    )
+    sentinel = np.where(
+        draw.random(EVENTS) < 0.2, -999, draw.normal(0, 1, EVENTS)
+    ).astype(np.float32)
     ids = {
         "run": np.full(EVENTS, 321, np.uint32),
         "event": draw.integers(0, 10**9, EVENTS).astype(np.uint64),
@@ -76,7 +81,9 @@ def test_draws_depend_on_seed_column_event_and_object_alone() -> None:
 
     event, number = np.repeat(np.arange(50), 4), np.tile(np.arange(4), 50)
     whole = some(column_key(1, "t", "x"), event, number)
-    assert np.array_equal(whole[60:], some(column_key(1, "t", "x"), event[60:], number[60:]))
+    assert np.array_equal(
+        whole[60:], some(column_key(1, "t", "x"), event[60:], number[60:])
+    )
     assert len(np.unique(whole)) == len(whole)
     assert not np.intersect1d(whole, some(column_key(2, "t", "x"), event, number)).size
     assert not np.intersect1d(whole, some(column_key(1, "t", "y"), event, number)).size
@@ -88,14 +95,17 @@ def test_any_range_block_and_number_of_threads_gives_the_same_events(
 ) -> None:
     with ft.open(model) as file:
         coding = file.table().coding
-    whole = read_all(SampledTable("events", coding, 500, at_random(9, "events"), workers=1))
+    whole = read_all(
+        SampledTable("events", coding, 500, at_random(9, "events"), workers=1)
+    )
     names = [c.name for c in whole.columns]
     monkeypatch.setattr("flowtuple.model.events.BLOCK", 77)
     again = SampledTable("events", coding, 500, at_random(9, "events"), workers=2)
     assert difference(read_all(again), whole) is None
     assert difference(again.read(names, 123, 345), whole.read(names, 123, 345)) is None
     assert (
-        difference(again.read(["Jet_eta"], 10, 20), whole.read(["Jet_eta"], 10, 20)) is None
+        difference(again.read(["Jet_eta"], 10, 20), whole.read(["Jet_eta"], 10, 20))
+        is None
     )
     assert (
         difference(
@@ -182,7 +192,8 @@ def test_bits_are_those_of_the_file(model: Path, tmp_path: Path) -> None:
     actual = score(read_all(table), coding)
     whole = 8 * len(encode_chunk(read_all(table), coding))
     ids = 8 * sum(
-        len(encode_chunk(read_all(table, [n]), _without_flow(coding, n))) for n in ("event",)
+        len(encode_chunk(read_all(table, [n]), _without_flow(coding, n)))
+        for n in ("event",)
     )
     assert abs(actual.total.sum() - (whole - ids)) < 0.02 * whole
     assert actual.values.sum() == sum(
@@ -209,7 +220,9 @@ def test_scores_do_not_depend_on_neighbours(tmp_path: Path) -> None:
     """Add an event whose index is too large to be counted from its prediction."""
     draw = np.random.default_rng(1)
     x = draw.integers(0, 1000, 6000)
-    ft.train({"x": x, "y": x + draw.integers(0, 3, 6000)}, tmp_path / "m.flow", effort="fast")
+    ft.train(
+        {"x": x, "y": x + draw.integers(0, 3, 6000)}, tmp_path / "m.flow", effort="fast"
+    )
     some = {"x": x[:5], "y": x[:5] + 1}
     with_another = {"x": np.append(x[:5], 7), "y": np.append(some["y"], 2**60)}
     alone, together = (
@@ -240,7 +253,8 @@ def test_surprise_of_the_models_own_events_is_standard(model: Path) -> None:
         coding = file.table().coding
     actual = expectation("events", coding).surprise(
         score(
-            read_all(SampledTable("events", coding, 3000, at_random(77, "events"))), coding
+            read_all(SampledTable("events", coding, 3000, at_random(77, "events"))),
+            coding,
         ).bits
     )
     assert abs(actual.mean()) < 0.1

@@ -92,7 +92,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     np.savez(folder / "events.npz", **events)
     ft.compress(
-        folder / "events.npz", folder / "e.ftup", tolerance={"*": "rel:1e-2"}, effort="fast"
+        folder / "events.npz",
+        folder / "e.ftup",
+        tolerance={"*": "rel:1e-2"},
+        effort="fast",
     )
     ft.report(folder / "events.npz", folder / "e.ftup", folder / "report")
     ft.compare(
@@ -110,7 +113,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         folder / "closure",
         given=["Gen*", "Pileup_nPU"],
     )
-    names = {"report": "report", "compare": "compare", "train": "train", "closure": "compare"}
+    names = {
+        "report": "report",
+        "compare": "compare",
+        "train": "train",
+        "closure": "compare",
+    }
     return {kind: folder / kind / f"{name}.html" for kind, name in names.items()}
 
 
@@ -125,7 +133,9 @@ def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
         *options,
         page.as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=600, check=True
+    )
     shutil.rmtree(profile, ignore_errors=True)
     return done.stdout, "\n".join(
         line for line in done.stderr.splitlines() if "CONSOLE" in line
@@ -167,17 +177,23 @@ def test_page_fetches_nothing(pages: dict[str, Path], tmp_path: Path, name: str)
         "--virtual-time-budget=1000",
     )
     events = json.loads(log.read_text())["events"]
-    asked = {event["params"]["url"] for event in events if "url" in event.get("params", {})}
+    asked = {
+        event["params"]["url"] for event in events if "url" in event.get("params", {})
+    }
     assert not {
-        url for url in asked if url.startswith(("http", "ftp", "ws")) and "google" not in url
+        url
+        for url in asked
+        if url.startswith(("http", "ftp", "ws")) and "google" not in url
     }, asked
-    assert "http://" not in pages[name].read_text().replace("http://www.w3.org", "").replace(
-        "http://purl.org", ""
-    )
+    assert "http://" not in pages[name].read_text().replace(
+        "http://www.w3.org", ""
+    ).replace("http://purl.org", "")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_page_follows_the_theme(pages: dict[str, Path], tmp_path: Path, theme: str) -> None:
+def test_page_follows_the_theme(
+    pages: dict[str, Path], tmp_path: Path, theme: str
+) -> None:
     from matplotlib.image import imread
 
     shot = tmp_path / "page.png"
@@ -186,6 +202,8 @@ def test_page_follows_the_theme(pages: dict[str, Path], tmp_path: Path, theme: s
         if theme == "dark"
         else ["--blink-settings=preferredColorScheme=1"]
     )
-    browse(pages["compare"], tmp_path, f"--screenshot={shot}", "--window-size=800,600", *dark)
+    browse(
+        pages["compare"], tmp_path, f"--screenshot={shot}", "--window-size=800,600", *dark
+    )
     corner = imread(shot)[5, 5, :3].mean()
     assert corner > 0.9 if theme == "light" else corner < 0.2

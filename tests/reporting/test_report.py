@@ -174,7 +174,9 @@ def test_chunks_merge_to_the_whole_and_violations_add_up() -> None:
     merged = merge_columns(compare_tables(x, y, BOUNDS) for x, y in chunks)
     assert {f.column: f.violations for f in whole if f.violations} == {"Jet_pt": 2}
     for one, other in zip(whole, merged, strict=True):
-        for (name, a), b in zip(one.to_json().items(), other.to_json().values(), strict=True):
+        for (name, a), b in zip(
+            one.to_json().items(), other.to_json().values(), strict=True
+        ):
             assert a == b or a == pytest.approx(b, rel=1e-9, abs=1e-15), name
 
 
@@ -192,14 +194,20 @@ def test_what_does_not_fit_together_is_named() -> None:
         compare_tables(table, table.read(names, 0, 399), {})
     with pytest.raises(InvalidArgument, match="only in the original: MET_pt"):
         compare_tables(table, table.read([n for n in names if n != "MET_pt"], 0, 400), {})
-    with pytest.raises(InvalidArgument, match="no column 'Jet_pT' to bound; nearest: Jet_pt"):
+    with pytest.raises(
+        InvalidArgument, match="no column 'Jet_pT' to bound; nearest: Jet_pt"
+    ):
         compare_tables(table, table, {"Jet_pT": Bound("abs", 1)})
     with pytest.raises(InvalidArgument, match=r"'x' is float64.* against float32"):
         column_fidelity("t", "x", Bound(), np.zeros(2, "f4"), np.zeros(2))
     with pytest.raises(InvalidArgument, match="std bound has no meaning"):
         column_fidelity("t", "x", Bound("std", 0.1), np.zeros(2), np.ones(2))
-    with pytest.raises(InvalidArgument, match=r"t/x/lossless and t/y/lossless do not merge"):
-        ColumnFidelity("t", "x", "lossless", 1).merge(ColumnFidelity("t", "y", "lossless", 1))
+    with pytest.raises(
+        InvalidArgument, match=r"t/x/lossless and t/y/lossless do not merge"
+    ):
+        ColumnFidelity("t", "x", "lossless", 1).merge(
+            ColumnFidelity("t", "y", "lossless", 1)
+        )
 
 
 def test_dijet_mass_by_hand() -> None:
@@ -210,7 +218,9 @@ def test_dijet_mass_by_hand() -> None:
         np.array([[0.0, math.pi / 2], [0.0, math.pi]]),
         np.array([[0.0, 0.0], [4.0, 4.0]]),
     )
-    assert dijet_mass(pt, zero, phi, mass) == pytest.approx([math.sqrt(2 * 30 * 40), 10.0])
+    assert dijet_mass(pt, zero, phi, mass) == pytest.approx(
+        [math.sqrt(2 * 30 * 40), 10.0]
+    )
     # One object twice: 2m, and the general massless formula 2 pt1 pt2 (cosh deta - cos dphi).
     assert dijet_mass(pt[1:] * 0 + 7, zero[1:] + 2, zero[1:], mass[1:]) == pytest.approx(
         [8.0]
@@ -282,7 +292,9 @@ def test_rivals_are_pcodec_on_the_grid() -> None:
         "b": x > 0,
         "s": np.arange(5000).astype("i1"),
     }
-    table = Table("t", tuple(Column(k, v.dtype.name) for k, v in data.items()), 5000, data)
+    table = Table(
+        "t", tuple(Column(k, v.dtype.name) for k, v in data.items()), 5000, data
+    )
     found = baseline_bytes(table, {"a": Bound("abs", 0.01), "r": Bound("rel", 0.01)})
     expected = {
         "a": packed(np.array(grid, "i4")),
@@ -293,7 +305,9 @@ def test_rivals_are_pcodec_on_the_grid() -> None:
         "s": packed(data["s"].astype("i2")),
     }
     assert {k: v["quantise+pcodec"] for k, v in found.items()} == expected
-    assert {k: v["raw"] for k, v in found.items()} == {k: v.nbytes for k, v in data.items()}
+    assert {k: v["raw"] for k, v in found.items()} == {
+        k: v.nbytes for k, v in data.items()
+    }
     assert 0 < found["i"]["gzip"] < found["i"]["raw"]
 
 
@@ -318,7 +332,8 @@ def test_grids_take_any_value(values: list[float], amount: float) -> None:
 
 def test_integer_cells_opaque_buffers_and_unresolved_bounds() -> None:
     np.testing.assert_array_equal(
-        quantise(np.array([-4, -1, 0, 5, 250], "i2"), Bound("abs", 1.5)), [-2, -1, 0, 1, 83]
+        quantise(np.array([-4, -1, 0, 5, 250], "i2"), Bound("abs", 1.5)),
+        [-2, -1, 0, 1, 83],
     )
     np.testing.assert_array_equal(
         quantise(np.array([0, 255], "u1"), Bound("abs", 200)), [0, 0]
@@ -407,7 +422,9 @@ def test_a_missing_extra_is_named_with_its_install_line(
 
 def report_input(original: Table, decoded: Table, title: str = "Jets") -> ReportInput:
     names = [c.name for c in original.columns]
-    rows = [Row("Events", name, "column", 150 if name == "Jet_pt" else 100) for name in names]
+    rows = [
+        Row("Events", name, "column", 150 if name == "Jet_pt" else 100) for name in names
+    ]
     rows += [Row("Events", name, "column_model", 10) for name in names]
     rows += [Row("Events", "rest of the model", "model", 3)]
     rows += [Row("", "description", "description", 70), Row("", "index", "index", 40)]
@@ -428,7 +445,9 @@ def test_rows_and_totals_count_every_byte() -> None:
     assert (jets["bytes"], jets["coded_bytes"], jets["model_bytes"]) == (160, 150, 10)
     assert jets["method"] == "flow, pcodec"
     assert jets["bits_per_value"] == 8 * 160 / len(table["Jet_pt"])
-    assert rows["nJet"]["ratio_quantise+pcodec"] == rivals["nJet"]["quantise+pcodec"] / 110
+    assert (
+        rows["nJet"]["ratio_quantise+pcodec"] == rivals["nJet"]["quantise+pcodec"] / 110
+    )
     found, size = totals(given_input), 110 * len(rows) + 50 + 3 + 70 + 40
     assert found["bytes"] == sum(found["parts"].values()) == size
     assert (found["model_bytes"], found["index_bytes"]) == (10 * len(rows) + 3, 40)

@@ -25,7 +25,9 @@ NOWHERE = "/proc/nowhere"  # not even the superuser makes a folder there
     not Path("/proc").is_dir(), reason="needs a place in which nobody makes folders"
 )
 @pytest.mark.parametrize("is_writable", [True, False])
-def test_machine_code_is_stored_where_it_can_be(tmp_path: Path, is_writable: bool) -> None:
+def test_machine_code_is_stored_where_it_can_be(
+    tmp_path: Path, is_writable: bool
+) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     home = str(tmp_path) if is_writable else NOWHERE
     environment = {

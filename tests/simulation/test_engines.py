@@ -79,7 +79,8 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     whole = ft.simulate(model, given, seed=5)
     for workers in (1, 2, 3):
         assert ak.array_equal(
-            whole, ft.simulate(model, given, seed=5, resources=ft.Resources(workers=workers))
+            whole,
+            ft.simulate(model, given, seed=5, resources=ft.Resources(workers=workers)),
         )
     assert ak.array_equal(whole[:101], ft.simulate(model, given[:101], seed=5))
     before = torch.get_num_threads()
@@ -89,7 +90,9 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
-    assert not ak.array_equal(whole["Jet_pt"], ft.simulate(model, given, seed=6)["Jet_pt"])
+    assert not ak.array_equal(
+        whole["Jet_pt"], ft.simulate(model, given, seed=6)["Jet_pt"]
+    )
 
 
 @pytest.mark.slow
@@ -211,12 +214,16 @@ def test_without_pytorch_the_extra_is_named(model: str) -> None:
     )
     assert ended.returncode == 1
     assert "MissingExtra: simulating with the flows over rows of" in ended.stderr
-    assert "sim.flow needs the extra 'train': pip install 'flowtuple[train]'" in ended.stderr
+    assert (
+        "sim.flow needs the extra 'train': pip install 'flowtuple[train]'" in ended.stderr
+    )
 
 
 @pytest.mark.slow
 def test_bad_requests(model: str, events: ak.Array, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="a simulation chooses its own, leave it out"):
+    with pytest.raises(
+        InvalidArgument, match="a simulation chooses its own, leave it out"
+    ):
         ft.train_simulation(
             events,
             tmp_path / "m.flow",

@@ -68,7 +68,9 @@ def make_events(n: int, seed: int) -> ak.Array:
     (gen_counts, gen), (mu_counts, mu) = objects(3.0, 10.0), objects(0.5, 5.0)
     mu["pt"] = mu["pt"][np.lexsort((-mu["pt"], np.repeat(np.arange(n), mu_counts)))]
     event = np.repeat(np.arange(n), gen_counts)
-    number = np.arange(len(event)) - np.repeat(np.cumsum(gen_counts) - gen_counts, gen_counts)
+    number = np.arange(len(event)) - np.repeat(
+        np.cumsum(gen_counts) - gen_counts, gen_counts
+    )
     copies = np.where(
         draw.random(len(event)) < EFFICIENCY, 1 + (draw.random(len(event)) < 0.05), 0
     )
@@ -96,7 +98,8 @@ def make_events(n: int, seed: int) -> ak.Array:
     counts = np.bincount(jets["event"], minlength=n)
     mass = (0.1 * jets["pt"]).astype("f4")
     jagged = {
-        f"Jet_{q}": ak.unflatten(jets[q].astype("f4"), counts) for q in ("pt", "eta", "phi")
+        f"Jet_{q}": ak.unflatten(jets[q].astype("f4"), counts)
+        for q in ("pt", "eta", "phi")
     }
     jagged |= {
         "Jet_mass": ak.unflatten(mass, counts),
@@ -122,9 +125,15 @@ def make_events(n: int, seed: int) -> ak.Array:
             draw.integers(0, 6, len(event)).astype("i4"), gen_counts
         )
     }
-    jagged |= {f"GenMuon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()}
-    jagged |= {f"Muon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()}
-    jagged |= {"Muon_genMuonIdx": ak.values_astype(ak.local_index(jagged["Muon_pt"]), "i4")}
+    jagged |= {
+        f"GenMuon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()
+    }
+    jagged |= {
+        f"Muon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()
+    }
+    jagged |= {
+        "Muon_genMuonIdx": ak.values_astype(ak.local_index(jagged["Muon_pt"]), "i4")
+    }
     near = ak.cartesian({"m": jagged["Muon_eta"], "j": jagged["Jet_eta"]}, nested=True)
     nearest = ak.fill_none(ak.argmin(abs(near["m"] - near["j"]), axis=-1), -1)
     jagged |= {"Muon_jetIdx": ak.values_astype(nearest, "i4")}
@@ -143,7 +152,9 @@ def make_events(n: int, seed: int) -> ak.Array:
         "MET_pt": (met + draw.exponential(2, n)).astype("f4"),
         "MET_phi": direction.astype("f4"),
     }
-    flat |= {"HLT_Jet40": ak.to_numpy(ak.fill_none(ak.max(jagged["Jet_pt"], axis=1), 0)) > 40}
+    flat |= {
+        "HLT_Jet40": ak.to_numpy(ak.fill_none(ak.max(jagged["Jet_pt"], axis=1), 0)) > 40
+    }
     return ak.Array({**flat, **jagged})
 
 
@@ -162,7 +173,9 @@ def events() -> ak.Array:
 @pytest.fixture(scope="module")
 def model(events: ak.Array, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("simulation") / "sim.flow"
-    assert ft.train_simulation(events, path, target=TARGET, given=GIVEN, effort="fast") == ()
+    assert (
+        ft.train_simulation(events, path, target=TARGET, given=GIVEN, effort="fast") == ()
+    )
     return str(path)
 
 
@@ -183,20 +196,24 @@ def test_the_steps_lose_nothing(events: ak.Array) -> None:
     given = {
         name: values for name, values in true.values.items() if name not in spec.simulated
     }
-    block = Block(true.events, {c.name: true.counts[c.name] for c in spec.generated}, given)
+    block = Block(
+        true.events, {c.name: true.counts[c.name] for c in spec.generated}, given
+    )
     run(block, spec, TrainingTargets(true, spec))
     rounded = {r.column for t in spec.targets for r in t.responses} | {
         n for r in spec.recoils for n in (r.pt, r.phi)
     }
-    rounded |= {n for t in spec.targets for n in (*t.shares, *t.sums, *t.hypots, *t.scales)}
+    rounded |= {
+        n for t in spec.targets for n in (*t.shares, *t.sums, *t.hypots, *t.scales)
+    }
     assert spec.targets[0].shares == ("Jet_chE", "Jet_neE", "Jet_phoE")
     for name in spec.simulated:
         if name not in true.values or name.startswith("n("):
             continue
         if name in rounded:
-            assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), (
-                name
-            )
+            assert np.allclose(
+                block.values[name], true.values[name], rtol=1e-4, atol=1e-4
+            ), name
         else:
             assert np.array_equal(block.values[name], true.values[name]), name
         assert block.values[name].dtype == true.values[name].dtype, name
@@ -221,7 +238,10 @@ def test_a_spec_comes_back_from_json(events: ak.Array) -> None:
 def test_responses_are_inverted(kind: str) -> None:
     draw = np.random.default_rng(0)
     response = Response("Jet_x", "GenJet_x", kind, 0.5 if kind == "ratio" else 0.0)  # type: ignore[arg-type]
-    gen, reco = {"GenJet_x of partner": draw.uniform(-3, 3, 100)}, draw.uniform(-3, 3, 100)
+    gen, reco = (
+        {"GenJet_x of partner": draw.uniform(-3, 3, 100)},
+        draw.uniform(-3, 3, 100),
+    )
     assert np.allclose(response.inverse(response.forward(reco, gen), gen), reco)
     if kind == "turn":
         assert np.abs(response.forward(reco, gen)).max() <= np.pi
@@ -254,7 +274,8 @@ def test_responses_in_cells_have_one_shape_and_are_inverted(floor: float) -> Non
     assert widths == pytest.approx([1, 1], abs=0.1)
     if floor:
         assert (
-            response.inverse(np.full(len(reco), -9.0), partners).astype(np.float32) >= floor
+            response.inverse(np.full(len(reco), -9.0), partners).astype(np.float32)
+            >= floor
         ).all()
 
 
@@ -311,13 +332,17 @@ def test_relations_are_found() -> None:
         "copy": ("a",),
         "sum": ("a", "b"),
     }
-    assert find_shares({"a": a, "b": b, "both": a + b, "c": c, "x": noise}, a + b + c) == (
+    assert find_shares(
+        {"a": a, "b": b, "both": a + b, "c": c, "x": noise}, a + b + c
+    ) == (
         "a",
         "b",
         "c",
     )
     assert find_shares({"a": a, "b": b}, a + b + c) == ()
-    assert find_hypots({"a": -a, "b": b, "h": np.hypot(a, b), "c": c}) == {"h": ("a", "b")}
+    assert find_hypots({"a": -a, "b": b, "h": np.hypot(a, b), "c": c}) == {
+        "h": ("a", "b")
+    }
     assert find_scales({"y": (a + 1) * np.exp(noise), "x": noise + 1}, {"a": a + 1}) == {
         "y": "a"
     }
@@ -366,7 +391,10 @@ def test_columns_bound_to_bound_columns_come_back() -> None:
         "both": jets["z"] + jets["pt"] % 7,
     }
     jets |= {"h": np.hypot(jets["x"], jets["y"]), "rest": jets["pt"] % 7}
-    jets |= {"sip": jets["h"] * draw.uniform(0.9, 1.1, 3000), "all": jets["z"] + jets["rest"]}
+    jets |= {
+        "sip": jets["h"] * draw.uniform(0.9, 1.1, 3000),
+        "all": jets["z"] + jets["rest"],
+    }
     events = {f"Jet_{n}": ak.unflatten(v.astype("f4"), ones) for n, v in jets.items()}
     events |= {
         "GenJet_pt": ak.unflatten(gen, ones),
@@ -389,7 +417,9 @@ def test_columns_bound_to_bound_columns_come_back() -> None:
     )
     run(block, spec, TrainingTargets(true, spec))
     for name in target.objects.columns:
-        assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), name
+        assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), (
+            name
+        )
 
 
 @pytest.mark.slow
@@ -432,7 +462,8 @@ def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -
         )
     with pytest.raises(InvalidArgument, match=r"'GenJet_pt': .* not above 0"):
         ft.simulate(
-            model, changed(given, "GenJet_pt", ak.values_astype(given["GenJet_pt"] * 0, "f4"))
+            model,
+            changed(given, "GenJet_pt", ak.values_astype(given["GenJet_pt"] * 0, "f4")),
         )
     with pytest.raises(InvalidArgument, match="holds no weight of an event"):
         ft.simulate(model, given, weight="Pileup_nPU")
@@ -448,7 +479,9 @@ def test_targets_that_cannot_be_simulated_are_named(events: ak.Array, tmp_path) 
     notes = ft.train_simulation(
         words, tmp_path / "m.flow", target=["Jet_*", "HLT_*"], given=GIVEN, effort="fast"
     )
-    assert any("column 'HLT_word' is none that can be simulated" in note for note in notes)
+    assert any(
+        "column 'HLT_word' is none that can be simulated" in note for note in notes
+    )
     assert "HLT_word" not in ft.simulate(tmp_path / "m.flow", words[:5]).fields
 
 
@@ -492,7 +525,9 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     with File(model) as file:
         codings = {name: table.coding for name, table in file.tables.items()}
         spec = SimulationSpec.from_json(file.meta["simulation"])
-    made = SimulatedTable(Sampler(spec, codings, {}, 5), open_dataset(given).table("events"))
+    made = SimulatedTable(
+        Sampler(spec, codings, {}, 5), open_dataset(given).table("events")
+    )
     names = [c.name for c in made.columns]
     middle = table_to_awkward(made.read(names, 137, 2500))
     assert ak.array_equal(middle, whole[137:2500])
@@ -500,7 +535,9 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
         whole, ft.simulate(model, given, seed=5, resources=ft.Resources(workers=1))
     )
     assert ak.array_equal(whole[:100], ft.simulate(model, given[:100], seed=5))
-    assert not ak.array_equal(whole["Jet_pt"], ft.simulate(model, given, seed=6)["Jet_pt"])
+    assert not ak.array_equal(
+        whole["Jet_pt"], ft.simulate(model, given, seed=6)["Jet_pt"]
+    )
 
 
 @pytest.mark.slow
@@ -524,7 +561,9 @@ def test_physics_is_learned(model: str, events: ak.Array) -> None:
     true = make_events(20_000, 2)  # so many that the models differ, and not the draws
     with pytest.warns(UserWarning, match="values outside those that the model has seen"):
         made = ft.simulate(model, generated(true), seed=1)
-    assert abs(_efficiency(made) - _efficiency(true)) < 0.02  # -0.0025 +- 0.0043, 12 models
+    assert (
+        abs(_efficiency(made) - _efficiency(true)) < 0.02
+    )  # -0.0025 +- 0.0043, 12 models
     response = [_response(sample) for sample in (made, true)]
     assert abs(response[0].mean() - response[1].mean()) < 0.01
     assert abs(response[0].std() / response[1].std() - 1) < 0.15
@@ -542,7 +581,9 @@ def test_physics_is_learned(model: str, events: ak.Array) -> None:
     )
     assert np.corrcoef(mass, pt)[0, 1] > 0.9  # 0.974 +- 0.0044, 12 models
     parts = sum(ak.flatten(made[name]) for name in ("Jet_chE", "Jet_neE", "Jet_phoE"))
-    total = energy([ak.to_numpy(ak.flatten(made[f"Jet_{q}"])) for q in ("pt", "eta", "mass")])
+    total = energy(
+        [ak.to_numpy(ak.flatten(made[f"Jet_{q}"])) for q in ("pt", "eta", "mass")]
+    )
     assert np.allclose(parts, total, rtol=1e-4)
     assert (
         np.mean((ak.flatten(made["Jet_neN"]) == 0) == (ak.flatten(made["Jet_neE"]) == 0))
@@ -561,7 +602,8 @@ def test_physics_is_learned(model: str, events: ak.Array) -> None:
 
 def _efficiency(events: ak.Array) -> float:
     pairs = ak.cartesian(
-        {"g": ak.local_index(events["GenJet_pt"]), "j": events["Jet_genJetIdx"]}, nested=True
+        {"g": ak.local_index(events["GenJet_pt"]), "j": events["Jet_genJetIdx"]},
+        nested=True,
     )
     return float(ak.mean(ak.any(pairs["g"] == pairs["j"], axis=-1)))
 
@@ -629,7 +671,9 @@ def test_gen_files_that_do_not_fit(model: str, events: ak.Array) -> None:
     ):
         ft.simulate(
             model,
-            changed(given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"], "i8")),
+            changed(
+                given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"], "i8")
+            ),
         )
     undefined = changed(
         given, "GenJet_eta", ak.values_astype(given["GenJet_eta"] * np.nan, "f4")
@@ -658,13 +702,17 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
     assert any(
         f"column 'GenJet_flavour' holds {count} values outside" in note for note in notes
     )
-    assert set(ft.simulate(model, out_of_range, tmp_path / "t.root", oversample=3)) == set(
-        notes
-    )
-    with pytest.warns(UserWarning, match=rf"'GenJet_flavour' holds {count} values outside"):
+    assert set(
+        ft.simulate(model, out_of_range, tmp_path / "t.root", oversample=3)
+    ) == set(notes)
+    with pytest.warns(
+        UserWarning, match=rf"'GenJet_flavour' holds {count} values outside"
+    ):
         flagged = ft.simulate(model, out_of_range, flag=True, oversample=2)
     assert ak.all(flagged["GenJet_outside"])
-    assert ak.to_list(flagged["outside"]) == ak.to_list(ak.num(flagged["GenJet_outside"]) > 0)
+    assert ak.to_list(flagged["outside"]) == ak.to_list(
+        ak.num(flagged["GenJet_outside"]) > 0
+    )
     usual = ft.simulate(model, given, flag=True)
     assert not ak.any(usual["GenJet_outside"])
     assert not ak.any(usual["outside"])
@@ -704,9 +752,12 @@ def test_references_that_point_outside_are_counted(events: ak.Array) -> None:
     spec = build_spec("events", table.columns, TARGET, GIVEN)
     _, tables, notes = training_tables(table, spec, silent)
     assert any(
-        "column 'Jet_genJetIdx'" in note and "point to no object" in note for note in notes
+        "column 'Jet_genJetIdx'" in note and "point to no object" in note
+        for note in notes
     )
-    assert "Jet properties" not in {training_table.table.name for training_table in tables}
+    assert "Jet properties" not in {
+        training_table.table.name for training_table in tables
+    }
 
 
 def derived(**kinds: str) -> dict[str, Any]:
@@ -755,7 +806,9 @@ def test_bad_requests_say_what_to_do(
 
 
 @pytest.mark.slow
-def test_models_of_other_kinds_are_refused(model: str, events: ak.Array, tmp_path) -> None:
+def test_models_of_other_kinds_are_refused(
+    model: str, events: ak.Array, tmp_path
+) -> None:
     with pytest.raises(InvalidArgument, match=r"use `simulate\(\)`"):
         ft.sample(model, 10)
     ft.train({"x": np.arange(2000.0)}, tmp_path / "x.flow", effort="fast")

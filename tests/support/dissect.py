@@ -71,15 +71,21 @@ def assemble(
     if heads is None:
         pairs = zip(sections, contents, strict=True)
         heads = [
-            min(s.head, len(c)) if s.kind is SectionKind.CHUNK else len(c) for s, c in pairs
+            min(s.head, len(c)) if s.kind is SectionKind.CHUNK else len(c)
+            for s, c in pairs
         ]
     description = pack_description(meta)
     described = Section(SectionKind.DESCRIPTION, 0, 0, len(description), 0, 0)
-    write(path, [described, *sections], [description, *contents], [len(description), *heads])
+    write(
+        path, [described, *sections], [description, *contents], [len(description), *heads]
+    )
 
 
 def write(
-    path: Path, sections: Sequence[Section], contents: Sequence[bytes], heads: Sequence[int]
+    path: Path,
+    sections: Sequence[Section],
+    contents: Sequence[bytes],
+    heads: Sequence[int],
 ) -> None:
     """As `assemble`, of all sections."""
     indexed, parts, events = [], [layout.pack_header()], dict[int, int]()
@@ -121,7 +127,9 @@ def merge(path: Path, parts: Sequence[Path]) -> None:
         writer.describe(taken[0][0] | {"tables": [whole]})
         for _, sections, contents in taken:
             for s, content in zip(sections, contents, strict=True):
-                writer.add(s.kind, s.owner, content[: s.head], content[s.head :], s.entries)
+                writer.add(
+                    s.kind, s.owner, content[: s.head], content[s.head :], s.entries
+                )
         writer.finish()
 
 

@@ -49,7 +49,9 @@ def follow_first_parent(parents: int, bins: Bins, mixed: int) -> Network:
         -steps,
     )
     hidden = Layer(np.concatenate([copies, constants, other]).astype(np.int8), shifts)
-    return Network((hidden, Layer(faint.astype(np.int8), np.full(bins.symbols, 1, np.uint8))))
+    return Network(
+        (hidden, Layer(faint.astype(np.int8), np.full(bins.symbols, 1, np.uint8)))
+    )
 
 
 def make_flow(
@@ -76,7 +78,11 @@ def make_flow(
     )
     context, columns = make_context(coding.columns, table.num_entries, table.data), {}
     for column in decoding_order(coding.columns, predictions, coding.external):
-        name, key, lattice = column.name, collection_of(column), coding.lattices[column.name]
+        name, key, lattice = (
+            column.name,
+            collection_of(column),
+            coding.lattices[column.name],
+        )
         rows, prediction = context.rows(key), predictions.get(name)
         values = rows.sort(table.data[name].reshape(-1))
         q = coded = lattice.encode(values)
@@ -86,7 +92,8 @@ def make_flow(
         if prediction is not None:
             part = slice(0, len(rows))
             predicted = prediction.index(
-                lambda parent, key=key, part=part: context.fetch(parent, key, part), lattice
+                lambda parent, key=key, part=part: context.fetch(parent, key, part),
+                lattice,
             )
             coded = residuals(q, np.broadcast_to(predicted, len(q)), prediction)
         given = tuple(parents.get(name, ()))
@@ -122,7 +129,9 @@ def write_model(
     coding = replace(prepared.coding, flow=flow)
     prepared = replace(prepared, coding=coding)
     with create(path) as writer:
-        writer.describe(description([prepared], [], {"flowtuple": "by hand"}, entries=False))
+        writer.describe(
+            description([prepared], [], {"flowtuple": "by hand"}, entries=False)
+        )
         add_models(writer, [prepared])
         writer.finish()
     return flow

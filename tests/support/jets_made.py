@@ -26,7 +26,11 @@ def events(
     draw = np.random.default_rng(seed)
     counts = draw.poisson(2.0, n)
     m = int(counts.sum())
-    pt, eta, phi = draw.uniform(20, 55, m), draw.uniform(-2.4, 2.4, m), draw.uniform(-3, 3, m)
+    pt, eta, phi = (
+        draw.uniform(20, 55, m),
+        draw.uniform(-2.4, 2.4, m),
+        draw.uniform(-3, 3, m),
+    )
     found = draw.random(m) < efficiency
     number = np.arange(m) - np.repeat(np.cumsum(counts) - counts, counts)
     entry = np.repeat(np.arange(n), counts)
@@ -55,10 +59,14 @@ def events(
     fields |= {
         f"GenJet_{name}": ak.unflatten(content, counts) for name, content in given.items()
     }
-    return ak.zip({**fields, "Pileup_nPU": draw.poisson(10, n).astype("i4")}, depth_limit=1)
+    return ak.zip(
+        {**fields, "Pileup_nPU": draw.poisson(10, n).astype("i4")}, depth_limit=1
+    )
 
 
 def folded(sample: ak.Array, times: int) -> ak.Array:
     """Each event so many times over, as `simulate --oversample` writes folds."""
     copies = sample[np.repeat(np.arange(len(sample)), times)]
-    return ak.with_field(copies, np.tile(np.arange(times, dtype="i4"), len(sample)), "fold")
+    return ak.with_field(
+        copies, np.tile(np.arange(times, dtype="i4"), len(sample)), "fold"
+    )

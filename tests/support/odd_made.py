@@ -119,7 +119,9 @@ class Maker:
                 if column.name in self.lattices
                 else {}
             )
-            given = {"given": True} if self.ways[column.name].method is Method.GIVEN else {}
+            given = (
+                {"given": True} if self.ways[column.name].method is Method.GIVEN else {}
+            )
             described.append(column.to_json() | lattice | given)
         return {"name": self.name, "entries": entries, "columns": described}
 
@@ -234,7 +236,8 @@ def grids() -> Maker:
         dtype, size = grid.dtype, np.dtype(grid.dtype).itemsize
         if "float" in dtype:
             source = np.array(
-                [draw.normal(), -2.5, 0.0, -0.0, np.nan, np.inf, -np.inf, 1e4, 1e-7], dtype
+                [draw.normal(), -2.5, 0.0, -0.0, np.nan, np.inf, -np.inf, 1e4, 1e-7],
+                dtype,
             )
             target = np.array(
                 [source[0], -2.45, 0.0, 0.0, np.nan, 17, -0.0, 1e4, 1e-7], dtype
@@ -259,10 +262,14 @@ def grids() -> Maker:
                 [info.min, info.max, info.max // 2, 0, 1, 60, 100, 3, info.min + 1], dtype
             )
             target = np.array(
-                [info.min + 1, info.max - 1, info.max // 2, 1, 0, 61, 90, 3, info.max], dtype
+                [info.min + 1, info.max - 1, info.max // 2, 1, 0, 61, 90, 3, info.max],
+                dtype,
             )
             made.add(
-                f"{name}_from", source, VALUES if size > 1 else RAW, flow=ColumnFlow(NO_BINS)
+                f"{name}_from",
+                source,
+                VALUES if size > 1 else RAW,
+                flow=ColumnFlow(NO_BINS),
             )
             flow = ColumnFlow(NO_BINS, prediction=alone("row", f"{name}_from"))
             made.add(name, target, (INDICES, GROUP)[k % 2], grid, bound, flow=flow)
@@ -303,7 +310,9 @@ def formulas() -> Maker:
         Term(3.0, "x", (Parent("row", "x"),)),
         Term(-0.25, "product", (Parent("row", "flag"), Parent("row", "y"))),
     )
-    half = np.array([3.5, -2.88, 0.0, 0.0, 1.0, -9.0, np.inf, -1.0, 227.5, 1.0], np.float16)
+    half = np.array(
+        [3.5, -2.88, 0.0, 0.0, 1.0, -9.0, np.inf, -1.0, 227.5, 1.0], np.float16
+    )
     made.add(
         "half",
         half,
@@ -323,17 +332,26 @@ def formulas() -> Maker:
         values = np.resize(np.array([3, 0, 1, 2, 100], np.int64), 10).astype(dtype)
         made.add(f"to_{dtype}", values, INDICES, flow=predicted_by(*sums[:1]))
         made.add(f"large_to_{dtype}", values, GROUP, flow=predicted_by(from_large))
-    near = np.where(np.isfinite(x), np.rint(np.clip(3 * x, 0, 2.0**52)), 7).astype(np.uint64)
+    near = np.where(np.isfinite(x), np.rint(np.clip(3 * x, 0, 2.0**52)), 7).astype(
+        np.uint64
+    )
     made.add(
         "to_uint64", near, INDICES, flow=predicted_by(*sums[:1]), atoms=[7]
     )  # too far from 0 to be subtracted
-    made.add("large_to_uint64", made.data["large"], INDICES, flow=predicted_by(from_large))
     made.add(
-        "constant", x > 0, CONSTANT, flow=ColumnFlow(NO_BINS, prediction=alone("row", "flag"))
+        "large_to_uint64", made.data["large"], INDICES, flow=predicted_by(from_large)
+    )
+    made.add(
+        "constant",
+        x > 0,
+        CONSTANT,
+        flow=ColumnFlow(NO_BINS, prediction=alone("row", "flag")),
     )
     phi = np.array([3.1, -3.1, 0.0, 1.0, 2.0, -2.0, 3.0, -3.0, 1.5, 5.0])
     turn = predicted_by(Term(1.0, "x", (Parent("row", "y"),)), period=(-314, 629))
-    made.add("phi", phi, INDICES, Uniform("float64", 0.005), Bound("abs", 0.005), flow=turn)
+    made.add(
+        "phi", phi, INDICES, Uniform("float64", 0.005), Bound("abs", 0.005), flow=turn
+    )
     return made
 
 
@@ -401,7 +419,9 @@ def objects() -> Maker:
     )
     idx = np.array([0, -1, 2, 3, 1, 0, 5, 0, 1, 127], np.int8)
     made.add("B_idx", idx, PLAIN, flow=ColumnFlow(NO_BINS), counter="nB")
-    real = np.array([0.0, -0.0, 0.5, np.nan, 1e30, 0.0, -1.0, 2.0, np.inf, 3.0], np.float64)
+    real = np.array(
+        [0.0, -0.0, 0.5, np.nan, 1e30, 0.0, -1.0, 2.0, np.inf, 3.0], np.float64
+    )
     made.add("B_real", real, VALUES, flow=ColumnFlow(NO_BINS), counter="nB")
     b = np.array([1.0, 2.0, 3.0, 3.0, 7.5, 0.5, 4.0, 3.0, 3.25, 3.5], np.float32)
     relations: Mapping[str, Parent] = {
@@ -492,11 +512,15 @@ def raw_bits() -> Maker:
     indices in a stream.
     """
     made = Maker("raw", len(RAW_BITS) + 2)
-    widths = [3 * 2 ** (14 + raw) - 1 for raw in RAW_BITS]  # the last cell of each is cut off
+    widths = [
+        3 * 2 ** (14 + raw) - 1 for raw in RAW_BITS
+    ]  # the last cell of each is cut off
     edges = np.cumsum([-(2**56), *widths])
     bins = bins_of(*edges.tolist())
     within = np.array(widths) * np.linspace(0, 1, len(widths), endpoint=False)
-    values = np.concatenate([edges[:-1] + within.astype(np.int64), [2**62, edges[-1] - 1]])
+    values = np.concatenate(
+        [edges[:-1] + within.astype(np.int64), [2**62, edges[-1] - 1]]
+    )
     made.add("q", values, FLOW, flow=ColumnFlow(bins, (), network(4, 0, bins.symbols)))
     reads = Parent("row", "q"), Parent("prediction")
     flow = ColumnFlow(
@@ -506,9 +530,17 @@ def raw_bits() -> Maker:
     atom = bit_patterns(np.array([np.nan])).tolist()
     copy = np.where(np.arange(len(values)) % 3 == 0, values, 7)
     made.add("q_again", copy, FLOW, flow=flow)
-    kept = ColumnFlow(bins_of(2**63 - 2**50, 2**63 - 2**50 + 1), reads[:1], network(6, 1, 2))
+    kept = ColumnFlow(
+        bins_of(2**63 - 2**50, 2**63 - 2**50 + 1), reads[:1], network(6, 1, 2)
+    )
     made.add(
-        "special", x, FLOW, Uniform("float64", 0.2), Bound("abs", 0.2), flow=kept, atoms=atom
+        "special",
+        x,
+        FLOW,
+        Uniform("float64", 0.2),
+        Bound("abs", 0.2),
+        flow=kept,
+        atoms=atom,
     )
     return made
 
@@ -537,7 +569,12 @@ def kept() -> Maker:
     made.add_opaque(
         "records",
         ak.Array(
-            [[{"x": 1.5, "y": [1]}], [], [{"x": -0.0, "y": []}], [{"x": 2.5, "y": [2, 3]}]]
+            [
+                [{"x": 1.5, "y": [1]}],
+                [],
+                [{"x": -0.0, "y": []}],
+                [{"x": 2.5, "y": [2, 3]}],
+            ]
         ),
     )
     made.add_opaque("options", ak.Array([None, "η", ["a", None], 3]))
@@ -594,9 +631,14 @@ def padded(head: bytes) -> bytes:
     """The head of a chunk with numbers longer than they need be."""
     reader = Reader(head)
     lengths = [reader.unsigned(), reader.unsigned()]
-    numbers, frames = Reader(packing.unzstd(reader.take(lengths[0]))), head[reader.position :]
+    numbers, frames = (
+        Reader(packing.unzstd(reader.take(lengths[0]))),
+        head[reader.position :],
+    )
     parts = [_padded(number) for number in _all(numbers)]
-    longer = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(b"".join(parts))
+    longer = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(
+        b"".join(parts)
+    )
     return _padded(len(longer)) + _padded(lengths[1]) + longer + frames
 
 
@@ -636,7 +678,11 @@ def write(path: Path) -> None:
     tables = [m.description(m.events) for m in (*made, nothing)]
     with create(path) as writer:
         writer.describe(
-            {"tables": tables, "carried": ["note"], "provenance": {"flowtuple": "by hand"}}
+            {
+                "tables": tables,
+                "carried": ["note"],
+                "provenance": {"flowtuple": "by hand"},
+            }
         )
         writer.add(SectionKind.CARRIED, 0, packing.zstd(note))
         for number, m in enumerate(made):

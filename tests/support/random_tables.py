@@ -67,7 +67,8 @@ def made_by(random: np.random.Generator, kind: str, dtype: str, count: int) -> n
         x = np.round(x * 2.0 ** random.integers(0, 8)) * 2.0 ** random.integers(-24, 24)
     elif kind == "huge range":
         x = np.ldexp(
-            random.normal(0, 1, count), random.integers(info.minexp - 8, info.maxexp, count)
+            random.normal(0, 1, count),
+            random.integers(info.minexp - 8, info.maxexp, count),
         )
     elif kind == "subnormal":
         x = random.integers(-2000, 2000, count) * float(info.smallest_subnormal)
@@ -122,11 +123,14 @@ def integers(draw: st.DrawFn, dtype: str, count: int) -> np.ndarray:
     """Small numbers, all numbers, or the ends of the type."""
     limits, random = np.iinfo(dtype), np.random.default_rng(draw(_seeds))
     ends = np.array(
-        [limits.min, limits.min + 1, limits.max // 2, limits.max - 1, limits.max, 0, 1], dtype
+        [limits.min, limits.min + 1, limits.max // 2, limits.max - 1, limits.max, 0, 1],
+        dtype,
     )
     made: list[Callable[[], np.ndarray]] = [
         lambda: random.integers(max(limits.min, -50), 50, count).astype(dtype),
-        lambda: random.integers(limits.min, limits.max, count, dtype=dtype, endpoint=True),
+        lambda: random.integers(
+            limits.min, limits.max, count, dtype=dtype, endpoint=True
+        ),
         lambda: random.choice(ends, count),
     ]
     return draw(st.sampled_from(made))()
@@ -186,7 +190,9 @@ def tables(draw: st.DrawFn) -> Drawn:
     perhaps strings.
     """
     events = draw(st.sampled_from([0, 1, 2, 5, 8, 40, 200]))
-    counts = np.random.default_rng(draw(_seeds)).integers(0, draw(st.integers(1, 4)), events)
+    counts = np.random.default_rng(draw(_seeds)).integers(
+        0, draw(st.integers(1, 4)), events
+    )
     columns: dict[str, Any] = {}
     tolerance: dict[str, str] = {}
     for k in range(draw(st.integers(1, 4))):
@@ -200,5 +206,7 @@ def tables(draw: st.DrawFn) -> Drawn:
             "box": lambda v=values: v.reshape(events, 3),
         }[form]()
     if events and draw(st.integers(0, 9)) == 0:
-        columns["name"] = ak.Array([("", "e", "\u03bc\u03bd")[k % 3] for k in range(events)])
+        columns["name"] = ak.Array(
+            [("", "e", "\u03bc\u03bd")[k % 3] for k in range(events)]
+        )
     return Drawn(columns, tolerance)

@@ -76,7 +76,9 @@ def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
             effort="fast",
             resources=ft.Resources(checkpoint=tmp_path / "parts"),
         )
-    plain = ft.compress(events(1), tmp_path / "plain.ftup", tolerance=BOUND, effort="fast")
+    plain = ft.compress(
+        events(1), tmp_path / "plain.ftup", tolerance=BOUND, effort="fast"
+    )
     assert (tmp_path / "1.ftup").read_bytes() == Path(plain.path).read_bytes()
 
 
@@ -95,7 +97,11 @@ def test_damaged_parts_are_trained_again(tmp_path: Path, damage: bytes) -> None:
 
 def test_parts_for_another_task_are_trained_again(tmp_path: Path) -> None:
     task = ColumnTask(
-        (Candidate("x", ColumnFlow(Bins(np.array([0]), np.array([5]))), np.arange(3), (0,)),),
+        (
+            Candidate(
+                "x", ColumnFlow(Bins(np.array([0]), np.array([5]))), np.arange(3), (0,)
+            ),
+        ),
         np.empty((1, 3)),
         np.arange(3),
     )

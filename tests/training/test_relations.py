@@ -85,8 +85,12 @@ class Made:
         self.found = find_predictions(table, self.lattices)
         order = decoding_order(table.columns, self.found)
         empty = Bins(np.empty(0, np.int64), np.empty(0, np.int64))
-        flows = {c.name: ColumnFlow(empty, (), None, self.found.get(c.name)) for c in order}
-        self.flow = unpack_flow(pack_flow(LatticeFlow(flows), table.columns), table.columns)
+        flows = {
+            c.name: ColumnFlow(empty, (), None, self.found.get(c.name)) for c in order
+        }
+        self.flow = unpack_flow(
+            pack_flow(LatticeFlow(flows), table.columns), table.columns
+        )
         self.coding = TableCoding(table.columns, self.lattices, self.flow)
         self.data = encode_chunk(table, self.coding)
         self.stored = methods(self.data, table.columns)
@@ -97,9 +101,9 @@ class Made:
         whole = decode_chunk(self.data, "Events", n, self.coding)
         for column in self.table.columns:
             lattice = self.lattices[column.name]
-            assert lattice.bound.holds(self.table[column.name], whole[column.name]).all(), (
-                column.name
-            )
+            assert lattice.bound.holds(
+                self.table[column.name], whole[column.name]
+            ).all(), column.name
             alone = decode_chunk(self.data, "Events", n, self.coding, [column.name])
             assert difference(alone, whole.read([column.name], 0, n)) is None, column.name
 
@@ -140,7 +144,12 @@ def momenta(*targets: str, prefix: str = "") -> Table:
         rng.normal(0, 1.5, EVENTS).clip(-5, 5),
         rng.uniform(-3.14, 3.14, EVENTS),
     )
-    made = {"pt": f4(pt), "eta": f4(eta), "phi": f4(phi), "m": f4(rng.exponential(5, EVENTS))}
+    made = {
+        "pt": f4(pt),
+        "eta": f4(eta),
+        "phi": f4(phi),
+        "m": f4(rng.exponential(5, EVENTS)),
+    }
     pt, eta, phi, m = (x.astype("float64") for x in made.values())
     follow = {
         "e": np.sqrt((pt * np.cosh(eta)) ** 2 + m**2),
@@ -295,7 +304,9 @@ class TestFound:
     def test_the_leading_angle_of_a_collection(self, made: dict[str, Made]) -> None:
         found = made["shower"].found
         assert set(found) == {"part_phi"}
-        assert found["part_phi"].terms == (Term(1.0, "x", (Parent("leading", "part_phi"),)),)
+        assert found["part_phi"].terms == (
+            Term(1.0, "x", (Parent("leading", "part_phi"),)),
+        )
         assert found["part_phi"].period is not None
 
     def test_lossless_angles_have_no_period(self) -> None:
@@ -310,15 +321,20 @@ class TestNotFound:
     def test_noise(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         counts = rng.integers(0, 4, EVENTS).astype("int32")
-        event = {n: f4(rng.normal(50, 9, EVENTS)) for n in ("pt", "eta", "m", "e", "x", "y")}
+        event = {
+            n: f4(rng.normal(50, 9, EVENTS)) for n in ("pt", "eta", "m", "e", "x", "y")
+        }
         jets = {
-            f"Jet_{n}": f4(rng.normal(50, 9, counts.sum())) for n in ("pt", "px", "phi", "z")
+            f"Jet_{n}": f4(rng.normal(50, 9, counts.sum()))
+            for n in ("pt", "px", "phi", "z")
         }
         whole = {
             "k": rng.integers(0, 99, EVENTS).astype("int16"),
             "l": rng.integers(0, 99, EVENTS).astype("int16"),
         }
-        table = table_of(dict.fromkeys(jets, "nJet"), nJet=counts, **event, **whole, **jets)
+        table = table_of(
+            dict.fromkeys(jets, "nJet"), nJet=counts, **event, **whole, **jets
+        )
         assert find_predictions(table, lattices_of(table, "abs:1e-2")) == {}
 
     def test_angles_that_lie_anywhere(self) -> None:
@@ -397,7 +413,9 @@ class TestOrder:
 
 NEXT_TO_NOTHING = 40  # bytes: a constant residual, or a few rows beside it
 DEPENDENT = [
-    (name, column) for name, (_, _, columns) in TABLES.items() for column in sorted(columns)
+    (name, column)
+    for name, (_, _, columns) in TABLES.items()
+    for column in sorted(columns)
 ]
 
 
@@ -412,7 +430,9 @@ class TestCoded:
     ) -> None:
         m = made[name]
         whole = decode_chunk(m.data, "Events", m.table.num_entries, m.coding)
-        alone = decode_chunk(m.data, "Events", m.table.num_entries, m.coding, wanted=[column])
+        alone = decode_chunk(
+            m.data, "Events", m.table.num_entries, m.coding, wanted=[column]
+        )
         counter = m.table.column(column).counter
         assert [c.name for c in alone.columns] == [c for c in (counter, column) if c]
         assert difference(alone, whole.read([column], 0, m.table.num_entries)) is None
@@ -459,9 +479,9 @@ class TestCoded:
         again = unpack_flow(pack_flow(flow, m.table.columns), m.table.columns)
         coding = TableCoding(m.table.columns, m.lattices, again)
         data = encode_chunk(m.table, coding)
-        assert {n for n, s in methods(data, m.table.columns).items() if s.residual} >= TABLES[
-            name
-        ][2] - {"part_phi"}
+        assert {
+            n for n, s in methods(data, m.table.columns).items() if s.residual
+        } >= TABLES[name][2] - {"part_phi"}
         whole = decode_chunk(m.data, "Events", m.table.num_entries, m.coding)
         assert (
             difference(decode_chunk(data, "Events", m.table.num_entries, coding), whole)

@@ -33,9 +33,9 @@ class TestInformative:
         a = rng.normal(size=ROWS)
         candidates = noise(rng, 9)
         candidates.insert(place, levels(a))
-        assert select_parents(levels(a + rng.normal(size=ROWS)), np.stack(candidates)) == [
-            place
-        ]
+        assert select_parents(
+            levels(a + rng.normal(size=ROWS)), np.stack(candidates)
+        ) == [place]
 
     def test_all_that_tell_in_increasing_order(self) -> None:
         rng = np.random.default_rng(1)
@@ -94,7 +94,9 @@ class TestRedundant:
         """The same order, or the reverse, is the same to coarse levels."""
         rng = np.random.default_rng(6)
         a = rng.normal(size=ROWS)
-        candidates = np.stack([levels(a), 255 - levels(a) if reverse else levels(np.exp(a))])
+        candidates = np.stack(
+            [levels(a), 255 - levels(a) if reverse else levels(np.exp(a))]
+        )
         assert select_parents(levels(a + 0.2 * rng.normal(size=ROWS)), candidates) == [0]
 
     def test_redundant_ones_come_last(self) -> None:
@@ -119,7 +121,9 @@ class TestRedundant:
         b = np.rint(4 * (a + 0.5 * rng.normal(size=SAMPLE_ROWS))).clip(-8, 7)
         c = b + rng.integers(-2, 3, SAMPLE_ROWS)
         candidates = np.stack([levels(a), ((b + 8) * 16).astype(np.uint8)])
-        chosen = select_parents(levels(c + 0.01 * rng.normal(size=SAMPLE_ROWS)), candidates)
+        chosen = select_parents(
+            levels(c + 0.01 * rng.normal(size=SAMPLE_ROWS)), candidates
+        )
         assert 1 in chosen
 
 
@@ -142,14 +146,16 @@ class TestNothing:
         """
         rng = np.random.default_rng(seed)
         assert (
-            len(select_parents(noise(rng, 1, rows)[0], np.stack(noise(rng, 30, rows)))) <= few
+            len(select_parents(noise(rng, 1, rows)[0], np.stack(noise(rng, 30, rows))))
+            <= few
         )
 
     @pytest.mark.parametrize("constant", [0, 255])
     def test_a_constant_target(self, constant: int) -> None:
         rng = np.random.default_rng(0)
         assert (
-            select_parents(np.full(ROWS, constant, np.uint8), np.stack(noise(rng, 5))) == []
+            select_parents(np.full(ROWS, constant, np.uint8), np.stack(noise(rng, 5)))
+            == []
         )
 
     def test_constant_candidates(self) -> None:
@@ -163,7 +169,8 @@ class TestNothing:
 
     def test_no_candidates(self) -> None:
         assert (
-            select_parents(np.arange(200, dtype=np.uint8), np.empty((0, 200), np.uint8)) == []
+            select_parents(np.arange(200, dtype=np.uint8), np.empty((0, 200), np.uint8))
+            == []
         )
 
 
@@ -194,15 +201,22 @@ class TestAncestors:
     def test_of_two_that_tell_the_same_the_one_that_asks_for_less(self) -> None:
         a = np.random.default_rng(11).normal(size=ROWS)
         candidates = np.stack([levels(a)] * 2)
-        assert select_parents(levels(a), candidates, needs=[{"a", "b", "c"}, {"a"}]) == [1]
+        assert select_parents(levels(a), candidates, needs=[{"a", "b", "c"}, {"a"}]) == [
+            1
+        ]
 
     def test_little_gain_is_not_worth_many_columns(self) -> None:
         rng = np.random.default_rng(12)
         a = rng.normal(size=SAMPLE_ROWS)
-        target, candidates = levels(0.35 * a + rng.normal(size=SAMPLE_ROWS)), levels(a)[None]
+        target, candidates = (
+            levels(0.35 * a + rng.normal(size=SAMPLE_ROWS)),
+            levels(a)[None],
+        )
         assert select_parents(target, candidates) == [0]
         assert select_parents(target, candidates, needs=[{"a"}]) == [0]
-        assert select_parents(target, candidates, needs=[{f"x{k}" for k in range(30)}]) == []
+        assert (
+            select_parents(target, candidates, needs=[{f"x{k}" for k in range(30)}]) == []
+        )
 
     def test_counters_do_not_count_and_references_do(self) -> None:
         found = Ancestry({"nJet"})
@@ -212,7 +226,11 @@ class TestAncestors:
         found.add("gen", [Parent("event", "met")])
         found.add(
             "pt",
-            [Parent("index"), Parent("previous", "pt"), Parent("reference", "gen", "genIdx")],
+            [
+                Parent("index"),
+                Parent("previous", "pt"),
+                Parent("reference", "gen", "genIdx"),
+            ],
         )
         assert found.above("pt") == {"met", "gen", "genIdx"}
         assert found.needs(Parent("row", "pt")) == {"pt", "met", "gen", "genIdx"}
@@ -226,4 +244,7 @@ class TestAncestors:
 
     def test_what_predictions_read_may_have_fewer(self) -> None:
         found = Ancestry(frozenset(), {"a"})
-        assert (found.limit("a"), found.limit("b")) == (MAX_ANCESTORS * 2 // 3, MAX_ANCESTORS)
+        assert (found.limit("a"), found.limit("b")) == (
+            MAX_ANCESTORS * 2 // 3,
+            MAX_ANCESTORS,
+        )

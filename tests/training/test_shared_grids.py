@@ -40,7 +40,9 @@ def bounds_of(data: dict[str, np.ndarray], tolerance: dict[str, str]) -> dict[st
     (prepared,) = resolve_tables(
         Dataset("by hand", {"t": table_from_arrays("t", data)}), tolerance, silent
     )
-    return {name: lattice.bound.amount for name, lattice in prepared.coding.lattices.items()}
+    return {
+        name: lattice.bound.amount for name, lattice in prepared.coding.lattices.items()
+    }
 
 
 def round_trip(
@@ -56,7 +58,9 @@ class TestWhatIsTied:
     def test_copies_get_the_tighter_bound(self, share: float) -> None:
         data = copies(share)
         found = bounds_of(data, {"*": f"std:{STD}"})
-        assert found["a"] == found["b"] == pytest.approx(STD * data["a"].astype(float).std())
+        assert (
+            found["a"] == found["b"] == pytest.approx(STD * data["a"].astype(float).std())
+        )
 
     @pytest.mark.parametrize(
         ("share", "ratio"),
@@ -160,7 +164,9 @@ def test_never_wider(seed: int, amounts: list[float], special: list[float]) -> N
     rng = np.random.default_rng(seed)
     pool = np.append(rng.normal(size=3), special)
     data = {f"c{k}": rng.choice(pool, 40) for k in range(len(amounts))}
-    bounds = {name: Bound("abs", amount) for name, amount in zip(data, amounts, strict=True)}
+    bounds = {
+        name: Bound("abs", amount) for name, amount in zip(data, amounts, strict=True)
+    }
     table: Table = table_from_arrays("t", data)
     tied = tie(table, bounds)
     assert set(tied) <= set(bounds)
@@ -182,5 +188,7 @@ def test_rivals_are_measured_at_the_bounds_that_were_asked_for(tmp_path: Path) -
     with ft.File(tmp_path / "t.ftup") as file:
         about = report_input(dataset, file, "")
     bounds = about.requested_bounds["events"]
-    assert bounds["b"].amount == pytest.approx(1e-2 * data["b"].astype("f8").std(), rel=1e-9)
+    assert bounds["b"].amount == pytest.approx(
+        1e-2 * data["b"].astype("f8").std(), rel=1e-9
+    )
     assert about.bounds["events"]["b"].amount < bounds["b"].amount

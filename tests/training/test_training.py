@@ -136,7 +136,9 @@ class TestGain:
             lattices,
             unpack_flow(pack_flow(flow, table.columns), table.columns),
         )
-        assert difference(decode_chunk(data, "t", table.num_entries, again), decoded) is None
+        assert (
+            difference(decode_chunk(data, "t", table.num_entries, again), decoded) is None
+        )
         assert all(lattices[n].bound.holds(table[n], decoded[n]).all() for n in "abcd")
 
     def test_parents_are_those_that_tell(
@@ -194,7 +196,13 @@ class TestRepeats:
     def test_progress_is_reported(self) -> None:
         seen: list[tuple[str, float, str]] = []
         table = correlated(4000)
-        fit(table, lattices_of(table, "abs:0.01"), {}, 0, lambda *report: seen.append(report))
+        fit(
+            table,
+            lattices_of(table, "abs:0.01"),
+            {},
+            0,
+            lambda *report: seen.append(report),
+        )
         shares = [share for _, share, _ in seen]
         assert shares == sorted(shares)
         assert 0 < shares[0] <= shares[-1] == 1
@@ -213,7 +221,11 @@ class TestIntegers:
         table = correlated()
         task = make_plan(table, lattices_of(table, "abs:0.003"), {}).tasks[0]
         return task, train_conditioners(
-            task, (32, 16), Schedule(400, 1024, patience=10**9), 5, lambda step, bits: None
+            task,
+            (32, 16),
+            Schedule(400, 1024, patience=10**9),
+            5,
+            lambda step, bits: None,
         )
 
     def float_bits(self, fitted: tuple, limit: int | None) -> np.ndarray:
@@ -244,7 +256,10 @@ class TestIntegers:
 
     @pytest.mark.slow
     def test_training_sees_the_integer_network(self, fitted: tuple) -> None:
-        integers, seen = self.integer_bits(fitted), self.float_bits(fitted, WEIGHT_LIMITS[0])
+        integers, seen = (
+            self.integer_bits(fitted),
+            self.float_bits(fitted, WEIGHT_LIMITS[0]),
+        )
         assert integers == pytest.approx(
             seen, abs=0.01
         )  # at most -0.0006 +- 0.0015, 9 models
@@ -310,7 +325,9 @@ class TestWideFunctions:
         floats = float_bits(model, task, slice(None))
         for d, c in enumerate(task.candidates):
             flow = replace(c.flow, network=model.network(d, c, 127))
-            integers = flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded)
+            integers = flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(
+                c.coded
+            )
             # At most 0.0022 +- 0.0011 more, 12 models. In one column -0.021 +- 0.012: after so few
             # steps some values are all but impossible to the float network, and never less likely
             # than 2^-16 to the integer one.
@@ -366,7 +383,9 @@ class TestAwkwardData:
         flow = fit(table, lattices, {}, 0)
         coding = TableCoding(table.columns, lattices, flow)
         assert (
-            difference(decode_chunk(encode_chunk(table, coding), "t", 5000, coding), table)
+            difference(
+                decode_chunk(encode_chunk(table, coding), "t", 5000, coding), table
+            )
             is None
         )
 
@@ -375,7 +394,9 @@ class TestAwkwardData:
         rng = np.random.default_rng(9)
         counts = rng.integers(0, 4, 4500).astype("uint8")
         met = rng.exponential(30, 4500).astype("float32")
-        jet = (np.repeat(met, counts) * rng.normal(1, 0.02, counts.sum())).astype("float32")
+        jet = (np.repeat(met, counts) * rng.normal(1, 0.02, counts.sum())).astype(
+            "float32"
+        )
         columns = (
             Column("Jet_pt", "float32", counter="nJet"),
             Column("met", "float32"),
@@ -418,9 +439,9 @@ class TestAwkwardData:
         """
         rng = np.random.default_rng(10)
         counts = np.full(3000, 3, "uint8")
-        pt = (100 * np.exp2(-np.tile(np.arange(3), 3000)) + rng.normal(0, 1, 9000)).astype(
-            "float32"
-        )
+        pt = (
+            100 * np.exp2(-np.tile(np.arange(3), 3000)) + rng.normal(0, 1, 9000)
+        ).astype("float32")
         columns = (
             Column("nJet", "uint8", "counter"),
             Column("Jet_pt", "float32", counter="nJet"),
@@ -484,7 +505,11 @@ def related() -> Table:
     pt[1:] += 0.8 * pt[:-1] * (event[1:] == event[:-1])
     jet_phi = (phi[event] + rng.normal(0, 0.2, len(event)) + np.pi) % (2 * np.pi) - np.pi
     parts = rng.poisson(5, (2, 4500)).astype("int16")
-    data = {"met": met.astype("float32"), "met_phi": phi.astype("float32"), "nJet": counts}
+    data = {
+        "met": met.astype("float32"),
+        "met_phi": phi.astype("float32"),
+        "nJet": counts,
+    }
     data |= {
         "Jet_pt": pt.astype("float32"),
         "Jet_phi": jet_phi.astype("float32"),
@@ -533,7 +558,9 @@ class TestRelations:
         assert Parent("previous", "Jet_pt") in fitted[2].columns["Jet_pt"].parents
 
     @pytest.mark.slow
-    def test_round_trip_and_size(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
+    def test_round_trip_and_size(
+        self, fitted: tuple[Table, Lattices, LatticeFlow]
+    ) -> None:
         table, lattices, flow = fitted
         again = unpack_flow(pack_flow(flow, table.columns), table.columns)
         coding = TableCoding(table.columns, lattices, again)
@@ -563,14 +590,18 @@ class TestRelations:
         assert pack_flow(again, table.columns) == pack_flow(flow, table.columns)
 
 
-def test_no_column_of_a_wide_table_needs_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_column_of_a_wide_table_needs_all_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A chain, each column the one before it and noise; every tenth is a sum, which is predicted."""
     monkeypatch.setattr("flowtuple.training.plan.MAX_ANCESTORS", 5)
     monkeypatch.setattr("flowtuple.training.selection.MAX_ANCESTORS", 5)
     rng, data = np.random.default_rng(3), {"x0": np.arange(5000, dtype=np.int64) % 100}
     for k in range(1, 30):
         noise = rng.integers(0, 50, 5000)
-        data[f"x{k}"] = data[f"x{k - 1}"] // 2 + (data[f"x{k - 3}"] if k % 10 == 9 else noise)
+        data[f"x{k}"] = data[f"x{k - 1}"] // 2 + (
+            data[f"x{k - 3}"] if k % 10 == 9 else noise
+        )
     table = table_of(**data)
     lattices = lattices_of(table, "lossless")
     plan = make_plan(table, lattices, find_predictions(table, lattices))
@@ -586,7 +617,9 @@ class TestSizes:
         rows = [0 + 10**k for k in range(2, 9)]
         for size in (0.5, 1.0, 2.0, 4.0):
             widths = [hidden_widths(n, size) for n in rows]
-            assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in itertools.pairwise(widths))
+            assert all(
+                a[0] <= b[0] and a[1] <= b[1] for a, b in itertools.pairwise(widths)
+            )
             assert max(widths[-1]) <= 64 * size
         assert [hidden_widths(50_000, s)[0] for s in (0.5, 1.0, 2.0)] == [8, 16, 32]
 

@@ -142,7 +142,9 @@ def jets(
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "jets.flow"
-    ft.train(jets(ROWS, 1), path, tolerance={"*": "abs:0.05", "n": "lossless"}, effort="fast")
+    ft.train(
+        jets(ROWS, 1), path, tolerance={"*": "abs:0.05", "n": "lossless"}, effort="fast"
+    )
     with ft.File(path) as file:
         flow = file.tables["events"].flow
     assert flow.coded("Jet_pt")
@@ -216,7 +218,9 @@ class TestSharedModel:
         assert_bounds_hold(events, tmp_path / "out.ftup")
         with ft.File(tmp_path / "out.ftup") as file:
             assert len(file.tables["events"].chunks) == -(-12 // entries)
-        assert ft.decompress(tmp_path / "out.ftup").tolist() == ft.decompress(whole).tolist()
+        assert (
+            ft.decompress(tmp_path / "out.ftup").tolist() == ft.decompress(whole).tolist()
+        )
 
     @pytest.mark.parametrize("objects", [300, 3000])
     def test_many_objects_are_coded_by_the_flow(

@@ -71,7 +71,8 @@ def test_inverse(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*WHOLE_CHAINS, "gauss-rank of a spike", "gauss-rank of few values", "one value"]
+    "name",
+    [*WHOLE_CHAINS, "gauss-rank of a spike", "gauss-rank of few values", "one value"],
 )
 def test_values_that_stand_for_cells_come_back_exactly(name: str) -> None:
     recipe, x = CHAINS[name]
@@ -80,7 +81,9 @@ def test_values_that_stand_for_cells_come_back_exactly(name: str) -> None:
     assert chain.stands_for_cell(x).mean() > 0.2
     values, counts = np.unique(x, return_counts=True)
     exact = (
-        np.isin(x, values[counts >= 10]) if recipe == "gauss-rank" else np.ones(len(x), bool)
+        np.isin(x, values[counts >= 10])
+        if recipe == "gauss-rank"
+        else np.ones(len(x), bool)
     )
     assert exact.mean() > 0.2
     for u in (0.0, DRAW.random(len(x)), 0.999999):
@@ -114,9 +117,9 @@ def test_noise_is_a_density_of_its_cell(name: str) -> None:
     recipe, x = CHAINS[name]
     chain, places, step = Chain.fit(recipe, x), np.linspace(0.01, 0.99, 99), 1e-6
     values = np.full(len(places), PEAKS.get(name, 4.0))
-    slope = (chain.forward(values, places + step) - chain.forward(values, places - step)) / (
-        2 * step
-    )
+    slope = (
+        chain.forward(values, places + step) - chain.forward(values, places - step)
+    ) / (2 * step)
     assert np.allclose(np.exp(chain.log_det(values, places)), slope, rtol=1e-4)
 
 
@@ -131,7 +134,8 @@ def test_log_det_is_the_slope(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in CHAINS if "spike" in n or "few" in n or "dequantise, gauss-rank" in n]
+    "name",
+    [n for n in CHAINS if "spike" in n or "few" in n or "dequantise, gauss-rank" in n],
 )
 def test_probabilities_of_cells_are_those_of_a_normal_image(name: str) -> None:
     """Under a standard normal y the mean over u of p(y) e^(log det) is the share of a value that
@@ -256,7 +260,9 @@ def test_a_config_that_is_none() -> None:
         with pytest.raises(Corrupt, match="transform that does not exist"):
             Chain.from_config(config)
     with pytest.raises(Corrupt, match="cannot be undone"):
-        Chain.from_config({"transforms": [{"name": "affine", "shift": 1.0, "scale": 0.0}]})
+        Chain.from_config(
+            {"transforms": [{"name": "affine", "shift": 1.0, "scale": 0.0}]}
+        )
 
 
 def test_every_fitter_is_tested() -> None:

@@ -129,7 +129,9 @@ def _list_difference(one: Any, other: Any, nulls: np.ndarray[Any, Any]) -> str:
 
 def _struct_difference(one: Any, other: Any) -> str:
     for i in range(one.type.num_fields):
-        inner = _same_type_difference(*(pc.struct_field(side, [i]) for side in (one, other)))
+        inner = _same_type_difference(
+            *(pc.struct_field(side, [i]) for side in (one, other))
+        )
         if inner:
             return f"{one.type.field(i).name}: {inner}"
     return ""

@@ -185,7 +185,11 @@ class BackUnreadable(Exception):
 
 
 def _compare_group(
-    one: Group, other: Group | None, back: Contents, declared: Declared, result: Comparison
+    one: Group,
+    other: Group | None,
+    back: Contents,
+    declared: Declared,
+    result: Comparison,
 ) -> None:
     if other is None:
         reason = back.unread.get(one.name, "the whole of it is missing")
@@ -269,7 +273,9 @@ def _elsewhere(
     for other in left:
         if declared.renames(part.name, other.name):
             found = _renamed(
-                _compare_values(finding.name, Part(finding.name, part.load), values, other),
+                _compare_values(
+                    finding.name, Part(finding.name, part.load), values, other
+                ),
                 other.name,
             )
             if found.state == "renamed":
@@ -303,13 +309,19 @@ def _match(part: Part, others: list[Part], named: bool) -> Part | None:
 
 
 def _compare_values(full: str, part: Part, values: Any, match: Part) -> Finding:
-    if part.place >= 0 and match.name != part.name and not part.name.startswith("column "):
+    if (
+        part.place >= 0
+        and match.name != part.name
+        and not part.name.startswith("column ")
+    ):
         return Finding(full, "differs", f"came back under the name {match.name!r}")
     try:
         found = match.load()
     except Exception as error:
         return Finding(
-            full, "differs", f"cannot be read in the file that came back: {_in_words(error)}"
+            full,
+            "differs",
+            f"cannot be read in the file that came back: {_in_words(error)}",
         )
     words = difference(values, found)
     if words:
@@ -329,7 +341,9 @@ def _without_match(
     if pieces.state != "missing":
         return pieces
     for other in left:
-        if any(declared.renames(name, other.name) for name in (part.name, full, *part.also)):
+        if any(
+            declared.renames(name, other.name) for name in (part.name, full, *part.also)
+        ):
             left.remove(other)
             return _renamed(
                 _compare_values(full, Part(full, part.load), values, other), other.name
@@ -339,7 +353,9 @@ def _without_match(
 
 def _renamed(finding: Finding, name: str) -> Finding:
     return (
-        Finding(finding.name, "renamed", f"as {name}") if finding.state == "same" else finding
+        Finding(finding.name, "renamed", f"as {name}")
+        if finding.state == "same"
+        else finding
     )
 
 
@@ -351,7 +367,8 @@ def _in_pieces(
         gone = [
             n
             for n in pieces
-            if n not in by_name and not declared.leaves_out(f"{full[: -len(part.name)]}{n}")
+            if n not in by_name
+            and not declared.leaves_out(f"{full[: -len(part.name)]}{n}")
         ]
         if gone or not pieces:
             continue
@@ -368,7 +385,9 @@ def _in_pieces(
     return Finding(full, "missing", _nearest(part.name, left))
 
 
-def _state_of_pieces(full: str, name: str, pieces: list[str], declared: Declared) -> Finding:
+def _state_of_pieces(
+    full: str, name: str, pieces: list[str], declared: Declared
+) -> Finding:
     """Return the state of pieces: names of ROOT or HDF5 show them, others have to be declared."""
     words = f"in pieces: {', '.join(pieces[:4])}{', ...' if len(pieces) > 4 else ''}"
     if all(piece.startswith(f"{name}.") or "/" in piece for piece in pieces):
@@ -383,7 +402,9 @@ def _state_of_pieces(full: str, name: str, pieces: list[str], declared: Declared
 def _nearest(name: str, left: list[Part]) -> str:
     import difflib
 
-    close = difflib.get_close_matches(name, [other.name for other in left], n=2, cutoff=0.6)
+    close = difflib.get_close_matches(
+        name, [other.name for other in left], n=2, cutoff=0.6
+    )
     return f"not there; nearest {', '.join(close)}" if close else "not there"
 
 

@@ -58,7 +58,8 @@ class Declared:
 
     def _named(self, name: str) -> bool:
         return any(
-            name == out or name.startswith((f"{out}/", f"{out}.")) for out in self.left_out
+            name == out or name.startswith((f"{out}/", f"{out}."))
+            for out in self.left_out
         )
 
     def _in_text(self, name: str) -> bool:

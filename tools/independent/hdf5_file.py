@@ -54,7 +54,9 @@ def _is_label(dataset: Any) -> bool:
     """
     if dataset.name.rpartition("/")[2] not in _LABELS or dataset.ndim != 1:
         return False
-    beside = [thing for thing in dataset.parent.values() if isinstance(thing, h5py.Dataset)]
+    beside = [
+        thing for thing in dataset.parent.values() if isinstance(thing, h5py.Dataset)
+    ]
     return any(thing.ndim == 2 and thing.shape[1] == len(dataset) for thing in beside)
 
 
@@ -101,7 +103,8 @@ def _texts(values: Any) -> Any:
     """Texts as bytes without the zeros that a fixed length adds."""
     flat = np.asarray(values, dtype=object).reshape(-1)
     packed = [
-        t if isinstance(t, bytes) else str(t).encode("utf-8", "surrogateescape") for t in flat
+        t if isinstance(t, bytes) else str(t).encode("utf-8", "surrogateescape")
+        for t in flat
     ]
     return [text.rstrip(b"\0") for text in packed]
 

@@ -32,9 +32,9 @@ def read(path: str) -> Contents:
     }
     for key in file.schema_arrow.metadata or {}:
         if key not in (b"ARROW:schema", b"flowtuple"):
-            about[f"metadata {key.decode(errors='replace')}"] = file.schema_arrow.metadata[
-                key
-            ]
+            about[f"metadata {key.decode(errors='replace')}"] = (
+                file.schema_arrow.metadata[key]
+            )
     return Contents([Group("", "Parquet", entries, parts, about)])
 
 
@@ -44,7 +44,9 @@ def _column(path: str, index: int) -> Any:
     schema = file.schema_arrow
     name = schema.names[index]
     if schema.names.count(name) == 1:
-        pieces = [_group_column(file, i, name) for i in range(file.metadata.num_row_groups)]
+        pieces = [
+            _group_column(file, i, name) for i in range(file.metadata.num_row_groups)
+        ]
         return pa.chunked_array(
             [c for p in pieces for c in p.chunks], type=schema.field(index).type
         )

@@ -65,7 +65,9 @@ def _group(name: str, kind: str, tree: Any) -> Group:
         ]
         parts += [_member_part(load, path) for path in _member_paths(load, tree.fields)]
         about = {
-            f"description of {f.name}": f.description for f in tree.fields if f.description
+            f"description of {f.name}": f.description
+            for f in tree.fields
+            if f.description
         }
         return Group(name, "RNTuple", int(tree.num_entries), parts, about)
     branches = list(_leaf_branches(tree, ""))
@@ -213,7 +215,10 @@ def _plain_object(thing: Any, above: tuple[int, ...] = ()) -> Any:
     inside = (*above, id(thing))
     if isinstance(thing, uproot.model.Model):
         return _plain_model(thing, inside)
-    if isinstance(thing, (list, tuple)) or type(thing).__name__ in ("STLVector", "STLSet"):
+    if isinstance(thing, (list, tuple)) or type(thing).__name__ in (
+        "STLVector",
+        "STLSet",
+    ):
         return [_plain_object(item, inside) for item in thing]
     if isinstance(thing, Mapping) or type(thing).__name__ == "STLMap":
         return {str(key): _plain_object(value, inside) for key, value in thing.items()}

@@ -22,10 +22,14 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 def read(path: str) -> Contents:
     """The columns of a file, by name where it has a header and by place in any case."""
     names, rows = _parted(path)
-    width = len(names) if names is not None else max((len(row) for row in rows), default=0)
+    width = (
+        len(names) if names is not None else max((len(row) for row in rows), default=0)
+    )
     uneven = [i for i, row in enumerate(rows) if len(row) != width]
     if uneven:
-        raise ValueError(f"event {uneven[0]} has {len(rows[uneven[0]])} fields, not {width}")
+        raise ValueError(
+            f"event {uneven[0]} has {len(rows[uneven[0]])} fields, not {width}"
+        )
     named = names if names is not None else [""] * width
     columns = [[row[i] for row in rows] for i in range(width)]
     parts = [
@@ -105,7 +109,10 @@ def _lines(path: str) -> list[list[str]]:
 
 def _are_even(rows: list[list[str]]) -> bool:
     """Whether all lines that are neither blank nor comments have as many fields."""
-    return len({len(row) for row in rows if row and not row[0].lstrip().startswith("#")}) == 1
+    return (
+        len({len(row) for row in rows if row and not row[0].lstrip().startswith("#")})
+        == 1
+    )
 
 
 def _is_value(cell: str) -> bool:

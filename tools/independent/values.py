@@ -187,7 +187,9 @@ def _list_difference(one: Any, other: Any) -> str:
     if one.is_regular != other.is_regular or (one.is_regular and one.size != other.size):
         counts = [np.unique(_counts(side)) for side in (one, other)]
         if len(one) or not (one.is_regular and other.is_regular):
-            lengths = " and other lengths" if not np.array_equal(counts[0], counts[1]) else ""
+            lengths = (
+                " and other lengths" if not np.array_equal(counts[0], counts[1]) else ""
+            )
             return f"type {one.form.type} against {other.form.type}{lengths}"
     lengths_one, lengths_other = _counts(one), _counts(other)
     if not np.array_equal(lengths_one, lengths_other):
@@ -219,7 +221,9 @@ def plain(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 (one a kind of va
         return value.to_pylist()
     if isinstance(value, np.ndarray):
         if value.dtype.names is not None:
-            return [{n: plain(row[n], depth + 1) for n in value.dtype.names} for row in value]
+            return [
+                {n: plain(row[n], depth + 1) for n in value.dtype.names} for row in value
+            ]
         return (
             [plain(item, depth + 1) for item in value]
             if value.dtype.hasobject
@@ -253,12 +257,16 @@ def plain_difference(left: Any, right: Any, where: str = "") -> str:
         pairs = enumerate(zip(left, right, strict=True))
         found = (plain_difference(a, b, f"{where}[{i}]") for i, (a, b) in pairs)
         return next((words for words in found if words), "")
-    return "" if _same_scalar(left, right) else f"{at}{_short(left)} against {_short(right)}"
+    return (
+        "" if _same_scalar(left, right) else f"{at}{_short(left)} against {_short(right)}"
+    )
 
 
 def _keys_in_words(left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
     gone, new = ([k for k in a if k not in b] for a, b in ((left, right), (right, left)))
-    return f"lacks {', '.join(gone) or 'nothing'}, has beyond {', '.join(new) or 'nothing'}"
+    return (
+        f"lacks {', '.join(gone) or 'nothing'}, has beyond {', '.join(new) or 'nothing'}"
+    )
 
 
 def _same_scalar(left: Any, right: Any) -> bool:

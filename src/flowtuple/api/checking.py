@@ -128,7 +128,9 @@ def verify(
             source = dataset.table(name)
             check_comparable(source, stored, files)
             wanted = [c.name for c in stored.columns]
-            bounds = {c: bound for c, bound in promises(file, name).items() if c in wanted}
+            bounds = {
+                c: bound for c, bound in promises(file, name).items() if c in wanted
+            }
             chunks = []
             step = entries_within(stored, wanted, resources.memory // BLOCK, SCAN_STEP)
             for start, stop in list(ranges(stored.num_entries, step)) or [(0, 0)]:
@@ -138,7 +140,9 @@ def verify(
                 )
                 check_comparable(*pair, files)
                 chunks.append(compare_tables(*pair, bounds))
-                resources.progress(f"verify {name}", stop / max(1, stored.num_entries), "")
+                resources.progress(
+                    f"verify {name}", stop / max(1, stored.num_entries), ""
+                )
             result += merge_columns(chunks)
         result += [
             _compare_carried(name, dataset.carried.get(name), content)
@@ -192,12 +196,18 @@ def _with_columns(
 
 def _absent(original: Dataset, file: File) -> Iterator[str]:
     """Yield parts of the original that the file lacks and does not list as left out."""
-    present = {*file.meta["carried"], *(part.name for part in file.left_out), *file.tables}
+    present = {
+        *file.meta["carried"],
+        *(part.name for part in file.left_out),
+        *file.tables,
+    }
     for name, table in file.tables.items():
         present |= {f"{name}/{column.name}" for column in table.columns}
     parts = []
     for name, source in original.tables.items():
-        columns = [f"{name}/{column.name}" for column in source.columns if not column.hidden]
+        columns = [
+            f"{name}/{column.name}" for column in source.columns if not column.hidden
+        ]
         parts += columns if name in file.tables else [name]
     for name in (*parts, *original.refused, *original.carried):
         if name not in present:
@@ -295,7 +305,9 @@ def report(
     with _open_file(path, dataset, model, resources) as file:
         if file.is_model:
             return write_training(_summary_of_events(dataset, file), Path(folder))
-        about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
+        about = report_input(
+            dataset, file, f"{Path(dataset.description).name} compressed"
+        )
     return write_report(
         about, Path(folder), lambda what: resources.progress("report", 0.0, what)
     )
@@ -349,11 +361,15 @@ def _bits_per_value(scores: Scores) -> dict[str, float]:
     return {name: float(bits) / int(count) for name, bits, count in sums if count}
 
 
-def _entropy(events: Table, name: str, flow: ColumnFlow, coding: TableCoding) -> float | None:
+def _entropy(
+    events: Table, name: str, flow: ColumnFlow, coding: TableCoding
+) -> float | None:
     """Return the entropy of a column's own distribution over its bins, in bits per value."""
     if flow.network is None or flow.residual:
         return None
-    symbols = flow.bins.symbol(coding.lattices[name].encode(events.data[name].reshape(-1)))
+    symbols = flow.bins.symbol(
+        coding.lattices[name].encode(events.data[name].reshape(-1))
+    )
     if not len(symbols):
         return None
     share = np.bincount(symbols, minlength=flow.bins.symbols) / len(symbols)
@@ -373,7 +389,11 @@ def _kind(flow: ColumnFlow) -> str:
 def _spelled(parent: Parent) -> str:
     if not parent.column:
         return str(parent.relation)
-    return parent.column if parent.relation == "row" else f"{parent.relation} {parent.column}"
+    return (
+        parent.column
+        if parent.relation == "row"
+        else f"{parent.relation} {parent.column}"
+    )
 
 
 def _summary_of_rows(dataset: Dataset, path: FilePath) -> Trained:

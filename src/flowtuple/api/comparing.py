@@ -244,7 +244,9 @@ def compare(
         )
     globs = tuple(columns)
     if options.derived is not None and globs:
-        raise InvalidArgument("`derived=` compares its own quantities; leave out `columns=`")
+        raise InvalidArgument(
+            "`derived=` compares its own quantities; leave out `columns=`"
+        )
     with pages(folder) as target:
 
         def rows_of(source: Source) -> Rows:

@@ -168,7 +168,9 @@ def compress(
     check_request(output, effort, seed)
     given = tuple(given)
     if model is None and model_ref:
-        raise InvalidArgument(f"{output}: has no model to refer to; name one with `model=`")
+        raise InvalidArgument(
+            f"{output}: has no model to refer to; name one with `model=`"
+        )
     if model is not None:
         refuse_rows(model)
     if model is not None and given:
@@ -187,7 +189,9 @@ def compress(
             prepared = with_flows(prepared, effort, seed, resources)
         elif model_ref:
             with File(model) as trained:
-                hashes = {name: table.model_hash for name, table in trained.tables.items()}
+                hashes = {
+                    name: table.model_hash for name, table in trained.tables.items()
+                }
             models = {name: hashes[name] for name in hashes if name in dataset.tables}
         origin = provenance(effort, seed, source)
         written = write_events(
@@ -313,14 +317,18 @@ def recompress(
             )
         dataset = file.dataset()
         requested = bounds_by_glob(tolerance)
-        new = requested_bounds({n: t.columns for n, t in dataset.tables.items()}, requested)
+        new = requested_bounds(
+            {n: t.columns for n, t in dataset.tables.items()}, requested
+        )
         _check_given(file, requested)
         _check_wider(file, new)
         bounds: dict[str, Bound] = {}
         external: list[str] = []
         for name, table in file.tables.items():
             external += [f"{name}/{column}" for column in table.external]
-            bounds |= {f"{name}/{c}": bound for c, bound in _bounds(table, new[name]).items()}
+            bounds |= {
+                f"{name}/{c}": bound for c, bound in _bounds(table, new[name]).items()
+            }
         prepared = resolve_tables(
             dataset, bounds, resources.progress, external, resources.memory
         )
@@ -355,7 +363,9 @@ def _check_wider(file: File, requested: Mapping[str, Mapping[str, Bound]]) -> No
     for name, bounds in requested.items():
         for column, new in bounds.items():
             old = file.tables[name].lattices[column].bound
-            finer = new.amount > old.amount if new.kind == "bits" else new.amount < old.amount
+            finer = (
+                new.amount > old.amount if new.kind == "bits" else new.amount < old.amount
+            )
             if new.kind == old.kind != "lossless" and finer:
                 raise InvalidArgument(
                     f"{file.path}: column {column!r} is within {old} of its original, "

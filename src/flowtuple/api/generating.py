@@ -72,7 +72,9 @@ class Model(Shown):
     ) -> ak.Array:
         """Return drawn events, the same for a seed; see `flowtuple.sample`."""
         supplied = None if given is None else open_dataset(given)
-        return table_to_awkward(read_all(self._density.drawn(n, check_seed(seed), supplied)))
+        return table_to_awkward(
+            read_all(self._density.drawn(n, check_seed(seed), supplied))
+        )
 
     def log_prob(self, events: Source) -> Array:
         """Return the natural log-density of each event, or row: float64, shape (n,)."""
@@ -198,7 +200,10 @@ def sample(
     """
     density = _open(model)
     drawn = density.drawn(
-        n, check_seed(seed), None if given is None else open_dataset(given), resources.workers
+        n,
+        check_seed(seed),
+        None if given is None else open_dataset(given),
+        resources.workers,
     )
     events = select(Dataset(density.path, {drawn.name: drawn}), entries=(first, None))
     return delivered(events, output, options)
@@ -312,7 +317,9 @@ def separation(scores: ak.Array, plot: FilePath | None = None) -> dict[str, Area
         raise InvalidArgument("the scores have no label; name its column with `label=`")
     labels = np.asarray(scores["label"], np.float64)
     event = (
-        np.asarray(scores["event"]) if "event" in scores.fields else np.arange(len(scores))
+        np.asarray(scores["event"])
+        if "event" in scores.fields
+        else np.arange(len(scores))
     )
     values = {}
     for name in ("-log_ratio", "surprise", "-log_prob"):
@@ -327,7 +334,9 @@ def separation(scores: ak.Array, plot: FilePath | None = None) -> dict[str, Area
         for name, numbers in values.items()
     }
     if plot is not None:
-        drawn = roc_png(values, signal, {name: area.value for name, area in areas.items()})
+        drawn = roc_png(
+            values, signal, {name: area.value for name, area in areas.items()}
+        )
         with atomic_path(plot) as temporary:
             temporary.write_bytes(drawn)
     return areas

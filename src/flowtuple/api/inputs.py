@@ -22,7 +22,13 @@ from flowtuple.flows.options import RowFlow
 from flowtuple.flows.presets import FLOW_PRESETS
 from flowtuple.io.formats import output_suffixes
 from flowtuple.io.location import split_tree
-from flowtuple.io.source import STORED, ReadOptions, Source, check_stored_name, open_dataset
+from flowtuple.io.source import (
+    STORED,
+    ReadOptions,
+    Source,
+    check_stored_name,
+    open_dataset,
+)
 from flowtuple.reporting.plots import require_plots
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
@@ -98,7 +104,9 @@ class Weighted:
         dataset = read(self.source, selection, (*given, *extra))
         if not self.mix:
             return dataset, dict.fromkeys(dataset.tables, ())
-        paths = list(self.source) if isinstance(self.source, (list, tuple)) else [self.source]
+        paths = (
+            list(self.source) if isinstance(self.source, (list, tuple)) else [self.source]
+        )
         if len(paths) != len(self.mix) or not all(
             math.isfinite(factor) for factor in self.mix
         ):
@@ -141,9 +149,7 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     columns = (*selection.columns, *given) if selection.columns else ()
     refused = selected_refusals(dataset, columns, selection.exclude)
     if refused and not selection.drop:
-        advice = (
-            "add `drop=` to leave out all of that, or `exclude=` to leave out parts by name"
-        )
+        advice = "add `drop=` to leave out all of that, or `exclude=` to leave out parts by name"
         raise Refused(dataset.description, "carry {}", refused, advice)
     left_out = (
         *dataset.left_out,
@@ -239,7 +245,9 @@ def _is_selected(
     It is named as `TREE/COLUMN`, as a tree or as an object. Globs of columns choose among columns;
     trees and objects travel unless they are excluded.
     """
-    include = tuple(include) if any(refused.startswith(f"{tree}/") for tree in trees) else ()
+    include = (
+        tuple(include) if any(refused.startswith(f"{tree}/") for tree in trees) else ()
+    )
     if any(fits_name(pattern, refused) for pattern in exclude):
         return False
     return not include or any(fits_name(pattern, refused) for pattern in include)
@@ -250,7 +258,9 @@ def _only_refused(pattern: str, dataset: Dataset) -> bool:
     if not any(fits_name(pattern, name) for name in dataset.refused):
         return False
     columns = (
-        f"{name}/{c.name}" for name, table in dataset.tables.items() for c in table.columns
+        f"{name}/{c.name}"
+        for name, table in dataset.tables.items()
+        for c in table.columns
     )
     return not any(fits_name(pattern, column) for column in columns)
 

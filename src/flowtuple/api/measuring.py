@@ -311,6 +311,10 @@ def _demonstrate(target: Path, effort: str, resources: Resources) -> Demonstrati
     decompress(packed, target / "jets.root")
     verified = verify(sample, packed, resources=resources)
     with File(packed) as file:
-        about = report_input(open_dataset(sample), file, "The flowtuple demo: jets in events")
-    page = write_report(about, target, lambda what: resources.progress("report", 0.0, what))
+        about = report_input(
+            open_dataset(sample), file, "The flowtuple demo: jets in events"
+        )
+    page = write_report(
+        about, target, lambda what: resources.progress("report", 0.0, what)
+    )
     return Demonstration(page, verified.violations, summary_rows(about), totals(about))

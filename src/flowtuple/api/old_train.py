@@ -50,7 +50,9 @@ def takes_all_jobs(
         result = dispatch(source, output, **kwargs)
         if Process.here().is_main:
             limits = kwargs.get("resources", Resources())
-            write_report(Weighted.of(source).source, output, Path(report), resources=limits)
+            write_report(
+                Weighted.of(source).source, output, Path(report), resources=limits
+            )
         return result
 
     typed: Callable[..., R] = call

@@ -117,7 +117,9 @@ def encode_rows(
         rows,
         codec,
         seed,
-        lambda share, loss: resources.progress("train", share, f"held-out loss {loss:.6f}"),
+        lambda share, loss: resources.progress(
+            "train", share, f"held-out loss {loss:.6f}"
+        ),
         log,
     )
     return replace(
@@ -138,7 +140,10 @@ def _prepared(
     columns = variables.find(names, dataset.description)
     if isinstance(codec, Autoencoder):
         codec = replace(codec, formulas=variables.formulas(columns, codec.unit))
-    return (codec, *event_filter.apply(read_rows(dataset, exactly=list(columns.values()))))
+    return (
+        codec,
+        *event_filter.apply(read_rows(dataset, exactly=list(columns.values()))),
+    )
 
 
 def decode_rows(

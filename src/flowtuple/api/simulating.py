@@ -59,7 +59,9 @@ from flowtuple.training.write_events import write_model
 FLOWS = "flows"  # key of a model's description
 GRID = "std:1e-5"  # half-width of cells: below any detector resolution, wide enough to be counted
 _MIN_ROWS = 500  # of a step; with fewer rows a lattice flow learns more
-_BLOCK = 16  # neighbouring rows are mostly of one event, so that validation takes them as one
+_BLOCK = (
+    16  # neighbouring rows are mostly of one event, so that validation takes them as one
+)
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,9 @@ def train_simulation(
     flows: dict[str, str] = {}
     if flow is not None:
         on_rows = [rows for rows in learned if is_for_rows(rows, steps)]
-        flows, more = learn_rows(on_rows, flow, seed, resources.folder, resources.progress)
+        flows, more = learn_rows(
+            on_rows, flow, seed, resources.folder, resources.progress
+        )
         notes += more
         if not Process.here().is_main:  # the first of several processes goes on alone
             return ()

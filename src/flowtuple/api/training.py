@@ -194,7 +194,9 @@ def train(
     if like is not None:
         refuse_rows(like)
     if like is not None and given:
-        raise InvalidArgument(f"{like}: fixes which columns are given; leave out `given=`")
+        raise InvalidArgument(
+            f"{like}: fixes which columns are given; leave out `given=`"
+        )
     dataset, lengths = events.read(selection, given)
     weightings = _weightings(dataset, events, lengths)
     if events.weight:
@@ -223,7 +225,11 @@ def _weightings(
         return None
     return {
         name: Weighting(
-            table, events.weight or "", lengths[name], tuple(events.mix), dataset.description
+            table,
+            events.weight or "",
+            lengths[name],
+            tuple(events.mix),
+            dataset.description,
         )
         for name, table in dataset.tables.items()
     }

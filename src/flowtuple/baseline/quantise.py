@@ -90,9 +90,9 @@ def restore(
         magnitudes = np.exp(
             (np.abs(numbers) + float(shift)) * _log_step(bound.amount)
         ) * math.sqrt(1 - bound.amount**2)
-        signed: Array = (np.sign(numbers) * np.where(numbers == 0, 0.0, magnitudes)).astype(
-            dtype
-        )
+        signed: Array = (
+            np.sign(numbers) * np.where(numbers == 0, 0.0, magnitudes)
+        ).astype(dtype)
         return signed
 
 
@@ -107,7 +107,9 @@ def _integer_centres(cells: Array, amount: float, dtype: np.dtype[np.generic]) -
         return cells.astype(dtype)
     # whole cells only; other values are exceptions
     inside = np.clip(cells, -(-limits.min // width), (limits.max + 1) // width - 1)
-    centres: Array = inside.astype(dtype) * np.asarray(width, dtype) + np.asarray(half, dtype)
+    centres: Array = inside.astype(dtype) * np.asarray(width, dtype) + np.asarray(
+        half, dtype
+    )
     return centres
 
 
@@ -117,7 +119,9 @@ def _log_step(relative: float) -> float:
 
 def _absolute_grid(x: Array, bound: float) -> Array:
     with np.errstate(over="ignore"):
-        indices: Array = np.clip(np.round(x / (2 * bound)), -_LARGEST_INDEX, _LARGEST_INDEX)
+        indices: Array = np.clip(
+            np.round(x / (2 * bound)), -_LARGEST_INDEX, _LARGEST_INDEX
+        )
     return indices
 
 
@@ -167,7 +171,9 @@ def round_mantissa(values: Array, bits: int) -> Array:
     half, mask = unsigned(1 << (drop - 1)), unsigned((1 << drop) - 1)
     finite = np.isfinite(values)
     rounded = (
-        ((np.where(finite, patterns, 0) + half) & ~mask).astype(unsigned).view(values.dtype)
+        ((np.where(finite, patterns, 0) + half) & ~mask)
+        .astype(unsigned)
+        .view(values.dtype)
     )
     result: Array = np.where(finite & np.isfinite(rounded), rounded, values)
     return result

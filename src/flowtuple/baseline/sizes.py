@@ -24,7 +24,9 @@ RAW, GZIP, PCODEC = "raw", "gzip", "quantise+pcodec"
 BASELINES = (RAW, GZIP, PCODEC)
 
 
-def baseline_bytes(table: Table, bounds: Mapping[str, Bound]) -> Mapping[str, dict[str, int]]:
+def baseline_bytes(
+    table: Table, bounds: Mapping[str, Bound]
+) -> Mapping[str, dict[str, int]]:
     """Return the bytes of every column under each of `BASELINES`.
 
     Args:

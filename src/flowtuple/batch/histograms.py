@@ -129,7 +129,9 @@ def summed(parts: Iterable[Facts]) -> Facts:
 def _parts(source: str, columns: Sequence[str]) -> Iterator[tuple[Table, list[Column]]]:
     """Yield tables of a file, a range of events at a time, with the columns of numbers."""
     table = select(open_dataset(source), columns).only_table()
-    numbers = [c for c in table.columns if not (c.hidden or c.is_opaque or c.role == "id")]
+    numbers = [
+        c for c in table.columns if not (c.hidden or c.is_opaque or c.role == "id")
+    ]
     # A file without events has columns, too: it gets one empty range.
     for start, stop in list(ranges(table.num_entries, _STEP)) or [(0, 0)]:
         yield table.read([c.name for c in numbers], start, stop), numbers
@@ -277,7 +279,9 @@ def _gathered(
     """Yield the facts of each file, with its number, when its task ends."""
     for done, (task, facts, reason) in enumerate(outcomes(job, tasks, client), 1):
         if reason:
-            raise InvalidArgument(f"{task.source}: {reason.removeprefix(f'{task.source}: ')}")
+            raise InvalidArgument(
+                f"{task.source}: {reason.removeprefix(f'{task.source}: ')}"
+            )
         progress(type(job).__name__, done / len(tasks), f"{done} of {len(tasks)} files")
         yield int(task.name), facts
 

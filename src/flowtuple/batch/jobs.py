@@ -156,7 +156,10 @@ class Simulate(Job):
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
-        seed = xxhash.xxh3_64_intdigest(task.name.rpartition(".")[0].encode(), self.seed) >> 1
+        seed = (
+            xxhash.xxh3_64_intdigest(task.name.rpartition(".")[0].encode(), self.seed)
+            >> 1
+        )
         notes = api.simulate(
             self.model,
             task.source,

@@ -79,15 +79,20 @@ def run(
             task
             for task in tasks
             if not (
-                job.writes and manifest.is_done(task.name, keys[task.name], Path(task.output))
+                job.writes
+                and manifest.is_done(task.name, keys[task.name], Path(task.output))
             )
         ]
         cluster = cluster if waiting else None
         with _cleared(waiting, manifest, cluster), connected(cluster) as client:
             progress(
-                "files", 0.0, "" if client is None else f"dashboard {client.dashboard_link}"
+                "files",
+                0.0,
+                "" if client is None else f"dashboard {client.dashboard_link}",
             )
-            for number, (task, facts, reason) in enumerate(outcomes(job, waiting, client), 1):
+            for number, (task, facts, reason) in enumerate(
+                outcomes(job, waiting, client), 1
+            ):
                 record = _record(task, keys[task.name], facts, reason, job.writes)
                 manifest.add(record)
                 if record.reason:
@@ -238,7 +243,9 @@ def _local_cluster(count: int) -> LocalCluster:
     setting = "distributed.nanny.pre-spawn-environ"
     environment = dask.config.get(setting, {})
     reduced = {
-        name: value for name, value in environment.items() if not name.startswith("MALLOC_")
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("MALLOC_")
     }
     with dask.config.set({setting: reduced}):
         return LocalCluster(count, threads_per_worker=1, dashboard_address=":0")

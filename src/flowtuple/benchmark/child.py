@@ -34,7 +34,9 @@ def main() -> None:
     try:
         _write({"result": perform(task)})
     except Exception as error:  # any failure of a codec is that codec's result
-        _write({"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"})
+        _write(
+            {"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
+        )
 
 
 def _write(message: Mapping[str, Any]) -> None:
@@ -79,7 +81,9 @@ def perform(task: Mapping[str, Any]) -> dict[str, Any]:
     return costs | compare(originals, decoded, layouts)
 
 
-def _timed(way: str, raw: int, work: Callable[[], Result]) -> tuple[Result, dict[str, Any]]:
+def _timed(
+    way: str, raw: int, work: Callable[[], Result]
+) -> tuple[Result, dict[str, Any]]:
     """Return the result of some work, its seconds, its rate and the growth of the peak memory."""
     peak, start = peak_meter(), time.perf_counter()
     result = work()
@@ -120,7 +124,9 @@ def compare(
         for column in compare_tables(before, after, layout.bounds):
             violations += column.violations
             schema, name = before.column(column.column), column.column
-            share = _largest_share(before.data[name], after.data[name], layout.bound(schema))
+            share = _largest_share(
+                before.data[name], after.data[name], layout.bound(schema)
+            )
             worst = max(worst, share)
             if may_move(schema) and column.original.std > 0:
                 is_finite = column.difference.count == column.original.count

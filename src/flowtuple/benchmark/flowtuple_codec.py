@@ -9,7 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.benchmark.codecs.table_codec import Promise, Settings, TableCodec, TableLayout
+from flowtuple.benchmark.codecs.table_codec import (
+    Promise,
+    Settings,
+    TableCodec,
+    TableLayout,
+)
 from flowtuple.codec import coder
 from flowtuple.codec.frequencies import intervals
 from flowtuple.data.resources import Resources
@@ -82,4 +87,6 @@ class Flowtuple(TableCodec):
 
     def overhead(self, path: Path) -> tuple[int, int]:
         with File(path) as file:
-            return sum(table.model_bytes for table in file.tables.values()), file.index_size
+            return sum(
+                table.model_bytes for table in file.tables.values()
+            ), file.index_size

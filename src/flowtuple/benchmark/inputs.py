@@ -25,7 +25,10 @@ def numeric_tables(dataset: Dataset) -> tuple[list[Table], list[str]]:
     Raises:
         InvalidArgument: No column of numbers is left.
     """
-    tables, notes = [], [f"{name} is left out: it is no table" for name in dataset.carried]
+    tables, notes = (
+        [],
+        [f"{name} is left out: it is no table" for name in dataset.carried],
+    )
     for name, source in dataset.tables.items():
         numbers = [c.name for c in source.columns if not c.is_opaque]
         opaque = [c.name for c in source.columns if c.is_opaque]
@@ -60,12 +63,16 @@ def layouts(
             name: resolve_statistics(bound, statistics[table.name][name])
             for name, bound in requested.items()
         }
-        bounds = {name: bound for name, bound in bounds.items() if bound.kind != "lossless"}
+        bounds = {
+            name: bound for name, bound in bounds.items() if bound.kind != "lossless"
+        }
         return TableLayout(table.name, table.columns, table.num_entries, bounds)
 
     with prefix_errors(description):
         requests = [requested_bounds(columns, tolerance) for tolerance in tolerances]
-    return [[layout(table, request[table.name]) for table in tables] for request in requests]
+    return [
+        [layout(table, request[table.name]) for table in tables] for request in requests
+    ]
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> None:

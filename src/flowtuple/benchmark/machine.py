@@ -50,7 +50,9 @@ def _processor() -> str:
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(
-            line.partition(":")[2].strip() for line in lines if line.startswith("model name")
+            line.partition(":")[2].strip()
+            for line in lines
+            if line.startswith("model name")
         )
     return platform.processor() or "unknown"
 

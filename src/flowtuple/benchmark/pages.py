@@ -108,7 +108,9 @@ def markdown(bench: Bench) -> str:
 
 
 def _lines(bench: Bench) -> Iterator[str]:
-    events = ", ".join(f"{count} events in {name}" for name, count in bench.events.items())
+    events = ", ".join(
+        f"{count} events in {name}" for name, count in bench.events.items()
+    )
     yield f"# {Path(bench.source).name}: codecs side by side"
     yield ""
     raw = format_bytes(bench.raw_bytes)
@@ -150,7 +152,9 @@ def _row(texts: Sequence[str]) -> str:
 
 def _machine(bench: Bench) -> Iterator[str]:
     machine = bench.machine
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    versions = ", ".join(
+        f"{name} {version}" for name, version in machine["versions"].items()
+    )
     memory = (
         f"{machine['memory_bytes'] / 2**30:.3g} GiB"
         if machine["memory_bytes"]

@@ -127,7 +127,9 @@ class Bench(Shown):
 
     def ratio(self, row: Measurement) -> float | None:
         """Return bytes over those of quantise+pcodec at the same bound; `None` without one."""
-        sizes = (r.bytes for r in self.at(row.bound) if r.codec == PCODEC and not r.failed)
+        sizes = (
+            r.bytes for r in self.at(row.bound) if r.codec == PCODEC and not r.failed
+        )
         size = next(sizes, 0)
         return row.bytes / size if size and not row.failed else None
 

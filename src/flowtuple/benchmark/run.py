@@ -14,7 +14,12 @@ from typing import Any
 
 from flowtuple.benchmark.codecs.table_codec import Settings, raw_bytes
 from flowtuple.benchmark.flowtuple_codec import NAME
-from flowtuple.benchmark.inputs import layouts, numeric_tables, write_layouts, write_tables
+from flowtuple.benchmark.inputs import (
+    layouts,
+    numeric_tables,
+    write_layouts,
+    write_tables,
+)
 from flowtuple.benchmark.machine import machine
 from flowtuple.benchmark.registry import codec
 from flowtuple.benchmark.result import Bench, Measurement
@@ -50,7 +55,11 @@ class _Run:
 
 
 def run(
-    dataset: Dataset, points: Points, codecs: Sequence[str], settings: Settings, command: str
+    dataset: Dataset,
+    points: Points,
+    codecs: Sequence[str],
+    settings: Settings,
+    command: str,
 ) -> Bench:
     """Measure codecs on all tables of a data set.
 

@@ -27,8 +27,12 @@ class CommandLine(TyperGroup):
 
     def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]
         """Return the command of a command line; old spellings are replaced first."""
-        known = [option for command in self.commands.values() for option in command.params]
-        valued = [word for o in known if not getattr(o, "is_flag", True) for word in o.opts]
+        known = [
+            option for command in self.commands.values() for option in command.params
+        ]
+        valued = [
+            word for o in known if not getattr(o, "is_flag", True) for word in o.opts
+        ]
         return super().resolve_command(ctx, current_spelling(args, valued))
 
 
@@ -95,7 +99,9 @@ def main() -> None:
             if not is_full(error):
                 raise
             is_ours = undelivered(sys.stdout) is not None
-            stray = "standard output" if is_ours else "standard output or a temporary file"
+            stray = (
+                "standard output" if is_ours else "standard output or a temporary file"
+            )
             where = error.filename or stray
             _fail(
                 f"{where}: cannot be written ({error.strerror}); make room or choose another disk"
@@ -120,7 +126,10 @@ def _usage(error: BaseException) -> str:
 
 
 def _to_json(error: FlowtupleError) -> dict[str, Any]:
-    content: dict[str, Any] = {"error": as_options(str(error)), "kind": type(error).__name__}
+    content: dict[str, Any] = {
+        "error": as_options(str(error)),
+        "kind": type(error).__name__,
+    }
     if isinstance(error, Refused):
         parts = error.parts.items()
         content["refused"] = [

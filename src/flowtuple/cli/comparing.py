@@ -61,7 +61,10 @@ _DASK = option(
 def _options(
     *,
     derived: str | None = option(
-        "--derived COLLECTION", "Compare H_T, m_jj, ... of its objects instead.", None, INPUT
+        "--derived COLLECTION",
+        "Compare H_T, m_jj, ... of its objects instead.",
+        None,
+        INPUT,
     ),
     names: Names,
     level: float = option(
@@ -119,7 +122,15 @@ def compare(
     train.root
     """
     if dask is not None:
-        without = ("output", "weight", "derived", "names", "tests", "permutations", "train")
+        without = (
+            "output",
+            "weight",
+            "derived",
+            "names",
+            "tests",
+            "permutations",
+            "train",
+        )
         dask.refuse(*without, "ratio", "cuts", "paired", "seed")
         least = _compare_files(dask, reference, other, tuple(columns), as_json)
         if fail and least < options.level:
@@ -162,7 +173,9 @@ def closure(
     *,
     reference: Reference,
     other: Other,
-    given: list[str] = option("--given GLOB", "Generated columns, such as 'GenJet_*'.", ...),
+    given: list[str] = option(
+        "--given GLOB", "Generated columns, such as 'GenJet_*'.", ...
+    ),
     output: Folder,
     real: str | None = option(
         "--real FILE", "More real events; default: the halves of REFERENCE."
@@ -219,7 +232,9 @@ def _show_comparison(content: Comparison) -> None:
     made = [o for o in content.outcomes if o.p is not None]
     joint = [o for o in made if not o.column]
     by_p = sorted(made, key=lambda o: o.p or 0)
-    worst = [next((o for o in by_p if o.column == name), None) for name in content.columns]
+    worst = [
+        next((o for o in by_p if o.column == name), None) for name in content.columns
+    ]
     show_table(
         f"{content.other.source} against {content.reference.source}: "
         f"{content.other.rows} and {content.reference.rows} rows",
@@ -298,7 +313,9 @@ def _show_closure(content: Closure) -> None:
     """Show the failures of each collection, those of real events, and the verdict."""
     for objects in content.objects:
         _show_objects(objects)
-    left_out = sum(v.left_out for objects in content.objects for v in objects.other.verdicts)
+    left_out = sum(
+        v.left_out for objects in content.objects for v in objects.other.verdicts
+    )
     if left_out:
         write(f"{left_out} bins with too few rows are left out")
     warn(*content.notes)

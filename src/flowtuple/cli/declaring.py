@@ -64,7 +64,8 @@ class From:
                 if self.options is not None and default is None and is_plain:
                     default = parameter.default
                 options[named.name] = named.replace(
-                    annotation=Annotated[parameter.annotation, declared.info], default=default
+                    annotation=Annotated[parameter.annotation, declared.info],
+                    default=default,
                 )
             else:
                 options[named.name] = named
@@ -73,7 +74,9 @@ class From:
     def call(self, values: Mapping[str, Any]) -> Any:
         """Return the result of the function for the values of all options."""
         arguments = {
-            p.name: declared.call(values) if isinstance(declared, From) else values[p.name]
+            p.name: declared.call(values)
+            if isinstance(declared, From)
+            else values[p.name]
             for p, declared in self.parameters()
         }
         return self.function(**arguments)

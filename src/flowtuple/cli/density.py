@@ -53,7 +53,9 @@ def sample(
     *,
     model: Model,
     output: Output,
-    number: int | None = option("--number -n", "Events; with --given all of these.", min=0),
+    number: int | None = option(
+        "--number -n", "Events; with --given all of these.", min=0
+    ),
     seed: Seed,
     given: list[str] = option(
         "--given FILE", "Events with columns to draw the others from.", ()
@@ -61,7 +63,9 @@ def sample(
     workers: Workers,
     drop: Drop,
     dask: OnDask,
-    per_file: int = option("--per-file K", "With --dask: events of a file.", 100_000, min=1),
+    per_file: int = option(
+        "--per-file K", "With --dask: events of a file.", 100_000, min=1
+    ),
 ) -> None:
     """Draw whole events from a model; the same seed gives the same events.
 

@@ -196,7 +196,9 @@ def _show_columns(title: str, content: api.Verified, every: bool) -> None:
         if every or c.violations
     ]
     if rows:
-        headings = "column | bound | >values | >outside | >max |diff| | >max/std | >mean/std"
+        headings = (
+            "column | bound | >values | >outside | >max |diff| | >max/std | >mean/std"
+        )
         show_table(title, headings, rows)
 
 
@@ -231,7 +233,10 @@ def info(path: Compressed, model: ModelFile, memory: Memory, as_json: Json) -> N
     if is_reference(path):
         content, show = describe_reference(path), _show_reference
     else:
-        content, show = describe(path, model, resources=Resources(memory=memory)), _show_info
+        content, show = (
+            describe(path, model, resources=Resources(memory=memory)),
+            _show_info,
+        )
     if as_json:
         print_json(content)
     else:
@@ -308,7 +313,9 @@ def _show_reference(content: Mapping[str, Any]) -> None:
                 if value
             }
         )
-    ratio = f", raw / file {format_number(content['ratio'])}" if "ratio" in content else ""
+    ratio = (
+        f", raw / file {format_number(content['ratio'])}" if "ratio" in content else ""
+    )
     whole = {"file": f"{content['bytes']} bytes{ratio}", "format": content["format"]}
     show_facts(sizes_in_words(content["sections"]) | whole)
 

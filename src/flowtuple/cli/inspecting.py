@@ -37,7 +37,9 @@ from flowtuple.reporting.page import format_bytes, format_number
 @command(app)
 def demo(
     *,
-    output: Path = option("--output -o DIR", "Where the files go.", Path("flowtuple-demo")),
+    output: Path = option(
+        "--output -o DIR", "Where the files go.", Path("flowtuple-demo")
+    ),
     effort: Effort,
 ) -> None:
     """Train, compress, decompress, verify and report on the embedded sample of jets.
@@ -77,7 +79,9 @@ def demo(
             "raw columns": format_bytes(total["raw"]),
             "quantise+pcodec": f"{rival} (no container, no header)",
             "flowtuple": f"{format_bytes(total['bytes'])} ({total['bytes']} bytes)",
-            **sizes_in_words({f"of which {part}": n for part, n in total["parts"].items()}),
+            **sizes_in_words(
+                {f"of which {part}": n for part, n in total["parts"].items()}
+            ),
             "raw / flowtuple": format_number(total["ratio_raw"]),
             "report": made.report,
         }
@@ -169,7 +173,9 @@ def bench(
     *,
     source: Inputs,
     tolerance: Tolerance,
-    scan: str = option("--scan BOUND,...", "Measure at each of these bounds for '*'.", ""),
+    scan: str = option(
+        "--scan BOUND,...", "Measure at each of these bounds for '*'.", ""
+    ),
     selection: Selection,
     codecs: str | None = option("--codecs A,B,...", "Default: all with a promise."),
     effort: Effort,
@@ -214,7 +220,9 @@ def _show_bench(bench: Bench) -> None:
         lines = []
         for row in bench.at(bound):
             first, *others = pages.cells(bench, row)
-            lines.append([f"{first} *" if row.codec == bench.best(bound) else first, *others])
+            lines.append(
+                [f"{first} *" if row.codec == bench.best(bound) else first, *others]
+            )
             if trained := pages.cells_with_model(row):
                 lines.append(trained)
         show_table(

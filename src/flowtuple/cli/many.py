@@ -58,7 +58,9 @@ class Dask:
         folder, suffix = folder_and_suffix(output, suffix)
         self.run(job, plan(sources, folder, suffix), folder, as_json)
 
-    def run(self, job: Job, tasks: list[Task], folder: Path, as_json: bool = False) -> None:
+    def run(
+        self, job: Job, tasks: list[Task], folder: Path, as_json: bool = False
+    ) -> None:
         """Do a job for each task and show what failed; exit code 1 if something did."""
         with shown() as resources:
             summary = run(job, tasks, folder, self.cluster, resources.progress)
@@ -98,7 +100,9 @@ def folder_and_suffix(output: Path, usual: str) -> tuple[Path, str]:
         (PosixPath('out'), '.parquet')
     """
     return (
-        (output.parent, output.name[1:]) if output.name.startswith("*.") else (output, usual)
+        (output.parent, output.name[1:])
+        if output.name.startswith("*.")
+        else (output, usual)
     )
 
 
@@ -106,7 +110,9 @@ def _show(summary: Summary, folder: Path) -> None:
     for name, facts in summary.facts.items():
         notes = (*facts.get("warnings", ()), *facts.get("changes", ()))
         warn(*(f"{name}: {note}" for note in notes))
-        warn_left_out([LeftOut(**part) for part in facts.get("left_out", ())], f" of {name}")
+        warn_left_out(
+            [LeftOut(**part) for part in facts.get("left_out", ())], f" of {name}"
+        )
     for name, reason in summary.failed.items():
         say(f"failed: {name}: {reason}")
     before = f", {summary.skipped} of them before" if summary.skipped else ""

@@ -64,7 +64,9 @@ def _new_command(words: Sequence[str], values: dict[str, str]) -> tuple[str, str
         return command, ""
     for option in ("--target", "--flow"):
         if option in values:
-            return {"--target": "train-simulation", "--flow": "train-flow"}[option], option
+            return {"--target": "train-simulation", "--flow": "train-flow"}[
+                option
+            ], option
     if values.get("--preset") in FLOW_PRESETS:
         return "train-flow", "--preset"
     return command, ""

@@ -76,7 +76,8 @@ CheckpointFolder = Annotated[
 Seed = Annotated[int, option("--seed", "Same input, options and seed: same file.", 0)]
 Json = Annotated[bool, option("--json", "Print JSON.", False)]
 Workers = Annotated[
-    int | None, option("--workers", "Threads; default: one per core.", None, RESOURCES, min=1)
+    int | None,
+    option("--workers", "Threads; default: one per core.", None, RESOURCES, min=1),
 ]
 Weight = Annotated[str | None, option("--weight COL", "Column of event weights.")]
 Match = Annotated[
@@ -90,12 +91,16 @@ Match = Annotated[
 Output = Annotated[
     Path, option("--output -o OUT", "OUT.root, .parquet, .h5, .npz or .csv[.gz].", ...)
 ]
-CompressedOutput = Annotated[Path, option("--output -o OUT.ftup", "The file to write.", ...)]
+CompressedOutput = Annotated[
+    Path, option("--output -o OUT.ftup", "The file to write.", ...)
+]
 ModelOutput = Annotated[Path, option("--output -o M.flow", "The model to write.", ...)]
 GivenFile = Annotated[
     list[str], option("--given FILE", "Events with the external columns of the file.", ())
 ]
-PageFolder = Annotated[Path, option("--output -o DIR", "The folder for report.html.", ...)]
+PageFolder = Annotated[
+    Path, option("--output -o DIR", "The folder for report.html.", ...)
+]
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -132,7 +137,9 @@ def read_memory(
     except (ValueError, OverflowError):
         size = 0
     if size < _LEAST_MEMORY:
-        raise InvalidArgument(f"--memory {memory!r} is no size from 256MB on, such as 2GB")
+        raise InvalidArgument(
+            f"--memory {memory!r} is no size from 256MB on, such as 2GB"
+        )
     return size
 
 
@@ -194,7 +201,9 @@ def _with_preset(
 PresetSelection = Annotated[api.Selection, From(_with_preset)]
 
 
-def read_pairs(texts: Sequence[str], option: str, form: str, example: str) -> dict[str, str]:
+def read_pairs(
+    texts: Sequence[str], option: str, form: str, example: str
+) -> dict[str, str]:
     """Return the text right of the last equals sign by the text left of it."""
     pairs: dict[str, str] = {}
     for text in texts:

@@ -68,14 +68,20 @@ _BOTH = {
 _LATENT = _BOTH | {
     "bits": option("--bits", "N, 1 to 31.", panel=_OF_LATENT),
     "model": From(_number),
-    "truncate": option("--truncate", "Cut codes off instead of rounding.", panel=_OF_LATENT),
+    "truncate": option(
+        "--truncate", "Cut codes off instead of rounding.", panel=_OF_LATENT
+    ),
     "scale": option(
-        "--scale", "By the largest of all, or of each column as published.", panel=_OF_LATENT
+        "--scale",
+        "By the largest of all, or of each column as published.",
+        panel=_OF_LATENT,
     ),
 }
 _AUTOENCODER = _BOTH | {
     "latent": option("--latent", "Numbers a row.", panel=_OF_AUTOENCODER),
-    "network": option("--network", "tanh, leaky-relu-bn or elu-bn.", panel=_OF_AUTOENCODER),
+    "network": option(
+        "--network", "tanh, leaky-relu-bn or elu-bn.", panel=_OF_AUTOENCODER
+    ),
     "normalisation": option(
         "--normalisation", "none, standard or custom.", panel=_OF_AUTOENCODER
     ),
@@ -94,7 +100,9 @@ def _method(
     codec: str = option("--codec", "latent or autoencoder.", "latent"),
     latent_codec: Annotated[Latent, From(Latent, _LATENT)],
     autoencoder: Annotated[Autoencoder, From(Autoencoder, _AUTOENCODER)],
-    epochs: int | None = option("--epochs", "Default 30 (latent), 100 (autoencoder).", min=1),
+    epochs: int | None = option(
+        "--epochs", "Default 30 (latent), 100 (autoencoder).", min=1
+    ),
 ) -> Latent | Autoencoder:
     methods: dict[str, Latent | Autoencoder] = {
         "latent": latent_codec,

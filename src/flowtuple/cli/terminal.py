@@ -33,7 +33,9 @@ _LEAST_WIDTH = 8  # of a column of text that is folded
 
 
 @contextmanager
-def shown(limits: Resources = Resources(), *, silent: bool = False) -> Iterator[Resources]:
+def shown(
+    limits: Resources = Resources(), *, silent: bool = False
+) -> Iterator[Resources]:
     """Give resources whose progress is a bar with the time left for each stage.
 
     The bars are on standard error, if it is a terminal.

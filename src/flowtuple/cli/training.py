@@ -173,11 +173,16 @@ _TRAINING = {
     "learning_rate": option("--learning-rate", "Largest rate.", panel=_PANEL),
     "weight_decay": option("--weight-decay", "Decay of AdamW.", panel=_PANEL),
     "schedule": option(
-        "--schedule", "constant, plateau, cosine, warm-restarts or one-cycle.", panel=_PANEL
+        "--schedule",
+        "constant, plateau, cosine, warm-restarts or one-cycle.",
+        panel=_PANEL,
     ),
     "clip": option("--clip", "Largest norm of a gradient; 0: any.", panel=_PANEL),
     "patience": option(
-        "--patience", "Epochs without gain before the end; 0: no limit.", panel=_PANEL, min=0
+        "--patience",
+        "Epochs without gain before the end; 0: no limit.",
+        panel=_PANEL,
+        min=0,
     ),
 }
 
@@ -206,7 +211,9 @@ def _row_flow(
         kind, steps = usual.kind, {**usual.transforms, **steps}
         shape = _explicit(context, usual.shape, shape)
         training = _explicit(context, usual.training, training)
-    return RowFlow(kind, shape, training, steps, None if log is None else str(log), device)
+    return RowFlow(
+        kind, shape, training, steps, None if log is None else str(log), device
+    )
 
 
 def _explicit(context: typer.Context, usual: Settings, options: Settings) -> Settings:
@@ -274,7 +281,9 @@ def train_simulation(
     source: Inputs,
     output: ModelOutput,
     target: list[str] = option("--target GLOB", "Columns to simulate.", ...),
-    given: list[str] = option("--given GLOB", "Generated columns to simulate them from.", ()),
+    given: list[str] = option(
+        "--given GLOB", "Generated columns to simulate them from.", ()
+    ),
     match: Match,
     derived: list[str] = option(
         "--derived COL=KIND",

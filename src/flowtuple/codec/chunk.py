@@ -51,12 +51,16 @@ def encode_chunk(
         BoundViolated: A value did not come back within its bound; nothing may be written then.
     """
     stored = {
-        c.name: StoredColumn(Method.OPAQUE, packing.pack_opaque(ak.Array(table.data[c.name])))
+        c.name: StoredColumn(
+            Method.OPAQUE, packing.pack_opaque(ak.Array(table.data[c.name]))
+        )
         for c in coding.columns
         if c.is_opaque
     }
     small: dict[str, StoredColumn] = {}
-    for state in walk(coding, make_context(coding.columns, table.num_entries, table.data)):
+    for state in walk(
+        coding, make_context(coding.columns, table.num_entries, table.data)
+    ):
         values = table.data[state.name].reshape(-1)
         if state.name in coding.external:
             stored[state.name] = encode_external(values, state)
@@ -208,7 +212,9 @@ def _decode_numbers(
             waiting = False
         rows += len(state.rows)
         if rows > MAX_ROWS:
-            raise Corrupt(f"column {name!r}: a chunk cannot hold more than {MAX_ROWS} values")
+            raise Corrupt(
+                f"column {name!r}: a chunk cannot hold more than {MAX_ROWS} values"
+            )
         if (stored[name].method is Method.GIVEN) != (name in coding.external):
             raise Corrupt(f"column {name!r} is stored and given, or neither")
         if name in coding.external:
@@ -224,7 +230,9 @@ def _decode_numbers(
 def _work(columns: Sequence[Column], context: Context) -> int:
     """Return the bytes that decoding columns takes."""
     rows = [len(context.rows(collection_of(c))) for c in columns]
-    values = sum(n * np.dtype(c.dtype).itemsize for n, c in zip(rows, columns, strict=True))
+    values = sum(
+        n * np.dtype(c.dtype).itemsize for n, c in zip(rows, columns, strict=True)
+    )
     return values + _WORK * max(rows, default=0)
 
 
@@ -263,7 +271,9 @@ def _check(original: Table, decoded: Table, coding: TableCoding) -> None:
 
 
 def _same_signs(before: Array, after: Array) -> bool:
-    if before.dtype.kind != "f" or np.array_equal(bit_patterns(before), bit_patterns(after)):
+    if before.dtype.kind != "f" or np.array_equal(
+        bit_patterns(before), bit_patterns(after)
+    ):
         return True
     moved = (after != 0) & ~np.isnan(after)
     return np.array_equal(np.signbit(before[moved]), np.signbit(after[moved]))

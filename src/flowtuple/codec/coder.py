@@ -24,7 +24,9 @@ _HEADER = 16
 
 
 @compiled()
-def _push(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
+def _push(
+    state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any
+) -> Any:
     """Push an interval [begin, begin + frequency) of 2^bits; `words` takes the overflow."""
     if state >= (frequency << (uint64(63) - bits)):
         words[used[0]] = np.uint32(state & uint64(0xFFFFFFFF))
@@ -186,7 +188,9 @@ class Decoder:
         self._words = np.frombuffer(data[_HEADER:], "<u4").astype(np.uint32)
         self._used = np.full(1, len(self._words), np.int64)
         if ((self._states < START) | (self._states >= 2**63)).any():
-            self._used[0] = -1  # no encoder ends in these states: `end` refuses the stream
+            self._used[
+                0
+            ] = -1  # no encoder ends in these states: `end` refuses the stream
         self._rows = 0
 
     def take(

@@ -49,7 +49,9 @@ class Entry:
     def stop(self) -> int:
         """First byte in the body after the column."""
         return (
-            self.begin + self.escapes + (0 if self.method is Method.GROUP else self.payload)
+            self.begin
+            + self.escapes
+            + (0 if self.method is Method.GROUP else self.payload)
         )
 
 
@@ -105,13 +107,17 @@ class Directory:
         }
         blocks = sorted(set(home.values()))
         contents = dict(zip(blocks, fetch([b[:2] for b in blocks]), strict=True))
-        damaged = {b for b, data in contents.items() if packing.checksum(data) != b.checksum}
+        damaged = {
+            b for b, data in contents.items() if packing.checksum(data) != b.checksum
+        }
         taken = {}
         for name, entry in entries.items():
             data = b""
             if name in home:
                 block = home[name]
-                data = contents[block][entry.begin - block.begin : entry.stop - block.begin]
+                data = contents[block][
+                    entry.begin - block.begin : entry.stop - block.begin
+                ]
                 if block in damaged:
                     raise Corrupt(
                         f"column {name!r} is damaged; restore the file from a copy, "
@@ -143,7 +149,9 @@ def join(stored: Sequence[StoredColumn]) -> tuple[bytes, bytes]:
     frame = packing.zstd(group) if group else b""
     parts = [(b"" if s.method is Method.GROUP else s.payload) + s.escapes for s in stored]
     body = b"".join(parts)
-    sums = [packing.checksum(body[begin:stop]) for begin, stop in _blocks(map(len, parts))]
+    sums = [
+        packing.checksum(body[begin:stop]) for begin, stop in _blocks(map(len, parts))
+    ]
     head = write_unsigned([len(directory), len(frame)])
     return b"".join(
         [head, directory, frame, *(c.to_bytes(_CHECKSUM, "little") for c in sums)]
@@ -181,9 +189,16 @@ def read_directory(data: bytes, columns: Sequence[Column]) -> Directory:
     numbers.end("the directory of a chunk")
     blocks = []
     for first, stop in _blocks(e.stop - e.begin for e in entries.values()):
-        blocks.append(Block(first, stop, int.from_bytes(reader.take(_CHECKSUM), "little")))
+        blocks.append(
+            Block(first, stop, int.from_bytes(reader.take(_CHECKSUM), "little"))
+        )
     return Directory(
-        reader.position, begin, entries, tuple(blocks), _group(frame, entries), frame_length
+        reader.position,
+        begin,
+        entries,
+        tuple(blocks),
+        _group(frame, entries),
+        frame_length,
     )
 
 
@@ -196,7 +211,9 @@ def _entry(numbers: Reader, column: Column, begin: int) -> Entry:
         raise Corrupt(f"{where} is stored by the unknown method {number}")
     method = Method(number)
     if (method is Method.OPAQUE) != column.is_opaque:
-        raise Corrupt(f"{where} of type {column.dtype} is stored by the method {method.name}")
+        raise Corrupt(
+            f"{where} of type {column.dtype} is stored by the method {method.name}"
+        )
     if residual and method not in (Method.CONSTANT, Method.INDICES, Method.GROUP):
         raise Corrupt(f"{where} is stored by residuals under the method {method.name}")
     if escapes and method in (Method.OPAQUE, Method.VALUES, Method.GIVEN):

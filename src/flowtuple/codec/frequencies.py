@@ -54,7 +54,9 @@ def share(weight: Any, reciprocal: Any) -> Any:
 
 
 @compiled()
-def _fill_intervals(logits: Any, exp2: Any, symbols: Any, below: Any, frequency: Any) -> None:
+def _fill_intervals(
+    logits: Any, exp2: Any, symbols: Any, below: Any, frequency: Any
+) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
     reciprocal = uint64(0)
@@ -87,6 +89,9 @@ def intervals(logits: Array, symbols: Array) -> tuple[Array, Array]:
         >>> intervals(np.zeros((2, 4), np.int16), np.array([0, 3]))
         (array([    0, 49152], dtype=uint32), array([16384, 16384], dtype=uint32))
     """
-    below, frequency = np.empty(len(symbols), np.uint32), np.empty(len(symbols), np.uint32)
+    below, frequency = (
+        np.empty(len(symbols), np.uint32),
+        np.empty(len(symbols), np.uint32),
+    )
     _fill_intervals(np.ascontiguousarray(logits), EXP2, symbols, below, frequency)
     return below, frequency

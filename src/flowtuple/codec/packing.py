@@ -146,7 +146,9 @@ def unpack_indices(data: bytes, rows: int) -> Array:
     above = reader.signed()
     if not 0 <= above <= ATOM:
         raise Corrupt(f"special indices cannot begin at {above}")
-    q = _unpco(data[reader.position :], rows, ("int64", "int32", "int16")).astype(np.int64)
+    q = _unpco(data[reader.position :], rows, ("int64", "int32", "int16")).astype(
+        np.int64
+    )
     if not above:
         return q
     if int(q.max(initial=0)) - above > ESCAPE - ATOM:
@@ -157,7 +159,11 @@ def unpack_indices(data: bytes, rows: int) -> Array:
 def _narrow(q: Array, smallest: int = 1) -> Array:
     low, high = int(q.min(initial=0)), int(q.max(initial=0))
     for size in (1, 2, 4):
-        if size >= smallest and -(2 ** (8 * size - 1)) <= low and high < 2 ** (8 * size - 1):
+        if (
+            size >= smallest
+            and -(2 ** (8 * size - 1)) <= low
+            and high < 2 ** (8 * size - 1)
+        ):
             return q.astype(f"i{size}")
     return q
 

@@ -66,7 +66,9 @@ class Spread:
         return Spread(
             count,
             self.mean + shift * (other.count / count),
-            self.squares + other.squares + shift * shift * (self.count * other.count / count),
+            self.squares
+            + other.squares
+            + shift * shift * (self.count * other.count / count),
             max(self.largest, other.largest),
         )
 

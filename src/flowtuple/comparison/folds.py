@@ -101,7 +101,9 @@ def fold_histogram(
             "give one of each per entry"
         )
     if len(edges) < 2 or not (np.diff(edges) > 0).all():
-        raise InvalidArgument("the edges of a histogram are two or more increasing numbers")
+        raise InvalidArgument(
+            "the edges of a histogram are two or more increasing numbers"
+        )
     bins = len(edges) - 1
     place = bin_numbers(values, edges)
     inside = place >= 0

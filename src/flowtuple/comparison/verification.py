@@ -119,7 +119,10 @@ class Promise:
     def _most(self) -> int:
         """Return the largest distance between whole numbers."""
         return sum(
-            max(b._most() if isinstance(b, Promise) else math.floor(b.amount) for b in stage)
+            max(
+                b._most() if isinstance(b, Promise) else math.floor(b.amount)
+                for b in stage
+            )
             for stage in self.stages
         )
 
@@ -171,7 +174,9 @@ def _widest(stage: tuple[Bound | Promise, ...], reach: Array) -> Array:
 def integer_distance(one: Array, other: Array) -> Array:
     """Return |one - other| of whole numbers, exactly: uint64 of their shape."""
     larger, smaller = np.maximum(one, other), np.minimum(one, other)
-    return larger.astype(np.uint64) - smaller.astype(np.uint64)  # wraps to the true distance
+    return larger.astype(np.uint64) - smaller.astype(
+        np.uint64
+    )  # wraps to the true distance
 
 
 def only_bits(values: Array) -> Array:
@@ -194,7 +199,11 @@ def first_bounds(provenance: Any) -> dict[str, str]:
     files = provenance.get("merged")
     if not isinstance(files, list):
         bounds = provenance.get("bounds")
-        return {str(c): str(b) for c, b in bounds.items()} if isinstance(bounds, dict) else {}
+        return (
+            {str(c): str(b) for c, b in bounds.items()}
+            if isinstance(bounds, dict)
+            else {}
+        )
     parts = [first_bounds(file) for file in files]
     columns = dict.fromkeys(column for bounds in parts for column in bounds)
     return {c: either(bounds[c] for bounds in parts if c in bounds) for c in columns}

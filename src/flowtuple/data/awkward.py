@@ -26,7 +26,9 @@ def leaves(
     values = values if fields else without_idle_options(values)
     layout = values.layout
     record = (
-        layout.content if layout.is_list and layout.parameter("__array__") is None else layout
+        layout.content
+        if layout.is_list and layout.parameter("__array__") is None
+        else layout
     )
     if record.is_record and record.fields:
         for inner in record.fields:

@@ -48,7 +48,9 @@ def find_binning(values: Array, integer: bool = False) -> Binning:
     flat = np.ravel(values)[:: max(1, values.size // _SAMPLE)].astype(np.float64)
     flat = flat[np.isfinite(flat)]
     if not flat.size:
-        raise InvalidArgument("a column without finite values has no histogram: leave it out")
+        raise InvalidArgument(
+            "a column without finite values has no histogram: leave it out"
+        )
     sentinels: tuple[float, ...] = ()
     # Where every integer has its own bin, none is a sentinel: flavour 21, for one, is not.
     if not integer or flat.max() - flat.min() >= _BINS:
@@ -100,4 +102,6 @@ def _drop_sentinels(values: Array) -> tuple[Array, tuple[float, ...]]:
                 break
         else:
             break
-    return values[(values >= levels[0]) & (values <= levels[-1])], tuple(sorted(sentinels))
+    return values[(values >= levels[0]) & (values <= levels[-1])], tuple(
+        sorted(sentinels)
+    )

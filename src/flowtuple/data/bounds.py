@@ -158,7 +158,9 @@ class Bound:
             first = float(words[4:])
             amount = self.amount + first
             if Fraction(amount) < Fraction(self.amount) + Fraction(first):
-                amount = math.nextafter(amount, math.inf)  # a bound may only be rounded up
+                amount = math.nextafter(
+                    amount, math.inf
+                )  # a bound may only be rounded up
             return str(Bound("abs", amount))
         return f"{words}, then {self}"
 
@@ -184,7 +186,9 @@ class Bound:
         if original.dtype.kind in "iu":
             larger = np.maximum(original, decoded).astype(np.uint64)
             smaller = np.minimum(original, decoded).astype(np.uint64)
-            distance = larger - smaller  # wraps around to the true distance of signed values
+            distance = (
+                larger - smaller
+            )  # wraps around to the true distance of signed values
             most = np.uint64(min(math.floor(self.amount), 2**64 - 1))
             close: Array = same | (distance <= most)
             return close

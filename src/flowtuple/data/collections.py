@@ -68,13 +68,17 @@ def find_collections(columns: Iterable[Column]) -> list[Collection]:
                 "which another column counts; rename one kind"
             )
         out.append(
-            Collection(stem, counter, tuple(names), axes if set(axes) <= set(names) else ())
+            Collection(
+                stem, counter, tuple(names), axes if set(axes) <= set(names) else ()
+            )
         )
     return out
 
 
 def find_links(
-    match: Iterable[str], reconstructed: Sequence[Collection], generated: Sequence[Collection]
+    match: Iterable[str],
+    reconstructed: Sequence[Collection],
+    generated: Sequence[Collection],
 ) -> dict[str, tuple[str, str]]:
     """Return, by reconstructed collection, its index column and the collection of its partners.
 
@@ -97,7 +101,9 @@ def find_links(
     by_stem = {c.name.lower(): c.name for c in generated}
     owners = {name: c.name for c in reversed(reconstructed) for name in c.columns}
     names = [name for c in reconstructed for name in c.columns]
-    texts = list(match) or [n for n in names if "Idx" in n and reference_target(n) in by_stem]
+    texts = list(match) or [
+        n for n in names if "Idx" in n and reference_target(n) in by_stem
+    ]
     links: dict[str, tuple[str, str]] = {}
     for text in texts:
         column, _, target = text.partition("=")

@@ -58,7 +58,9 @@ class Weighting:
                 np.cumsum(self.lengths), np.arange(start, stop), side="right"
             )
             weights = weights * np.array(self.factors)[number]
-        return check_finite(weights, self.where, self.column or "mix", np.arange(start, stop))
+        return check_finite(
+            weights, self.where, self.column or "mix", np.arange(start, stop)
+        )
 
 
 def check_column(where: str, name: str, columns: Sequence[Column]) -> None:
@@ -165,4 +167,6 @@ column 'w' are negative; give weights of a positive sum
     else:
         why = f"those of column {column!r} nearly cancel and are worth {worth:.1f} events"
         advice = f"{least:g} are needed, so add events or take other weights"
-    raise InvalidArgument(f"{where}: the weights sum to {total:g} because {why}; {advice}")
+    raise InvalidArgument(
+        f"{where}: the weights sum to {total:g} because {why}; {advice}"
+    )

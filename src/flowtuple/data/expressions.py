@@ -234,8 +234,14 @@ class _Evaluator:
                     if on_conditions
                     else f"the cut calculates with {text}, which is a condition and no number"
                 )
-        return operation(*values) if len(values) == 1 else functools.reduce(operation, values)
+        return (
+            operation(*values)
+            if len(values) == 1
+            else functools.reduce(operation, values)
+        )
 
     def _refuse(self, node: ast.expr) -> NoReturn:
         what = "comparisons, and, or, not, + - * / and " + ", ".join(_FUNCTIONS)
-        raise InvalidArgument(f"the cut cannot hold {ast.unparse(node)!r}; it takes {what}")
+        raise InvalidArgument(
+            f"the cut cannot hold {ast.unparse(node)!r}; it takes {what}"
+        )

@@ -111,7 +111,9 @@ def select_columns(
     for table, columns in everything.items():
         chosen = [c for c in columns if not include or (table, c) in included]
         names = {c.name for c in chosen if (table, c) not in excluded}
-        counters = {c.counter for c in columns if c.name in names and c.counter is not None}
+        counters = {
+            c.counter for c in columns if c.name in names and c.counter is not None
+        }
         # A hidden counter is read through the columns that it counts; without them it goes.
         used = {c.counter for c in columns}
         idle = {c.name for c in columns if c.hidden and c.name in used - counters}

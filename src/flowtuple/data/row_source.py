@@ -191,7 +191,8 @@ def read_conditions(dataset: Dataset, columns: Sequence[str]) -> Rows:
 def escaped(names: Sequence[str]) -> list[str]:
     """Return patterns that match columns of these names only; places of an array are one column."""
     return [
-        glob.escape(name) for name in dict.fromkeys(name.partition("[")[0] for name in names)
+        glob.escape(name)
+        for name in dict.fromkeys(name.partition("[")[0] for name in names)
     ]
 
 
@@ -234,7 +235,9 @@ def _one_collection(columns: list[Column], description: str) -> tuple[Column, ..
             f"{description}: holds no number that could be looked at: widen `columns=`"
         )
     if len({c.counter for c in columns}) > 1:
-        collection = next(c.name.partition("_")[0] for c in columns if c.counter is not None)
+        collection = next(
+            c.name.partition("_")[0] for c in columns if c.counter is not None
+        )
         raise InvalidArgument(
             f"{description}: holds numbers of events and of their objects: "
             f"take one collection at a time, such as `columns=` '{collection}_*'"
@@ -242,13 +245,17 @@ def _one_collection(columns: list[Column], description: str) -> tuple[Column, ..
     return tuple(columns)
 
 
-def _weight(table: TableSource, name: str, counter: str | None, description: str) -> Column:
+def _weight(
+    table: TableSource, name: str, counter: str | None, description: str
+) -> Column:
     """Return the column of weights of rows: one number for each of them, or for each event.
 
     Raises:
         InvalidArgument: There is no such column.
     """
-    numbers = [c for c in table.columns if c.counter in (None, counter) and not c.is_opaque]
+    numbers = [
+        c for c in table.columns if c.counter in (None, counter) and not c.is_opaque
+    ]
     for column in numbers:
         if column.name == name and not column.shape:
             return column

@@ -51,7 +51,11 @@ class Rows:
     @property
     def context(self) -> Array:
         """Values of the conditions, shape (n, c), with c = 0 where there are none."""
-        return np.empty((len(self), 0)) if self.conditions is None else self.conditions.values
+        return (
+            np.empty((len(self), 0))
+            if self.conditions is None
+            else self.conditions.values
+        )
 
     def like(self, other: Rows) -> Rows:
         """Return the same rows with the columns of another sample, in its order.

@@ -87,7 +87,9 @@ class Column:
 
     def __post_init__(self) -> None:
         if not self.name:
-            raise InvalidArgument(f"a column of type {self.dtype} has no name; give it one")
+            raise InvalidArgument(
+                f"a column of type {self.dtype} has no name; give it one"
+            )
         if len(self.shape) > MAX_AXES:
             raise InvalidArgument(
                 f"column {self.name!r} has {len(self.shape)} axes per event; "
@@ -121,7 +123,9 @@ class Column:
     def from_json(cls, data: Mapping[str, Any]) -> Column:
         """Return the column of a JSON object that `to_json` made."""
         optional = {
-            key: data[key] for key in ("role", "title", "counter", "hidden") if key in data
+            key: data[key]
+            for key in ("role", "title", "counter", "hidden")
+            if key in data
         }
         return cls(
             data["name"], data["dtype"], shape=tuple(data.get("shape", ())), **optional

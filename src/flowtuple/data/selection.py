@@ -40,7 +40,9 @@ class SelectedTable:
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Read events of the view, counted from its own start."""
         stop = min(stop, self.num_entries)
-        table = self._source.read(columns, self._start + max(0, start), self._start + stop)
+        table = self._source.read(
+            columns, self._start + max(0, start), self._start + stop
+        )
         shown = {c.name: c for c in self.columns}
         return Table(
             table.name,
@@ -65,7 +67,9 @@ class ProgressTable:
         """Read events of the table."""
         table = self._source.read(columns, start, stop)
         if table.num_entries:
-            self._progress(self._stage, min(stop, self.num_entries) / self.num_entries, "")
+            self._progress(
+                self._stage, min(stop, self.num_entries) / self.num_entries, ""
+            )
         return table
 
 

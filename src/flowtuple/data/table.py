@@ -66,10 +66,15 @@ class Table:
             content = self.data[column.name]
             expected = self._expected_length(column, where)
             if expected != len(content):
-                raise InvalidArgument(f"{where} has {len(content)} values, not {expected}")
+                raise InvalidArgument(
+                    f"{where} has {len(content)} values, not {expected}"
+                )
             if column.is_opaque:
                 continue
-            if content.dtype != np.dtype(column.dtype) or content.shape[1:] != column.shape:
+            if (
+                content.dtype != np.dtype(column.dtype)
+                or content.shape[1:] != column.shape
+            ):
                 raise InvalidArgument(
                     f"{where} holds {content.dtype}{content.shape[1:]}, "
                     f"not {column.dtype}{column.shape}"
@@ -79,7 +84,9 @@ class Table:
         if column.counter is None:
             return self.num_entries
         if column.counter not in self.data:
-            raise InvalidArgument(f"{where} is counted by {column.counter!r}, absent here")
+            raise InvalidArgument(
+                f"{where} is counted by {column.counter!r}, absent here"
+            )
         counts = self.data[column.counter]
         if counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
             raise InvalidArgument(
@@ -273,7 +280,9 @@ class Dataset:
             tables={name: self.tables[old]},
             refused={moved(part): reason for part, reason in self.refused.items()},
             storage={name: self.storage[old]} if old in self.storage else {},
-            left_out=tuple(LeftOut(moved(part.name), part.reason) for part in self.left_out),
+            left_out=tuple(
+                LeftOut(moved(part.name), part.reason) for part in self.left_out
+            ),
         )
 
 
@@ -329,7 +338,9 @@ def difference(left: Table, right: Table) -> str | None:
             if not same_values(a, b):
                 return f"column {column.name!r} differs"
         elif a.dtype != b.dtype or a.shape != b.shape:
-            return f"column {column.name!r} is {a.dtype}{a.shape} against {b.dtype}{b.shape}"
+            return (
+                f"column {column.name!r} is {a.dtype}{a.shape} against {b.dtype}{b.shape}"
+            )
         elif not np.array_equal(bit_patterns(a), bit_patterns(b)):
             return f"column {column.name!r} differs"
     return None

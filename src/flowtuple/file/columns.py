@@ -43,7 +43,9 @@ class Columns(Mapping[str, ak.Array]):
         return len(self._arrays)
 
     def _read(self, name: str) -> ak.Array:
-        return table_to_awkward(self._table.read([name], 0, self._table.num_entries))[name]
+        return table_to_awkward(self._table.read([name], 0, self._table.num_entries))[
+            name
+        ]
 
     def _virtual(self, name: str) -> ak.Array:
         columns = with_counters(self._table.columns, [name])

@@ -26,7 +26,9 @@ from flowtuple.file.table import StoredTable
 from flowtuple.runtime.progress import Progress, silent
 
 DAMAGE = (Corrupt, Truncated)
-_WINDOW = 2**24  # bytes searched at a time; fewer at first, for the next frame is seldom far
+_WINDOW = (
+    2**24
+)  # bytes searched at a time; fewer at first, for the next frame is seldom far
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,9 @@ class DamagedFile:
                 except DAMAGE:
                     kind = "damaged"
             if kind:
-                self.damage.append(Damage("", None, (name,), f"a carried object is {kind}"))
+                self.damage.append(
+                    Damage("", None, (name,), f"a carried object is {kind}")
+                )
 
     def close(self) -> None:
         """Close the file."""
@@ -225,7 +229,9 @@ def check_integrity(
 def coded_by_flow(directory: Directory) -> set[str]:
     """Return the columns of a chunk that the model of its table decodes."""
     entries = directory.entries.items()
-    return {name for name, entry in entries if entry.method is Method.FLOW or entry.residual}
+    return {
+        name for name, entry in entries if entry.method is Method.FLOW or entry.residual
+    }
 
 
 def _first_of_each(sections: Iterable[Section]) -> Iterator[Section]:
@@ -283,6 +289,8 @@ def _next_frame(storage: Storage, position: int) -> Section | None:
             if section is not None:
                 return section
             begin = data.find(layout.MARKER, begin + 1)
-        position += len(data) - layout.FRAME_SIZE + 1  # a frame may lie across two windows
+        position += (
+            len(data) - layout.FRAME_SIZE + 1
+        )  # a frame may lie across two windows
         window = min(4 * window, _WINDOW)
     return None

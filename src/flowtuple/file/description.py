@@ -145,7 +145,9 @@ def parse_table(description: Any) -> DescribedTable:
         described = description["columns"]
         columns = tuple(Column.from_json(c) for c in described)
         lattices = {
-            c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c
+            c["name"]: Lattice.from_json(c["lattice"])
+            for c in described
+            if "lattice" in c
         }
         requested = {
             c["name"]: _requested(str(c["asked"]), lattices.get(c["name"]))
@@ -197,7 +199,9 @@ def with_parts(described: Mapping[str, Any], parts: Sequence[Part]) -> dict[str,
     out = dict(described) | {"entries": sum(part.entries for part in parts)}
     out.pop("parts", None)
     out["columns"] = []
-    noted: list[dict[str, Any]] = [{"entries": part.entries, "ranges": {}} for part in parts]
+    noted: list[dict[str, Any]] = [
+        {"entries": part.entries, "ranges": {}} for part in parts
+    ]
     for column in described["columns"]:
         lattice = dict(column.get("lattice", {}))
         if "range" in lattice and parts:
@@ -222,7 +226,9 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_count(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+    return (
+        isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+    )
 
 
 def _faults(table: DescribedTable) -> Iterator[str]:

@@ -118,7 +118,9 @@ class File(Shown):
         try:
             parsed = parse_table(described)
         except Corrupt as error:
-            raise Corrupt(f"{self.path}: the description of table {number} {error}") from None
+            raise Corrupt(
+                f"{self.path}: the description of table {number} {error}"
+            ) from None
         if parsed.name in self.tables:
             raise Corrupt(f"{self.path}: has two tables of one name")
         self.tables[parsed.name] = StoredTable(
@@ -329,7 +331,9 @@ class File(Shown):
         start, stop, _ = slice(entry_start, entry_stop).indices(table.num_entries)
         return _arrays(table, self._names(table, columns), start, max(start, stop))
 
-    def _names(self, table: StoredTable, columns: str | Iterable[str] | None) -> list[str]:
+    def _names(
+        self, table: StoredTable, columns: str | Iterable[str] | None
+    ) -> list[str]:
         if columns is None:
             return self.keys(table.name)
         patterns = [columns] if isinstance(columns, str) else columns

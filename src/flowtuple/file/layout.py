@@ -72,7 +72,9 @@ class Section:
     @property
     def is_possible(self) -> bool:
         """False for events, or a body, in a section other than a chunk."""
-        return self.kind is SectionKind.CHUNK or not (self.body or self.entries or self.first)
+        return self.kind is SectionKind.CHUNK or not (
+            self.body or self.entries or self.first
+        )
 
     @property
     def begin(self) -> int:
@@ -121,7 +123,9 @@ def check_header(data: bytes, name: str) -> None:
     if major > MAJOR:
         raise TooNew(f"{later}, this flowtuple reads up to {MAJOR}.x; update flowtuple")
     if flags:
-        raise TooNew(f"{later} with the unknown feature flags {flags:#x}; update flowtuple")
+        raise TooNew(
+            f"{later} with the unknown feature flags {flags:#x}; update flowtuple"
+        )
 
 
 def _what_to_do(data: bytes, name: str) -> str:
@@ -131,7 +135,9 @@ def _what_to_do(data: bytes, name: str) -> str:
         return "a flow over rows is for `sample()` and `score()`"
     if lower.endswith(STORED):
         return "restore it from a copy, or save what is whole with flowtuple recover"
-    if suffix_by_content(name)[0] or lower.endswith((*input_suffixes(), ".pkl", ".pickle")):
+    if suffix_by_content(name)[0] or lower.endswith(
+        (*input_suffixes(), ".pkl", ".pickle")
+    ):
         return "compress it first with flowtuple compress"
     return "name one that flowtuple wrote, such as a .ftup or .flow"
 
@@ -151,7 +157,9 @@ def unpack_frame(data: bytes, offset: int) -> Section | None:
     expected = _CHECKSUM.unpack(data[_FRAME.size : FRAME_SIZE])[0]
     if checksum(fixed) != expected or kind not in tuple(SectionKind):
         return None
-    section = Section(SectionKind(kind), owner, entries, head, body, digest, first, offset)
+    section = Section(
+        SectionKind(kind), owner, entries, head, body, digest, first, offset
+    )
     return section if section.is_possible else None
 
 

@@ -92,7 +92,9 @@ class Ledger:
         return self._by_column("column_model")
 
     def _by_column(self, *kinds: str) -> dict[tuple[str, str], int]:
-        return {(row.table, row.name): row.bytes for row in self.rows if row.kind in kinds}
+        return {
+            (row.table, row.name): row.bytes for row in self.rows if row.kind in kinds
+        }
 
     @cached_property
     def parts(self) -> dict[str, int]:
@@ -146,7 +148,9 @@ def _model_rows(table: StoredTable) -> Iterator[Row]:
     shares = apportioned(section.head, plain)
     for name, size in shares.items():
         yield Row(table.name, name, "column_model", size)
-    yield Row(table.name, "rest of the model", "model", section.length - sum(shares.values()))
+    yield Row(
+        table.name, "rest of the model", "model", section.length - sum(shares.values())
+    )
 
 
 def apportioned(total: int, weights: Mapping[str, int]) -> dict[str, int]:

@@ -93,7 +93,9 @@ def merge(
     return Path(output).stat().st_size
 
 
-def copy_chunk(writer: Writer, number: int, table: StoredTable, chunk: StoredChunk) -> None:
+def copy_chunk(
+    writer: Writer, number: int, table: StoredTable, chunk: StoredChunk
+) -> None:
     """Copy a chunk, bit by bit, as a chunk of the table with this number."""
     head, body = table.copy(chunk)
     writer.add(SectionKind.CHUNK, number, head, body, chunk.section.entries)
@@ -123,7 +125,12 @@ def _table_misfits(table: StoredTable, other: StoredTable) -> Iterator[str]:
     if table.model_hash != other.model_hash:
         yield " is coded by another model; compress both with one `model=` first"
     for name, words in schema_diff(
-        table.columns, other.columns, counters=True, hidden=True, roles=True, additional=True
+        table.columns,
+        other.columns,
+        counters=True,
+        hidden=True,
+        roles=True,
+        additional=True,
     ):
         yield f": column {name!r} {words}; compress both from one schema"
     names = [c.name for c in table.columns]
@@ -155,7 +162,9 @@ def _carried(files: Sequence[File], drop: bool) -> Mapping[str, bytes]:
         InvalidArgument: Others are not to be dropped.
     """
     contents = [file.carried for file in files]
-    same = {n: c for n, c in contents[0].items() if len({o.get(n) for o in contents}) == 1}
+    same = {
+        n: c for n, c in contents[0].items() if len({o.get(n) for o in contents}) == 1
+    }
     for file, carried in zip(files, contents, strict=True):
         for name in carried:
             if name not in same and not drop:

@@ -120,10 +120,13 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
     scaled = reader.unsigned()
     scale = _unpack_bins(reader) if scaled else None
     parents = tuple(
-        _unpack_parent(reader, columns) for _ in range(_count(reader, MAX_INPUTS, "parents"))
+        _unpack_parent(reader, columns)
+        for _ in range(_count(reader, MAX_INPUTS, "parents"))
     )
     prediction, residual = _unpack_prediction(reader, columns)
-    layers = tuple(_unpack_layer(reader) for _ in range(_count(reader, MAX_LAYERS, "layers")))
+    layers = tuple(
+        _unpack_layer(reader) for _ in range(_count(reader, MAX_LAYERS, "layers"))
+    )
     network = Network(layers) if layers else None
     inputs = [len(parents) + 1, *(len(layer.shifts) + 1 for layer in layers)]
     if network and (
@@ -161,7 +164,9 @@ def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> 
                 raise Corrupt(
                     f"a model lets column {name!r} read {parent.column!r}, which it cannot"
                 )
-            if any(read and read not in flows for read in (parent.column, parent.through)):
+            if any(
+                read and read not in flows for read in (parent.column, parent.through)
+            ):
                 raise Corrupt(
                     f"a model lets column {name!r} read {parent.column!r}, which has no place in it"
                 )
@@ -234,7 +239,9 @@ def _unpack_term(reader: Reader, columns: Sequence[Column]) -> Term:
 def _unpack_bins(reader: Reader) -> Bins:
     count = reader.unsigned()
     if count >= MAX_SYMBOLS:
-        raise Corrupt(f"a model has a column of {count} bins, more than {MAX_SYMBOLS - 1}")
+        raise Corrupt(
+            f"a model has a column of {count} bins, more than {MAX_SYMBOLS - 1}"
+        )
     end = reader.signed() - 1 if count else 0
     first: list[int] = []
     last: list[int] = []

@@ -20,11 +20,17 @@ def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:
 
     There is no time, user or path in it, so that equal inputs give equal files.
     """
-    out: dict[str, Any] = {"flowtuple": version("flowtuple"), "effort": effort, "seed": seed}
+    out: dict[str, Any] = {
+        "flowtuple": version("flowtuple"),
+        "effort": effort,
+        "seed": seed,
+    }
     sources = source if isinstance(source, (list, tuple)) else [source]
     texts = [os.fspath(s) for s in sources if isinstance(s, (str, os.PathLike))]
     patterns = [split_tree(text, input_suffixes())[0] for text in texts]
-    paths = [path for pattern in patterns if not is_url(pattern) for path in expand(pattern)]
+    paths = [
+        path for pattern in patterns if not is_url(pattern) for path in expand(pattern)
+    ]
     return out | {"source": [_fingerprint(Path(path)) for path in paths]}
 
 

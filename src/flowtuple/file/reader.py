@@ -20,7 +20,9 @@ from flowtuple.file.storage import Storage
 
 PREFIX = 2**16  # bytes read at once on opening: description and small models lie there
 SUFFIX = 2**14  # the index of a thousand chunks
-WHOLE = 2**18  # bytes up to which a chunk is read at once, whatever its columns are needed
+WHOLE = (
+    2**18
+)  # bytes up to which a chunk is read at once, whatever its columns are needed
 _ADVICE = "restore it from a copy, or save what is whole with flowtuple recover"
 
 
@@ -75,7 +77,9 @@ class SectionReader:
         layout.check_header(self._prefix, self.path)
         index, offset, expected = read_index(self.storage, self._prefix)
         if checksum(self._prefix[: layout.HEADER_SIZE] + index) != expected:
-            raise Corrupt(f"{self.path}: its index is damaged (checksum differs); {_ADVICE}")
+            raise Corrupt(
+                f"{self.path}: its index is damaged (checksum differs); {_ADVICE}"
+            )
         self.index_size = self.storage.size - offset + layout.HEADER_SIZE
         return layout.unpack_index(index, offset, self.path)
 
@@ -92,9 +96,13 @@ class SectionReader:
             raise Corrupt(
                 f"{self.path}: has a section of a table or object that its description lacks"
             )
-        single = [(s.kind, s.owner) for s in self.sections if s.kind is not SectionKind.CHUNK]
+        single = [
+            (s.kind, s.owner) for s in self.sections if s.kind is not SectionKind.CHUNK
+        ]
         objects = [kind for kind, _ in single].count(SectionKind.CARRIED)
-        if self.meta.get("model", False) and (objects or len(single) < len(self.sections)):
+        if self.meta.get("model", False) and (
+            objects or len(single) < len(self.sections)
+        ):
             raise Corrupt(f"{self.path}: is a model and holds events or objects")
         if len(set(single)) < len(single) or (complete and objects != carried):
             raise Corrupt(f"{self.path}: its sections do not fit its description")
@@ -184,7 +192,9 @@ class SectionReader:
         with self.naming():
             directory = read_directory(self.checked(section, data), columns)
             if (directory.head, directory.body) != (section.head, section.body):
-                raise Corrupt(f"a chunk at byte {section.offset} does not fit its directory")
+                raise Corrupt(
+                    f"a chunk at byte {section.offset} does not fit its directory"
+                )
         if at_once:
             return directory, lambda spans: slices(data, begin, spans)
         begin += section.offset

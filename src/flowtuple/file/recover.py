@@ -60,7 +60,8 @@ class Recovered(Shown):
     def facts(self) -> dict[str, object]:
         """Return path, recovered events of each table, and the number of lost parts."""
         events = {
-            name: f"{count} of {total} events" for name, (count, total) in self.events.items()
+            name: f"{count} of {total} events"
+            for name, (count, total) in self.events.items()
         }
         return {"path": self.path, **events, "missing": len(self.missing)}
 
@@ -108,7 +109,11 @@ def recover(
     """
     other_format = os.fspath(output).lower().endswith(tuple(output_suffixes()))
     columns = tuple(columns)
-    if Path(output).exists() and "://" not in os.fspath(path) and Path(output).samefile(path):
+    if (
+        Path(output).exists()
+        and "://" not in os.fspath(path)
+        and Path(output).samefile(path)
+    ):
         raise InvalidArgument(
             f"{output}: is the damaged file itself, of which more may be saved another time; "
             "write elsewhere"
@@ -123,7 +128,9 @@ def recover(
         models = _take_models(damaged, model)
         if other_format:
             missing = list(damaged.damage)
-            lost = {n: list(_lost(damaged, t, missing)) for n, t in damaged.tables.items()}
+            lost = {
+                n: list(_lost(damaged, t, missing)) for n, t in damaged.tables.items()
+            }
             saved = _salvage(damaged, lost, columns)
             written = write_dataset(saved, output, options or WriteOptions())
             left_out = (*saved.left_out, *written.left_out)
@@ -143,9 +150,7 @@ def _whole_chunk(damage: Damage) -> Damage:
         return damage
     more = len(damage.columns) - 1
     named = f"{damage.columns[0]!r}" + (f" and {more} more are" if more else " is")
-    reason = (
-        f"left out, for {named} damaged; OUT.root in place of OUT.ftup would keep the others"
-    )
+    reason = f"left out, for {named} damaged; OUT.root in place of OUT.ftup would keep the others"
     return replace(damage, columns=(), reason=reason)
 
 
@@ -176,7 +181,11 @@ def _take_model(table: StoredTable, file: File) -> bytes:
             f"{file.path}: may be another model than that of table {table.name!r}, which is missing"
         )
     other = file.tables.get(table.name)
-    if other is None or other.model_section is None or other.model_hash != table.model_hash:
+    if (
+        other is None
+        or other.model_section is None
+        or other.model_hash != table.model_hash
+    ):
         raise InvalidArgument(
             f"{file.path}: is not the model {table.model_hash} of table {table.name!r}"
         )
@@ -271,10 +280,14 @@ def _copy(
             "it was compressed with by `model=`, or write what needs none to OUT.root"
         )
     whole = {
-        name: [c for c, bad in zip(t.chunks, damaged.damaged[name], strict=True) if not bad]
+        name: [
+            c for c, bad in zip(t.chunks, damaged.damaged[name], strict=True) if not bad
+        ]
         for name, t in damaged.tables.items()
     }
-    events = {name: sum(c.section.entries for c in chunks) for name, chunks in whole.items()}
+    events = {
+        name: sum(c.section.entries for c in chunks) for name, chunks in whole.items()
+    }
     for name, table in damaged.tables.items():
         if table.external and events[name] != table.num_entries:
             raise InvalidArgument(
@@ -288,7 +301,9 @@ def _copy(
         section = table.model_section
         if section is not None:
             writer.add(
-                SectionKind.MODEL, number, models.get(name) or damaged.reader.read(section)
+                SectionKind.MODEL,
+                number,
+                models.get(name) or damaged.reader.read(section),
             )
     for number, (name, chunks) in enumerate(whole.items()):
         for chunk in chunks:

@@ -110,7 +110,9 @@ class StoredTable(DescribedTable):
         """Yield the chunks with their parts."""
         ends = np.cumsum([part.entries for part in self.parts], dtype=np.int64)
         for section in sections:
-            number = min(int(np.searchsorted(ends, section.first, "right")), len(ends) - 1)
+            number = min(
+                int(np.searchsorted(ends, section.first, "right")), len(ends) - 1
+            )
             if section.first + section.entries > ends[number]:
                 raise Corrupt(
                     f"{self._path}: table {self.name!r} has a chunk that lies in two parts"
@@ -183,7 +185,9 @@ class StoredTable(DescribedTable):
                 )
         start, stop = max(0, start), min(stop, self.num_entries)
         selected = with_counters(self.columns, columns)
-        self._check_size(sum(map(_event_bytes, selected)) * max(0, stop - start), start, stop)
+        self._check_size(
+            sum(map(_event_bytes, selected)) * max(0, stop - start), start, stop
+        )
         touched = [c for c in self.chunks if c.begin < stop and c.stop > start]
         if not touched:
             return self._no_events(selected)

@@ -46,11 +46,18 @@ class Writer:
         self.add(SectionKind.DESCRIPTION, 0, pack_description(meta))
 
     def add(
-        self, kind: SectionKind, owner: int, head: bytes, body: bytes = b"", entries: int = 0
+        self,
+        kind: SectionKind,
+        owner: int,
+        head: bytes,
+        body: bytes = b"",
+        entries: int = 0,
     ) -> int:
         """Write one section and return its bytes, with the frame."""
         first = self._events.get((kind, owner), 0)
-        section = Section(kind, owner, entries, len(head), len(body), checksum(head), first)
+        section = Section(
+            kind, owner, entries, len(head), len(body), checksum(head), first
+        )
         self._write(layout.pack_frame(section) + head + body)
         self._sections.append(section)
         self._events[kind, owner] = first + entries

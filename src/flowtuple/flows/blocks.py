@@ -108,7 +108,12 @@ class Shuffled:
     """
 
     def __init__(
-        self, sample: SampledRows, training: Array, batch: int, seed: int, process: Process
+        self,
+        sample: SampledRows,
+        training: Array,
+        batch: int,
+        seed: int,
+        process: Process,
     ) -> None:
         self._sample = sample
         self._training = training
@@ -163,7 +168,8 @@ class Shuffled:
         for number, (first, last) in enumerate(ranges(len(blocks), GROUP)):
             bounds = [self._blocks[k] for k in blocks[first:last]]
             rows = [
-                start + np.flatnonzero(self._training[start:stop]) for start, stop in bounds
+                start + np.flatnonzero(self._training[start:stop])
+                for start, stop in bounds
             ]
             yield draw(self._seed, RngStream.ROWS, epoch, number).permutation(
                 np.concatenate(rows)

@@ -28,9 +28,7 @@ from zuko.transforms import MonotonicRQSTransform
 from flowtuple.flows.bijection import LikelihoodFlow, Step
 from flowtuple.flows.options import Shape
 
-_SMALL = (
-    1e-3  # initial weights of last layers, so that blocks and splines start as the identity
-)
+_SMALL = 1e-3  # initial weights of last layers, so that blocks and splines start as the identity
 
 
 class Block(torch.nn.Module):
@@ -127,7 +125,9 @@ class CouplingStep(torch.nn.Module):
 
     def splines(self, x: Tensor, context: Tensor | None) -> MonotonicRQSTransform:
         """Return one spline of `bins` pieces for each moved column of each row."""
-        knots = self.network(x[:, self.kept], context).unflatten(-1, (len(self.moved), -1))
+        knots = self.network(x[:, self.kept], context).unflatten(
+            -1, (len(self.moved), -1)
+        )
         return MonotonicRQSTransform(
             *knots.split([self.bins, self.bins, self.bins - 1], dim=-1)
         )
@@ -164,7 +164,9 @@ class Coupling(LikelihoodFlow):
         while len(halves) < steps:
             parts = torch.randperm(features).tensor_split([(features + 1) // 2])
             first, second = (part.sort()[0] for part in parts)
-            halves += [(first, second), (second, first)] if len(second) else [(first, second)]
+            halves += (
+                [(first, second), (second, first)] if len(second) else [(first, second)]
+            )
         self.steps = torch.nn.ModuleList(
             CouplingStep(*half, context, shape) for half in halves[:steps]
         )

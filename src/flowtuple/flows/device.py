@@ -78,6 +78,8 @@ def inner_layers(flow: torch.nn.Module) -> list[torch.nn.Module]:
     layers: list[torch.nn.Module] = []
     for network in flow.modules():
         if isinstance(network, torch.nn.Sequential):
-            linear = [m for m in network if isinstance(m, (torch.nn.Linear, zuko.nn.Linear))]
+            linear = [
+                m for m in network if isinstance(m, (torch.nn.Linear, zuko.nn.Linear))
+            ]
             layers += linear[:-1]
     return layers

@@ -29,9 +29,7 @@ from flowtuple.flows.train_state import TrainState
 from flowtuple.runtime.extras import require
 from flowtuple.runtime.torch_threads import torch_threads
 
-THREADS = (
-    2  # of PyTorch on any machine: the order of a sum decides the last bits of the weights
-)
+THREADS = 2  # of PyTorch on any machine: the order of a sum decides the last bits of the weights
 WATCHES = 10  # times in a training that rows are drawn and compared
 _FEWEST_EVENTS = 20
 
@@ -103,7 +101,9 @@ def fit(
         place = choose_device(device, process.local_rank)
         try:
             with joined(process, place) as group:
-                training = _Training(flow.to(place), sample, options, seed, group, checkpoint)
+                training = _Training(
+                    flow.to(place), sample, options, seed, group, checkpoint
+                )
                 return training.run(
                     report, log, None if watch is None else partial(watch, flow)
                 )
@@ -158,7 +158,9 @@ class _Training:
         """Train all epochs that are left, and set the best weights."""
         state, epochs = self.state, self.options.epochs
         is_main = self.group.process.is_main
-        pieces = (p for epoch in range(state.epoch, epochs) for p in self.rows.pieces(epoch))
+        pieces = (
+            p for epoch in range(state.epoch, epochs) for p in self.rows.pieces(epoch)
+        )
         seconds = 0.0
         with (
             _tensorboard(log if is_main else None) as writer,

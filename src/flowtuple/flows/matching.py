@@ -75,7 +75,9 @@ class FlowMatching(Bijection):
             v, divergence = self._with_divergence(state[..., 0], t, context)
             return torch.stack([v, divergence], dim=-1)
 
-        end = self._integrate(slope, torch.stack([x, torch.zeros_like(x)], dim=-1), 1.0, 0.0)
+        end = self._integrate(
+            slope, torch.stack([x, torch.zeros_like(x)], dim=-1), 1.0, 0.0
+        )
         return end[..., 0], end[..., 1]
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:

@@ -21,7 +21,9 @@ BLOCK = 4096  # rows at a time, to limit memory
 EXACT_BLOCK = (
     256  # rows at a time where the last bit matters: it depends on the number of rows
 )
-POSITIONS = 4  # in a cell, over which the density of a value that stands for one is averaged
+POSITIONS = (
+    4  # in a cell, over which the density of a value that stands for one is averaged
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,9 @@ class ContextColumns:
 
     def forward(self, values: Array) -> Array:
         """Return the conditions as the flow reads them, shape (n, c)."""
-        return np.stack([c.forward(values[:, k]) for k, c in enumerate(self.chains)], axis=1)
+        return np.stack(
+            [c.forward(values[:, k]) for k, c in enumerate(self.chains)], axis=1
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +157,9 @@ class RowModel:
         bits: Array = total / (len(positions) * math.log(2.0))
         return bits
 
-    def draw(self, seed: int, start: int, stop: int, context: Array | None = None) -> Array:
+    def draw(
+        self, seed: int, start: int, stop: int, context: Array | None = None
+    ) -> Array:
         """Return rows `start` to `stop` of an endless sample, shape (stop - start, d).
 
         Args:
@@ -162,7 +168,9 @@ class RowModel:
             stop: Row after the last one.
             context: Values of the conditions of these rows.
         """
-        return self.from_latent(normal_rows(seed, start, stop, len(self.columns)), context)
+        return self.from_latent(
+            normal_rows(seed, start, stop, len(self.columns)), context
+        )
 
 
 def _padded(rows: torch.Tensor, value: float) -> torch.Tensor:

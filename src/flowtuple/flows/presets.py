@@ -93,7 +93,10 @@ _GIVEN_JET = {
         for what in ("dr", "deta", "dphi")
     },
     **{f"{which}Muon_pt": _PT_OR_0 for which in ("Closest", "SecondClosest")},
-    **{f"GenJet_{what}": _SEEN for what in ("eta", "phi", "partonFlavour", "hadronFlavour")},
+    **{
+        f"GenJet_{what}": _SEEN
+        for what in ("eta", "phi", "partonFlavour", "hadronFlavour")
+    },
     "GenJet_mass": _PT_OR_0,
     "GenJet_pt": _PT,
 }
@@ -125,10 +128,14 @@ _GIVEN_MUON = {
     **{f"GenPart_statusFlags{bit}": _SEEN for bit in range(15)},
     **{f"ClosestJet_{what}": _SEEN for what in ("dr", "deta", "dphi")},
     **{f"ClosestJet_{what}": _PT_OR_0 for what in ("pt", "mass")},
-    **{f"Pileup_{what}": _SEEN for what in ("gpudensity", "nPU", "nTrueInt", "pudensity")},
+    **{
+        f"Pileup_{what}": _SEEN for what in ("gpudensity", "nPU", "nTrueInt", "pudensity")
+    },
     **{f"Pileup_{what}": _PT_OR_0 for what in ("sumEOOT", "sumLOOT")},
 }
-_LONG = Training(epochs=600, batch=2048, learning_rate=1e-5, schedule="cosine", patience=0)
+_LONG = Training(
+    epochs=600, batch=2048, learning_rate=1e-5, schedule="cosine", patience=0
+)
 
 FLOW_PRESETS: dict[str, FlowPreset] = {
     "flashsim-jets": FlowPreset(

@@ -151,7 +151,9 @@ class ValidationLoss:
         self._rows = len(rows)
         self._parts = list(enumerate(ranges(len(rows), _ROWS)))
         self._own: dict[int, Batch] = {}
-        for number, (start, stop) in self._parts[group.process.rank :: group.process.size]:
+        for number, (start, stop) in self._parts[
+            group.process.rank :: group.process.size
+        ]:
             generator = draw(seed, RngStream.VALIDATION_POSITIONS, 0, number)
             positions = generator.random((stop - start, sample.shape[1]))
             self._own[number] = sample.take(rows[start:stop], positions, len(rows))

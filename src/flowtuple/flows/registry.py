@@ -82,7 +82,9 @@ FLOWS: dict[str, Callable[[int, int, Shape], Bijection]] = {
 }
 
 
-def build(kind: str, features: int, shape: Shape, seed: int, context: int = 0) -> Bijection:
+def build(
+    kind: str, features: int, shape: Shape, seed: int, context: int = 0
+) -> Bijection:
     """Build a flow with random weights that depend on the seed alone.
 
     Args:

@@ -16,7 +16,11 @@ Settings = Callable[[Training, int], dict[str, Any]]
 """Arguments of a scheduler, from the options and the number of steps of an epoch."""
 
 SCHEDULES: dict[str, tuple[Callable[..., Any], str, Settings]] = {
-    "constant": (lr_scheduler.ConstantLR, "epoch", lambda options, steps: {"factor": 1.0}),
+    "constant": (
+        lr_scheduler.ConstantLR,
+        "epoch",
+        lambda options, steps: {"factor": 1.0},
+    ),
     "plateau": (
         lr_scheduler.ReduceLROnPlateau,
         "loss",
@@ -59,6 +63,8 @@ def make_optimiser(
         steps: Steps of an epoch.
     """
     kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
-    optimiser = kind(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
+    optimiser = kind(
+        parameters, lr=options.learning_rate, weight_decay=options.weight_decay
+    )
     scheduler, unit, settings = SCHEDULES[options.schedule]
     return optimiser, scheduler(optimiser, **settings(options, steps)), unit

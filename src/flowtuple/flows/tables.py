@@ -112,7 +112,11 @@ class RowsModel:
         return np.zeros(0) if labels is None else labels
 
     def scored(
-        self, dataset: Dataset, against: RowsModel | None = None, *, by_column: bool = False
+        self,
+        dataset: Dataset,
+        against: RowsModel | None = None,
+        *,
+        by_column: bool = False,
     ) -> TableSource:
         """Score rows; see `flowtuple.score`.
 
@@ -144,7 +148,9 @@ class RowsModel:
             other = against.model.bits(others.values, others.context).sum(axis=1)
             data["log_ratio"] = np.log(2.0) * (other - total)
         if by_column:
-            data |= {f"bits_{name}": bits[:, k] for k, name in enumerate(self.model.columns)}
+            data |= {
+                f"bits_{name}": bits[:, k] for k, name in enumerate(self.model.columns)
+            }
         return _as_table("scores", data)
 
     def _expectation(self, context: Array) -> Expectation:
@@ -249,16 +255,21 @@ class GeneratedRows:
         self._drawn = tuple(columns)
         self._make = make
         self._context = dict(context or {})
-        given = (Column(name, str(values.dtype)) for name, values in self._context.items())
+        given = (
+            Column(name, str(values.dtype)) for name, values in self._context.items()
+        )
         self.columns = (*self._drawn, *given)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Return a range of the rows."""
         stop = min(stop, self.num_entries)
         parts = [
-            self._make(start + a, start + b) for a, b in ranges(max(0, stop - start), BLOCK)
+            self._make(start + a, start + b)
+            for a, b in ranges(max(0, stop - start), BLOCK)
         ]
         values = np.concatenate(parts) if parts else np.empty((0, len(self._drawn)))
         data = {c.name: values[:, k].astype(c.dtype) for k, c in enumerate(self._drawn)}
         data |= {name: x[start:][: len(values)] for name, x in self._context.items()}
-        return Table(self.name, self.columns, len(values), data).read(columns, 0, len(values))
+        return Table(self.name, self.columns, len(values), data).read(
+            columns, 0, len(values)
+        )

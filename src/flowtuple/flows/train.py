@@ -61,7 +61,9 @@ def train_rows(
     else:
         rows = _like(rows, like, options)
         chains, context = like.chains, like.context
-    flow = build(options.kind, len(rows.columns), options.shape, seed, len(context.columns))
+    flow = build(
+        options.kind, len(rows.columns), options.shape, seed, len(context.columns)
+    )
     model = RowModel(
         rows.columns,
         rows.dtypes,
@@ -76,8 +78,12 @@ def train_rows(
     training = options.training
     watch = _validation(rows, model, sample, training.held_out, seed)
     log = Path(options.log) if options.log else None
-    fitted = fit(flow, sample, training, seed, report, checkpoint, log, watch, options.device)
-    about = {"training": asdict(training), "seed": seed, "rows": len(rows)} | _history(fitted)
+    fitted = fit(
+        flow, sample, training, seed, report, checkpoint, log, watch, options.device
+    )
+    about = {"training": asdict(training), "seed": seed, "rows": len(rows)} | _history(
+        fitted
+    )
     return replace(model, flow=flow.double(), about=about), fitted
 
 
@@ -99,7 +105,9 @@ def _sample(rows: Rows, model: RowModel, weight: Array) -> SampledRows:
     for column in (*rows.values.T, *rows.context.T):
         identity.update(np.ascontiguousarray(column).data)
     shape = (len(rows), len(rows.columns))
-    return SampledRows(spread, shape, rows.event, weight, context, str(identity.hexdigest()))
+    return SampledRows(
+        spread, shape, rows.event, weight, context, str(identity.hexdigest())
+    )
 
 
 def _history(fitted: Fitted) -> dict[str, object]:
@@ -157,7 +165,9 @@ def _like(rows: Rows, model: RowModel, options: RowFlow) -> Rows:
             f"{rows.source}: the model of `like=` is given {', '.join(given) or 'nothing'}; "
             "name the same with `given=`"
         )
-    return rows if conditions is None else replace(rows, conditions=conditions.only(given))
+    return (
+        rows if conditions is None else replace(rows, conditions=conditions.only(given))
+    )
 
 
 def _preprocessing(
@@ -178,7 +188,8 @@ def _preprocessing(
             recipes[k] = recipe
     values = (*rows.values.T, *rows.context.T)
     chains = tuple(
-        _chain(rows.source, *column) for column in zip(names, values, recipes, strict=True)
+        _chain(rows.source, *column)
+        for column in zip(names, values, recipes, strict=True)
     )
     if given is None:
         return chains, ContextColumns()
@@ -187,7 +198,9 @@ def _preprocessing(
 
 def _has_many_integers(rows: Rows, k: int) -> bool:
     """Return whether a column has integers of many values."""
-    return np.dtype(rows.dtypes[k]).kind in "iu" and len(np.unique(rows.values[:, k])) > FEW
+    return (
+        np.dtype(rows.dtypes[k]).kind in "iu" and len(np.unique(rows.values[:, k])) > FEW
+    )
 
 
 def _chain(source: str, column: str, values: Array, recipe: str) -> Chain:

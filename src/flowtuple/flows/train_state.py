@@ -96,7 +96,10 @@ def save(
         "schedule": scheduler.state_dict(),
     }
     data = pack(
-        {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()},
+        {
+            name: value.detach().cpu().clone().contiguous()
+            for name, value in tensors.items()
+        },
         {"training": json.dumps(content), "checksum": _NO_CHECKSUM.decode()},
     )
     with atomic_path(folder / NAME) as temporary:
@@ -158,7 +161,9 @@ def _read(path: Path) -> tuple[TrainState, Mapping[str, Any], Tensors] | None:
                 f"{path}: is no checkpoint; remove it or name another folder"
             ) from None
         if Process.here().is_main:
-            _log.warning("%s: is damaged and counts as none; the training begins again", path)
+            _log.warning(
+                "%s: is damaged and counts as none; the training begins again", path
+            )
         return None
     if version != VERSION:
         raise InvalidArgument(

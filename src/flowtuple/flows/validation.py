@@ -45,7 +45,9 @@ class Validation:
 
         The latter two are the largest errors of median and 68 % half-width in a bin of a condition.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # an untrained flow draws extremes
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # an untrained flow draws extremes
             drawn = self.drawn(flow)
         distances: dict[str, float] = {}
         for k, name in enumerate(self.columns):
@@ -60,7 +62,9 @@ class Validation:
             distance = wasserstein(column, true, weight, self.weight)
             distances[f"wasserstein/{name}"] = distance / unit
             if self.context is not None:
-                errors = [self._errors(rows, column, true) for rows in _bins(self.context)]
+                errors = [
+                    self._errors(rows, column, true) for rows in _bins(self.context)
+                ]
                 median, width = np.max(errors, axis=0) / unit
                 distances[f"median/{name}"] = float(median)
                 distances[f"width/{name}"] = float(width)

@@ -59,7 +59,9 @@ class Chain:
         hidden = {c.name for c in first if c.hidden}
         visible = {c.name: c for c in first if not c.hidden}
         shared = {
-            name: tuple(own[name] for own in self._counters) if c.counter in hidden else None
+            name: tuple(own[name] for own in self._counters)
+            if c.counter in hidden
+            else None
             for name, c in visible.items()
         }
         pairs = ((column, shared[name]) for name, column in visible.items())
@@ -79,7 +81,9 @@ class Chain:
                 continue
             # a hidden counter has another name in each file: that of a column which it counts
             names = {c.name: own[counted[c.name]] if c.hidden else c.name for c in read}
-            table = part.read([str(n) for n in names.values()], first - begin, last - begin)
+            table = part.read(
+                [str(n) for n in names.values()], first - begin, last - begin
+            )
             data = {name: table.data[str(inner)] for name, inner in names.items()}
             pieces.append(Table(self.name, read, table.num_entries, data))
         return pieces[0] if len(pieces) == 1 else concatenate(pieces)
@@ -106,7 +110,9 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
             lacking = part if name in first.tables else first
             what = f"{lacking.description}: no table {name!r}, which other files have"
             common = [other for other in first.tables if other in part.tables]
-            advice = f"name one of each file, such as {_with_tree(first)} {_with_tree(part)}"
+            advice = (
+                f"name one of each file, such as {_with_tree(first)} {_with_tree(part)}"
+            )
             if common:
                 advice = f"choose one that all have, such as FILE:{common[0]}"
             raise InvalidArgument(f"{what}; {advice}")
@@ -151,8 +157,12 @@ def _shared_storage(notes: Sequence[dict[str, Any]], suffix: str) -> dict[str, A
     first = notes[0]
     if suffix != ".root":
         return first if all(other == first for other in notes) else {}
-    agreeing = {key for key in first if all(other.get(key) == first[key] for other in notes)}
-    return {key: value for key, value in first.items() if key in agreeing or key == "title"}
+    agreeing = {
+        key for key in first if all(other.get(key) == first[key] for other in notes)
+    }
+    return {
+        key: value for key, value in first.items() if key in agreeing or key == "title"
+    }
 
 
 def _shared_objects(parts: Sequence[Dataset]) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -161,7 +171,9 @@ def _shared_objects(parts: Sequence[Dataset]) -> tuple[dict[str, bytes], dict[st
     carried: dict[str, bytes] = {}
     differing: dict[str, str] = {}
     for name in dict.fromkeys(name for part in parts for name in part.carried):
-        if all(_same_object(name, first.get(name), part.carried.get(name)) for part in parts):
+        if all(
+            _same_object(name, first.get(name), part.carried.get(name)) for part in parts
+        ):
             carried[name] = first[name]
         else:
             advice = "add them up beforehand (hadd), or read the files one by one"

@@ -64,7 +64,10 @@ def write_result(
 
 
 def _changes(
-    table: str, columns: Sequence[Column], storage: Mapping[str, Any], format_: Capabilities
+    table: str,
+    columns: Sequence[Column],
+    storage: Mapping[str, Any],
+    format_: Capabilities,
 ) -> list[str]:
     """Return sentences on the differences between a table in an output and in an input."""
     sentences = []
@@ -79,7 +82,9 @@ def _changes(
             others.setdefault(column.dtype, []).append(column.name)
     for dtype, names in others.items():
         wide = "float64" if dtype.startswith("float") else "int64"
-        sentences.append(f"{listed(names)}: {dtype}, read back from {format_.name} as {wide}")
+        sentences.append(
+            f"{listed(names)}: {dtype}, read back from {format_.name} as {wide}"
+        )
     lengths = [c.name for c in columns if c.hidden]
     if format_.counters and storage and lengths:
         sentences.append(
@@ -118,13 +123,17 @@ def note_changes(
             text = listed(list(note)) if isinstance(note, (list, dict)) else note
             sentences.append(f"{words} {text}: not written to {target}")
     unreadable = storage.get("unreadable", ())
-    return sentences + [f"{words}: cannot be read and not written" for words in unreadable]
+    return sentences + [
+        f"{words}: cannot be read and not written" for words in unreadable
+    ]
 
 
 def other_names(columns: Iterable[Column], storage: Mapping[str, Any]) -> list[str]:
     """Return sentences on columns whose names differ from those of the input."""
     renamed = renamed_columns(columns, storage)
-    return [f"{name}: another name for {original!r}" for name, original in renamed.items()]
+    return [
+        f"{name}: another name for {original!r}" for name, original in renamed.items()
+    ]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -133,7 +142,9 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def renamed_columns(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, str]:
+def renamed_columns(
+    columns: Iterable[Column], storage: Mapping[str, Any]
+) -> dict[str, str]:
     """Return the columns whose names differ from those of the input, with the names there."""
     written = {c.name for c in columns}
     renamed = storage.get("renamed", {})

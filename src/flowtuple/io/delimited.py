@@ -33,7 +33,9 @@ _QUOTED_OR_BARE = re.compile(r'"((?:[^"]|"")*)"(?=\s|$)|(\S+)')
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _WHOLE = re.compile(r"[+-]?[0-9]+([.]0*)?")
 _INFINITE = ("inf", "infinity")
-_INEXACT = 2.0**53  # from here on a float64 may be next to the whole number that was meant
+_INEXACT = (
+    2.0**53
+)  # from here on a float64 may be next to the whole number that was meant
 _MOST_DIGITS = 300  # beyond, a whole number is text
 _GZIP_MAGIC = b"\x1f\x8b"
 _LARGEST_COMMENTS = 1 << 16  # characters; a file with more comes back without
@@ -121,7 +123,11 @@ def _filled(rows: list[Line]) -> list[Line]:
 def _values(cells: Sequence[str]) -> Any:
     """Return fields as int64, uint64, bool, float64 or text: the first type that fits all."""
     words = [cell.strip() for cell in cells]
-    if words and all(map(_INTEGER.fullmatch, words)) and max(map(len, words)) < _MOST_DIGITS:
+    if (
+        words
+        and all(map(_INTEGER.fullmatch, words))
+        and max(map(len, words)) < _MOST_DIGITS
+    ):
         numbers = [int(word) for word in words]
         for dtype in (np.int64, np.uint64):
             limits = np.iinfo(dtype)
@@ -137,7 +143,9 @@ def _values(cells: Sequence[str]) -> Any:
         )
     except ValueError:
         return ak.from_iter(cells)
-    for i in np.flatnonzero(np.isinf(values) | (np.abs(values) >= _INEXACT) | (values == 0)):
+    for i in np.flatnonzero(
+        np.isinf(values) | (np.abs(values) >= _INEXACT) | (values == 0)
+    ):
         if _is_changed(words[i], float(values[i])):
             return ak.from_iter(cells)
     return values
@@ -152,7 +160,9 @@ def _is_changed(word: str, value: float) -> bool:
     return _WHOLE.fullmatch(word) is not None and Decimal(word) != Decimal(value)
 
 
-def _storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[str, Any]:
+def _storage_of(
+    contents: Contents, delimiter: str | None, spaced: bool
+) -> dict[str, Any]:
     """Describe the layout of a text file as JSON; empty where it is that of `write_dataset`."""
     stored: dict[str, Any] = {}
     if delimiter != (None if spaced else ","):
@@ -308,7 +318,9 @@ def _comment_words(comment: str, delimiter: str | None) -> list[str]:
         >>> _comment_words("# pt, eta", ","), _comment_words("#pt eta", None)
         (['pt', 'eta'], ['pt', 'eta'])
     """
-    return [word.strip() for word in _split_line(comment.lstrip("#").strip(" "), delimiter)]
+    return [
+        word.strip() for word in _split_line(comment.lstrip("#").strip(" "), delimiter)
+    ]
 
 
 def _contents_of(path: str, lines: Sequence[Line], delimiter: str | None) -> Contents:
@@ -385,7 +397,9 @@ def _has_numbers_below(first: Sequence[str], rest: Sequence[Line]) -> bool:
         if cell.strip() and cell.strip().lower() not in _NO_VALUES
     ]
     rows = [
-        line.fields for line in rest if not line.comment and len(line.fields) == len(first)
+        line.fields
+        for line in rest
+        if not line.comment and len(line.fields) == len(first)
     ]
     return any(
         all(is_value(row[i]) for row in rows) and any(row[i].strip() for row in rows)
@@ -399,7 +413,9 @@ def _split_comments(
     """Return the events, and the comments with the number of events before each."""
     data = [i for i, line in enumerate(lines) if line.fields and not line.comment]
     end = data[-1] + 1 if data else 0
-    has_other_width = any(len(line.fields) != width for line in lines[end:] if line.comment)
+    has_other_width = any(
+        len(line.fields) != width for line in lines[end:] if line.comment
+    )
     are_comments_after = below_comment or (has_comments and has_other_width)
     are_numbers = below_comment and all(is_value(lines[i].fields[0]) for i in data)
     events: list[Line] = []

@@ -107,7 +107,9 @@ class _Layout:
             stream.write(header + self._line(names))
         for start, stop in ranges(source.num_entries, step):
             table = source.read(names, start, stop)
-            rows = zip(*(_cells(table[name], self._missing) for name in names), strict=True)
+            rows = zip(
+                *(_cells(table[name], self._missing) for name in names), strict=True
+            )
             for row, cells in enumerate(rows, start):
                 stream.write(comments.get(row, "") + self._line(cells))
         stream.write(comments.get(source.num_entries, ""))

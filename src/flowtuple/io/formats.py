@@ -128,7 +128,9 @@ class Format:
             if not self.package:
                 return dataset
             if not isinstance(dataset, Dataset):
-                raise TypeError(f"its reader returned {type(dataset).__name__}, no Dataset")
+                raise TypeError(
+                    f"its reader returned {type(dataset).__name__}, no Dataset"
+                )
             tables: dict[str, TableSource] = {
                 name: _PluginTable(
                     table.name, table.columns, table.num_entries, table, self, path
@@ -148,7 +150,9 @@ class Format:
         writer = self._function(self.writer, f"writing {path.suffix}")
         result: WriteResult = writer(dataset, path, options)
         if self.package and not isinstance(result, WriteResult):
-            raise TypeError(f"its writer returned {type(result).__name__}, no WriteResult")
+            raise TypeError(
+                f"its writer returned {type(result).__name__}, no WriteResult"
+            )
         return result
 
     def check_writable(self, path: str) -> None:
@@ -186,7 +190,9 @@ class Format:
                 raise
             reason = f"{type(error).__name__}: {first_line(error)}"
             where = f"{path}: cannot be {action} by the package {self.package}"
-            raise InvalidArgument(f"{where} ({reason}); update or uninstall it") from error
+            raise InvalidArgument(
+                f"{where} ({reason}); update or uninstall it"
+            ) from error
 
     def _function(self, function: Any, purpose: str) -> Any:
         if self.requires is not None:
@@ -227,7 +233,9 @@ def _built_in(
 
 # Reference methods rank above this package, so their reader is known by name alone.
 _REFERENCE = Format(
-    (".ref",), "flowtuple.benchmark.published.tables:open_dataset", magic=(b"\x89FTREF\r\n",)
+    (".ref",),
+    "flowtuple.benchmark.published.tables:open_dataset",
+    magic=(b"\x89FTREF\r\n",),
 )
 _PARQUET = _built_in("parquet", "parquet_writer", ".parquet", magic=(b"PAR1",))
 _HDF5 = _built_in("hdf5", "hdf5_writer", ".h5", ".hdf5", magic=(b"\x89HDF\r\n\x1a\n",))

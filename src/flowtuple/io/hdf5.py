@@ -69,7 +69,9 @@ class HDF5Table:
                 leaf = self._leaves[column.name]
                 where = f"dataset {leaf.dataset.name!r}"
                 objects = self._offsets[column.counter] if leaf.is_by_object else None
-                rows = (start, stop) if objects is None else objects[[start, stop]].tolist()
+                rows = (
+                    (start, stop) if objects is None else objects[[start, stop]].tolist()
+                )
                 data[column.name] = leaf.read(*rows)
             return Table(self.name, read, stop - start, data)
         except (InvalidArgument, *UNREADABLE) as error:
@@ -193,7 +195,9 @@ class _Contents:
     def finish(self) -> None:
         """Name refused datasets of the root; give groups without datasets to the first table."""
         table = "" if self.tables else TABLE_NAME
-        refused = {f"{table}/{name}": reason for name, reason in self._root_refused.items()}
+        refused = {
+            f"{table}/{name}": reason for name, reason in self._root_refused.items()
+        }
         self.refused = refused | self.refused
         if self.storage:
             if self._without_table:
@@ -219,7 +223,9 @@ class _Contents:
     def _add_plan(self, plan: Plan) -> None:
         plan.name = unused(plan.name, self.tables)
         if not plan.group and not plan.leaves and plan.name == TABLE_NAME:
-            self._root_refused = plan.refused  # named in the end, when all tables are known
+            self._root_refused = (
+                plan.refused
+            )  # named in the end, when all tables are known
             return
         for column, reason in plan.refused.items():
             self.refused[f"{plan.name}/{column}"] = reason
@@ -239,7 +245,9 @@ class _Contents:
             return
         plans[0].attributes |= {name: tokens} if tokens else {}
         for key, values in datasets.items():
-            owners = [p for p in plans if any(leaf.dataset is values for leaf in p.leaves)]
+            owners = [
+                p for p in plans if any(leaf.dataset is values for leaf in p.leaves)
+            ]
             plan = [*owners, *plans][0]
             path = f"{name}/{key}".strip("/")
             tokens = self._attributes(values, _attribute_prefix(plan.name, path, key))
@@ -313,11 +321,11 @@ def _why_unreachable(group: Any, key: str, error: BaseException) -> str:
     except (*UNREADABLE, TypeError):
         return f"a link of a kind that h5py does not follow ({error})"
     if isinstance(link, h5py.ExternalLink):
-        return (
-            f"a link to {link.filename}:{link.path}, which is not there; fetch that file too"
-        )
+        return f"a link to {link.filename}:{link.path}, which is not there; fetch that file too"
     if isinstance(link, h5py.SoftLink):
-        return f"a link to {group.file.filename}:{link.path}, which is not there; remove it"
+        return (
+            f"a link to {group.file.filename}:{link.path}, which is not there; remove it"
+        )
     return f"it is damaged ({error})"
 
 

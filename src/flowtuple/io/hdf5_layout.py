@@ -22,7 +22,12 @@ from flowtuple.io.hdf5_types import FORMAT, label_texts, type_token
 from flowtuple.io.memory import TABLE_NAME, numbered
 
 _NAMES = ("names", "columns")
-UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)  # h5py's errors for damaged bytes
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+)  # h5py's errors for damaged bytes
 _SCAN_STEP = 1 << 16
 _VALID = "valid"
 """The member that marks the records which are objects, where others are padding."""
@@ -124,16 +129,16 @@ class _Texts:
         return True
 
 
-def _column_of(name: str, dtype: Any, shape: tuple[int, ...]) -> tuple[Column | None, str]:
+def _column_of(
+    name: str, dtype: Any, shape: tuple[int, ...]
+) -> tuple[Column | None, str]:
     """Return the column of a dataset or member, or the reason why it has none."""
     if dtype.subdtype is not None:
         dtype, shape = dtype.base, (*shape, *dtype.shape)
     if _is_text(dtype):
         if not shape:
             return Column(name, OPAQUE), ""
-        reason = (
-            f"text of shape {list(shape)} per event is no column; store one text per event"
-        )
+        reason = f"text of shape {list(shape)} per event is no column; store one text per event"
         return None, reason
     if dtype.kind in "biuf" and dtype.itemsize <= 8:
         native = dtype.newbyteorder("=").name
@@ -182,12 +187,18 @@ def _obstacle(dataset: Any) -> str:
     if missing:
         code, name = missing[0]
         label = (
-            _FILTERS.get(code) or name.decode("utf-8", "replace").strip("\0 ") or "unknown"
+            _FILTERS.get(code)
+            or name.decode("utf-8", "replace").strip("\0 ")
+            or "unknown"
         )
-        return f"its filter {code} ({label}) is missing; install it: pip install hdf5plugin"
+        return (
+            f"its filter {code} ({label}) is missing; install it: pip install hdf5plugin"
+        )
     gone = _missing_sources(dataset)
     return (
-        f"its values lie in {gone!r}, which is not there; fetch that file too" if gone else ""
+        f"its values lie in {gone!r}, which is not there; fetch that file too"
+        if gone
+        else ""
     )
 
 
@@ -206,7 +217,9 @@ def _missing_sources(dataset: Any) -> str:
     names = [source.file_name for source in sources]
     names += [name for name, _, _ in dataset.external or ()]
     folder = Path(str(dataset.file.filename)).parent
-    return next((name for name in names if name != "." and not (folder / name).exists()), "")
+    return next(
+        (name for name in names if name != "." and not (folder / name).exists()), ""
+    )
 
 
 @dataclass
@@ -284,7 +297,9 @@ def plans_of(
             tables.append(Plan(f"{name}/{key}".strip("/"), name, len(values)))
             _add_records(tables[-1], key, values, "")
     yield from tables
-    yield from _array_plans(path, Plan(name or TABLE_NAME, name, 0), arrays, group, options)
+    yield from _array_plans(
+        path, Plan(name or TABLE_NAME, name, 0), arrays, group, options
+    )
 
 
 def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
@@ -332,7 +347,9 @@ def _padding(values: Any, columns: Mapping[str, Column]) -> dict[str, Any]:
     fills: dict[str, Any] = {}
     varying: set[str] = set()
     try:
-        for start, stop in ranges(len(values), max(1, _SCAN_STEP // max(1, values.shape[1]))):
+        for start, stop in ranges(
+            len(values), max(1, _SCAN_STEP // max(1, values.shape[1]))
+        ):
             rows = values[start:stop]
             valid = rows[_VALID]
             if bool((valid[:, 1:] & ~valid[:, :-1]).any()):
@@ -358,7 +375,9 @@ def _records_note(
     note: dict[str, Any] = {
         "name": key,
         "kind": "records",
-        "members": [member if token is None else [member, token] for member, token in tokens],
+        "members": [
+            member if token is None else [member, token] for member, token in tokens
+        ],
     }
     layout = {
         "prefix": prefix,
@@ -439,7 +458,11 @@ def _add_matrix(
     """Add the columns of a lone matrix, perhaps with a dataset of their names; false for none."""
     labels = ""
     for name in reversed(_NAMES):
-        if name in datasets and _is_text(datasets[name].dtype) and datasets[name].ndim == 1:
+        if (
+            name in datasets
+            and _is_text(datasets[name].dtype)
+            and datasets[name].ndim == 1
+        ):
             labels = name
     keys = [key for key in datasets if key != labels]
     if len(keys) != 1 or datasets[keys[0]].ndim != 2:
@@ -457,7 +480,9 @@ def _add_matrix(
     else:
         for place, thing in (("attribute", values), ("group", group)):
             places += [
-                (place, n, label_texts(thing.attrs[n])) for n in _NAMES if n in thing.attrs
+                (place, n, label_texts(thing.attrs[n]))
+                for n in _NAMES
+                if n in thing.attrs
             ]
     fitting = [named for named in places if len(named[2]) == width]
     names: Sequence[str] | None = options.names

@@ -70,11 +70,18 @@ def attribute_token(value: Any) -> Any:
             and sum(map(len, texts)) <= LARGEST_ATTRIBUTE
         )
         return {"texts": texts, "shape": list(value.shape)} if plain else None
-    if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "biufcS":
+    if (
+        not isinstance(value, (np.ndarray, np.generic))
+        or value.dtype.kind not in "biufcS"
+    ):
         return None
     if value.nbytes > LARGEST_ATTRIBUTE:
         return None
-    return {"type": value.dtype.str, "shape": list(value.shape), "hex": value.tobytes().hex()}
+    return {
+        "type": value.dtype.str,
+        "shape": list(value.shape),
+        "hex": value.tobytes().hex(),
+    }
 
 
 def attribute_of(token: Mapping[str, Any]) -> Any:

@@ -45,7 +45,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         Unsupported: A column is neither numbers nor text, or has a slash in its name; nothing is
             written. Or the notes on the input do not fit the columns.
     """
-    obstacles = {name: _obstacles(dataset, source) for name, source in dataset.tables.items()}
+    obstacles = {
+        name: _obstacles(dataset, source) for name, source in dataset.tables.items()
+    }
     reasons = {
         f"{name}/{column}": reason
         for name, columns in obstacles.items()
@@ -54,7 +56,10 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     left_out = leave_out(dataset, reasons, "as HDF5", options)
     described: dict[str, list[Column]] = {}
     # h5py ends the process where a write fails, as on a full disk
-    with deferred_errors(path) as stream, h5py.File(stream, "w", track_order=True) as file:
+    with (
+        deferred_errors(path) as stream,
+        h5py.File(stream, "w", track_order=True) as file,
+    ):
         for name, source in dataset.tables.items():
             columns = [c for c in source.columns if c.name not in obstacles[name]]
             storage = dataset.storage.get(name, {})
@@ -73,7 +78,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
                     f"{dataset.description}: {what}; write .npz or .root"
                 ) from None
         for name, content in dataset.carried.items():
-            file.create_dataset(f"{CARRIED}/{name}", data=np.frombuffer(content, np.uint8))
+            file.create_dataset(
+                f"{CARRIED}/{name}", data=np.frombuffer(content, np.uint8)
+            )
     return write_result(dataset, described, _CAPABILITIES, left_out)
 
 
@@ -319,7 +326,9 @@ def _values(column: Column, dtype: Any, table: Table) -> Any:
     content = table[column.name]
     if not isinstance(content, ak.Array):
         return content
-    texts = [text if isinstance(text, bytes) else text.encode() for text in content.tolist()]
+    texts = [
+        text if isinstance(text, bytes) else text.encode() for text in content.tolist()
+    ]
     if dtype.kind == "S":
         if max(map(len, texts), default=0) > dtype.itemsize:
             raise ValueError(f"text of more than {dtype.itemsize} bytes")
@@ -335,7 +344,9 @@ def _lists(column: Column, dtype: Any, table: Table) -> Any:
     if (counts == counts[0]).all():  # h5py would take an array of lists for a matrix
         return values.reshape(table.num_entries, -1)
     rows = np.empty(table.num_entries, dtype=object)
-    for i, numbers in enumerate(np.split(values, table.offsets(str(column.counter))[1:-1])):
+    for i, numbers in enumerate(
+        np.split(values, table.offsets(str(column.counter))[1:-1])
+    ):
         rows[i] = numbers
     return rows
 

@@ -183,9 +183,7 @@ def check_readable(path: str) -> None:
 
 def _pickle_error(path: str) -> InvalidArgument:
     target = re.sub(r"\.(pkl|pickle)$", "", Path(path).name, flags=re.IGNORECASE) + ".npz"
-    line = (
-        f"import numpy, pandas; numpy.savez({target!r}, **dict(pandas.read_pickle({path!r})))"
-    )
+    line = f"import numpy, pandas; numpy.savez({target!r}, **dict(pandas.read_pickle({path!r})))"
     what = "a pickle can run any program, so none is opened"
     return InvalidArgument(f'{path}: {what}; if you trust it: python -c "{line}"')
 
@@ -215,7 +213,9 @@ def translate_fsspec_errors(path: str) -> Iterator[None]:
         yield
     except Exception as error:
         # fsspec makes every failure a FileNotFoundError, and aiohttp's errors need not be OSError
-        cause = error.__cause__ or error if isinstance(error, FileNotFoundError) else error
+        cause = (
+            error.__cause__ or error if isinstance(error, FileNotFoundError) else error
+        )
         is_known = (
             isinstance(cause, RequestFailed)
             or (cause is not error and isinstance(cause, TimeoutError))
@@ -233,7 +233,9 @@ def translate_fsspec_errors(path: str) -> Iterator[None]:
             raise InvalidArgument(f"{path}: no such file; check the address") from None
         first = first_line(cause)
         what = (
-            first if status is None else f"{status} {getattr(cause, 'message', '')}".strip()
+            first
+            if status is None
+            else f"{status} {getattr(cause, 'message', '')}".strip()
         )
         raise InvalidArgument(f"{path}: cannot be read ({what}); {_ADVICE}") from None
 

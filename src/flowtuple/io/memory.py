@@ -186,7 +186,8 @@ def _columns_of(array: Array, names: Sequence[str] | None) -> dict[str, Any]:
         raise InvalidArgument(f"{what}: give (events, columns), or a dict of arrays")
     matrix = array[:, None] if array.ndim == 1 else array
     return {
-        name: matrix[:, i] for i, name in enumerate(numbered(matrix.shape[1], names, "array"))
+        name: matrix[:, i]
+        for i, name in enumerate(numbered(matrix.shape[1], names, "array"))
     }
 
 
@@ -245,4 +246,6 @@ def _from_series(name: str, series: Any) -> ak.Array:
         pairs = zip(missing, series.to_list(), strict=True)
         return ak.from_iter([None if gone else value for gone, value in pairs])
     values = series.fillna(inner.type(0).item()).to_numpy(dtype=inner)
-    return ak.mask(ak.from_numpy(values), ~missing) if missing.any() else from_block(values)
+    return (
+        ak.mask(ak.from_numpy(values), ~missing) if missing.any() else from_block(values)
+    )

@@ -33,7 +33,11 @@ from flowtuple.io.memory import TABLE_NAME, check_lengths, numbered, table_from_
 
 _VERSION = 1
 _FORMAT = "npz"
-_MISMATCH = (ValueError, TypeError, KeyError)  # raised where notes and columns do not agree
+_MISMATCH = (
+    ValueError,
+    TypeError,
+    KeyError,
+)  # raised where notes and columns do not agree
 # RuntimeError: the zip file is encrypted, or made in a way that this Python cannot undo.
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -117,7 +121,9 @@ def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
             if values.ndim == 0:
                 obstacles[key] = "one value is no column"
             elif values.dtype.kind == "V" and values.dtype.names is None:
-                obstacles[key] = "bytes without a type are no column; store numbers or text"
+                obstacles[key] = (
+                    "bytes without a type are no column; store numbers or text"
+                )
             else:
                 arrays[key] = values
     except InvalidArgument:
@@ -127,7 +133,9 @@ def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
     return arrays, obstacles
 
 
-def _member(path: str, key: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+def _member(
+    path: str, key: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> Array:
     """Return an array, or the bytes of a member that is none.
 
     Raises:
@@ -141,7 +149,9 @@ def _member(path: str, key: str, archive: zipfile.ZipFile, member: zipfile.ZipIn
         if prefix != formats.MAGIC_PREFIX:
             return np.asarray(stream.read())
         is_first = formats.read_magic(stream) == (1, 0)
-        read = formats.read_array_header_1_0 if is_first else formats.read_array_header_2_0
+        read = (
+            formats.read_array_header_1_0 if is_first else formats.read_array_header_2_0
+        )
         shape, _, dtype = read(stream)
         if dtype.hasobject:
             what = f"array {key!r} holds Python objects, which are not opened"
@@ -204,7 +214,9 @@ def _plain_columns(
         if dtype.names is not None and only.ndim == 1 and labels is None:
             columns, renamed = _flat({member: only[member] for member in dtype.names})
             kinds = [(member, dtype[member]) for member in dtype.names]
-            members = [[member, kind.base.str, list(kind.shape)] for member, kind in kinds]
+            members = [
+                [member, kind.base.str, list(kind.shape)] for member, kind in kinds
+            ]
             if renamed or any(kind.base.names is not None for _, kind in kinds):
                 return columns, renamed
             return columns, {"records": key, "members": members}
@@ -223,7 +235,9 @@ def _plain_columns(
     if any(values.dtype.names is not None for values in group.values()):
         return columns, renamed
     # the types of texts, which the columns do not have
-    types = {k: values.dtype.str for k, values in group.items() if values.dtype.kind in "US"}
+    types = {
+        k: values.dtype.str for k, values in group.items() if values.dtype.kind in "US"
+    }
     return columns, {"types": types} if types else {}
 
 
@@ -269,7 +283,9 @@ def _described_tables(path: str, arrays: Mapping[str, Array]) -> dict[str, Table
         ) from None
 
 
-def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> Table:
+def _described_table(
+    description: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> Table:
     columns = tuple(Column.from_json(c) for c in description["columns"])
     length = int(description["num_entries"])
     prefix = description["prefix"]
@@ -336,12 +352,17 @@ def _original_arrays(dataset: Dataset) -> dict[str, Array] | None:
     return arrays
 
 
-def _original_members(table: Table, stored: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
+def _original_members(
+    table: Table, stored: Mapping[str, Any]
+) -> Iterator[tuple[str, Array]]:
     prefix = str(stored["prefix"])
     names = [c.name for c in table.columns]
     columns = {c.name: _plain_array(c, table[c.name]) for c in table.columns}
     if "matrix" in stored:
-        if any(c.shape for c in table.columns) or len({c.dtype for c in table.columns}) != 1:
+        if (
+            any(c.shape for c in table.columns)
+            or len({c.dtype for c in table.columns}) != 1
+        ):
             raise ValueError("columns of more than one type are no matrix")
         yield prefix + str(stored["matrix"]), np.stack(list(columns.values()), axis=1)
         if "labels" in stored:
@@ -410,7 +431,9 @@ def _write_tables(file: zipfile.ZipFile, dataset: Dataset) -> Iterator[dict[str,
 
 def _are_plain(dataset: Dataset) -> bool:
     """Return whether `TREE/column` names one column only, for other programs, too."""
-    columns = [column.name for source in dataset.tables.values() for column in source.columns]
+    columns = [
+        column.name for source in dataset.tables.values() for column in source.columns
+    ]
     if any("/" in name or name.endswith(".npy") for name in columns):
         return False
     return all(
@@ -446,4 +469,6 @@ def _write_member(file: zipfile.ZipFile, key: str, values: Array) -> None:
     )  # its date is 1980, so that equal data makes equal files
     member.compress_type = zipfile.ZIP_DEFLATED
     with file.open(member, "w", force_zip64=True) as stream:
-        np.lib.format.write_array(stream, np.ascontiguousarray(values), allow_pickle=False)
+        np.lib.format.write_array(
+            stream, np.ascontiguousarray(values), allow_pickle=False
+        )

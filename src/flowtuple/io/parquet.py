@@ -92,7 +92,9 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     return Dataset(
         path,
         tables if table.columns or not table.refused else {},
-        refused={f"{table.name}/{name}": reason for name, reason in table.refused.items()},
+        refused={
+            f"{table.name}/{name}": reason for name, reason in table.refused.items()
+        },
         nbytes=size_of(path),
         storage={table.name: storage_of(readable, table.columns, table.renamed)},
         left_out=left_out_of(table.name, schema),
@@ -134,7 +136,9 @@ class ParquetTable:
         self._schema = file.schema_arrow  # pyarrow converts it at each access
         groups = range(file.metadata.num_row_groups)
         self._ends = [0, *accumulate(file.metadata.row_group(i).num_rows for i in groups)]
-        self.num_entries = self._ends[-1]  # some writers leave the number in the footer at 0
+        self.num_entries = self._ends[
+            -1
+        ]  # some writers leave the number in the footer at 0
         self.name = TABLE_NAME
         self.refused: dict[str, str] = {}
         written = self._description()
@@ -185,7 +189,9 @@ class ParquetTable:
         read = with_counters(self.columns, columns)
         # a hidden counter has no field: it is read from the first column that it counts
         counted = {c.counter: c.name for c in reversed(self.columns)}
-        leaves = {c.name: self._leaves[counted[c.name] if c.hidden else c.name] for c in read}
+        leaves = {
+            c.name: self._leaves[counted[c.name] if c.hidden else c.name] for c in read
+        }
         fields = list(dict.fromkeys(leaf.path[0] for leaf in leaves.values()))
         try:
             with translate_fsspec_errors(self._path):
@@ -197,7 +203,9 @@ class ParquetTable:
             raise Corrupt(
                 f"{self._path}: {what}{self._culprit(fields, start, stop)}"
             ) from None
-        values = {name: reduce(getitem, leaf.path, arrays) for name, leaf in leaves.items()}
+        values = {
+            name: reduce(getitem, leaf.path, arrays) for name, leaf in leaves.items()
+        }
         data = {c.name: _content(c, leaves[c.name], values[c.name]) for c in read}
         for column in read:
             if column.counter is None:
@@ -217,7 +225,9 @@ class ParquetTable:
         if not fields or not groups:
             kinds = {name: self._schema.field(name).type for name in fields}
             return {name: from_arrow(no_values(kind)) for name, kind in kinds.items()}
-        table = self._file.read_row_groups(groups, columns=list(fields), use_threads=False)
+        table = self._file.read_row_groups(
+            groups, columns=list(fields), use_threads=False
+        )
         # awkward takes the null bits of a sliced Arrow array from its beginning, so slice after
         first = self._ends[groups[0]]
         events = slice(start - first, stop - first)
@@ -300,7 +310,9 @@ class ParquetTable:
                 whole = self._fetch([name], 0, self.num_entries)[name]
                 scanned = _scanned_parts(name, [whole])
         except ARROW_FAILURES as error:
-            raise NoColumnError(f"its values cannot be read ({first_line(error)})") from None
+            raise NoColumnError(
+                f"its values cannot be read ({first_line(error)})"
+            ) from None
         return scanned or []
 
     def _parts(self) -> list[tuple[int, int]]:
@@ -312,7 +324,9 @@ class ParquetTable:
         return list(pairwise(bounds))
 
 
-def _scanned_parts(field: str, parts: Iterable[ak.Array]) -> list[tuple[str, _Leaf]] | None:
+def _scanned_parts(
+    field: str, parts: Iterable[ak.Array]
+) -> list[tuple[str, _Leaf]] | None:
     """Return the columns in the values of a field by their usual names.
 
     Args:
@@ -344,7 +358,9 @@ def _scanned_parts(field: str, parts: Iterable[ak.Array]) -> list[tuple[str, _Le
         role = "value" if dtype == OPAQUE else infer_role(usual, dtype)
         column = Column(usual, dtype, role, shape=shape)
         lengths = digests[k].digest() if is_counted else None
-        scanned.append((usual, _Leaf(column, (field, *members), have_options[k], lengths)))
+        scanned.append(
+            (usual, _Leaf(column, (field, *members), have_options[k], lengths))
+        )
     return scanned
 
 
@@ -356,7 +372,9 @@ def _num_chunks(kind: Any) -> int:
 
 
 def _counts(values: ak.Array) -> Array:
-    return np.asarray(ak.to_numpy(ak.fill_none(ak.num(values, axis=1), 0)), dtype=np.int64)
+    return np.asarray(
+        ak.to_numpy(ak.fill_none(ak.num(values, axis=1), 0)), dtype=np.int64
+    )
 
 
 def _content(column: Column, leaf: _Leaf, values: ak.Array) -> Any:

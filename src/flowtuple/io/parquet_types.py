@@ -26,7 +26,14 @@ LARGEST_METADATA = (
 _LARGEST_SCHEMA = 1 << 24
 _AWKWARD = "awkward"
 # Arrow's own exceptions are among these; NotImplementedError is a RuntimeError.
-ARROW_FAILURES = (OSError, ValueError, TypeError, LookupError, AssertionError, RuntimeError)
+ARROW_FAILURES = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AssertionError,
+    RuntimeError,
+)
 
 
 class NoColumnError(Exception):
@@ -55,7 +62,9 @@ def plain_type(kind: Any) -> Any:
         names = [field.name for field in kind]
         doubled = [name for i, name in enumerate(names) if name in names[:i]]
         if doubled:
-            raise NoColumnError(f"two of its members are called {doubled[0]!r}; rename one")
+            raise NoColumnError(
+                f"two of its members are called {doubled[0]!r}; rename one"
+            )
         return pa.struct([field.with_type(plain_type(field.type)) for field in kind])
     if kind.num_fields == 1 and hasattr(kind, "value_field"):
         inner = kind.value_field.with_type(plain_type(kind.value_type))
@@ -151,7 +160,9 @@ def restored(array: Any, kind: Any) -> Any:
         return pa.ExtensionArray.from_storage(kind, restored(array, kind.storage_type))
     if pa.types.is_struct(kind) and pa.types.is_struct(array.type):
         members = [restored(array.field(i), field.type) for i, field in enumerate(kind)]
-        return pa.StructArray.from_arrays(members, fields=list(kind), mask=_missing(array))
+        return pa.StructArray.from_arrays(
+            members, fields=list(kind), mask=_missing(array)
+        )
     is_map = pa.types.is_map(kind)
     if not _is_list(array.type) or not (is_map or _is_list(kind) or _is_view(kind)):
         return array.cast(kind)
@@ -235,7 +246,9 @@ def assembled(
     lengths = [member.value_lengths().fill_null(0) for member in members]
     if any(other != lengths[0] for other in lengths):
         return None
-    records = pa.StructArray.from_arrays([part.flatten() for part in members], fields=fields)
+    records = pa.StructArray.from_arrays(
+        [part.flatten() for part in members], fields=fields
+    )
     return restored(_list_array(members[0], records), kind)
 
 
@@ -269,7 +282,10 @@ def storage_of(
     if schema.equals(usual_schema(columns), check_metadata=True):
         return {"format": FORMAT}
     packed = zlib.compress(bytes(schema.serialize()), 9)
-    stored: dict[str, Any] = {"format": FORMAT, "schema": base64.b85encode(packed).decode()}
+    stored: dict[str, Any] = {
+        "format": FORMAT,
+        "schema": base64.b85encode(packed).decode(),
+    }
     if renamed:
         stored["renamed"] = {name: ".".join(path) for name, path in renamed.items()}
         stored["paths"] = {name: list(path) for name, path in renamed.items()}
@@ -296,7 +312,9 @@ def _is_ordered(kind: Any) -> bool:
 
 def _metadata(schema: Any) -> dict[bytes, bytes]:
     """Return the metadata of other programs."""
-    return {key: text for key, text in (schema.metadata or {}).items() if key != METADATA_KEY}
+    return {
+        key: text for key, text in (schema.metadata or {}).items() if key != METADATA_KEY
+    }
 
 
 def usual_schema(columns: Sequence[Column]) -> Any:

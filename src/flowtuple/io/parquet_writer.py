@@ -88,7 +88,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         path, schema, compression="zstd", use_dictionary=repeating
     ) as writer:
         for start, stop in ranges(source.num_entries, options.step):
-            arrays = _arrow_arrays(columns, source.read(plain, start, stop), opaque, start)
+            arrays = _arrow_arrays(
+                columns, source.read(plain, start, stop), opaque, start
+            )
             typed = {
                 name: _typed(schema.field(name), arrays, names, dataset.description)
                 for name in whole
@@ -124,7 +126,9 @@ def _described_schema(
     fields = []
     optional = []
     for column in columns:
-        kind = opaque[column.name].type if column.is_opaque else column_type(column, False)
+        kind = (
+            opaque[column.name].type if column.is_opaque else column_type(column, False)
+        )
         if column.is_opaque and has_options(
             without_idle_options(from_arrow(opaque[column.name]))
         ):
@@ -192,7 +196,9 @@ def _opaque_arrow(values: ak.Array) -> Any:
         array = ak.to_arrow(values, extensionarray=False)
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
-        with parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([("x", array.type)])):
+        with parquet.ParquetWriter(
+            pa.BufferOutputStream(), pa.schema([("x", array.type)])
+        ):
             pass
         back = without_idle_options(indexed_options(from_arrow(array)))
     except MemoryError:  # one of Arrow's exceptions is one

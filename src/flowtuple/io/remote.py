@@ -51,7 +51,9 @@ class Patience:
 
     timeout: float
 
-    async def __call__(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def __call__(
+        self, request: Any, handler: Callable[[Any], Awaitable[Any]]
+    ) -> Any:
         import aiohttp
 
         tries = TRIES if request.method == "GET" else 1

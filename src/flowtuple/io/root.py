@@ -155,7 +155,9 @@ def _open_tree(
             tree, in_part = _tree(directory, key)
             is_ttree = isinstance(tree, uproot.TTree)
             access = (
-                TreeAccess(tree, path, in_part=in_part) if is_ttree else NTupleAccess(tree)
+                TreeAccess(tree, path, in_part=in_part)
+                if is_ttree
+                else NTupleAccess(tree)
             )
             table = RootTable(path, name, access)
     except (InvalidArgument, Unsupported, MemoryError):

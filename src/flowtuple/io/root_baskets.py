@@ -59,7 +59,9 @@ def c_strings(branch: Any, start: int, stop: int) -> Any:
         characters = ak.contents.NumpyArray(data, parameters={"__array__": "char"})
         places = ak.index.Index64(begin), ak.index.Index64(end)
         string = {"__array__": "string"}
-        parts.append(ak.Array(ak.contents.ListArray(*places, characters, parameters=string)))
+        parts.append(
+            ak.Array(ak.contents.ListArray(*places, characters, parameters=string))
+        )
     return ak.to_packed(ak.concatenate(parts))
 
 

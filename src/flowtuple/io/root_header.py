@@ -19,10 +19,10 @@ import uproot
 from uproot.serialization import numbytes_version, serialize_object_any, string
 
 _TREE_VERSION = 20
-_BEHIND = (
-    3  # chunks of uproot's header behind the branches: references to leaves and null pointers
+_BEHIND = 3  # chunks of uproot's header behind the branches: references to leaves and null pointers
+_LEAVES_HEAD = (
+    b"\x00\x01\x00\x00\x00\x00\x03\x00\x00\x00\x00"  # the array does not own them
 )
-_LEAVES_HEAD = b"\x00\x01\x00\x00\x00\x00\x03\x00\x00\x00\x00"  # the array does not own them
 _BRANCHES_HEAD = b"\x00\x01\x00\x00\x00\x00\x03\x00@\x00\x00"  # the array owns them
 
 
@@ -39,7 +39,11 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
         single._branch_data = [datum]
         chunks = type(cascade)._build_out(single)
         begin = chunks.index(_BRANCHES_HEAD) + 2
-        for place in ("metadata_start", "basket_metadata_start", "tleaf_reference_number"):
+        for place in (
+            "metadata_start",
+            "basket_metadata_start",
+            "tleaf_reference_number",
+        ):
             datum[place] += len(branches)
         branches += _without_brackets(datum, b"".join(chunks[begin:-_BEHIND]))
     cascade._metadata_start = single._metadata_start
@@ -52,7 +56,9 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
             _array(_BRANCHES_HEAD, count, branches),
             _array(_LEAVES_HEAD, count, leaves),
             _alias_list(aliases),
-            bytes(24),  # fIndexValues, fIndex, fTreeIndex, fFriends, fUserInfo, fBranchRef
+            bytes(
+                24
+            ),  # fIndexValues, fIndex, fTreeIndex, fFriends, fUserInfo, fBranchRef
         ]
     )
     return [numbytes_version(len(content), _TREE_VERSION), content]

@@ -115,7 +115,9 @@ class TreeBranch(Branch):
             raise
         except HiddenError as error:
             self.reason = str(error)
-        except Exception:  # a branch that fails in any way is named, and the others are read
+        except (
+            Exception
+        ):  # a branch that fails in any way is named, and the others are read
             self.reason = f"uproot cannot decode its type {type_name(self._branch)}"
             if self.is_damaged(0, self._tree.num_entries):
                 self.reason = "its bytes are damaged or cut short; fetch the file again"
@@ -135,7 +137,9 @@ class TreeBranch(Branch):
         if isinstance(self.interpretation, uproot.AsStridedObjects) and all(
             name.startswith("@") for name, _ in self.interpretation.members
         ):
-            raise HiddenError(f"it is empty: {type_name(branch)} has no members of its own")
+            raise HiddenError(
+                f"it is empty: {type_name(branch)} has no members of its own"
+            )
         _ = branch.entry_offsets  # raises where its baskets do not add up
         is_counted = self.count is not None and self._is_plain_jagged
         if is_counted or (self._is_plain and not self._may_hold_more):
@@ -147,7 +151,9 @@ class TreeBranch(Branch):
                 return self.read(0, 0).layout.form
         last = total - 1
         samples = [(max(0, event), event + 1) for event in sorted({0, last // 2, last})]
-        values = [self.read(*s) for s in ([(0, total)] if self._may_hold_more else samples)]
+        values = [
+            self.read(*s) for s in ([(0, total)] if self._may_hold_more else samples)
+        ]
         for sample in values:
             if problem := ak.validity_error(sample):  # uproot misunderstands the bytes
                 raise ValueError(problem)

@@ -62,11 +62,15 @@ class NTupleAccess:
                 reason = self._reason(form)
             except (RequestFailed, MemoryError):
                 raise
-            except Exception as error:  # a field that fails is named, and the others are read
+            except (
+                Exception
+            ) as error:  # a field that fails is named, and the others are read
                 kind = f"of type {field.typename}" if field.typename else "of this kind"
                 reason = f"uproot cannot decode a field {kind}"
                 if isinstance(error, NotImplementedError):
-                    reason = f"uproot does not read fields that ROOT stores unsplit, {kind}"
+                    reason = (
+                        f"uproot does not read fields that ROOT stores unsplit, {kind}"
+                    )
             if reason:
                 yield Branch(field.name, field.name, reason=reason)
             else:

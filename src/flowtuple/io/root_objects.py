@@ -21,7 +21,12 @@ from uproot.writing import _cascade, writable
 from flowtuple.errors import Corrupt
 from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_private import require
-from flowtuple.io.root_streamers import is_built_in, needed, points_elsewhere, with_built_in
+from flowtuple.io.root_streamers import (
+    is_built_in,
+    needed,
+    points_elsewhere,
+    with_built_in,
+)
 
 FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
 _LARGEST = 1 << 30  # bytes that ROOT's own buffer takes
@@ -102,9 +107,17 @@ def _add(file: Any, name: str, record: Any, content: bytes) -> int:
     require(folder, "_cascading.add_object", "_cascading.freesegments.fileheader")
     cascade = folder._cascading
     is_big = record.fVersion > _BIG_KEY
-    data = uproot.compression.compress(content, cascade.freesegments.fileheader.compression)
+    data = uproot.compression.compress(
+        content, cascade.freesegments.fileheader.compression
+    )
     key = cascade.add_object(
-        file.file.sink, record.fClassName, last, record.fTitle, data, len(content), big=is_big
+        file.file.sink,
+        record.fClassName,
+        last,
+        record.fTitle,
+        data,
+        len(content),
+        big=is_big,
     )
     return int(key.num_bytes)
 
@@ -119,7 +132,9 @@ def _no_time() -> Iterator[None]:
     own = threading.get_ident()
 
     def now() -> dt.datetime:
-        return dt.datetime(1995, 1, 1) if threading.get_ident() == own else dt.datetime.now()
+        return (
+            dt.datetime(1995, 1, 1) if threading.get_ident() == own else dt.datetime.now()
+        )
 
     clock = SimpleNamespace(datetime=SimpleNamespace(now=now))
     modules = (_cascade, writable)

@@ -107,7 +107,9 @@ def field_paths(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         if all(part and not _FORBIDDEN.search(part) for part in path)
     }
     records = {path[0] for path in fitting.values() if len(path) > 1}
-    whole = {path for path in fitting.values() if len(path) == 1 and path[0] not in records}
+    whole = {
+        path for path in fitting.values() if len(path) == 1 and path[0] not in records
+    }
     first = records.union(*whole)
     leaves: set[tuple[str, ...]] = set()
     inner: set[tuple[str, ...]] = set()

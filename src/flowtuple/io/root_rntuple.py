@@ -112,13 +112,17 @@ class NTupleWriter:
         values = table.data[column.name]
         if column.is_opaque:
             kind = self._forms[column.name].type
-            if values.layout.form.type != kind:  # other events have missing or wider values
+            if (
+                values.layout.form.type != kind
+            ):  # other events have missing or wider values
                 values = ak.enforce_type(values, kind)
             return plain_layout(ak.to_layout(ak.to_packed(values)))
         block = from_block(np.asarray(values, stored_dtype(column))).layout
         if column.counter is None:
             return block
-        return ak.contents.ListOffsetArray(ak.index.Index64(offsets[column.counter]), block)
+        return ak.contents.ListOffsetArray(
+            ak.index.Index64(offsets[column.counter]), block
+        )
 
 
 def _number_form(column: Column) -> Any:

@@ -90,7 +90,10 @@ def _mentioned(name: str, streamers: Streamers) -> Iterator[tuple[str, bool]]:
     for streamer in streamers.get(name, {}).values():
         for element in streamer.elements:
             is_base = isinstance(element, uproot.streamers.Model_TStreamerBase)
-            yield (element.name if is_base else element.typename or "").rstrip("*"), is_base
+            yield (
+                (element.name if is_base else element.typename or "").rstrip("*"),
+                is_base,
+            )
 
 
 def _named_in(word: str, streamers: Streamers) -> Iterable[str]:

@@ -95,7 +95,9 @@ class RootTable:
                 _counts(values[column.name]), data[counter]
             ):
                 what = f"does not have as many values as {counter!r} says"
-                raise Corrupt(f"{self._where(column)} {what}; leave it out with `exclude=`")
+                raise Corrupt(
+                    f"{self._where(column)} {what}; leave it out with `exclude=`"
+                )
         return Table(self.name, read, stop - start, data)
 
     def _fetch(
@@ -120,14 +122,18 @@ class RootTable:
 
     def _unreadable(self, failing: Sequence[str], start: int, stop: int) -> Exception:
         """Return the error that names the branches which cannot be read."""
-        names = [name for name, leaf in self._leaves.items() if leaf.branch.path in failing]
+        names = [
+            name for name, leaf in self._leaves.items() if leaf.branch.path in failing
+        ]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         column = f"column {names[0]!r}{more}"
         advice = f"leave it out with `exclude=` {names[0]!r}"
         events = f"events {start} to {stop}"
         where = f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
         if any(self._access.is_damaged(branch, start, stop) for branch in failing):
-            return Corrupt(f"{where}: {column} is damaged; fetch the file again, or {advice}")
+            return Corrupt(
+                f"{where}: {column} is damaged; fetch the file again, or {advice}"
+            )
         return Unsupported(f"{where}: uproot cannot decode {column}; {advice}")
 
     def _where(self, column: Column) -> str:
@@ -159,7 +165,9 @@ class RootTable:
             add = partial(self._add_leaf, branch, name)
             shape = {"": []} if branch.form is None else record_shape(branch.form, add)
             if not columns_of_shape(shape):
-                self.refused[f"{self.name}/{name}"] = branch.reason or "it holds no values"
+                self.refused[f"{self.name}/{name}"] = (
+                    branch.reason or "it holds no values"
+                )
             elif not isinstance(shape, str):
                 records[name] = shape
         if records:
@@ -178,7 +186,9 @@ class RootTable:
                 column = replace(column, role="counter")
             self._leaves[name] = replace(leaf, column=column)
 
-    def _add_leaf(self, branch: Branch, name: str, fields: tuple[str, ...], form: Any) -> str:
+    def _add_leaf(
+        self, branch: Branch, name: str, fields: tuple[str, ...], form: Any
+    ) -> str:
         usual = "_".join((name, *fields))
         free = unused(usual, self._leaves, numbered=True)
         if branch.repeated or free != usual:
@@ -208,7 +218,9 @@ class RootTable:
         first: dict[bytes, str] = {}
         counters: dict[str, str] = {}
         for name, digest in digests.items():
-            if leaves[name].branch.path in unread:  # a counter of its own, to read the others
+            if (
+                leaves[name].branch.path in unread
+            ):  # a counter of its own, to read the others
                 digest.update(name.encode())
             own = unused(f"n({name})", self._leaves)
             counters[name] = first.setdefault(digest.digest(), own)

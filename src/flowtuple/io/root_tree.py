@@ -43,7 +43,9 @@ class TreeAccess:
             self._branches[path] = TreeBranch(
                 tree, branch, path, counter, repeated=path in repeated
             )
-        self._looked_up = {p for p, branch in branches.items() if _look_up(tree, p) is branch}
+        self._looked_up = {
+            p for p, branch in branches.items() if _look_up(tree, p) is branch
+        }
 
     def fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
         """Return events `start` to `stop` of the branches, most in one call to uproot."""
@@ -58,7 +60,9 @@ class TreeAccess:
         if pairs:
             events = {"entry_start": start, "entry_stop": stop}
             arrays.update(
-                self._tree.arrays(pairs, library="ak", how=dict, array_cache=None, **events)
+                self._tree.arrays(
+                    pairs, library="ak", how=dict, array_cache=None, **events
+                )
             )
         return arrays
 
@@ -116,7 +120,9 @@ def describe(tree: Any, *, in_part: bool = False) -> dict[str, Any]:
             raise
         except Exception:  # these lists hold any class, and the tree is read without them
             unreadable.append(words)
-    notes["unreadable"] = list(dict.fromkeys([*unreadable, *(_IN_WORDS if in_part else ())]))
+    notes["unreadable"] = list(
+        dict.fromkeys([*unreadable, *(_IN_WORDS if in_part else ())])
+    )
     return {name: value for name, value in notes.items() if value}
 
 

@@ -209,7 +209,9 @@ class TreeWriter:
         for start, stop in ranges(self.source.num_entries, self._step):
             table = self.source.read(columns, start, stop)
             offsets = table.offsets_of(table.columns)
-            self._tree.extend({b.name: _values(b, table, offsets) for b in self._branches})
+            self._tree.extend(
+                {b.name: _values(b, table, offsets) for b in self._branches}
+            )
 
 
 def _values(branch: Branch, table: Table, offsets: Mapping[str, Any]) -> Any:

@@ -56,7 +56,11 @@ def plain_type(name: str) -> str:
 def _plain_template(match: re.Match[str]) -> str:
     """Return a template in braces; a map as a list of pairs."""
     outer, inner = match.groups()
-    return f"std::vector{{std::pair{{{inner}}}}}" if outer in _MAPS else f"{outer}{{{inner}}}"
+    return (
+        f"std::vector{{std::pair{{{inner}}}}}"
+        if outer in _MAPS
+        else f"{outer}{{{inner}}}"
+    )
 
 
 def _by_path(records: Sequence[Any]) -> Iterator[tuple[str, Any]]:

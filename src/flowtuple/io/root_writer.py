@@ -82,7 +82,9 @@ def _check_folders(dataset: Dataset) -> None:
         Unsupported: The message names both.
     """
     names = [*dataset.tables, *dataset.carried]
-    folders = {str(folder): name for name in names for folder in PurePosixPath(name).parents}
+    folders = {
+        str(folder): name for name in names for folder in PurePosixPath(name).parents
+    }
     for name in names:
         if name in folders:
             clash = f"{name!r} would be a folder, too, for {folders[name]!r}"
@@ -122,7 +124,9 @@ def root_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
         lost |= {f"{name}/{column}": reason for column, reason in writer.lost.items()}
         if why:
             notes["back"] = dict(why)
-            sentences.append(f"tree {name!r} will come back as an RNTuple: {because(why)}")
+            sentences.append(
+                f"tree {name!r} will come back as an RNTuple: {because(why)}"
+            )
         changes = root_changes(
             writer.source.columns, _without_back(notes) | {"kind": writer.kind}
         )

@@ -96,9 +96,15 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
     if isinstance(source, (str, os.PathLike)):
         source = [source]
     is_list = isinstance(source, (list, tuple))
-    if isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_pandas(source, "DataFrame"):
+    if isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_pandas(
+        source, "DataFrame"
+    ):
         dataset = dataset_from_memory(source, options.names)
-    elif is_list and source and all(isinstance(path, (str, os.PathLike)) for path in source):
+    elif (
+        is_list
+        and source
+        and all(isinstance(path, (str, os.PathLike)) for path in source)
+    ):
         dataset = _open_paths([os.fspath(path) for path in source], options)
     else:
         kind = type(source)
@@ -158,7 +164,9 @@ def write_dataset(
     chosen.check_writable(target)
     if is_url(target):
         advice = "name a local path and copy it afterwards"
-        raise InvalidArgument(f"{target}: output is written to local files only; {advice}")
+        raise InvalidArgument(
+            f"{target}: output is written to local files only; {advice}"
+        )
     if options.compression is not None and not (
         chosen.package or target.lower().endswith(".root")
     ):

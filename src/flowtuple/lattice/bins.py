@@ -173,7 +173,9 @@ def _fit_ordinary(
         jumps = binades[members * 2 * bins >= len(ordinary)]
         jumps = np.unique(np.concatenate([jumps, jumps + 1])) * binade
     points = values[counts * bins >= len(ordinary)]
-    edges = _equal_measure(ordinary, max(bins - len(points) - len(jumps) // 2, 4), tail_share)
+    edges = _equal_measure(
+        ordinary, max(bins - len(points) - len(jumps) // 2, 4), tail_share
+    )
     edges = np.unique(np.concatenate([edges, points, points + 1, jumps]))
     filled = np.diff(np.searchsorted(ordinary, edges)) > 0
     return edges[:-1][filled], edges[1:][filled] - 1
@@ -182,14 +184,18 @@ def _fit_ordinary(
 def _equal_measure(ordinary: Array, bins: int, tail_share: float) -> Array:
     """Return the edges of bins of equal measure: one fine histogram, then interpolation."""
     n = len(ordinary)
-    fine = np.unique(np.append(ordinary[(np.arange(_FINE) * n) // _FINE], ordinary[-1] + 1))
+    fine = np.unique(
+        np.append(ordinary[(np.arange(_FINE) * n) // _FINE], ordinary[-1] + 1)
+    )
     share = np.diff(np.searchsorted(ordinary, fine)) / n
     # int64 differences may wrap; read as uint64 they are right.
     width = np.diff(fine).view(np.uint64).astype(np.float64)
     measure = share ** (1 - tail_share) * (width / width.sum()) ** tail_share
     cumulative = np.concatenate([[0.0], np.cumsum(measure)]) / measure.sum()
     place = np.searchsorted(cumulative, np.arange(1, bins) / bins, side="right") - 1
-    fraction = (np.arange(1, bins) / bins - cumulative[place]) / np.diff(cumulative)[place]
+    fraction = (np.arange(1, bins) / bins - cumulative[place]) / np.diff(cumulative)[
+        place
+    ]
     offset = (np.clip(fraction, 0, 1 - 2.0**-20) * width[place]).astype(np.uint64)
     inner = (fine[place].view(np.uint64) + offset).view(np.int64)
     return np.concatenate([fine[:1], inner, fine[-1:]])

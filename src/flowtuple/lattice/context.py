@@ -112,7 +112,9 @@ class RowSet:
         there = (number >= 0) & (number < self.counts[event])
         if not len(self):
             return np.full(event.shape, -1, np.int64)
-        return np.where(there, self.rank[np.where(there, self.begin[event] + number, 0)], -1)
+        return np.where(
+            there, self.rank[np.where(there, self.begin[event] + number, 0)], -1
+        )
 
     def __len__(self) -> int:
         return int(self.counts.sum())
@@ -272,7 +274,9 @@ class Context:
                 out[k] = self.rows(reader).index[part]
             elif parent.relation == "prediction":
                 if predicted is None:
-                    raise Corrupt("a network reads the prediction of a column that has none")
+                    raise Corrupt(
+                        "a network reads the prediction of a column that has none"
+                    )
                 out[k] = predicted
             else:
                 levels = self.levels[parent.column]

@@ -89,7 +89,9 @@ class LatticeFlow:
     @cached_property
     def level_columns(self) -> set[str]:
         """Columns whose levels conditioners read."""
-        return {p.column for flow in self.columns.values() for p in flow.parents if p.column}
+        return {
+            p.column for flow in self.columns.values() for p in flow.parents if p.column
+        }
 
     @cached_property
     def value_columns(self) -> set[str]:

@@ -111,7 +111,9 @@ class Integers(Grid):
     def index(self, x: Array) -> Array:
         if self.width == 1:
             return (
-                _shifted(x).view(np.int64) if self.dtype == "uint64" else x.astype(np.int64)
+                _shifted(x).view(np.int64)
+                if self.dtype == "uint64"
+                else x.astype(np.int64)
             )
         quotient, remainder = np.divmod(x.astype(self._wide), self._wide.type(self.width))
         index = quotient.astype(np.int64) + (remainder > self.width // 2)
@@ -256,7 +258,11 @@ class Binades(Grid):
         runs = self._runs
         exponent, cell = np.divmod(np.abs(q) - 1, runs.cells)
         run = np.searchsorted(runs.first, cell, side="right") - 1
-        unit = runs.begin[run] + (cell - runs.first[run]) * runs.width[run] + runs.centre[run]
+        unit = (
+            runs.begin[run]
+            + (cell - runs.first[run]) * runs.width[run]
+            + runs.centre[run]
+        )
         # The end of the binade cuts its last cell off.
         unit = np.minimum(unit, 2**self._unit_bits - 1)
         pattern = ((exponent + 1) << bits) + (unit << (bits - self._unit_bits))
@@ -299,7 +305,9 @@ def _cut(relative: float, unit_bits: int) -> _Runs:
         end = (begin + centre) * below // (below - above)
         width = min(end, 2 * top) - begin  # nothing lies beyond the binade
         if width < 1:
-            raise ValueError(f"a relative bound of {relative} is finer than 2^-{unit_bits}")
+            raise ValueError(
+                f"a relative bound of {relative} is finer than 2^-{unit_bits}"
+            )
         rows.append((begin - top, width, centre, cell))
         count = min(length, -((begin - 2 * top) // width))
         begin += count * width
@@ -362,5 +370,7 @@ def relative_grid(dtype: str, relative: float) -> Grid:
             return Binades(dtype, relative)
         except ValueError:
             return Ordered(dtype)
-    needed = bisect.bisect_left(range(64), True, key=lambda b: 2.0 ** -(b + 1) <= relative)
+    needed = bisect.bisect_left(
+        range(64), True, key=lambda b: 2.0 ** -(b + 1) <= relative
+    )
     return Mantissas(dtype, needed) if needed < MANTISSA_BITS[dtype] else Ordered(dtype)

@@ -27,7 +27,9 @@ from flowtuple.lattice.grid import (
 )
 from flowtuple.lattice.statistics import Statistics, log_spacing
 
-_BOUND = re.compile(r"lossless|(abs|rel|bits):(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_BOUND = re.compile(
+    r"lossless|(abs|rel|bits):(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+)
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,15 @@ class Lattice:
 
     def _grid_value(self, q: Array) -> Array:
         values = self.grid.value(np.where(q >= ATOM, 0, q))
-        if self.bound.kind != "lossless" and self.low is not None and self.high is not None:
-            low, high = np.asarray(self.low, self.dtype), np.asarray(self.high, self.dtype)
+        if (
+            self.bound.kind != "lossless"
+            and self.low is not None
+            and self.high is not None
+        ):
+            low, high = (
+                np.asarray(self.low, self.dtype),
+                np.asarray(self.high, self.dtype),
+            )
             # Not np.clip: it may turn 0.0 into a limit of -0.0, or not.
             values = np.where(values < low, low, values)
             values = np.where(values > high, high, values)
@@ -153,7 +162,11 @@ class Lattice:
             grid = grid_from_json(data["grid"])
             bound, atoms = Bound.parse(data["bound"]), tuple(data.get("atoms", ()))
             low, high = _range(grid.dtype, *data.get("range", (None, None)))
-            most = 1 if grid.dtype == "bool" else 2 ** (8 * np.dtype(grid.dtype).itemsize) - 1
+            most = (
+                1
+                if grid.dtype == "bool"
+                else 2 ** (8 * np.dtype(grid.dtype).itemsize) - 1
+            )
             if not all(type(a) is int and 0 <= a <= most for a in atoms):
                 raise ValueError("an atom is no value")
             if not len(set(atoms)) == len(atoms) <= ESCAPE - ATOM:
@@ -161,14 +174,22 @@ class Lattice:
             ranged = bound.kind != "lossless"
             if not _BOUND.fullmatch(data["bound"]) or ranged != ("range" in data):
                 raise ValueError("no stored bound, or a range without one")
-        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            ArithmeticError,
+            AttributeError,
+        ) as error:
             raise Corrupt(
                 f"the file describes a lattice that does not exist: {str(data)[:200]} ({error})"
             ) from None
         return cls(grid.dtype, bound, grid, atoms, low, high)
 
 
-def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float | int | None]:
+def _range(
+    dtype: str, low: Any, high: Any
+) -> tuple[float | int | None, float | int | None]:
     """Return a range from a file; both ends are numbers of the type, or both are missing.
 
     Raises:
@@ -179,7 +200,8 @@ def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float |
     kinds = (int, float) if "float" in dtype else (int,)
     with np.errstate(over="ignore", invalid="ignore"):
         exact = all(
-            type(end) in kinds and np.asarray(end, dtype).item() == end for end in (low, high)
+            type(end) in kinds and np.asarray(end, dtype).item() == end
+            for end in (low, high)
         )
     if not exact or low > high:
         raise ValueError(f"no range of {dtype}: {low} to {high}")
@@ -221,7 +243,9 @@ def resolve_statistics(bound: Bound, statistics: Statistics) -> Bound:
         return bound
     half_width = bound.amount * _unit(bound, statistics)
     return (
-        Bound("abs", half_width) if math.isfinite(half_width) and half_width > 0 else Bound()
+        Bound("abs", half_width)
+        if math.isfinite(half_width) and half_width > 0
+        else Bound()
     )
 
 

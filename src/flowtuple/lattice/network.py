@@ -98,11 +98,16 @@ def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any)
                 if layer == len(widths) - 2:
                     for r in range(rows):
                         out[start + r, j] = np.int16(
-                            min(max(np.floor(y[j, r]), np.float32(-16384)), np.float32(16384))
+                            min(
+                                max(np.floor(y[j, r]), np.float32(-16384)),
+                                np.float32(16384),
+                            )
                         )
                 else:
                     for r in range(rows):
-                        y[j, r] = min(max(np.floor(y[j, r]), np.float32(0)), np.float32(255))
+                        y[j, r] = min(
+                            max(np.floor(y[j, r]), np.float32(0)), np.float32(255)
+                        )
             o += outputs
             x, y = y, x
 
@@ -133,7 +138,11 @@ class Network:
             ]
         )
         weights, offsets = zip(*(layer.scaled for layer in self.layers), strict=True)
-        return widths, np.concatenate([w.ravel() for w in weights]), np.concatenate(offsets)
+        return (
+            widths,
+            np.concatenate([w.ravel() for w in weights]),
+            np.concatenate(offsets),
+        )
 
     def logits(self, features: Array) -> Array:
         """Return logits: int16, shape (n, outputs), from uint8 features, shape (inputs, n)."""
@@ -155,7 +164,9 @@ def probe() -> None:
         np.arange(MAX_INPUTS + 1) < total[:, None] % (MAX_INPUTS + 1)
     )
     weights = np.concatenate([weights, -weights])
-    network = Network((Layer(weights.astype(np.int8), np.full(len(weights), 11, np.uint8)),))
+    network = Network(
+        (Layer(weights.astype(np.int8), np.full(len(weights), 11, np.uint8)),)
+    )
     logits = network.logits(np.full((MAX_INPUTS, 4), 255, np.uint8))
     exact = ((weights * 255).sum(axis=1) + 2**10) >> 11
     if not np.array_equal(logits, np.tile(exact, (4, 1))):

@@ -149,7 +149,9 @@ class Prediction:
             and self.terms[0].coefficient == 1.0
         )
 
-    def evaluate(self, fetch: Callable[[Parent], tuple[Array, Array]]) -> tuple[Array, Array]:
+    def evaluate(
+        self, fetch: Callable[[Parent], tuple[Array, Array]]
+    ) -> tuple[Array, Array]:
         """Return predicted values in float64, and which are numbers; terms are added in order."""
         total: Any = 0.0
         present: Any = True
@@ -166,7 +168,9 @@ class Prediction:
         present = present & np.isfinite(total)
         return np.where(present, total, 0.0), present
 
-    def subtract(self, q: Array, predicted: Array, absolute: Array) -> tuple[Array, Array]:
+    def subtract(
+        self, q: Array, predicted: Array, absolute: Array
+    ) -> tuple[Array, Array]:
         """Return residuals, int64, and which rows can have one, bool; those of others mean nothing.
 
         Args:

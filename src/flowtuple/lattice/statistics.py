@@ -81,7 +81,9 @@ class Statistics:
             total = self.finite + len(x)
             delta = mean - self._mean
             self._squares += (
-                squares + delta**2 * self.finite * len(x) / total if self.finite else squares
+                squares + delta**2 * self.finite * len(x) / total
+                if self.finite
+                else squares
             )
             self._mean += delta * len(x) / total
         self.finite = total
@@ -145,7 +147,9 @@ class Statistics:
         cells, occupants = np.unique(used.index(sample), return_counts=True)
         frequent = counts >= max(8, 0.005 * len(sample))
         if grid is not None:
-            frequent &= bit_patterns(grid.value(grid.index(values))) != bit_patterns(values)
+            frequent &= bit_patterns(grid.value(grid.index(values))) != bit_patterns(
+                values
+            )
         sentinels = []
         for k in np.flatnonzero(frequent):
             place = int(np.searchsorted(cells, used.index(values[k : k + 1])[0]))
@@ -170,7 +174,10 @@ def log_spacing(grid: Grid, sample: Array) -> float:
         return -math.inf
     q = q[q != ESCAPE]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        low, high = grid.value(q - 1).astype(np.float64), grid.value(q + 1).astype(np.float64)
+        low, high = (
+            grid.value(q - 1).astype(np.float64),
+            grid.value(q + 1).astype(np.float64),
+        )
         spacing = np.log2((high - low) / 2)
     spacing = spacing[np.isfinite(spacing)]
     return float(spacing.mean()) if len(spacing) else -math.inf

@@ -96,7 +96,9 @@ class SampledTable:
         blocks = [(a, min(a + BLOCK, stop)) for a in range(start, stop, BLOCK)] or [
             (start, start)
         ]
-        pieces = ordered_map(lambda block: self._block(needed, *block), blocks, self._workers)
+        pieces = ordered_map(
+            lambda block: self._block(needed, *block), blocks, self._workers
+        )
         names = [c.name for c in chosen]
         return concatenate([piece.read(names, 0, BLOCK) for piece in pieces])
 
@@ -120,7 +122,9 @@ class SampledTable:
                 values = self._draw(state, contents, start)
             shape = state.column.shape
             contents[state.name] = values.reshape(count, *shape) if shape else values
-        return Table(self.name, columns, count, {c.name: contents[c.name] for c in columns})
+        return Table(
+            self.name, columns, count, {c.name: contents[c.name] for c in columns}
+        )
 
     def _draw(self, state: ColumnState, contents: Mapping[str, Any], first: int) -> Array:
         """Draw all values of a column, in stored order."""

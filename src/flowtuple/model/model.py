@@ -125,7 +125,11 @@ class EventModel:
         return np.asarray(source.read([name], 0, source.num_entries).data[name])
 
     def scored(
-        self, dataset: Dataset, against: EventModel | None = None, *, by_column: bool = False
+        self,
+        dataset: Dataset,
+        against: EventModel | None = None,
+        *,
+        by_column: bool = False,
     ) -> TableSource:
         """Return scores as a table that is made while it is read; see `flowtuple.score`.
 
@@ -238,7 +242,9 @@ class _Scored:
     def _score(self, start: int, stop: int, *, surprise: bool) -> dict[str, Array]:
         events = read_like(self._events, self._coding.columns, start, stop)
         scores = score(events, self._coding)
-        beyond = self._expected.surprise(scores.bits) if surprise else np.zeros(stop - start)
+        beyond = (
+            self._expected.surprise(scores.bits) if surprise else np.zeros(stop - start)
+        )
         out = {"log_prob": scores.log_prob, "bits": scores.total, "surprise": beyond}
         if self._other is not None:
             out["log_ratio"] = scores.log_prob - score(events, self._other).log_prob
@@ -250,11 +256,15 @@ class _Scored:
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Return the scores of a range of events."""
-        steps = list(ranges(max(0, min(stop, self.num_entries) - start), BLOCK)) or [(0, 0)]
+        steps = list(ranges(max(0, min(stop, self.num_entries) - start), BLOCK)) or [
+            (0, 0)
+        ]
         chosen = tuple(c for c in self.columns if c.name in columns)
         pieces = [
             self._score(start + a, start + b, surprise="surprise" in columns)
             for a, b in steps
         ]
-        data = {c.name: np.concatenate([piece[c.name] for piece in pieces]) for c in chosen}
+        data = {
+            c.name: np.concatenate([piece[c.name] for piece in pieces]) for c in chosen
+        }
         return Table(self.name, chosen, steps[-1][1], data)

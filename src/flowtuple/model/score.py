@@ -69,7 +69,9 @@ def score(events: Table, coding: TableCoding) -> Scores:
     values = np.zeros((events.num_entries, len(scored)), np.int64)
     context = make_context(coding.columns, events.num_entries, events.data)
     for state in walk(coding, context, coding.flow.columns):
-        row_bits = measure(events.data[state.name].reshape(-1), state, _bits, 0.0, IMPOSSIBLE)
+        row_bits = measure(
+            events.data[state.name].reshape(-1), state, _bits, 0.0, IMPOSSIBLE
+        )
         if state.name in scored:
             event, k = state.rows.event, scored.index(state.name)
             bits[:, k] = np.bincount(event, row_bits, events.num_entries)
@@ -98,7 +100,9 @@ def measure(
     countable = np.ones(len(q), bool)
     predicted = state.predict(state.whole)
     if predicted is not None and (flow.residual or flow.network is None):
-        q, countable = state.require(flow.prediction).subtract(q, predicted, flow.absolute)
+        q, countable = state.require(flow.prediction).subtract(
+            q, predicted, flow.absolute
+        )
     if flow.network is None:
         return np.where(countable & (q == 0), certain, impossible)
     numbers = np.empty(len(q))
@@ -129,7 +133,10 @@ def check_resolved(coding: TableCoding, where: str) -> None:
     """
     for name, flow in coding.flow.columns.items():
         # The last symbol, the outside one, has no latent number.
-        if flow.network is not None and int(flow.bins.spans[:-1].max(initial=0)) >= WIDEST:
+        if (
+            flow.network is not None
+            and int(flow.bins.spans[:-1].max(initial=0)) >= WIDEST
+        ):
             raise Unsupported(
                 f"{where}: column {name!r} has more values than a latent number tells apart; "
                 "train it with a bound"

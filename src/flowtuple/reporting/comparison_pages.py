@@ -97,7 +97,9 @@ def _tests(comparison: _Content) -> Iterator[Block]:
     weights = f", weights {comparison['weights']}" if comparison["weights"] else ""
     rows = []
     for outcome in sorted(comparison["outcomes"], key=lambda o: str(o["column"]).lower()):
-        details = (f"{key} {_plainly(value)}" for key, value in outcome["details"].items())
+        details = (
+            f"{key} {_plainly(value)}" for key, value in outcome["details"].items()
+        )
         remarks = outcome["note"] + ", ".join(details)
         rows.append(outcome | {"column": outcome["column"] or "all", "remarks": remarks})
     columns = {
@@ -191,7 +193,9 @@ def _ratio(ratio: _Content | None) -> Iterator[Block]:
     )
 
 
-def _columns(comparison: _Content, samples: Sequence[tuple[Array, Array]]) -> Iterator[Block]:
+def _columns(
+    comparison: _Content, samples: Sequence[tuple[Array, Array]]
+) -> Iterator[Block]:
     """Draw the columns with the smallest p-values."""
     names = list(comparison["columns"])
     least = dict.fromkeys(names, 2.0)
@@ -212,7 +216,9 @@ def _columns(comparison: _Content, samples: Sequence[tuple[Array, Array]]) -> It
         place = names.index(name)
         both = np.concatenate([values[:, place] for values, _ in samples])
         edges = find_binning(both, integer=bool((both == np.rint(both)).all())).edges
-        shares = [_shares(values[:, place], weights, edges) for values, weights in samples]
+        shares = [
+            _shares(values[:, place], weights, edges) for values, weights in samples
+        ]
         cards.append([_overlay(edges, shares, name)])
     yield Cards(cards)
 
@@ -226,7 +232,9 @@ def _shares(values: Array, weights: Array, edges: Array) -> tuple[Array, Array]:
 
 def _overlay(edges: Array, shares: Sequence[tuple[Array, Array]], label: str) -> Figure:
     drawing = shares_png(edges, shares[0], shares[1], label)
-    return Figure(drawing, f"Histogram of {label} in both samples, with their ratio below.")
+    return Figure(
+        drawing, f"Histogram of {label} in both samples, with their ratio below."
+    )
 
 
 def write_closure(closure: _Content, folder: Path) -> Path:

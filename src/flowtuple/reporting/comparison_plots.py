@@ -97,7 +97,9 @@ def curves_png(curves: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _contents(curve: Mapping[str, Any]) -> dict[str, Array]:
     """Return the numbers of a curve with its ratio, NaN where a bin has too little for one."""
-    numbers = {name: np.array(curve[name], np.float64) for name in (*NUMBERS, "tolerance")}
+    numbers = {
+        name: np.array(curve[name], np.float64) for name in (*NUMBERS, "tolerance")
+    }
     before = np.where(numbers["reference"] > 0, numbers["reference"], np.nan)
     error, other_error = numbers["reference_error"], numbers["other_error"]
     ratio = numbers["other"] / before
@@ -116,7 +118,9 @@ def _limit(
     filled = np.any([np.isfinite(numbers["reference"]) for numbers in contents], axis=0)
     if filled.any():
         bottom.set_xlim(edges[:-1][filled].min(), edges[1:][filled].max())
-        values = [numbers[name] for numbers in contents for name in ("reference", "other")]
+        values = [
+            numbers[name] for numbers in contents for name in ("reference", "other")
+        ]
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         low = 0.0 if low < 0.6 * high else low - 0.25 * (high - low)
         top.set_ylim(

@@ -116,7 +116,9 @@ def column_figures(
         differences: Drawings of the difference, in between.
         response: False to leave the response out.
     """
-    overlay = f"Histogram of {name}, original against decompressed, with their ratio below."
+    overlay = (
+        f"Histogram of {name}, original against decompressed, with their ratio below."
+    )
     figures = [Figure(plots.overlay_svg(original, decoded, name), overlay), *differences]
     if response:
         with contextlib.suppress(InvalidArgument):  # where none is defined

@@ -253,7 +253,9 @@ def prediction_in_words(prediction: Prediction) -> str:
         size = f"{abs(term.coefficient):g} " if abs(term.coefficient) != 1 else ""
         sign = "-" if term.coefficient < 0 else "+"
         words += (
-            f" {sign} {size}{value}" if words else ("-" if sign == "-" else "") + size + value
+            f" {sign} {size}{value}"
+            if words
+            else ("-" if sign == "-" else "") + size + value
         )
     return words
 
@@ -293,7 +295,10 @@ def _holds_more(original: Dataset, file: File) -> bool:
         (n, c.name) for n, t in original.tables.items() for c in t.columns if not c.hidden
     }
     stored = {
-        (n, c) for n, t in file.tables.items() for c in file.keys(n) if c not in t.external
+        (n, c)
+        for n, t in file.tables.items()
+        for c in file.keys(n)
+        if c not in t.external
     }
     lacks = columns - stored or original.carried.keys() - set(file.meta["carried"])
     return bool(original.is_part or original.refused or file.left_out or lacks)
@@ -341,7 +346,9 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
     # Another format may give hidden counters other names; the columns that they count are compared.
     visible = [c for c in decoded.columns if not c.hidden]
     for name, words in schema_diff(visible, original.columns):
-        raise InvalidArgument(f"{files}: in the original, column {name!r} {words}; {_NEXT}")
+        raise InvalidArgument(
+            f"{files}: in the original, column {name!r} {words}; {_NEXT}"
+        )
     if isinstance(original, Table) and isinstance(decoded, Table):
         for column in visible:
             sizes = len(original.data[column.name]), len(decoded.data[column.name])

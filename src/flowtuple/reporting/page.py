@@ -191,7 +191,9 @@ def format_number(value: float | None, digits: int = 3) -> str:
     exponent = int(power)
     text = f"{value:.{max(0, digits - 1 - exponent)}f}"
     if not -4 <= exponent < 6:
-        text = f"{mantissa}\N{MULTIPLICATION SIGN}10{str(exponent).translate(_SUPERSCRIPT)}"
+        text = (
+            f"{mantissa}\N{MULTIPLICATION SIGN}10{str(exponent).translate(_SUPERSCRIPT)}"
+        )
     return text.replace("-", "\N{MINUS SIGN}")
 
 

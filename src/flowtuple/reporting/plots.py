@@ -237,7 +237,9 @@ def overlay_svg(original: Array, decoded: Array, label: str) -> str:
         top.plot(centres, after, "o", color=INK, markersize=3, label="decompressed")
         style = {"title_fontsize": "x-small", "alignment": "right"}
         top.legend(loc="upper right", title=_left_out(original, binning) or None, **style)
-        draw_ratio(bottom, edges, (before, np.sqrt(before)), (after, np.zeros(len(after))))
+        draw_ratio(
+            bottom, edges, (before, np.sqrt(before)), (after, np.zeros(len(after)))
+        )
         label_values(bottom, shorten(label, 56))
 
     return svg(draw, height=4.6)
@@ -246,11 +248,14 @@ def overlay_svg(original: Array, decoded: Array, label: str) -> str:
 def _left_out(values: Array, binning: Binning) -> str:
     """Return values that the axis does not show, one line each."""
     lines = [
-        f"not drawn: {np.count_nonzero(values == s):,} at {s:g}" for s in binning.sentinels
+        f"not drawn: {np.count_nonzero(values == s):,} at {s:g}"
+        for s in binning.sentinels
     ]
     flat = np.ravel(values)
     finite = flat[np.isfinite(flat)]
-    outside = np.count_nonzero((finite < binning.edges[0]) | (finite >= binning.edges[-1]))
+    outside = np.count_nonzero(
+        (finite < binning.edges[0]) | (finite >= binning.edges[-1])
+    )
     outside -= np.count_nonzero(np.isin(finite, binning.sentinels))
     if outside:
         lines.append(f"off the axis: {100 * outside / flat.size:.2g} %")
@@ -290,7 +295,9 @@ def difference_svg(
         histogram(axes, np.clip(pulls, edges[0], edges[-1]), edges, BLUE)
         for edge in (-1, 1):
             axes.axvline(edge, color=RED, linestyle="--", linewidth=1.2)
-        axes.set_title(verdict, loc="right", fontsize="small", color=RED if broken else INK)
+        axes.set_title(
+            verdict, loc="right", fontsize="small", color=RED if broken else INK
+        )
         axes.set_xlabel(f"Difference of {shorten(label)} / bound")
 
     return svg(draw)
@@ -314,7 +321,9 @@ def response_svg(original: Array, decoded: Array, label: str) -> str:
         raise InvalidArgument(
             f"{label}: every original is zero or not finite, so it has no response; leave it out"
         )
-    reach = float(np.percentile(np.abs(response), 99)) or float(np.abs(response).max()) or 1.0
+    reach = (
+        float(np.percentile(np.abs(response), 99)) or float(np.abs(response).max()) or 1.0
+    )
     edges = np.linspace(-reach, np.nextafter(reach, np.inf), bin_count(response.size) + 1)
     rms = math.sqrt(float(np.square(response).mean()))
 
@@ -363,7 +372,9 @@ def bar_axes(axes: Any, bars: int, label: str) -> None:
     axes.set_xlabel(label)
 
 
-def roc_png(scores: Mapping[str, Array], wanted: Array, areas: Mapping[str, float]) -> bytes:
+def roc_png(
+    scores: Mapping[str, Array], wanted: Array, areas: Mapping[str, float]
+) -> bytes:
     """Draw ROC curves: the share of the wanted kind that passes against that of the others.
 
     Args:

@@ -43,13 +43,17 @@ def rate_distortion_png(bounds: Sequence[str], curves: Curves, title: str = "") 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
-    drawn = {name: bits for name, bits in curves.items() if any(b is not None for b in bits)}
+    drawn = {
+        name: bits for name, bits in curves.items() if any(b is not None for b in bits)
+    }
     drawn = dict(
         sorted(drawn.items(), key=lambda item: -max(b for b in item[1] if b is not None))
     )
     if len(bounds) == 1:
         height = 1.4 + 0.36 * max(1, len(drawn))
-        return plots.png(lambda figure: _bars(figure, bounds[0], drawn, title), 7.2, height)
+        return plots.png(
+            lambda figure: _bars(figure, bounds[0], drawn, title), 7.2, height
+        )
     return plots.png(lambda figure: _lines(figure, bounds, drawn, title), 8.4, 5.6)
 
 

@@ -78,7 +78,10 @@ class ReportInput:
         for original, decoded in self.tables:
             bounds = self.bounds.get(original.name, {})
             fidelity.update(
-                {(f.table, f.column): f for f in compare_tables(original, decoded, bounds)}
+                {
+                    (f.table, f.column): f
+                    for f in compare_tables(original, decoded, bounds)
+                }
             )
         return fidelity
 
@@ -93,7 +96,9 @@ class ReportInput:
             else:
                 bounds = dict(self.requested_bounds.get(original.name, {}))
             columns = baseline_bytes(original, bounds)
-            sizes.update({(original.name, name): nbytes for name, nbytes in columns.items()})
+            sizes.update(
+                {(original.name, name): nbytes for name, nbytes in columns.items()}
+            )
         return sizes
 
 
@@ -110,7 +115,9 @@ def summary_rows(report_input: ReportInput) -> list[dict[str, Any]]:
         InvalidArgument: Original and decoded tables differ in schema or length.
     """
     ledger = report_input.ledger
-    dtypes = {(t.name, c.name): c.dtype for t, _ in report_input.tables for c in t.columns}
+    dtypes = {
+        (t.name, c.name): c.dtype for t, _ in report_input.tables for c in t.columns
+    }
     rows = []
     for key, fidelity in report_input.fidelity.items():
         coded, model = ledger.columns[key], ledger.column_models.get(key, 0)
@@ -127,7 +134,8 @@ def summary_rows(report_input: ReportInput) -> list[dict[str, Any]]:
                 "bits_per_value": _ratio(8 * (coded + model), fidelity.values),
                 **others,
                 **{
-                    f"ratio_{name}": _ratio(others[name], coded + model) for name in BASELINES
+                    f"ratio_{name}": _ratio(others[name], coded + model)
+                    for name in BASELINES
                 },
             }
         )
@@ -195,7 +203,9 @@ def write_report(
         several = len(report_input.tables) > 1
         for row in rows:
             row["label"] = f"{row['table']}/{row['column']}" if several else row["column"]
-        drawable = (r for r in rows if r["dtype"] != OPAQUE and r["values"] >= LEAST_DRAWN)
+        drawable = (
+            r for r in rows if r["dtype"] != OPAQUE and r["values"] >= LEAST_DRAWN
+        )
         shown = sorted(drawable, key=lambda r: (not r["violations"], -r["bytes"]))
         shown = shown[:PLOTTED_COLUMNS]
         chosen = ""
@@ -229,7 +239,9 @@ def _header(
     more = f" and {len(names) - 8} more columns" if len(names) > 8 else ""
     return [
         files,
-        Verdict(f"{broken:,} of {values:,} values {are} not within {their} bound", bad=True),
+        Verdict(
+            f"{broken:,} of {values:,} values {are} not within {their} bound", bad=True
+        ),
         Text(f"In {', '.join(names[:8])}{more}.", "bad"),
     ]
 
@@ -289,9 +301,7 @@ def _columns(rows: list[dict[str, Any]]) -> list[Block]:
         "response = Δ / original without zeros. Bits and size ratios count the column's share of "
         "the model; the sums of bytes stand under Size. quantise+pcodec works at the same bound."
     )
-    caption = (
-        "Every column: its bound, what happened to its values, and its size. A heading sorts."
-    )
+    caption = "Every column: its bound, what happened to its values, and its size. A heading sorts."
     forms: dict[str, Form] = {"exact_share": format_percent, "response_mean": two_digits}
     table = TableBlock("columns", columns, rows, forms, "violations", caption)
     return [Heading("Columns", about), table]
@@ -301,7 +311,9 @@ def _bits(shown: list[dict[str, Any]], chosen: str) -> list[Block]:
     if not shown:
         return []
     keys = {"flowtuple": "bytes", PCODEC: PCODEC, RAW: RAW}
-    bits = {method: [8 * r[key] / r["values"] for r in shown] for method, key in keys.items()}
+    bits = {
+        method: [8 * r[key] / r["values"] for r in shown] for method, key in keys.items()
+    }
     drawing = plots.bits_svg([r["label"] for r in shown], bits)
     about = "Bits per value of each column with flowtuple, with quantise+pcodec and raw"
     return [
@@ -326,11 +338,15 @@ def _cards(
     chosen: str,
     report: Callable[[str], None],
 ) -> list[Block]:
-    pairs = {original.name: (original, decoded) for original, decoded in report_input.tables}
+    pairs = {
+        original.name: (original, decoded) for original, decoded in report_input.tables
+    }
     cards = []
     for place, row in enumerate(shown, 1):
         report(f"drawing {row['table']}/{row['column']} ({place} of {len(shown)})")
-        original, decoded = (np.asarray(t.data[row["column"]]) for t in pairs[row["table"]])
+        original, decoded = (
+            np.asarray(t.data[row["column"]]) for t in pairs[row["table"]]
+        )
         bound = report_input.bounds.get(row["table"], {}).get(row["column"], Bound())
         figures = _figures(row["column"], bound, original, decoded)
         cards.append([*_about(row), *figures])

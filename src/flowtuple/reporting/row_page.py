@@ -114,7 +114,9 @@ def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
     body += _cards(rows, by_error[:PLOTTED_COLUMNS], progress)
     files = Text(f"{rows.source} → {rows.path}", "soft files")
     header = [files, *map(Text, rows.notes)]
-    return write_page(folder / "report.html", "Decoded rows and the original", header, body)
+    return write_page(
+        folder / "report.html", "Decoded rows and the original", header, body
+    )
 
 
 def _columns(rows: DecodedRows) -> list[Block]:
@@ -169,10 +171,14 @@ def _cards(
     for place, figures in enumerate(shown):
         name = figures["column"]
         progress("report", place / len(shown), f"drawing {name}")
-        original, decoded = (np.asarray(t.data[name]) for t in (rows.original, rows.decoded))
+        original, decoded = (
+            np.asarray(t.data[name]) for t in (rows.original, rows.decoded)
+        )
         drawing = difference_png(rows.difference(name), name)
         difference = Figure(drawing, f"Histogram of the difference of {name}.")
-        mean, most = (two_digits(figures[f"relative_{key}"]) for key in ("mean", "largest"))
+        mean, most = (
+            two_digits(figures[f"relative_{key}"]) for key in ("mean", "largest")
+        )
         cards.append(
             [
                 Heading(name, f"Mean |Δ| {mean} σ, largest {most} σ", 3),
@@ -181,9 +187,7 @@ def _cards(
         )
     chosen = ""
     if len(shown) < len(rows.names):
-        chosen = (
-            f"The {len(shown)} columns of {len(rows.names)} with the largest mean |Δ| / σ. "
-        )
+        chosen = f"The {len(shown)} columns of {len(rows.names)} with the largest mean |Δ| / σ. "
     about = (
         f"{chosen}The grey band is the statistical uncertainty of the original. "
         "A drawing that is clicked fills the window."

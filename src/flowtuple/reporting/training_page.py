@@ -84,7 +84,9 @@ def _curve(trained: Trained) -> list[Figure]:
         return []
     alone, known = zip(*most.values(), strict=True)
     drawing = plots.bits_svg(list(most), {"with the model": known, "alone": alone})
-    words = "Bits per value of the columns that gain most, by themselves and with the model."
+    words = (
+        "Bits per value of the columns that gain most, by themselves and with the model."
+    )
     return [Figure(drawing, words)]
 
 
@@ -118,7 +120,9 @@ def loss_png(
     return plots.png(draw, 5.2, 5.4 if watched else 4.0)
 
 
-def _largest(watched: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, list[float]]:
+def _largest(
+    watched: Sequence[tuple[int, Mapping[str, float]]],
+) -> dict[str, list[float]]:
     """Return the largest distance over columns by measure and epoch."""
     measures = dict.fromkeys(name.partition("/")[0] for name in watched[0][1])
     return {

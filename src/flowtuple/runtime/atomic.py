@@ -13,7 +13,12 @@ from pathlib import Path
 
 from flowtuple.errors import InvalidArgument
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # only writing gives these
+_NO_ROOM = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+}  # only writing gives these
 _SHORT = 64  # bytes that every file system allows a name to have
 _SUFFIX = 16  # bytes up to which the end of a name can be that of a format
 
@@ -72,7 +77,9 @@ def _checked(final: str | os.PathLike[str]) -> Path:
     if stat.S_ISDIR(mode):
         raise InvalidArgument(f"{target}: is a folder; name a file inside it")
     if not stat.S_ISREG(mode):
-        raise InvalidArgument(f"{target}: is no ordinary file; name one that may be replaced")
+        raise InvalidArgument(
+            f"{target}: is no ordinary file; name one that may be replaced"
+        )
     if not target.parent.is_dir():
         raise InvalidArgument(
             f"{target}: cannot be written ({target.parent} is no folder); make it first"

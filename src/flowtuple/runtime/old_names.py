@@ -20,9 +20,13 @@ def warn_old(old: str, new: str) -> None:
     """Warn that a spelling goes with the next release, and name the one that stays."""
     level, frame = 1, currentframe()
     # Python shows deprecations at the line of the user's own code: the first outside the package.
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("flowtuple."):
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(
+        "flowtuple."
+    ):
         level, frame = level + 1, frame.f_back
-    warnings.warn(f"{old} is going away; write {new}", DeprecationWarning, stacklevel=level)
+    warnings.warn(
+        f"{old} is going away; write {new}", DeprecationWarning, stacklevel=level
+    )
 
 
 def accepts_old(**names: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -60,10 +64,14 @@ def _renamed(names: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]
                 warn_old(f"{old}=", f"{new}=")
                 arguments[new] = arguments.pop(old)
             continue
-        group = {f.name: arguments.pop(f.name) for f in fields(old) if f.name in arguments}
+        group = {
+            f.name: arguments.pop(f.name) for f in fields(old) if f.name in arguments
+        }
         if group:
             kind: Any = old
-            warn_old(", ".join(f"{name}=" for name in group), f"{new}={kind.__name__}(...)")
+            warn_old(
+                ", ".join(f"{name}=" for name in group), f"{new}={kind.__name__}(...)"
+            )
             arguments[new] = replace(arguments.get(new) or kind(), **group)
     return arguments
 
@@ -107,7 +115,9 @@ def moved(**functions: Callable[..., Any]) -> Callable[[Callable[P, R]], Callabl
         @wraps(function)
         def call(*args: Any, **kwargs: Any) -> R:
             name = next((name for name in functions if kwargs.get(name)), None)
-            kwargs = {k: v for k, v in kwargs.items() if k == name or k not in functions or v}
+            kwargs = {
+                k: v for k, v in kwargs.items() if k == name or k not in functions or v
+            }
             if name is None:
                 return function(*args, **kwargs)
             other = functions[name]

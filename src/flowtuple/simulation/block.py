@@ -29,8 +29,12 @@ class Block:
     @classmethod
     def of(cls, table: Table, collections: Iterable[Collection]) -> Block:
         """Return the events of a table with the objects of some of its collections."""
-        counts = {c.name: np.asarray(table.data[c.counter], np.int64) for c in collections}
-        return cls(table.num_entries, counts, {c.name: table[c.name] for c in table.columns})
+        counts = {
+            c.name: np.asarray(table.data[c.counter], np.int64) for c in collections
+        }
+        return cls(
+            table.num_entries, counts, {c.name: table[c.name] for c in table.columns}
+        )
 
     def begin(self, collection: str) -> Array:
         """Return the position of each event's first object, shape (events,)."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from flowtuple.data.collections import Collection, find_collections, find_links, plain_columns
+from flowtuple.data.collections import (
+    Collection,
+    find_collections,
+    find_links,
+    plain_columns,
+)
 from flowtuple.data.globs import matches
 from flowtuple.data.schema import Column, reference_target
 from flowtuple.errors import InvalidArgument, nearest
@@ -72,7 +77,9 @@ def build_spec(
     _check_derived(derived, targets)
     numbers = [c for c in plain if c.counter is None]
     event = [c.name for c in numbers if c.name in wanted]
-    conditions = [c.name for c in numbers if c.name in known and c.role not in NO_CONDITION]
+    conditions = [
+        c.name for c in numbers if c.name in known and c.role not in NO_CONDITION
+    ]
     if not partners and not conditions:
         raise InvalidArgument(
             f"table {table!r}: `given=` names nothing that could be read of an event; widen it"
@@ -140,7 +147,9 @@ def _response(
     if kind == NONE:
         return None
     quantity = name.rpartition("_")[2]
-    partner = next((n for n in partners.columns if n.rpartition("_")[2] == quantity), None)
+    partner = next(
+        (n for n in partners.columns if n.rpartition("_")[2] == quantity), None
+    )
     if partner is not None:
         return Response(name, partner, kind)  # type: ignore[arg-type]
     if name in derived:

@@ -60,7 +60,9 @@ class Cells:
             if not len(inner):
                 return node
             at = node[inner]
-            node[inner] = np.where(rows[column[at], inner] <= edge[at], left[at], right[at])
+            node[inner] = np.where(
+                rows[column[at], inner] <= edge[at], left[at], right[at]
+            )
 
     def figure(self, values: Mapping[str, Array]) -> Array:
         """Return the figures of each row's leaf: float64 of shape (n, figures)."""
@@ -82,7 +84,9 @@ class Cells:
             figures: Computes the figures from the quantity in one cell.
         """
         leaf = self.leaf(values)
-        described = {node: figures(target[leaf == node]) for node in np.unique(leaf).tolist()}
+        described = {
+            node: figures(target[leaf == node]) for node in np.unique(leaf).tolist()
+        }
         nodes = range(len(self.column))
         return replace(self, figures=tuple(described.get(node, ()) for node in nodes))
 
@@ -110,7 +114,11 @@ class Cells:
         widths = {len(self.figures[k]) for k in range(nodes) if self.column[k] < 0}
         return (
             # Children come after their parents, so that every way down ends.
-            all(k < child < nodes for k in inner for child in (self.left[k], self.right[k]))
+            all(
+                k < child < nodes
+                for k in inner
+                for child in (self.left[k], self.right[k])
+            )
             and max(self.column) < len(self.columns)
             and len(widths) == 1
             and 0 not in widths
@@ -150,4 +158,6 @@ def find_cells(values: Mapping[str, Array], target: Array) -> Cells | None:
 
 def _rows(columns: Iterable[Array]) -> Array:
     """Return columns as a tree compares them: float32 of shape (columns, n), NaN as 0."""
-    return np.stack([np.nan_to_num(np.asarray(content, np.float32)) for content in columns])
+    return np.stack(
+        [np.nan_to_num(np.asarray(content, np.float32)) for content in columns]
+    )

@@ -61,7 +61,9 @@ def partner_conditions(
     out: Conditions = {name: content[event] for name, content in events.items()} | columns
     out["number of partner"] = block.number(own.name).astype(np.int32)
     if target.efficiency is not None:
-        out["copies expected"] = target.efficiency.figure(columns)[:, 0].astype(np.float32)
+        out["copies expected"] = target.efficiency.figure(columns)[:, 0].astype(
+            np.float32
+        )
     for other in spec.generated:
         if own.axes and other.axes:
             out |= nearest_columns(block, own, event, block.axes(own), other)

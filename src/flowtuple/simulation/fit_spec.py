@@ -62,7 +62,9 @@ def _with_cells(spec: SimulationSpec, target: Target, block: Block) -> Target:
     copies = np.bincount(partner, minlength=int(block.counts[own.name].sum()))
     efficiency = find_cells(cut, copies)
     if efficiency is not None:
-        efficiency = efficiency.with_figures(cut, copies, lambda part: (float(part.mean()),))
+        efficiency = efficiency.with_figures(
+            cut, copies, lambda part: (float(part.mean()),)
+        )
     partners = {n: content[partner] for n, content in columns.items()}
     responses = []
     for response in target.responses:
@@ -82,7 +84,9 @@ def _with_relations(spec: SimulationSpec, target: Target, block: Block) -> Targe
     axes = target.objects.axes
     responses = [r.column for r in target.responses]
     other = {*axes, target.through, *target.references, *responses}
-    names = [n for n in target.objects.columns if n not in other and spec.dtype(n) != "bool"]
+    names = [
+        n for n in target.objects.columns if n not in other and spec.dtype(n) != "bool"
+    ]
     columns = {n: block.values[n] for n in names if np.isfinite(block.values[n]).all()}
     mass = next((n for n in columns if n.rpartition("_")[2] in ("mass", "m")), "")
     sums = {name: parts for name, parts in find_sums(columns).items() if name != mass}

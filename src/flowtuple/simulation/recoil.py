@@ -32,7 +32,9 @@ def restore(
     return np.sqrt(x * x + y * y), as_angle(arctangent(y, x))
 
 
-def fit_coefficients(block: Block, spec: SimulationSpec, recoil: Recoil) -> tuple[float, ...]:
+def fit_coefficients(
+    block: Block, spec: SimulationSpec, recoil: Recoil
+) -> tuple[float, ...]:
     """Return the coefficients of least squares; those of terms that are always zero are 0."""
     terms = [term.reshape(-1) for term in _terms(block, spec, recoil)]
     if not terms:

@@ -94,7 +94,9 @@ class Response:
         begin, width, end, units, gap = self._core(self.cells.figure(partners), gen)
         # A draw beyond a sharp end comes to lie on it.
         below = np.maximum(begin + learned * gap / units, end)
-        return self._reconstructed(np.where(learned < 0, below, begin + learned * width), gen)
+        return self._reconstructed(
+            np.where(learned < 0, below, begin + learned * width), gen
+        )
 
     def in_cells(
         self, reco: Array, partners: Mapping[str, Array], names: Iterable[str]

@@ -23,7 +23,9 @@ from flowtuple.simulation.spec import SimulationSpec, Target
 
 CLOSE = 1e-4  # share of the energy that sums of float32 numbers may miss it by
 _TYPICAL = 0.999  # share of the objects that a relation has to be true for
-_NARROWER = 0.5  # a ratio is learned when log(ratio) spreads less than this times log(column)
+_NARROWER = (
+    0.5  # a ratio is learned when log(ratio) spreads less than this times log(column)
+)
 _UNIT = 0.05  # a least-squares coefficient this close to 1 marks a summand
 
 
@@ -106,7 +108,10 @@ def complete(
         for name, part in zip(target.shares, parts, strict=True):
             out[name] = part.astype(spec.dtype(name))
     waiting: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
-        **{name: (math.prod, (target.learned(name), s)) for name, s in target.scales.items()},
+        **{
+            name: (math.prod, (target.learned(name), s))
+            for name, s in target.scales.items()
+        },
         **{name: (sum, parts) for name, parts in target.sums.items()},
         **{name: (_hypot, parts) for name, parts in target.hypots.items()},
     }
@@ -118,7 +123,9 @@ def complete(
         function, inputs = waiting.pop(name)
         content = function([out[n].astype(np.float64) for n in inputs])
         out[name] = content.astype(spec.dtype(name))
-    return {name: content for name, content in out.items() if name in target.objects.columns}
+    return {
+        name: content for name, content in out.items() if name in target.objects.columns
+    }
 
 
 def _energy(target: Target, columns: Mapping[str, Array]) -> Array:
@@ -188,18 +195,24 @@ def _summands(
 ) -> tuple[str, ...]:
     """Return the columns of a matrix that the target holds once, by least squares."""
     coefficients = np.linalg.lstsq(matrix / scale, target, rcond=None)[0] / scale
-    return tuple(n for n, c in zip(names, coefficients, strict=True) if abs(c - 1.0) < _UNIT)
+    return tuple(
+        n for n, c in zip(names, coefficients, strict=True) if abs(c - 1.0) < _UNIT
+    )
 
 
 def find_hypots(columns: Mapping[str, Array]) -> dict[str, tuple[str, ...]]:
     """Return the columns that are roots of sums of squares of others: ip3d of dxy and dz."""
     sums = find_sums({n: v.astype(np.float64) ** 2 for n, v in columns.items()})
     return {
-        n: parts for n, parts in sums.items() if len(parts) > 1 and np.all(columns[n] >= 0)
+        n: parts
+        for n, parts in sums.items()
+        if len(parts) > 1 and np.all(columns[n] >= 0)
     }
 
 
-def find_scales(columns: Mapping[str, Array], scales: Mapping[str, Array]) -> dict[str, str]:
+def find_scales(
+    columns: Mapping[str, Array], scales: Mapping[str, Array]
+) -> dict[str, str]:
     """Return the positive columns that scale with another, and that other column, by name.
 
     Args:

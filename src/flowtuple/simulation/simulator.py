@@ -129,7 +129,9 @@ class SimulatedTable:
         index = np.arange(start, stop)
         first, last = start // self.times, -(-stop // self.times)
         event, fold = np.divmod(index, self.times)
-        simulated = any(c.name in self._spec.simulated or c in self._flags for c in chosen)
+        simulated = any(
+            c.name in self._spec.simulated or c in self._flags for c in chosen
+        )
         counters = {c.counter for c in chosen}
         copied = [c for c in self._copied if c in chosen or c.name in counters]
         generated = self._spec.generated_columns if simulated else ()
@@ -145,14 +147,18 @@ class SimulatedTable:
             weight = data[self.weight]
             data[self.weight] = (weight / self.times).astype(weight.dtype)
         data[FOLD] = fold.astype(np.int32)
-        return Table(self.name, chosen, stop - start, {c.name: data[c.name] for c in chosen})
+        return Table(
+            self.name, chosen, stop - start, {c.name: data[c.name] for c in chosen}
+        )
 
     def _simulate(self, generated: Table, event: Array, fold: Array) -> dict[str, Array]:
         """Return the simulated columns and the flags of some events."""
         spec, block = self._spec, Block.of(generated, self._spec.generated)
         check_finite(block, spec, int(event[0]) if len(event) else 0)
         run(block, spec, self.sampler.source(event, fold))
-        out = {name: block.values[name] for name in spec.simulated if name in block.values}
+        out = {
+            name: block.values[name] for name in spec.simulated if name in block.values
+        }
         for target in spec.targets:
             counter = target.objects.counter
             out[counter] = block.counts[target.objects.name].astype(spec.dtype(counter))

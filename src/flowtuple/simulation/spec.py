@@ -132,7 +132,11 @@ class SimulationSpec:
         ragged = [
             name for t in self.targets for name in (t.objects.counter, *t.objects.columns)
         ]
-        return (*ragged, *self.event, *(name for r in self.recoils for name in (r.pt, r.phi)))
+        return (
+            *ragged,
+            *self.event,
+            *(name for r in self.recoils for name in (r.pt, r.phi)),
+        )
 
     @property
     def collections(self) -> tuple[Collection, ...]:

@@ -54,7 +54,9 @@ class Step:
     def table(self, drawn: Mapping[str, Array]) -> Table:
         """Return conditions and drawn columns as a flat table without meanings of columns."""
         data = {**self.conditions, **drawn}
-        columns = tuple(Column(name, content.dtype.name) for name, content in data.items())
+        columns = tuple(
+            Column(name, content.dtype.name) for name, content in data.items()
+        )
         return Table(self.name, columns, len(self.event), data)
 
 
@@ -150,7 +152,9 @@ class _Program:
     def unmatched_objects(self, target: Target, events: Conditions) -> _Objects:
         """Add objects without a partner: how many an event has, then all their columns."""
         name, spec = target.objects.name, self.spec
-        event, number, seen = self._count(self._of_events(f"{name} extras", events, [EXTRAS]))
+        event, number, seen = self._count(
+            self._of_events(f"{name} extras", events, [EXTRAS])
+        )
         names = spec.counts_first(target.extra_properties)
         values = self.source(Step(f"{name} extra properties", seen, event, number, names))
         return _Objects(event, np.full(len(event), -1), complete(spec, target, values))
@@ -161,7 +165,8 @@ class _Program:
         event = np.concatenate([p.event for p in parts])
         partner = np.concatenate([p.partner for p in parts])
         values = {
-            name: np.concatenate([p.values[name] for p in parts]) for name in parts[0].values
+            name: np.concatenate([p.values[name] for p in parts])
+            for name in parts[0].values
         }
         order = falling_order(event, values[objects.axes[0]] if objects.axes else None)
         block.counts[objects.name] = np.bincount(event, minlength=block.events)
@@ -176,7 +181,9 @@ class _Program:
         for column, other in target.references.items():
             axes = block.axes(objects)
             pairs = find_neighbours(block, event, axes, self.spec.collection(other))
-            known = [n for n in objects.columns if n in block.values and n != target.through]
+            known = [
+                n for n in objects.columns if n in block.values and n != target.through
+            ]
             seen = {n: block.values[n] for n in known}
             for k in range(_CANDIDATES):
                 _, distance = pairs.at_rank(np.full(len(event), k))
@@ -195,7 +202,9 @@ class _Program:
         block, spec = self.block, self.spec
         seen = event_conditions(block, spec, spec.targets)
         for recoil in spec.recoils:
-            learned = self.source(self._of_events(f"event {recoil.pt}", seen, recoil.learned))
+            learned = self.source(
+                self._of_events(f"event {recoil.pt}", seen, recoil.learned)
+            )
             vector = restore(block, spec, recoil, learned)
             for name, content in zip((recoil.pt, recoil.phi), vector, strict=True):
                 block.values[name] = content.astype(spec.dtype(name))

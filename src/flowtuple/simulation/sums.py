@@ -35,7 +35,9 @@ class _Multiplied:
         return replace(table, data=data)
 
 
-def multiply_sums(tables: Mapping[str, TableSource], factor: int) -> dict[str, TableSource]:
+def multiply_sums(
+    tables: Mapping[str, TableSource], factor: int
+) -> dict[str, TableSource]:
     """Return tables with their sums over events multiplied.
 
     Args:

@@ -86,7 +86,9 @@ def training_tables(
         for target in spec.targets:
             if not target.through:
                 continue
-            position = true.positions(target.through, target.objects.name, target.partners)
+            position = true.positions(
+                target.through, target.objects.name, target.partners
+            )
             number = true.values[target.through].astype(np.int64)
             dangling[target.through] += int(((position < 0) & (number != -1)).sum())
         targets = TrainingTargets(true, spec)
@@ -100,7 +102,11 @@ def training_tables(
         TrainingTable(concatenate([part.table for part in rows]), rows[0].conditions)
         for rows in parts.values()
     ]
-    return spec, [rows for rows in tables if rows.table.num_entries], _notes(spec, dangling)
+    return (
+        spec,
+        [rows for rows in tables if rows.table.num_entries],
+        _notes(spec, dangling),
+    )
 
 
 def _notes(spec: SimulationSpec, dangling: Mapping[str, int]) -> list[str]:

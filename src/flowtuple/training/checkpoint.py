@@ -80,7 +80,9 @@ class Checkpoint:
             return None
         except OSError as error:
             _log.warning(
-                "%s: cannot be read (%s); this part is trained again", path, error.strerror
+                "%s: cannot be read (%s); this part is trained again",
+                path,
+                error.strerror,
             )
             return None
         networks = _networks(data)

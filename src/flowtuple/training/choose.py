@@ -111,7 +111,9 @@ def _likeliest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow |
         return alone[0]
     if not choices:
         return None
-    return min(choices, key=lambda c: flow_bits(c.flow, c.coded, c.features, c.weight)).flow
+    return min(
+        choices, key=lambda c: flow_bits(c.flow, c.coded, c.features, c.weight)
+    ).flow
 
 
 def packed_bytes(q: Array) -> float:

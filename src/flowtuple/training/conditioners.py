@@ -168,7 +168,9 @@ class Conditioners(torch.nn.Module):
                     x = x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach()
         return x + self.absent
 
-    def network(self, d: int, candidate: Candidate, limit: int = WEIGHT_LIMITS[0]) -> Network:
+    def network(
+        self, d: int, candidate: Candidate, limit: int = WEIGHT_LIMITS[0]
+    ) -> Network:
         """Return the integer network of candidate d, with weights within +-limit."""
         layers = []
         rows = [*range(len(candidate.inputs)), self.inputs.shape[1]]
@@ -223,7 +225,9 @@ class TaskRows:
         """Return the mean loss of each candidate in nats, weighted by rows, shape (D,)."""
         symbols = self.symbols[:, rows]
         logits = model(self.features[rows], limit).flatten(0, 1)
-        nats = cross_entropy(logits, symbols.flatten(), reduction="none").view(symbols.shape)
+        nats = cross_entropy(logits, symbols.flatten(), reduction="none").view(
+            symbols.shape
+        )
         return (nats if weight is None else nats * weight[rows]).mean(dim=1)
 
 

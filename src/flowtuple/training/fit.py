@@ -20,7 +20,9 @@ from flowtuple.training.lattices import SCAN_STEP, ResolvedTable
 from flowtuple.training.plan import MIN_ROWS, make_plan
 from flowtuple.training.relations import find_predictions
 
-TRAINING_BLOCKS = 64  # blocks of at most SCAN_STEP events, spread evenly over a long table
+TRAINING_BLOCKS = (
+    64  # blocks of at most SCAN_STEP events, spread evenly over a long table
+)
 
 
 def with_flows(

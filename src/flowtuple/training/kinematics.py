@@ -34,7 +34,9 @@ _RELATIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "phi": (("angle", ("px", "py")),),
 }
 
-_match = lru_cache(2**16)(_NAME.match)  # a wide table matches each of its names very often
+_match = lru_cache(2**16)(
+    _NAME.match
+)  # a wide table matches each of its names very often
 
 Family = dict[str, Column]
 """The columns that describe one object, by quantity."""
@@ -53,12 +55,16 @@ def families(columns: Sequence[Column]) -> dict[tuple[str, str, str], Family]:
             continue
         stem = match["stem"]
         if not stem or stem[-1] in "_.]" or stem[-1].islower():
-            family = grouped.setdefault((collection_of(column), stem, match["number"]), {})
+            family = grouped.setdefault(
+                (collection_of(column), stem, match["number"]), {}
+            )
             family.setdefault(_QUANTITIES[match["quantity"].lower()], column)
     return grouped
 
 
-def kinematic_terms(columns: Sequence[Column]) -> Iterator[tuple[Column, tuple[Term, ...]]]:
+def kinematic_terms(
+    columns: Sequence[Column],
+) -> Iterator[tuple[Column, tuple[Term, ...]]]:
     """Propose the relations that column names suggest, each with the column that it predicts."""
     grouped = families(columns)
     for family in grouped.values():

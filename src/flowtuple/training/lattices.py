@@ -128,7 +128,9 @@ def _resolve(
     shared = tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
     table = _with_lattices(source, statistics, {**requested, **shared}, None)
     bounds = _lossy(requested)
-    warnings = (_statistic_warning(c, bound, statistics[c]) for c, bound in bounds.items())
+    warnings = (
+        _statistic_warning(c, bound, statistics[c]) for c, bound in bounds.items()
+    )
     return replace(
         table,
         coding=replace(table.coding, external=external),
@@ -222,7 +224,9 @@ def dominant_sentinels(statistics: Statistics) -> tuple[Array, str] | None:
     with np.errstate(over="ignore", invalid="ignore"):
         spread = float(others.astype(np.float64).std()) if len(others) else 0.0
     if not (
-        len(sentinels) and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2
+        len(sentinels)
+        and math.isfinite(statistics.std)
+        and statistics.std**2 > 2 * spread**2
     ):
         return None
     values = ", ".join(f"{value:g}" for value in sentinels.view(sample.dtype).tolist())
@@ -236,7 +240,9 @@ def _check_fit(
     source: TableSource, known: StoredTable, bounds: Mapping[str, Bound], path: str
 ) -> None:
     """Refuse a table whose columns or bounds differ from those of a model."""
-    for name, words in schema_diff(known.columns, source.columns, counters=True, hidden=True):
+    for name, words in schema_diff(
+        known.columns, source.columns, counters=True, hidden=True
+    ):
         raise InvalidArgument(
             f"{path}: does not fit table {source.name!r}, whose column {name!r} {words}; "
             "train a model on this input"

@@ -29,7 +29,12 @@ from flowtuple.training.relations import (
     worth_subtracting,
 )
 from flowtuple.training.sample import EncodedTable
-from flowtuple.training.selection import MAX_ANCESTORS, SAMPLE_ROWS, Ancestry, select_parents
+from flowtuple.training.selection import (
+    MAX_ANCESTORS,
+    SAMPLE_ROWS,
+    Ancestry,
+    select_parents,
+)
 
 MIN_ROWS = 4000  # no conditioner of fewer rows has been seen to save its own bytes
 SETTLED = 0.98  # share of exact predictions from which on residuals alone are tried
@@ -208,7 +213,9 @@ class _Planner:
         coded = [c for c in self.columns if c.name not in self.external]
         self.is_wide = len(coded) > MAX_ANCESTORS
         counters = {c.counter for c in self.columns if c.counter is not None}
-        parents = [p for prediction in self.predictions.values() for p in prediction.inputs]
+        parents = [
+            p for prediction in self.predictions.values() for p in prediction.inputs
+        ]
         predicting = {name for p in parents for name in (p.column, p.through)}
         self.ancestry = Ancestry(counters | self.external, predicting)
 
@@ -265,7 +272,9 @@ class _Planner:
         parents: tuple[Parent, ...] = ()
         if readable:
             stride = _stride(coded)
-            levels = np.stack([self._level(parent, name)[::stride] for parent in readable])
+            levels = np.stack(
+                [self._level(parent, name)[::stride] for parent in readable]
+            )
             needs = [self.ancestry.needs(p) - {name} for p in readable]
             chosen = select_parents(
                 bins.level(coded[::stride]),
@@ -299,7 +308,9 @@ class _Planner:
                 readable += [Parent("previous", name), Parent("leading", name)]
         readable += [Parent("row", name) for name in own]
         if key:
-            readable += [Parent("event", c.name) for c in earlier if collection_of(c) == ""]
+            readable += [
+                Parent("event", c.name) for c in earlier if collection_of(c) == ""
+            ]
             readable += self._across(column, earlier)
         if column.name in self.predictions:
             readable.append(Parent("prediction"))
@@ -330,10 +341,14 @@ class _Planner:
         if parent.relation == "prediction":
             predicted = self.scales[name].level(self.predicted[name])
         part, context = slice(0, len(self.encoded.q[name])), self.encoded.context
-        level: Array = context.gather([parent], context.collection[name], part, predicted)[0]
+        level: Array = context.gather(
+            [parent], context.collection[name], part, predicted
+        )[0]
         return level
 
-    def task(self, key: str, drafts: Sequence[Candidate], weight: Array | None) -> ColumnTask:
+    def task(
+        self, key: str, drafts: Sequence[Candidate], weight: Array | None
+    ) -> ColumnTask:
         """Gather the features that the drafts of a collection read, each feature once."""
         read = [[_feature(p, draft.name) for p in draft.flow.parents] for draft in drafts]
         features = dict.fromkeys(feature for some in read for feature in some)

@@ -74,7 +74,11 @@ def _without_common_index(q: Array) -> Array:
     """
     values, counts = np.unique(q, return_counts=True)
     common = counts.argmax()
-    return q != values[common] if counts[common] > _COMMON * len(q) else np.ones(len(q), bool)
+    return (
+        q != values[common]
+        if counts[common] > _COMMON * len(q)
+        else np.ones(len(q), bool)
+    )
 
 
 def _matrix(
@@ -108,7 +112,9 @@ def _finite(values: Array) -> Array:
     return np.where(np.isfinite(x) & (np.abs(x) < 1e30), x, 0.0)
 
 
-def _whole(coefficients: Array, spreads: Array, target_spread: float) -> tuple[Array, Array]:
+def _whole(
+    coefficients: Array, spreads: Array, target_spread: float
+) -> tuple[Array, Array]:
     """Return coefficients as the whole numbers that they are near to, and as their signs."""
     size, rounded = np.abs(coefficients), np.rint(coefficients)
     near = np.where(np.abs(coefficients - rounded) < _INTEGER_DISTANCE, rounded, 0.0)
@@ -148,7 +154,7 @@ def _robust_fit(target: Array, matrix: Array) -> Array:
     floor = 1e-6 * float(np.abs(target).mean()) + 1e-30
     for _ in range(_ROUNDS):
         weight = 1.0 / np.sqrt(np.abs(target - matrix @ coefficients) + floor)
-        coefficients = np.linalg.lstsq(matrix * weight[:, None], target * weight, rcond=None)[
-            0
-        ]
+        coefficients = np.linalg.lstsq(
+            matrix * weight[:, None], target * weight, rcond=None
+        )[0]
     return coefficients

@@ -29,7 +29,9 @@ LEAST_GAIN_OF_ANGLES = (
     0.03  # a rotated angle still tells a conditioner all that it did before
 )
 LEAST_INFORMATION = 0.1  # bits that a sum has to tell beyond the best of its summands
-OWN_SYMBOL_SHARE = 0.02  # share of rows from which on a mispredicted index has its own symbol
+OWN_SYMBOL_SHARE = (
+    0.02  # share of rows from which on a mispredicted index has its own symbol
+)
 _TURN = 6.283185307179586
 _PAIRS = 2**22  # compared pairs of columns at most, so that time is linear in the columns
 _LEAST_REACH = 64
@@ -141,7 +143,9 @@ class References:
                 yield through, targets
 
 
-def _named_relations(sample: RowSample, external: Set[str]) -> list[tuple[str, Prediction]]:
+def _named_relations(
+    sample: RowSample, external: Set[str]
+) -> list[tuple[str, Prediction]]:
     """Return acceptable relations other than sums, the largest gain over all rows first."""
     proposals = (
         *_copies(sample),
@@ -166,7 +170,9 @@ def _acyclic(relations: Iterable[tuple[str, Prediction]]) -> dict[str, Predictio
         list
     )  # the sets of `ancestors` that contain a name
     for name, prediction in relations:
-        inputs = {c for p in prediction.inputs for c in (p.column, p.through) if c} - {name}
+        inputs = {c for p in prediction.inputs for c in (p.column, p.through) if c} - {
+            name
+        }
         above = inputs.union(*(ancestors.get(i, set()) for i in inputs))
         if name in taken or name in above:
             continue
@@ -200,7 +206,10 @@ def _by_reference(sample: RowSample) -> Iterator[_Proposal]:
         for through, targets in references.of(column):
             for target in targets:
                 if target.name.rpartition("_")[2] == quantity and column.is_float:
-                    yield column, (value_of(Parent("reference", target.name, through.name)),)
+                    yield (
+                        column,
+                        (value_of(Parent("reference", target.name, through.name)),),
+                    )
 
 
 def _by_angle(sample: RowSample) -> Iterator[_Proposal]:

@@ -71,7 +71,9 @@ class RowSample(EncodedTable):
         most = max((v.size for v in table.data.values()), default=0)
         events = -(-table.num_entries * SAMPLE_ROWS // max(most, SAMPLE_ROWS))
         super().__init__(table.read([c.name for c in table.columns], 0, events), lattices)
-        self.columns = tuple(c for c in coding_order(self._table.columns) if self._varies(c))
+        self.columns = tuple(
+            c for c in coding_order(self._table.columns) if self._varies(c)
+        )
 
     def _varies(self, column: Column) -> bool:
         q = self.encode(column)

@@ -20,7 +20,9 @@ MAX_ANCESTORS = 48  # reading one column of a wide table must not decode all of 
 SAMPLE_ROWS = 16384
 FEW_CANDIDATES = 24  # a thorough choice takes up to so many candidates without asking
 _SHORTLIST = 40
-_LEAST_INFORMATION = 0.003  # bits at SAMPLE_ROWS; the noise of the estimate grows as 1 / rows
+_LEAST_INFORMATION = (
+    0.003  # bits at SAMPLE_ROWS; the noise of the estimate grows as 1 / rows
+)
 _COSTLY = 8.0  # times the least information for candidates that slow decoding down
 _PER_ANCESTOR = 0.01  # bits that a candidate must add for each column decoded only for it
 _CELLS = 16
@@ -118,7 +120,9 @@ def select_parents(
         return []
     scores = information(target, candidates)
     shortlist = np.argsort(-scores, kind="stable")[:_SHORTLIST]
-    least = np.full(len(shortlist), _LEAST_INFORMATION / min(1.0, len(target) / SAMPLE_ROWS))
+    least = np.full(
+        len(shortlist), _LEAST_INFORMATION / min(1.0, len(target) / SAMPLE_ROWS)
+    )
     if costly is not None:
         least[costly[shortlist]] *= _COSTLY
     coarse, coarse_target = candidates[shortlist] // 32, target // 32
@@ -131,7 +135,9 @@ def select_parents(
         return nats
 
     brought = [above if needs is None else needs[k] for k in shortlist]
-    chosen = _choose_greedily(scores[shortlist], least, conditional, above, brought, limit)
+    chosen = _choose_greedily(
+        scores[shortlist], least, conditional, above, brought, limit
+    )
     if thorough and chosen:
         order = np.argsort(-conditional(chosen[0]), kind="stable").tolist()
         free = MAX_PARENTS - len(chosen)

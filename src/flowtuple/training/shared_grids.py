@@ -34,7 +34,9 @@ def tie(source: TableSource, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
         if column.name in bounds and column.is_float:
             by_collection[collection_of(column)].append(column)
     groups = [
-        [c.name for c in columns] for columns in by_collection.values() if len(columns) > 1
+        [c.name for c in columns]
+        for columns in by_collection.values()
+        if len(columns) > 1
     ]
     if not groups:
         return {}
@@ -43,13 +45,18 @@ def tie(source: TableSource, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
     for names in groups:
         with np.errstate(invalid="ignore"):  # signalling NaNs
             rows = np.stack(
-                [table.data[name].reshape(-1)[:_ROWS].astype(np.float64) for name in names]
+                [
+                    table.data[name].reshape(-1)[:_ROWS].astype(np.float64)
+                    for name in names
+                ]
             )
         tied |= _tie_rows(names, rows, bounds)
     return tied
 
 
-def _tie_rows(names: list[str], rows: Array, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
+def _tie_rows(
+    names: list[str], rows: Array, bounds: Mapping[str, Bound]
+) -> dict[str, Bound]:
     """Tie the columns of one collection, whose values have shape (columns, rows)."""
     tied: dict[str, Bound] = {}
     amounts = [bounds[name].amount for name in names]
@@ -57,7 +64,9 @@ def _tie_rows(names: list[str], rows: Array, bounds: Mapping[str, Bound]) -> dic
     for k in np.argsort(amounts, kind="stable"):
         own = tied.get(names[k], bounds[names[k]])
         nonzero = max(1, int(np.count_nonzero(rows[k])))
-        shared = ((rows == rows[k]) & (rows[k] != 0)).sum(axis=1) >= max(_SHARE * nonzero, 1)
+        shared = ((rows == rows[k]) & (rows[k] != 0)).sum(axis=1) >= max(
+            _SHARE * nonzero, 1
+        )
         for other in np.flatnonzero(shared):
             wider = own.amount < amounts[other] <= _WIDEST * own.amount
             if other != k and names[other] not in tied and wider:

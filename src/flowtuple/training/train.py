@@ -164,7 +164,9 @@ def _choice(
     return Choice(flow, c.coded[rows], features[:, rows], weight)
 
 
-def _jobs(plan: Plan, preset: EffortPreset, complete: bool, *, wide: bool) -> Iterator[_Job]:
+def _jobs(
+    plan: Plan, preset: EffortPreset, complete: bool, *, wide: bool
+) -> Iterator[_Job]:
     """Yield the trainings of each task in equal groups of candidates, at each size.
 
     A group fits into a core's cache, and several keep several cores busy.

@@ -45,7 +45,10 @@ FITTERS: dict[str, tuple[Callable[..., Transform], str]] = {
     "log1p": (lambda x: Log(1.0), "ln(1 + x)"),
     "log10": (lambda x, c=0.0: Log(c, 10.0), "log10(x + c)"),
     "atan": (lambda x, c=1.0: Atan(c), "atan(c x)"),
-    "logit": (Logit.fitted, "logit of the range's share, c = beta = 1e-6 away from its ends"),
+    "logit": (
+        Logit.fitted,
+        "logit of the range's share, c = beta = 1e-6 away from its ends",
+    ),
     "dequantise": (lambda x: Dequantise(), "x + u, u uniform, inverted by rounding down"),
     "smear": (lambda x, c=0.1: Smear(c), "x + c n, n normal, inverted by rounding"),
     "clip": (lambda x, c, d: Clip(c, d), "x from c to d, values beyond at the edge"),
@@ -115,7 +118,9 @@ class Chain(Transform):
     def config(self) -> Mapping[str, Any]:
         names = {kind: name for name, kind in CLASSES.items()}
         return {
-            "transforms": [{"name": names[type(t)], **t.config()} for t in self.transforms]
+            "transforms": [
+                {"name": names[type(t)], **t.config()} for t in self.transforms
+            ]
         }
 
     @classmethod
@@ -156,7 +161,9 @@ def _fit(word: str, y: Array, after_cells: bool) -> Transform:
             f"transform {word!r} has {len(texts)} numbers, not {count}; write for example {example}"
         )
     if name in ("dequantise", "smear") and (y != np.rint(y)).any():
-        raise InvalidArgument(f"{name} is for whole numbers; leave it out, or round before")
+        raise InvalidArgument(
+            f"{name} is for whole numbers; leave it out, or round before"
+        )
     if name == "gauss-rank" and after_cells:
         return Ranks.of_cells(y)
     return fitter(y, *(_number(text, word, name) for text in texts))

@@ -12,7 +12,9 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.transforms.transform import Image, Transform
 
-MARGIN = 2.0**-20  # share of a cell cut off at both ends, so that rounding cannot leave it
+MARGIN = (
+    2.0**-20
+)  # share of a cell cut off at both ends, so that rounding cannot leave it
 _NOISE_MARGIN = 1e-6  # the same for noise
 _REACH = -5.0  # lower end of a peak's noise, in widths
 
@@ -140,7 +142,9 @@ class Peak(Transform):
         low, high = ndtr([_REACH, (self.edge - self.place) / self.width]).tolist()
         noise, slope = _truncated_normal(u, low, high - low, self.width)
         peak = x <= self.edge
-        return Image(np.where(peak, self.place + noise, x), np.where(peak, slope, 0.0), peak)
+        return Image(
+            np.where(peak, self.place + noise, x), np.where(peak, slope, 0.0), peak
+        )
 
     def inverse(self, y: Array) -> Array:
         return np.where(y <= self.edge, self.value, y)

@@ -104,7 +104,10 @@ class Ranks(Transform):
 
     def image(self, x: Array, u: Array | float) -> Image:
         knots, share = np.array(self.x), np.array(self.share)
-        left, right = np.searchsorted(knots, x, "left"), np.searchsorted(knots, x, "right")
+        left, right = (
+            np.searchsorted(knots, x, "left"),
+            np.searchsorted(knots, x, "right"),
+        )
         low, high = share[np.minimum(left, len(share) - 1)], share[right - 1]
         cells = right > left + 1
         step = cells & (high > low)
@@ -152,6 +155,8 @@ def _at_ranks(below: Array, count: int) -> Array:
         count: The number of all rows.
     """
     even = np.linspace(0, 1, KNOTS // 2)
-    ranks = np.sort(np.concatenate([even, ndtr(np.linspace(-4.5, 4.5, KNOTS // 2))])) * count
+    ranks = (
+        np.sort(np.concatenate([even, ndtr(np.linspace(-4.5, 4.5, KNOTS // 2))])) * count
+    )
     wanted = np.unique(np.round(ranks / _ROWS) * _ROWS)
     return np.searchsorted(below[1:], wanted, side="right").clip(0, len(below) - 2)

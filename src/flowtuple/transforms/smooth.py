@@ -133,7 +133,9 @@ class Logit(Transform):
 
     def __post_init__(self) -> None:
         if not (
-            0 < self.beta < 0.5 and self.low < self.high and np.isfinite(self.high - self.low)
+            0 < self.beta < 0.5
+            and self.low < self.high
+            and np.isfinite(self.high - self.low)
         ):
             raise InvalidArgument(
                 f"a logit from {self.low:g} to {self.high:g} with beta {self.beta:g} "

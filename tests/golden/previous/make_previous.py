@@ -68,7 +68,11 @@ def lattice_files(folder: Path) -> dict[str, np.ndarray]:
     ft.compress(events, folder / "events.ftup", model=model)
     ft.compress(events, folder / "refers.ftup", model=model, refer=True)
     ft.compress(
-        events[:100], folder / "given.ftup", tolerance=BOUND, given=["MET_pt"], effort="fast"
+        events[:100],
+        folder / "given.ftup",
+        tolerance=BOUND,
+        given=["MET_pt"],
+        effort="fast",
     )
     return (
         arrays("events", ft.decompress(folder / "events.ftup"))
@@ -83,7 +87,9 @@ def simulation_files(folder: Path) -> dict[str, np.ndarray]:
     model = folder / "simulation.flow"
     ft.train(generated(4000), model, target=["Jet_*"], given=["GenJet_*"], effort="fast")
     true = generated(30)[["GenJet_pt"]]
-    return arrays("generated", true) | arrays("simulated", ft.simulate(model, true, seed=2))
+    return arrays("generated", true) | arrays(
+        "simulated", ft.simulate(model, true, seed=2)
+    )
 
 
 def row_files(folder: Path) -> dict[str, np.ndarray]:

@@ -85,7 +85,9 @@ def zstd_content(frame: bytes, most: int = MAX_CONTENT) -> bytes:
     try:
         parameters = zstandard.get_frame_parameters(frame)
         size = parameters.content_size
-        require(size != zstandard.CONTENTSIZE_UNKNOWN, "a zstd frame without content size")
+        require(
+            size != zstandard.CONTENTSIZE_UNKNOWN, "a zstd frame without content size"
+        )
         require(parameters.dict_id == 0, "a zstd frame with a dictionary")
         require(
             size <= min(most, 2**15 * len(frame)),
@@ -212,7 +214,9 @@ def pattern_of_float(x: float, dtype: Dtype) -> int:
     number to infinity.
     """
     with np.errstate(all="ignore"):
-        return int.from_bytes(np.array([x], "<f8").astype(dtype.numpy).tobytes(), "little")
+        return int.from_bytes(
+            np.array([x], "<f8").astype(dtype.numpy).tobytes(), "little"
+        )
 
 
 class Reader:

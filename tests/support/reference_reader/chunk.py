@@ -34,7 +34,15 @@ from reference_reader.base import (
     xxh3,
     zstd_content,
 )
-from reference_reader.container import CONSTANT, FLOW, GIVEN, INDICES, OPAQUE, VALUES, Stored
+from reference_reader.container import (
+    CONSTANT,
+    FLOW,
+    GIVEN,
+    INDICES,
+    OPAQUE,
+    VALUES,
+    Stored,
+)
 from reference_reader.description import Column
 from reference_reader.flow import (
     Bins,
@@ -65,7 +73,8 @@ class Stream:
             all(2**31 <= x < 2**63 for x in self.states), "a state that no encoder leaves"
         )
         self.words = [
-            int.from_bytes(payload[i : i + 4], "little") for i in range(16, len(payload), 4)
+            int.from_bytes(payload[i : i + 4], "little")
+            for i in range(16, len(payload), 4)
         ]
 
     def take(self, lane: int, begin: int, width: int, n: int) -> None:
@@ -145,7 +154,8 @@ def check_stored(stored: Stored, column: Column, flow: Flow | None) -> None:
         )
     if stored.method == FLOW:
         require(
-            flow is not None and flow.layers != [], f"{column.name}: FLOW without a network"
+            flow is not None and flow.layers != [],
+            f"{column.name}: FLOW without a network",
         )
     if stored.residual:
         require(
@@ -164,7 +174,9 @@ def stored_numbers(stored: Stored, count: int) -> list[int]:
     if stored.method == INDICES:
         above = reader.svarint()
         require(0 <= above <= A, "a bad `above`")
-        numbers = pcodec_numbers(reader.rest(), ("int16", "int32", "int64"), count).tolist()
+        numbers = pcodec_numbers(
+            reader.rest(), ("int16", "int32", "int64"), count
+        ).tolist()
         require(
             above == 0 or max(numbers, default=0) - above <= ESCAPE - A,
             "a number that stands for no index",
@@ -194,7 +206,8 @@ def stored_values(payload: bytes, dtype: Dtype, count: int) -> list[int]:
     else:
         require(coder == 1 and dtype.size > 1, "a reserved coder of VALUES")
         values = patterns_from_bytes(
-            pcodec_numbers(body, (dtype.name,), count).astype(dtype.numpy).tobytes(), dtype
+            pcodec_numbers(body, (dtype.name,), count).astype(dtype.numpy).tobytes(),
+            dtype,
         )
     require(len(values) == count, "VALUES of another number than the rows")
     return values
@@ -283,7 +296,9 @@ def check_self_reading(decoded: Decoded, flow: Flow) -> None:
     )
 
 
-def decode_by_numbers(decoded: Decoded, stored: Stored, chunk: Chunk, model: Model) -> None:
+def decode_by_numbers(
+    decoded: Decoded, stored: Stored, chunk: Chunk, model: Model
+) -> None:
     """Section 8.4: row by row in row order, so that a column that reads itself finds the rows
     before it.
     """
@@ -301,7 +316,9 @@ def decode_by_numbers(decoded: Decoded, stored: Stored, chunk: Chunk, model: Mod
     escapes = iter(escaped_values(stored, dtype, len(decoded.rows)))
     for i, row in enumerate(decoded.rows.row_order()):
         predicted = (
-            NONE if prediction is None else predicted_index(prediction, decoded, row, chunk)
+            NONE
+            if prediction is None
+            else predicted_index(prediction, decoded, row, chunk)
         )
         q = number_of_row(i, row, predicted)
         if residual and prediction is not None:

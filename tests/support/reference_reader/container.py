@@ -66,7 +66,8 @@ def index_bytes(data: bytes) -> bytes:
     )
     index = data[offset : offset + length]
     require(
-        xxh3(data[:HEADER] + index) == checksum, "the checksum of header and index differs"
+        xxh3(data[:HEADER] + index) == checksum,
+        "the checksum of header and index differs",
     )
     return index
 
@@ -162,7 +163,8 @@ def split_chunk(section: Section, column_count: int) -> list[Stored]:
     for number, payload_length, escapes_length in entries:
         method, residual = split_method(number)
         require(
-            method != GROUP or payload_length <= MAX_GROUPED, "too long a payload of GROUP"
+            method != GROUP or payload_length <= MAX_GROUPED,
+            "too long a payload of GROUP",
         )
         payload = (group if method == GROUP else body).take(payload_length)
         stored.append(Stored(method, residual, payload, body.take(escapes_length)))

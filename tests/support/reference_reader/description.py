@@ -165,8 +165,12 @@ def parse_column(parsed: Json) -> Column:
     require(dtype_name == "opaque" or dtype_name in DTYPES, f"{name}: unknown dtype")
     dtype = DTYPES.get(dtype_name)
     require(name != "", "a column without a name")
-    counter = member(parsed, "counter", str) if parsed.get("counter") is not None else None
-    shape = tuple(whole_number(n, 0, MAX_SHAPE) for n in member(parsed, "shape", list, []))
+    counter = (
+        member(parsed, "counter", str) if parsed.get("counter") is not None else None
+    )
+    shape = tuple(
+        whole_number(n, 0, MAX_SHAPE) for n in member(parsed, "shape", list, [])
+    )
     require(
         len(shape) <= MAX_AXES and math.prod(n or 1 for n in shape) <= MAX_SHAPE,
         f"{name}: too large a shape",
@@ -178,7 +182,9 @@ def parse_column(parsed: Json) -> Column:
         (dtype is None) == ("lattice" not in parsed),
         f"{name}: every column but an opaque one has a lattice",
     )
-    lattice = None if dtype is None else parse_lattice(member(parsed, "lattice", dict), dtype)
+    lattice = (
+        None if dtype is None else parse_lattice(member(parsed, "lattice", dict), dtype)
+    )
     if lattice is None:
         require(
             counter is None and shape == () and not given,
@@ -203,4 +209,6 @@ def check_counter(column: Column, table: Table) -> None:
         dtype.kind in {"int", "uint"} and lattice.lossless and counter.is_event,
         f"{counter.name} cannot be a counter",
     )
-    require(counter.given or not column.given, f"{column.name} is given, its counter is not")
+    require(
+        counter.given or not column.given, f"{column.name} is given, its counter is not"
+    )

@@ -63,7 +63,9 @@ def open_file(data: bytes) -> File:
             entries == table.entries,
             f"{table.name}: its chunks hold another number of events",
         )
-        require(table.model is None or number not in file.models, f"{table.name}: two models")
+        require(
+            table.model is None or number not in file.models, f"{table.name}: two models"
+        )
     return file
 
 
@@ -82,7 +84,9 @@ def add_section(file: File, section: Section) -> None:
         file.chunks.setdefault(section.owner, []).append(section)
         return
     owned = file.models if section.kind == MODEL else file.carried
-    require(section.owner not in owned, "two models of a table, or two sections of a name")
+    require(
+        section.owner not in owned, "two models of a table, or two sections of a name"
+    )
     owned[section.owner] = section
 
 
@@ -115,7 +119,9 @@ def model_from_other(table: Table, other: File) -> Model:
     )
     number = names.index(table.name)
     section, there = other.models[number], other.description.tables[number]
-    require(f"{xxh3(head_of(section)):016x}" == table.model, f"{table.name}: another model")
+    require(
+        f"{xxh3(head_of(section)):016x}" == table.model, f"{table.name}: another model"
+    )
     model = parse_model(head_of(section), list(there.columns.values()))
     for name in model:
         here = table.columns.get(name)
@@ -129,7 +135,9 @@ def same_kind(a: Column, b: Column) -> bool:
     return (a.dtype, a.counter, a.shape) == (b.dtype, b.counter, b.shape)
 
 
-def supplied_patterns(table: Table, given: Mapping[str, Array]) -> dict[str, Iterator[int]]:
+def supplied_patterns(
+    table: Table, given: Mapping[str, Array]
+) -> dict[str, Iterator[int]]:
     """Section 8.2, GIVEN: the values of given columns, chunk after chunk."""
     supplied = {}
     for column in table.columns.values():
@@ -137,7 +145,9 @@ def supplied_patterns(table: Table, given: Mapping[str, Array]) -> dict[str, Ite
             dtype = column.known()[0]
             values = given.get(column.name)
             if values is None or values.dtype != dtype.numpy:
-                raise Invalid(f"{column.name}: its values have to be given, as {dtype.name}")
+                raise Invalid(
+                    f"{column.name}: its values have to be given, as {dtype.name}"
+                )
             supplied[column.name] = iter(patterns_from_bytes(values.tobytes(), dtype))
     return supplied
 
@@ -172,7 +182,9 @@ def read_table(
             entries[name] += opaque_entries(stored[name].payload, section.entries)
         begin += section.entries
     return {
-        c.name: entries[c.name] if c.is_opaque else values_array(patterns[c.name], c, table)
+        c.name: entries[c.name]
+        if c.is_opaque
+        else values_array(patterns[c.name], c, table)
         for c in table.columns.values()
     }
 

@@ -68,7 +68,9 @@ def coding_order(table: Table, model: Model) -> list[str]:
     order: list[str] = []
     for is_event in (True, False):
         half = [
-            c for c in table.columns.values() if not c.is_opaque and c.is_event == is_event
+            c
+            for c in table.columns.values()
+            if not c.is_opaque and c.is_event == is_event
         ]
         modelled = iter([n for n in model if table.columns[n].is_event == is_event])
         order += [next(modelled) if c.name in model else c.name for c in half]
@@ -171,7 +173,9 @@ class Flow:
         return (self.bins if self.scale is None else self.scale).level(q)
 
 
-Model: TypeAlias = dict[str, Flow]  # by the names of the columns, in the order of the model
+Model: TypeAlias = dict[
+    str, Flow
+]  # by the names of the columns, in the order of the model
 
 
 class Decoded:
@@ -214,12 +218,16 @@ def target_number(parent: Parent, reader: Decoded, row: Row, chunk: Chunk) -> in
     return row.number  # row, same
 
 
-def parent_position(parent: Parent, reader: Decoded, row: Row, chunk: Chunk) -> int | None:
+def parent_position(
+    parent: Parent, reader: Decoded, row: Row, chunk: Chunk
+) -> int | None:
     """Section 6.2: where the row that a relation leads to lies in stored order; None where there is
     no row.
     """
     number = target_number(parent, reader, row, chunk)
-    return None if number is None else chunk[parent.column].rows.position(row.event, number)
+    return (
+        None if number is None else chunk[parent.column].rows.position(row.event, number)
+    )
 
 
 def activation(
@@ -330,7 +338,9 @@ def log(x: float) -> float:
     if f < 0.7071067811865476:
         f, n = f + f, n - 1
     v = (f - 1.0) / (f + 1.0)
-    return n * 0.6931471803691238 + (n * 1.9082149292705877e-10 + (v + v) * poly(L, v * v))
+    return n * 0.6931471803691238 + (
+        n * 1.9082149292705877e-10 + (v + v) * poly(L, v * v)
+    )
 
 
 def atan(y: float, x: float) -> float:
@@ -442,7 +452,9 @@ def pattern_of_total(total: float, dtype: Dtype) -> int:
     return pattern_of_integer(round(min(max(total, float(low)), float(high))), dtype)
 
 
-def predicted_index(prediction: Prediction, reader: Decoded, row: Row, chunk: Chunk) -> int:
+def predicted_index(
+    prediction: Prediction, reader: Decoded, row: Row, chunk: Chunk
+) -> int:
     """Section 6.6: P, and NONE where there is no prediction."""
     dtype, lattice = reader.column.known()
     parent = copied_parent(prediction, dtype, chunk)

@@ -300,7 +300,8 @@ def parse_lattice(parsed: Json, dtype: Dtype) -> Lattice:
     """Section 3: a lattice."""
     lossless = is_lossless(member(parsed, "bound", str))
     atoms = [
-        whole_number(a, 0, pow2(dtype.width) - 1) for a in member(parsed, "atoms", list, [])
+        whole_number(a, 0, pow2(dtype.width) - 1)
+        for a in member(parsed, "atoms", list, [])
     ]
     require(
         len(atoms) <= MAX_ATOMS and len(set(atoms)) == len(atoms),
@@ -343,10 +344,15 @@ def value_of_dtype(n: object, dtype: Dtype) -> int | float:
     """Section 3: a number of JSON that is a value of the dtype."""
     if not dtype.is_float:
         return whole_number(n, dtype.least, dtype.largest)
-    if not isinstance(n, (int, float)) or isinstance(n, bool) or abs(n) > 2**1024 - 2**970:
+    if (
+        not isinstance(n, (int, float))
+        or isinstance(n, bool)
+        or abs(n) > 2**1024 - 2**970
+    ):
         raise Invalid("not a value of its dtype")
     require(
-        number_of(pattern_of_float(float(n), dtype), dtype) == n, "not a value of its dtype"
+        number_of(pattern_of_float(float(n), dtype), dtype) == n,
+        "not a value of its dtype",
     )
     return float(n)
 
@@ -357,7 +363,9 @@ def parse_grid(parsed: Json, dtype: Dtype) -> Grid:
     kind = member(parsed, "kind", str)
     if kind == "integers":
         require(not dtype.is_float, "a grid of integers for floats")
-        width = whole_number(parsed.get("width"), 1, 1 if dtype.kind == "bool" else 2**62 + 1)
+        width = whole_number(
+            parsed.get("width"), 1, 1 if dtype.kind == "bool" else 2**62 + 1
+        )
         require(width % 2 == 1, "an even width")
         return IntegersGrid(dtype, width)
     require(dtype.is_float, "a grid of floats for integers")

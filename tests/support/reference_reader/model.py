@@ -134,7 +134,8 @@ def parse_layer(reader: Reader) -> Layer:
     """Section 9: a layer; the weights come input by input."""
     outputs, inputs = reader.varint(), reader.varint()
     require(
-        1 <= outputs <= MAX_OUTPUTS and 1 <= inputs <= MAX_INPUTS, "a layer out of its limits"
+        1 <= outputs <= MAX_OUTPUTS and 1 <= inputs <= MAX_INPUTS,
+        "a layer out of its limits",
     )
     shifts = list(reader.take(outputs))
     require(all(1 <= h <= 20 for h in shifts), "a shift out of its limits")
@@ -147,7 +148,9 @@ def check_layers(layers: list[Layer], parents: int, bins: int) -> None:
     """Section 6.3: how many inputs and outputs layers have."""
     inputs = parents
     for layer in layers:
-        require(len(layer.weights[0]) == inputs + 1, "a layer with another number of inputs")
+        require(
+            len(layer.weights[0]) == inputs + 1, "a layer with another number of inputs"
+        )
         inputs = len(layer.weights)
     require(
         not layers or (inputs == bins + 1 and inputs >= 2),

@@ -70,7 +70,9 @@ def absolute_codec(
         if not _is_bounded(dtype, bound):
             return pcodec_values(data).astype(dtype, copy=False)
         packed, signs, exceptions = split(data)
-        numbers = numbers_of(packed[8:], _work(dtype), int.from_bytes(packed[:8], "little"))
+        numbers = numbers_of(
+            packed[8:], _work(dtype), int.from_bytes(packed[:8], "little")
+        )
         return with_exceptions(_restore(numbers, signs, dtype), exceptions)
 
     return ColumnCodec(name, "bounded", encode, decode, requires=(module, "bench"))
@@ -96,7 +98,9 @@ def relative_of(bound: Bound) -> float:
 def _restore(numbers: Array, signs: bytes, dtype: np.dtype[np.generic]) -> Array:
     with np.errstate(over="ignore"):
         if signs:
-            numbers = np.frombuffer(zstandard.decompress(signs), np.int8) * np.exp(numbers)
+            numbers = np.frombuffer(zstandard.decompress(signs), np.int8) * np.exp(
+                numbers
+            )
         return numbers.astype(dtype)
 
 
@@ -121,7 +125,9 @@ def _compress_sz3(numbers: Array, tolerance: float) -> bytes:
 def _decompress_sz3(data: bytes, dtype: np.dtype[np.generic], count: int) -> Array:
     import pysz
 
-    values: Array = pysz.sz.decompress(np.frombuffer(data, np.uint8), dtype.type, (count,))[0]
+    values: Array = pysz.sz.decompress(
+        np.frombuffer(data, np.uint8), dtype.type, (count,)
+    )[0]
     return values
 
 

@@ -103,7 +103,9 @@ def _lossless(
 
 
 GZIP = _lossless(
-    "gzip-9", lambda x: gzip.compress(x.tobytes(), compresslevel=9, mtime=0), gzip.decompress
+    "gzip-9",
+    lambda x: gzip.compress(x.tobytes(), compresslevel=9, mtime=0),
+    gzip.decompress,
 )
 LZMA = _lossless("lzma-9", lambda x: lzma_bytes(x.tobytes()), lzma.decompress)
 ZSTD = _lossless(

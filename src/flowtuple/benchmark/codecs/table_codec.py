@@ -175,7 +175,9 @@ class ColumnCodec(PiecesCodec):
 
 def is_available(codec: TableCodec) -> bool:
     """Return whether the required module is installed; nothing is imported."""
-    return codec.requires is None or importlib.util.find_spec(codec.requires[0]) is not None
+    return (
+        codec.requires is None or importlib.util.find_spec(codec.requires[0]) is not None
+    )
 
 
 def may_move(column: Column) -> bool:

@@ -26,7 +26,11 @@ from flowtuple.benchmark.published.corrections import (
 from flowtuple.benchmark.published.layout import failures_named
 from flowtuple.benchmark.published.networks import Pair, VariationalPair, decoder
 from flowtuple.benchmark.published.normalisations import autoencoder_recipe, fit_chains
-from flowtuple.benchmark.published.numbers import pack_numbers, stored_second, unpack_numbers
+from flowtuple.benchmark.published.numbers import (
+    pack_numbers,
+    stored_second,
+    unpack_numbers,
+)
 from flowtuple.benchmark.published.options import NETWORKS, Autoencoder
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
@@ -86,7 +90,9 @@ class AutoencoderCodec:
         chains, count = fit_chains(rows, recipes), len(rows.columns)
         widths = (count, *options.widths(count), options.latent)
         if options.variational:
-            pair: Pair = VariationalPair(options.network, widths, seed, options.variational)
+            pair: Pair = VariationalPair(
+                options.network, widths, seed, options.variational
+            )
         else:
             pair = Pair(options.network, widths, seed)
 
@@ -162,7 +168,10 @@ class AutoencoderCodec:
 
     def weights(self) -> bytes:
         return save(
-            {name: value.contiguous() for name, value in self.decoder.state_dict().items()}
+            {
+                name: value.contiguous()
+                for name, value in self.decoder.state_dict().items()
+            }
         )
 
     def latent(self, values: Array) -> Array:
@@ -257,7 +266,9 @@ class AutoencoderCodec:
 
 
 def _forward(chains: Sequence[Chain], values: Array) -> Array:
-    return np.stack([chain.forward(values[:, k]) for k, chain in enumerate(chains)], axis=1)
+    return np.stack(
+        [chain.forward(values[:, k]) for k, chain in enumerate(chains)], axis=1
+    )
 
 
 @torch.no_grad()

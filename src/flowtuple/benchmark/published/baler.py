@@ -85,7 +85,9 @@ class BalerFiles(MethodCodec):
     def unpack(self, data: bytes) -> Array:
         pieces = split(data)
         if len(pieces) != len(FILES):
-            raise Corrupt(f"{len(pieces)} files are not the {len(FILES)} that Baler leaves")
+            raise Corrupt(
+                f"{len(pieces)} files are not the {len(FILES)} that Baler leaves"
+            )
         with tempfile.TemporaryDirectory() as name, silenced(0):
             from baler_compressor import decompressor
 
@@ -173,7 +175,11 @@ def silenced(seed: int) -> Iterator[None]:
 
     path = list(sys.path)
     try:
-        with torch.random.fork_rng(devices=[]), torch_threads(1), warnings.catch_warnings():
+        with (
+            torch.random.fork_rng(devices=[]),
+            torch_threads(1),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             torch.manual_seed(seed)
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):

@@ -31,9 +31,7 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
 
 FEW = 256  # different values, at most
-_TIMES = (
-    8  # rows a value, at least, or every value of a small sample would count as one of few
-)
+_TIMES = 8  # rows a value, at least, or every value of a small sample would count as one of few
 _EXACT = Bound("abs", 0.5)  # of integers: cells of one
 _CHECKSUM = 8  # bytes
 
@@ -121,7 +119,9 @@ def add_residuals(data: bytes, base: Array, bound: Bound, dtype: str) -> Array:
     difference = pcodec_values(pieces[2])
     if difference.shape != near.shape:
         raise Corrupt(f"{difference.size} residuals do not fit {near.size} values")
-    decoded = with_exceptions(restore(near + difference, bound, np.dtype(dtype)), pieces[1])
+    decoded = with_exceptions(
+        restore(near + difference, bound, np.dtype(dtype)), pieces[1]
+    )
     return decoded.astype(np.float64)
 
 

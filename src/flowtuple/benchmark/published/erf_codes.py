@@ -35,7 +35,9 @@ def largest(z: Array, *, by_column: bool = False) -> Array:
     return np.atleast_1d(np.where(most > 0, most, 1.0))
 
 
-def to_codes(z: Array, scale: Array | float, bits: int, *, truncate: bool = False) -> Array:
+def to_codes(
+    z: Array, scale: Array | float, bits: int, *, truncate: bool = False
+) -> Array:
     """Return codes from -(2^N - 1) to 2^N - 1: int64 of the shape of z.
 
     Args:

@@ -36,7 +36,9 @@ def cut_rows(
         ([[2.0]], {'x > 1.5': 1, 'x < 5': 1})
     """
     inputs = (
-        dict(zip(rows.columns, rows.values.T, strict=True)) if columns is None else columns
+        dict(zip(rows.columns, rows.values.T, strict=True))
+        if columns is None
+        else columns
     )
     left_out: dict[str, int] = {}
     keep = np.ones(len(rows), bool)
@@ -76,7 +78,10 @@ class EventFilter:
             ValueError: It describes none.
         """
         preset, cuts, unit = content["preset"], tuple(content["cuts"]), content["unit"]
-        if not all(isinstance(text, str) for text in (preset, *cuts)) or unit not in UNITS:
+        if (
+            not all(isinstance(text, str) for text in (preset, *cuts))
+            or unit not in UNITS
+        ):
             raise ValueError("its rows were chosen by what is no cut")
         return cls(preset, cuts, unit)
 
@@ -109,7 +114,8 @@ class EventFilter:
             )
         rows, further = cut_rows(rows, self.cuts)
         return rows, {
-            cut: published.get(cut, 0) + further.get(cut, 0) for cut in published | further
+            cut: published.get(cut, 0) + further.get(cut, 0)
+            for cut in published | further
         }
 
 

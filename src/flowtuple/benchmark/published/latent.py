@@ -63,7 +63,12 @@ class LatentCodec:
 
     @classmethod
     def fit(
-        cls, rows: Rows, options: Latent, seed: int, report: Report, log: str | None = None
+        cls,
+        rows: Rows,
+        options: Latent,
+        seed: int,
+        report: Report,
+        log: str | None = None,
     ) -> tuple[Self, Fitted]:
         """Train the flow on rows.
 
@@ -103,7 +108,11 @@ class LatentCodec:
             )
         then = stored_second(settings)
         return cls(
-            unpack_model(weights, where), bits, bool(settings.get("truncate")), scale, then
+            unpack_model(weights, where),
+            bits,
+            bool(settings.get("truncate")),
+            scale,
+            then,
         )
 
     @property
@@ -162,7 +171,9 @@ class LatentCodec:
     def draw(self, seed: int, start: int, stop: int) -> Array:
         """Draw rows `start` to `stop` of a seed, shape (stop - start, d), whatever the range."""
         with torch_threads(1):
-            return self.model.from_uniform(uniform_rows(seed, start, stop, len(self.columns)))
+            return self.model.from_uniform(
+                uniform_rows(seed, start, stop, len(self.columns))
+            )
 
     def drawn(self, table: str, n: int, seed: int) -> GeneratedRows:
         """Return the first n rows of a seed, as a table that is generated while it is read."""

@@ -127,7 +127,9 @@ class Parts:
     @property
     def section_bytes(self) -> dict[str, int]:
         """Bytes of each part; signature, lengths and checksum are the container."""
-        sizes = {name: len(piece) for name, piece in zip(_PARTS, self.pieces, strict=False)}
+        sizes = {
+            name: len(piece) for name, piece in zip(_PARTS, self.pieces, strict=False)
+        }
         sizes["codes"] = sum(len(piece) for piece in self.codes)
         return sizes | {"container": self.size - sum(sizes.values())}
 

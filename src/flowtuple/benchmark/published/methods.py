@@ -84,7 +84,9 @@ class MethodCodec(PiecesCodec):
                 names, dtypes = zip(*((c.name, c.dtype) for c in group), strict=True)
                 # as if they were events: numbers of objects are a column of their own here
                 event = np.arange(count)
-                rows = Rows(layout.name, names, table[finite], event, count, dtypes=dtypes)
+                rows = Rows(
+                    layout.name, names, table[finite], event, count, dtypes=dtypes
+                )
                 data, model = self.pack(rows)
                 mask, values = (
                     zstd(np.packbits(finite).tobytes()),

@@ -150,5 +150,7 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
         >>> divergence(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2)).tolist()
         [0.5]
     """
-    total: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
+    total: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(
+        dim=1
+    )
     return total

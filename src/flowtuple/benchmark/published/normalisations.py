@@ -19,7 +19,9 @@ _VARIABLES = {
     for variable in PRESETS["jets4"].variables
     for name in (variable.name, *variable.others)
 }
-_AREA = "activearea4vec"  # the area of a jet as a four-vector: its pt and m are no energies
+_AREA = (
+    "activearea4vec"  # the area of a jet as a four-vector: its pt and m are no energies
+)
 _OTHER = Variable("", "standard")
 _NO_FORMULAS: Mapping[str, str] = {}
 

@@ -32,7 +32,8 @@ def pack_bits(numbers: Array, width: int) -> bytes:
     """
     shifts = np.arange(width - 1, -1, -1)
     parts = (
-        numbers[start:stop, None] >> shifts for start, stop in ranges(len(numbers), _BLOCK)
+        numbers[start:stop, None] >> shifts
+        for start, stop in ranges(len(numbers), _BLOCK)
     )
     return b"".join(np.packbits((part & 1).astype(np.uint8)).tobytes() for part in parts)
 
@@ -53,8 +54,12 @@ def unpack_bits(data: bytes, width: int, count: int) -> Array:
     numbers = np.empty(count, np.int64)
     for start, stop in ranges(count, _BLOCK):
         total = (stop - start) * width
-        part = np.frombuffer(data, np.uint8, offset=start * width // 8, count=-(-total // 8))
-        numbers[start:stop] = np.unpackbits(part, count=total).reshape(-1, width) @ weights
+        part = np.frombuffer(
+            data, np.uint8, offset=start * width // 8, count=-(-total // 8)
+        )
+        numbers[start:stop] = (
+            np.unpackbits(part, count=total).reshape(-1, width) @ weights
+        )
     return numbers
 
 
@@ -103,7 +108,9 @@ def unpack_numbers(
         return np.frombuffer(data, dtype.newbyteorder("<")).reshape(rows, columns)
     plain = unzstd(data, due) if then == "zstd" else _from_lzma(data, due)
     bytewise = np.frombuffer(plain, np.uint8).reshape(columns, dtype.itemsize, rows)
-    planes = np.ascontiguousarray(bytewise.transpose(0, 2, 1)).view(dtype.newbyteorder("<"))
+    planes = np.ascontiguousarray(bytewise.transpose(0, 2, 1)).view(
+        dtype.newbyteorder("<")
+    )
     numbers: Array = planes.reshape(columns, rows).astype(dtype).T
     return numbers
 
@@ -128,7 +135,9 @@ def _from_pcodec(piece: bytes, rows: int, dtype: np.dtype[np.generic]) -> Array:
     except (RuntimeError, ValueError, TypeError) as error:
         raise Corrupt(f"a pcodec stream does not decode ({error})") from None
     if len(numbers) != rows:
-        raise Corrupt(f"a pcodec stream holds {len(numbers)} numbers where {rows} are due")
+        raise Corrupt(
+            f"a pcodec stream holds {len(numbers)} numbers where {rows} are due"
+        )
     return numbers.astype(dtype, copy=False)  # pcodec has no types of one byte
 
 

@@ -86,7 +86,9 @@ class Variables:
                         by_collection.setdefault(collection, {}).setdefault(
                             variable.name, column
                         )
-        whole = [name for name, x in by_collection.items() if len(x) == len(self.variables)]
+        whole = [
+            name for name, x in by_collection.items() if len(x) == len(self.variables)
+        ]
         if len(whole) > 1:
             named = " and ".join(f"{name}*" for name in whole)
             raise InvalidArgument(
@@ -119,7 +121,9 @@ class Variables:
         """
         return {columns[v.name]: v.divisor(unit) + v.formula for v in self.variables}
 
-    def values(self, rows: Rows, columns: Mapping[str, str], unit: str) -> dict[str, Array]:
+    def values(
+        self, rows: Rows, columns: Mapping[str, str], unit: str
+    ) -> dict[str, Array]:
         """Return each variable for cuts, energies in GeV; arguments as in `formulas`."""
         values = dict(zip(rows.columns, rows.values.T, strict=True))
         return {
@@ -205,7 +209,11 @@ def _of_aod(pair: str) -> Variable:
 
 PRESETS: Mapping[str, Variables] = {
     "jets4": Variables(
-        "jets4", "four-momenta of jets", _WULFF, (_MASS, _PT, _PHI, _ETA), ("abs(m) > 1e-9",)
+        "jets4",
+        "four-momenta of jets",
+        _WULFF,
+        (_MASS, _PT, _PHI, _ETA),
+        ("abs(m) > 1e-9",),
     ),
     "cms24": Variables(
         "cms24",

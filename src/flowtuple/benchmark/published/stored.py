@@ -27,7 +27,9 @@ from flowtuple.flows.fit import Fitted, Report
 from flowtuple.runtime.atomic import atomic_path
 
 RowCodec: TypeAlias = LatentCodec | AutoencoderCodec
-_CODECS: Mapping[str, type[RowCodec]] = {c.name: c for c in (LatentCodec, AutoencoderCodec)}
+_CODECS: Mapping[str, type[RowCodec]] = {
+    c.name: c for c in (LatentCodec, AutoencoderCodec)
+}
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,9 @@ def codec_of(parts: Parts) -> RowCodec:
             parts.content["settings"], parts.weights, parts.where
         )
         if tuple(parts.content.get("columns", codec.columns)) != codec.columns:
-            raise Corrupt("its columns are not those of its model; restore it from a copy")
+            raise Corrupt(
+                "its columns are not those of its model; restore it from a copy"
+            )
         return codec
 
 

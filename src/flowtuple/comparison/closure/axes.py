@@ -51,7 +51,9 @@ class Axis:
 
     def name(self, k: int) -> str:
         """Return the name of bin k."""
-        return self.names[k] if self.names else f"{self.edges[k]:g} to {self.edges[k + 1]:g}"
+        return (
+            self.names[k] if self.names else f"{self.edges[k]:g} to {self.edges[k + 1]:g}"
+        )
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,12 @@ def spreads(rows: Binned) -> Figures:
         # Sums of many weights are rounded: without the margin a quantile may fall one value too
         # far.
         place = np.searchsorted(below[1:], wanted * (1 - 1e-12), side="left")
-        place = np.clip(place, np.minimum(begins, len(values) - 1), np.maximum(ends - 1, 0))
-        low, median, high = values[place] if len(values) else np.full((3, rows.cells), np.nan)
+        place = np.clip(
+            place, np.minimum(begins, len(values) - 1), np.maximum(ends - 1, 0)
+        )
+        low, median, high = (
+            values[place] if len(values) else np.full((3, rows.cells), np.nan)
+        )
         return np.where(total > 0, np.stack([median, (high - low) / 2]), np.nan)
 
     return figures

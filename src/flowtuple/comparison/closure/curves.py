@@ -40,7 +40,10 @@ TOLERANCE: dict[Quantity, float] = {
     "median response": 0.02,
     "half-width": 0.02,
 }
-RELATIVE = ("median response", "half-width")  # their tolerance is a share of the reference's
+RELATIVE = (
+    "median response",
+    "half-width",
+)  # their tolerance is a share of the reference's
 DEVIATIONS, GRAVE = 2.0, 5.0
 LEAST = 100  # rows that a bin needs in each sample, the folds of one counted once
 
@@ -156,7 +159,9 @@ def find_curves(
     before = _figures(reference, grids, [seed, 0], replicas)
     after = _figures(other, grids, [seed, 1], replicas)
     return tuple(
-        curve for key, first in before.items() for curve in _curves(*key, first, after[key])
+        curve
+        for key, first in before.items()
+        for curve in _curves(*key, first, after[key])
     )
 
 
@@ -197,7 +202,11 @@ def _figures(pairs: Pairs, grids: Grids, seed: Sequence[int], replicas: int) -> 
         (("median response", "half-width"), response, matched, of_generated),
     ]
     jobs = [
-        (names, g, Binned(values, g.place(level.columns), g.cells, level.event, level.weight))
+        (
+            names,
+            g,
+            Binned(values, g.place(level.columns), g.cells, level.event, level.weight),
+        )
         for names, values, level, view_grids in views
         for g in view_grids
     ]
@@ -205,7 +214,9 @@ def _figures(pairs: Pairs, grids: Grids, seed: Sequence[int], replicas: int) -> 
     results = with_errors(compute, pairs.events, seed, replicas)
     figures = {}
     for (names, grid, rows), (values, errors) in zip(jobs, results, strict=True):
-        number = np.bincount(rows.cell[rows.cell >= 0], minlength=rows.cells) / pairs.folds
+        number = (
+            np.bincount(rows.cell[rows.cell >= 0], minlength=rows.cells) / pairs.folds
+        )
         for name, value, error in zip(names, values, errors, strict=True):
             figures[name, grid] = np.stack([value, error, number])
     return figures

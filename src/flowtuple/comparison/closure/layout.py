@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowtuple.comparison.folds import FOLD
-from flowtuple.data.collections import Collection, find_collections, find_links, plain_columns
+from flowtuple.data.collections import (
+    Collection,
+    find_collections,
+    find_links,
+    plain_columns,
+)
 from flowtuple.data.event_weights import check_column
 from flowtuple.data.globs import matches
 from flowtuple.data.schema import Column, reference_target
@@ -14,7 +19,12 @@ from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import TableSource
 from flowtuple.errors import InvalidArgument, nearest
 
-_NO_NUMBER = ("id", "weight", "counter", "label")  # roles of columns that are no quantities
+_NO_NUMBER = (
+    "id",
+    "weight",
+    "counter",
+    "label",
+)  # roles of columns that are no quantities
 _FLAVOUR = ("flavour", "flavor", "pdgid")
 
 
@@ -92,10 +102,14 @@ def find_layout(
             lack p_T, eta or phi.
     """
     tables = {table.name: table.columns}
-    known = {column.name for pattern in generated for _, column in matches(pattern, tables)}
+    known = {
+        column.name for pattern in generated for _, column in matches(pattern, tables)
+    }
     plain = plain_columns(table.columns)
     partners = find_collections(c for c in plain if c.name in known)
-    pointing = _pointing([c for c in plain if c.name not in known], partners, tuple(match))
+    pointing = _pointing(
+        [c for c in plain if c.name not in known], partners, tuple(match)
+    )
     links = find_links(match, pointing, partners)
     if not links:
         raise InvalidArgument(_no_link(plain, partners))
@@ -138,9 +152,7 @@ def _pointing(
 
 def _no_link(columns: Sequence[Column], partners: Sequence[Collection]) -> str:
     if not partners:
-        return (
-            "`given=` names no collection of generated objects; name one, such as 'GenJet_*'"
-        )
+        return "`given=` names no collection of generated objects; name one, such as 'GenJet_*'"
     names = ", ".join(c.name for c in partners)
     wanted = f"{partners[0].name[:1].lower()}{partners[0].name[1:]}Idx"
     close = nearest(
@@ -157,7 +169,9 @@ def _link(
 ) -> Link:
     for collection in (objects, partners):
         if not collection.axes:
-            needed = ", ".join(f"{collection.name}_{axis}" for axis in ("pt", "eta", "phi"))
+            needed = ", ".join(
+                f"{collection.name}_{axis}" for axis in ("pt", "eta", "phi")
+            )
             raise InvalidArgument(
                 f"{collection.name!r} lacks one of {needed}; "
                 "widen `given=`, or name other objects in `match=`"

@@ -145,7 +145,9 @@ class ObjectClosure:
         """Excess of Wasserstein-1 distances over those of real events; the largest first."""
         real = {d.column: d.w1 for d in self.real.columns}
         excess = {
-            d.column: d.w1 - real[d.column] for d in self.other.columns if d.column in real
+            d.column: d.w1 - real[d.column]
+            for d in self.other.columns
+            if d.column in real
         }
         return dict(sorted(excess.items(), key=lambda item: -item[1]))
 
@@ -158,7 +160,9 @@ class ObjectClosure:
             out.append(f"AUC {area.value:.3f}, real {real.value:.3f}")
         far = [name for name, excess in self.excess.items() if excess > WASSERSTEIN]
         if far:
-            out.append(f"distances of {', '.join(far[:5])}{' and others' if far[5:] else ''}")
+            out.append(
+                f"distances of {', '.join(far[:5])}{' and others' if far[5:] else ''}"
+            )
         verdicts = self.other.verdicts
         beyond, grave = sum(v.beyond for v in verdicts), sum(v.grave for v in verdicts)
         bins = sum(v.bins for v in verdicts)
@@ -254,4 +258,6 @@ class Closure(Shown):
                 part["verdicts"] = [asdict(verdict) for verdict in agreement.verdicts]
                 for drawn, curve in zip(part["curves"], agreement.curves, strict=True):
                     drawn["beyond"] = curve.beyond.tolist()
-        return dict(plain({"verdict": self.verdict, "rejected": self.rejected, **content}))
+        return dict(
+            plain({"verdict": self.verdict, "rejected": self.rejected, **content})
+        )

@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.comparison.closure.layout import ClosureLayout, Link, check_layout, find_layout
+from flowtuple.comparison.closure.layout import (
+    ClosureLayout,
+    Link,
+    check_layout,
+    find_layout,
+)
 from flowtuple.comparison.folds import FOLD
 from flowtuple.data.collections import Collection, positions_of
 from flowtuple.data.event_weights import check_column, check_finite, check_sum
@@ -85,7 +90,12 @@ class Pairs:
         values = np.stack(list(columns.values()), axis=1)
         objects = self.objects
         return Rows(
-            self.source, tuple(columns), values, objects.event, self.events, objects.weight
+            self.source,
+            tuple(columns),
+            values,
+            objects.event,
+            self.events,
+            objects.weight,
         )
 
     def some(self, events: Array) -> Pairs:
@@ -178,7 +188,9 @@ def read_sample(
     folded = any(
         c.name == FOLD and c.counter is None and c.is_integer for c in source.columns
     )
-    table = source.read([*layout.names, *([FOLD] if folded else [])], 0, source.num_entries)
+    table = source.read(
+        [*layout.names, *([FOLD] if folded else [])], 0, source.num_entries
+    )
     folds = count_folds(np.asarray(table.data[FOLD]), described) if folded else 1
     weight = _weights(table, layout.weights, folds, described)
     columns = {name: np.asarray(table.data[name]) for name in layout.event}

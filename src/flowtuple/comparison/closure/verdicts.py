@@ -154,7 +154,9 @@ def _cut(
 ) -> Cut:
     """Cut on events where all columns are quantities of events, else on objects."""
     of_events = events and cut_columns(expression) <= set(events[0].columns)
-    return apply_cut(expression, *(events if events and of_events else objects), paired=False)
+    return apply_cut(
+        expression, *(events if events and of_events else objects), paired=False
+    )
 
 
 def _spectra(reference: Rows, other: Rows) -> tuple[Spectrum, ...]:
@@ -198,7 +200,10 @@ def find_distances(
         before, after = (
             _present(sample.only((name,)), absent) for sample in (reference, other)
         )
-        if min(len(before), len(after)) < _LEAST or not (deviation := _deviation(before)) > 0:
+        if (
+            min(len(before), len(after)) < _LEAST
+            or not (deviation := _deviation(before)) > 0
+        ):
             continue
         pooled = pool(before, after, seed=0)
         prepared = prepare_columns(pooled, ("w1", "ks"), 0, silent)

@@ -122,7 +122,9 @@ def placements(scores: Array, signal: Array, weight: Array) -> Array:
     own = np.empty(len(scores))
     for kind in (signal, ~signal):
         own[kind] = weighted_ranks(scores[kind], weight[kind])
-    return np.asarray((weighted_ranks(scores, weight) - own) / other_totals(signal, weight))
+    return np.asarray(
+        (weighted_ranks(scores, weight) - own) / other_totals(signal, weight)
+    )
 
 
 def interval(placement: Array, signal: Array, weight: Array, event: Array | None) -> Area:
@@ -134,7 +136,9 @@ def interval(placement: Array, signal: Array, weight: Array, event: Array | None
         weight: Shape (n,).
         event: Rows of one event are not independent, shape (n,).
     """
-    means = [np.average(placement[kind], weights=weight[kind]) for kind in (signal, ~signal)]
+    means = [
+        np.average(placement[kind], weights=weight[kind]) for kind in (signal, ~signal)
+    ]
     terms = weight / kind_totals(signal, weight) * (placement - np.where(signal, *means))
     clusters = terms if event is None else np.bincount(event, weights=terms)
     middle = float(sum(means)) / 2

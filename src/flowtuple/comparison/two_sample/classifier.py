@@ -101,7 +101,9 @@ def prepare(
     progress("compare", 0.0, f"training {words}")
     other, in_test = pooled.other[pooled.event], pooled.test_half[pooled.event]
     if any(
-        not (part & kind).any() for part in (in_test, ~in_test) for kind in (other, ~other)
+        not (part & kind).any()
+        for part in (in_test, ~in_test)
+        for kind in (other, ~other)
     ):
         raise InvalidArgument(
             f"too few events with rows for {name}, which is trained on half of them; "
@@ -174,7 +176,9 @@ def _tests() -> dict[str, Test]:
     tests = {}
     for name, (words, fit, about) in _CLASSIFIERS.items():
         prepared = partial(prepare, name, words, fit, about)
-        auc, accuracy = (f"{s} of {words} on held-out events" for s in ("AUC", "accuracy"))
+        auc, accuracy = (
+            f"{s} of {words} on held-out events" for s in ("AUC", "accuracy")
+        )
         tests[name] = Test(auc, prepared, least=LEAST_ROWS)
         tests[f"{name}-accuracy"] = Test(accuracy, prepared, least=LEAST_ROWS)
     return tests

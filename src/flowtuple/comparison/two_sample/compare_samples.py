@@ -26,7 +26,9 @@ from flowtuple.runtime.progress import Progress, silent
 
 TESTS = distributions.TESTS | kernels.TESTS | moments.TESTS | classifier.TESTS
 LEAST_EVENTS = 20
-_LEAST_WORTH = 25.0  # events of weight 1, so that a sum is 5 of its own standard deviations
+_LEAST_WORTH = (
+    25.0  # events of weight 1, so that a sum is 5 of its own standard deviations
+)
 
 
 def compare_samples(
@@ -84,7 +86,9 @@ def compare_samples(
     prepared = _prepare(pooled, wanted, seed, progress)
     number = sum(len(family.keys) for family in prepared)
     count = (
-        min(MOST, permutations_for(number, level)) if permutations is None else permutations
+        min(MOST, permutations_for(number, level))
+        if permutations is None
+        else permutations
     )
 
     def statistics(labels: Permutations) -> Array:

@@ -67,7 +67,9 @@ def find_copies(train: Rows, unseen: Rows, sample: Rows, seed: int = 0) -> Copie
     """
     draw = np.random.default_rng([seed, 3])
     events = min(train.events, unseen.events)
-    both = pool(_some_events(unseen, events, draw), _some_events(train, events, draw), seed)
+    both = pool(
+        _some_events(unseen, events, draw), _some_events(train, events, draw), seed
+    )
     mean, spread = both.values.mean(axis=0), both.values.std(axis=0)
     spread[spread == 0] = 1.0
     queries = sample.values[_one_of_each_event(sample.event, draw)[:_QUERIES]]
@@ -106,7 +108,9 @@ def _some_events(rows: Rows, events: int, draw: np.random.Generator) -> Rows:
     chosen = np.sort(draw.permutation(rows.events)[:events])
     inside = np.isin(rows.event, chosen)
     event = np.searchsorted(chosen, rows.event[inside])
-    return replace(rows, values=rows.values[inside], event=event, events=events, weights=None)
+    return replace(
+        rows, values=rows.values[inside], event=event, events=events, weights=None
+    )
 
 
 def _one_of_each_event(event: Array, draw: np.random.Generator) -> Array:

@@ -70,7 +70,9 @@ class SortedColumn:
         """Return sums over the rows of each bin, shape (bins,)."""
         return np.diff(np.cumsum(values)[self.stops], prepend=0)
 
-    def distances(self, labels: Permutations, totals: Array) -> tuple[Array, Array, Array]:
+    def distances(
+        self, labels: Permutations, totals: Array
+    ) -> tuple[Array, Array, Array]:
         """Compare the distribution functions F of two samples, and fill the second's histogram.
 
         Args:
@@ -237,7 +239,9 @@ def prepare_directions(
         values = {"sliced-w1": areas.mean(axis=0), "max-sliced-w1": areas.max(axis=0)}
         return np.stack([values[name] for name in names])
 
-    return PreparedTest(statistics, {name: {"directions": len(columns)} for name in names})
+    return PreparedTest(
+        statistics, {name: {"directions": len(columns)} for name in names}
+    )
 
 
 TESTS = {

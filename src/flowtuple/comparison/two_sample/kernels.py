@@ -49,7 +49,8 @@ def prepare(
 
 def _gaussian(rows: Array) -> tuple[Array, dict[str, float]]:
     width = (
-        float(np.median(extra("scipy.spatial.distance").pdist(rows, "sqeuclidean"))) or 1.0
+        float(np.median(extra("scipy.spatial.distance").pdist(rows, "sqeuclidean")))
+        or 1.0
     )
     kernel = extra("sklearn.metrics.pairwise").rbf_kernel(rows, gamma=0.5 / width)
     return kernel, {"kernel_width": width**0.5}
@@ -77,7 +78,9 @@ def _discrepancy(gram: Array, size: Array, other: Array) -> Array:
 
 
 TESTS = {
-    "mmd": Test("squared maximum mean discrepancy, Gaussian kernel", prepare, negative=True),
+    "mmd": Test(
+        "squared maximum mean discrepancy, Gaussian kernel", prepare, negative=True
+    ),
     "kpd": Test(
         "kernel physics distance: the same, polynomial kernel of degree 4",
         prepare,

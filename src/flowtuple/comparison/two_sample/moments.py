@@ -16,9 +16,7 @@ from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
 
-_PRODUCTS = (
-    4_000_000  # numbers in the matrix of products that every permutation is multiplied with
-)
+_PRODUCTS = 4_000_000  # numbers in the matrix of products that every permutation is multiplied with
 _TINY = 1e-12
 
 
@@ -76,7 +74,9 @@ def _moments(sums: Array, d: int) -> tuple[Array, Array]:
 
 def _correlation_distance(other: Array, rest: Array, d: int) -> Array:
     """Return the largest difference of correlations, shape (P,)."""
-    return np.asarray(np.abs(_correlations(other, d) - _correlations(rest, d)).max(axis=0))
+    return np.asarray(
+        np.abs(_correlations(other, d) - _correlations(rest, d)).max(axis=0)
+    )
 
 
 def _correlations(sums: Array, d: int) -> Array:
@@ -91,13 +91,18 @@ def _frechet(other: Array, rest: Array, d: int) -> Array:
 
     The trace of the root is the sum of the roots of the eigenvalues.
     """
-    (mean, covariance), (mean_rest, covariance_rest) = _moments(other, d), _moments(rest, d)
+    (mean, covariance), (mean_rest, covariance_rest) = (
+        _moments(other, d),
+        _moments(rest, d),
+    )
     a, b = _square(covariance, d), _square(covariance_rest, d)
     # A permutation may leave a sample without events.
     defined = np.isfinite(a).all(axis=(1, 2)) & np.isfinite(b).all(axis=(1, 2))
     a[~defined] = b[~defined] = 0
     values, vectors = np.linalg.eigh(a)
-    half = vectors * np.sqrt(np.maximum(values, 0))[:, None, :] @ np.swapaxes(vectors, 1, 2)
+    half = (
+        vectors * np.sqrt(np.maximum(values, 0))[:, None, :] @ np.swapaxes(vectors, 1, 2)
+    )
     roots = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ b @ half), 0)).sum(axis=1)
     traces = np.trace(a, axis1=1, axis2=2) + np.trace(b, axis1=1, axis2=2)
     distance = np.square(mean - mean_rest).sum(axis=0) + traces - 2 * roots
@@ -115,6 +120,7 @@ def _square(covariance: Array, d: int) -> Array:
 TESTS = {
     "correlation": Test("largest difference of rank correlations", prepare),
     "fpd": Test(
-        "Frechet physics distance: of normal distributions with the samples' moments", prepare
+        "Frechet physics distance: of normal distributions with the samples' moments",
+        prepare,
     ),
 }

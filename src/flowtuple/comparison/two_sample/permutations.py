@@ -145,7 +145,9 @@ def draw_permutations(pooled: Pooled, count: int, seed: int) -> Iterator[Permuta
 
 
 @compiled()
-def _sample_labels(uniform: Any, half: Any, events: Any, wanted: Any, labels: Any) -> None:
+def _sample_labels(
+    uniform: Any, half: Any, events: Any, wanted: Any, labels: Any
+) -> None:
     """Choose `wanted` of the `events` still to come, in each half and each permutation.
 
     Selection sampling, Knuth, The Art of Computer Programming 2, 3.4.2 S.
@@ -160,7 +162,11 @@ def _sample_labels(uniform: Any, half: Any, events: Any, wanted: Any, labels: An
 
 
 def permutation_p_values(
-    pooled: Pooled, statistics: Statistics, count: int, seed: int, progress: Progress = silent
+    pooled: Pooled,
+    statistics: Statistics,
+    count: int,
+    seed: int,
+    progress: Progress = silent,
 ) -> tuple[Array, Array]:
     """Return the statistics of two samples and their p-values.
 

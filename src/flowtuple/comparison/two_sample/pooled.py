@@ -35,7 +35,9 @@ class Pooled:
     @cached_property
     def standardised(self) -> Array:
         """The values with mean 0 and standard deviation 1 over both samples."""
-        return np.asarray((self.values - self.values.mean(axis=0)) / self.values.std(axis=0))
+        return np.asarray(
+            (self.values - self.values.mean(axis=0)) / self.values.std(axis=0)
+        )
 
     def by_event(self, rows: Array) -> Array:
         """Return sums over the rows of each event: shape (E, ...) from (N, ...)."""

@@ -62,7 +62,9 @@ def joint_area(
     scores = np.empty(len(pooled.event))
     for test, trees in _fitted_folds(pooled, folds, seed, progress):
         scores[test] = trees.predict_proba(pooled.values[test])[:, 1]
-    return area_under_roc(scores, ~pooled.other[pooled.event], pooled.weight, pooled.event)
+    return area_under_roc(
+        scores, ~pooled.other[pooled.event], pooled.weight, pooled.event
+    )
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,9 @@ def density_ratio(
         auc,
         float(np.mean(shares)),
         float(weight.sum() ** 2 / (len(weight) * np.square(weight).sum())),
-        tuple(sorted(zip(pooled.columns, costs, strict=True), key=lambda column: -column[1])),
+        tuple(
+            sorted(zip(pooled.columns, costs, strict=True), key=lambda column: -column[1])
+        ),
         (
             *_failures("reference", logit[signal], reference.event),
             *_failures("other", logit[~signal], other.event),
