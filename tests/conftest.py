@@ -2,19 +2,18 @@
 are present.
 
 Training gives other models on other processors. A comment such as `0.02 +- 0.004, 13 models` next
-to
-a threshold gives mean and standard deviation of what is judged: over nine seeds of the training,
-and
-seed 0 once more on one thread and with the kernels of PyTorch, MKL, OpenBLAS, NumPy and Numba
-limited
-to SSE4.2, to AVX2 and to AVX-512. Seeds make nearly all of the difference. Thresholds are four
-standard deviations away or more.
+to a threshold gives mean and standard deviation of what is judged: over nine seeds of the training,
+and seed 0 once more on one thread and with the kernels of PyTorch, MKL, OpenBLAS, NumPy and Numba
+limited to SSE4.2, to AVX2 and to AVX-512. Seeds make nearly all of the difference. Thresholds are
+four standard deviations away or more.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -66,3 +65,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the larger samples are not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Any]:
+    """A client of a cluster of Dask with two workers, made once in each test process."""
+    pytest.importorskip("distributed")
+    from flowtuple.batch.run import connected
+
+    with connected("local:2") as client:
+        yield client

@@ -772,8 +772,8 @@ WRONG_ORIGINALS = {
     ),
     "one tree only": (
         "nano.root:Events",
-        "nano.root: no tree 'Runs'",
-        "there are: Events",
+        "nano.root: ",
+        "tree 'Runs'",
     ),
 }
 

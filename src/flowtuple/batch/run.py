@@ -145,7 +145,7 @@ def _outcomes_on(client: Client, job: Job, tasks: Iterable[Task]) -> Iterator[Ou
 
     left = iter(tasks)
     submitted: dict[str, Task] = {}
-    running = as_completed()
+    running = as_completed(loop=client.loop)
 
     def fill() -> None:
         """Submit tasks for each thread that has joined by now."""
@@ -212,7 +212,11 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
         if local:
             scheduler = stack.enter_context(_local_cluster(workers_of(cluster)))
         try:
-            client = stack.enter_context(distributed.Client(scheduler, timeout=_PATIENCE))
+            # Other computations of the same process stay with their own scheduler.
+            client = distributed.Client(
+                scheduler, timeout=_PATIENCE, set_as_default=False
+            )
+            stack.enter_context(client)
         except (OSError, ValueError) as error:
             raise InvalidArgument(
                 f"`cluster=` {cluster}: no scheduler answers ({first_line(error)}); "

@@ -333,7 +333,9 @@ class StoredTable(DescribedTable):
     def directories(self) -> Iterator[Directory]:
         """Yield the directory of each chunk."""
         for chunk in self.chunks:
-            yield self.directory(chunk)[0]
+            with self._explaining(chunk):
+                directory = self.directory(chunk)[0]
+            yield directory
 
 
 def _event_bytes(column: Column) -> int:
