@@ -96,9 +96,8 @@ class Published:
         from flowtuple.benchmark.published import options
         from flowtuple.benchmark.published.stored import fit_codec
 
-        importlib.import_module(
-            "torch._dynamo"
-        )  # which the first optimiser of a process imports
+        # which the first optimiser of a process imports
+        importlib.import_module("torch._dynamo")
         wanted = getattr(options, self.options)(unit=task.unit, **self.settings)
         if task.epochs:
             wanted = replace(
@@ -110,9 +109,8 @@ class Published:
             codec, _ = fit_codec(rows, wanted, 0, lambda share, loss: None)
             (task.folder / "out.weights").write_bytes(codec.weights())
             (task.folder / "out.json").write_text(json.dumps(codec.settings()))
-            if (
-                self.options == "Autoencoder"
-            ):  # its file has no encoder: a decoder needs none
+            if self.options == "Autoencoder":
+                # its file has no encoder: a decoder needs none
                 weights = codec.encoder.state_dict().items()
                 content = save({name: value.contiguous() for name, value in weights})
                 (task.folder / "encoder").write_bytes(content)

@@ -67,9 +67,8 @@ def imported(tree: ast.AST, name: str, is_package: bool, known: set[str]) -> set
                 )
             submodules = {f"{base}.{alias.name}" for alias in node.names} & known
             found |= submodules
-            if len(submodules) < len(
-                node.names
-            ):  # something of the package itself, not only its modules
+            if len(submodules) < len(node.names):
+                # something of the package itself, not only its modules
                 found.add(base)
     return {other for other in found if other in known and other != name}
 
@@ -172,13 +171,11 @@ def test_no_import_cycle():
 
 def test_the_walk_sees_imports_at_all():
     assert "flowtuple.errors" in IMPORTS["flowtuple.file.layout"]
-    assert (
-        "flowtuple.codec.coder" in IMPORTS["flowtuple.codec.column"]
-    )  # from flowtuple.codec import coder
+    # from flowtuple.codec import coder
+    assert "flowtuple.codec.coder" in IMPORTS["flowtuple.codec.column"]
     assert "flowtuple.codec" not in IMPORTS["flowtuple.codec.column"]
-    assert (
-        "flowtuple.training.train" in IMPORTS["flowtuple.training.fit"]
-    )  # inside a function
+    # inside a function
+    assert "flowtuple.training.train" in IMPORTS["flowtuple.training.fit"]
     assert len(IMPORTS) > 40
 
 

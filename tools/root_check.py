@@ -345,9 +345,8 @@ def main() -> int:
     """The table and the exit code."""
     a = read_arguments()
     ROOT.gErrorIgnoreLevel = ROOT.kFatal
-    os.dup2(
-        os.open(os.devnull, os.O_WRONLY), 2
-    )  # the compiler's words on columns that it cannot read
+    # the compiler's words on columns that it cannot read
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     lines = check(a)
     show(lines, a.all)
     return int(any(line.state in ("differs", "missing") for line in lines))

@@ -99,9 +99,8 @@ def run_forked(work: Callable[[], None], limits: Limits, folder: Path) -> Ran:
     streams = folder / "stdout", folder / "stderr"
     start = time.monotonic()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # threads of NumPy's algebra do nothing meanwhile
+        # threads of NumPy's algebra do nothing meanwhile
+        warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
         _become(work, limits, streams)

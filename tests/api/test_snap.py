@@ -107,9 +107,8 @@ class TestAsStored:
     def test_longer_than_a_step_of_reading(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(
-            "flowtuple.training.fit.MIN_ROWS", 10**6
-        )  # no network is trained on so few values
+        # no network is trained on so few values
+        monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 10**6)
         events = {"x": np.random.default_rng(3).normal(0, np.linspace(1, 9, 70_000))}
         assert_same(
             ft.snap(events, {"x": "std:1e-3"}),

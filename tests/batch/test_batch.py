@@ -161,9 +161,8 @@ class TestManifest:
         assert again.is_done("x", "key", tmp_path / "x")
         assert not again.is_done("x", "another", tmp_path / "x")
         os.utime(tmp_path / "x", ns=(1, 1))
-        assert not again.is_done(
-            "x", "key", tmp_path / "x"
-        )  # as large, and written by another run
+        # as large, and written by another run
+        assert not again.is_done("x", "key", tmp_path / "x")
         (tmp_path / "x").write_bytes(b"123")
         assert not again.is_done("x", "key", tmp_path / "x")
 

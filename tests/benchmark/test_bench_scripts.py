@@ -168,9 +168,8 @@ def test_a_command_prints_its_tables(
     assert sorted(path.name for path in tmp_path.glob("out/*")) == list(case.files)
     for path in tmp_path.glob("out/*.json"):
         content = json.loads(path.read_text())
-        assert (
-            content["command"][1:] == sys.argv[1:]
-        )  # runpy gives the first while it runs
+        # runpy gives the first while it runs
+        assert content["command"][1:] == sys.argv[1:]
         assert content["results"]
     for path in tmp_path.glob("out/*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")

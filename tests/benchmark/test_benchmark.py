@@ -167,9 +167,8 @@ def test_ids_weights_and_counters_stay_exact_under_a_glob() -> None:
         "cov",
         "constant",
     }
-    assert (
-        "constant" not in made_layouts(TABLES, "std:1e-3")[0].bounds
-    )  # its standard deviation is zero
+    # its standard deviation is zero
+    assert "constant" not in made_layouts(TABLES, "std:1e-3")[0].bounds
     deviation = float(TABLES[0]["cov"].astype("f8").std())
     assert made_layouts(TABLES, "std:1e-3")[0].bounds["cov"].amount == pytest.approx(
         1e-3 * deviation

@@ -177,9 +177,8 @@ def test_flows_have_the_published_sizes(number: int, steps: int, width: int) -> 
     transforms = flow.flow.transform.transforms
     assert len(transforms) == steps
     assert all(transform.hyper[0].out_features == width for transform in transforms)
-    assert (
-        len({tuple(transform.order.tolist()) for transform in transforms}) > 2
-    )  # drawn at random, not there and back
+    # drawn at random, not there and back
+    assert len({tuple(transform.order.tolist()) for transform in transforms}) > 2
 
 
 def test_networks_have_the_published_layers() -> None:
@@ -242,9 +241,8 @@ def _half_cell(z: np.ndarray, bits: int) -> np.ndarray:
 
 
 def test_truncation_goes_towards_zero_and_rounding_to_the_nearest() -> None:
-    z = np.array(
-        [-0.06, 0.06, 3.0]
-    )  # erf(0.06) 2^4 = 1.08; erf(3) 2^4 = 15.9996, cut to 15
+    # erf(0.06) 2^4 = 1.08; erf(3) 2^4 = 15.9996, cut to 15
+    z = np.array([-0.06, 0.06, 3.0])
     assert to_codes(z, 3.0, 4, truncate=True).tolist() == [-1, 1, 15]
     z = np.array([-0.1, 0.1])  # 1.799
     assert to_codes(z, 3.0, 4, truncate=True).tolist() == [-1, 1]

@@ -69,9 +69,8 @@ def test_a_gained_area_is_the_difference_of_the_areas() -> None:
     gained = gained_area(before, after, wanted)
     areas = [area_under_roc(score, wanted) for score in (before, after)]
     assert gained.value == pytest.approx(areas[1].value - areas[0].value, abs=1e-12)
-    assert (
-        gained.high - gained.low < (areas[0].high - areas[0].low) / 2
-    )  # the same rows: most of what is by chance cancels
+    # the same rows: most of what is by chance cancels
+    assert gained.high - gained.low < (areas[0].high - areas[0].low) / 2
     same = gained_area(before, 2 * before, wanted)
     assert (same.value, same.low, same.high) == (0, 0, 0)
 

@@ -502,9 +502,8 @@ def test_values_beyond_their_type_are_no_obstacle() -> None:
     assert [column.largest for column in found] == [np.inf, np.inf]
     assert found[0].half_width == pytest.approx(0.004, rel=0.3)  # of 0.1 / x
     far = x - y
-    assert difference_png(far[:, 0], "a") != difference_png(
-        np.delete(far[:, 0], 3), "a"
-    )  # it is counted
+    # it is counted
+    assert difference_png(far[:, 0], "a") != difference_png(np.delete(far[:, 0], 3), "a")
     assert corner_png(far, ["a", "b"]) == corner_png(
         np.delete(far, [3, 4], axis=0), ["a", "b"]
     )
@@ -571,9 +570,8 @@ def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -
     found = rows.dijet
     assert found is not None
     assert (found.events, found.left_out) == (4, 2)
-    assert (found.mean, found.width, found.largest) == pytest.approx(
-        (0.125, 0.125, 0.25)
-    )  # of 0 and 1/4
+    # of 0 and 1/4
+    assert (found.mean, found.width, found.largest) == pytest.approx((0.125, 0.125, 0.25))
     page = Page(write_rows(rows, tmp_path, lambda stage, share, what: None))
     assert "4 events with two or more, 2 of them left out of the figures" in page.text
 

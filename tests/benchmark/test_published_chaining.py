@@ -171,9 +171,8 @@ def test_chained_files_decode_by_themselves_to_what_was_reported(
                     for key in decoded.files
                 )
                 assert float(np.abs(flat(jets(), a.column) - values).max()) == a.largest
-                assert np.array_equal(
-                    values, flat(expected, a.column)
-                )  # the second codec loses nothing
+                # the second codec loses nothing
+                assert np.array_equal(values, flat(expected, a.column))
 
 
 @pytest.mark.slow
@@ -239,9 +238,8 @@ def test_rounded_mantissas_go_on_through_flowtuple(tmp_path: Path) -> None:
     ft.compress(snapped, tmp_path / "y.ftup", effort="fast")
     for events in (decoded, ft.decompress(tmp_path / "y.ftup")):
         assert flat(events, "Jet_pt").tobytes() == flat(snapped, "Jet_pt").tobytes()
-    cut = (
-        flat(snapped, "Jet_pt").astype("f4").view("u4") % 2**17 == 0
-    )  # 23 - 6 bits of the mantissa are 0
+    # 23 - 6 bits of the mantissa are 0
+    cut = flat(snapped, "Jet_pt").astype("f4").view("u4") % 2**17 == 0
     assert cut.mean() > 0.99  # but for values that stand at the edge of the range
 
 
@@ -263,6 +261,5 @@ def test_files_of_each_version_still_decode(name: str) -> None:
         for column in expected.files:
             values = np.asarray(decoded[column])
             assert values.dtype == expected[column].dtype
-            assert values == pytest.approx(
-                expected[column], rel=1e-4, abs=1e-4
-            )  # another PyTorch may give other last bits
+            # another PyTorch may give other last bits
+            assert values == pytest.approx(expected[column], rel=1e-4, abs=1e-4)

@@ -160,9 +160,8 @@ def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
     codec.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
     model, index = codec.overhead(tmp_path / "out.bin")
     assert index == 0
-    expected = {"latent": 2 * 10_000, "autoencoder": 2 * 500, "baler": 2 * 400_000}[
-        name
-    ]  # two collections, two models
+    # two collections, two models
+    expected = {"latent": 2 * 10_000, "autoencoder": 2 * 500, "baler": 2 * 400_000}[name]
     assert expected < model < (tmp_path / "out.bin").stat().st_size
 
 
@@ -208,9 +207,8 @@ def test_units_reach_the_options() -> None:
 @needs_baler
 def test_baler_learns_and_keeps_its_own_files() -> None:
     rows = jets(2000)
-    rows.values[:, 1] = (
-        rows.values[:, 0] * 2 + 1
-    )  # one of four columns follows, and three numbers are enough
+    # one of four columns follows, and three numbers are enough
+    rows.values[:, 1] = rows.values[:, 0] * 2 + 1
     errors = []
     for epochs in (1, 15):
         method = BalerFiles("baler", options=Baler(epochs=epochs))
@@ -220,9 +218,8 @@ def test_baler_learns_and_keeps_its_own_files() -> None:
         assert model == len(pieces[0]) + len(pieces[1])
         errors.append(np.abs(method.unpack(data) - rows.values).mean())
     assert errors[1] < errors[0] / 2  # 0.272 +- 0.014, 13 models
-    assert (
-        len(pieces[2]) > 0.8 * 2000 * 3 * 8
-    )  # three float64 numbers a row: no smaller than four float32
+    # three float64 numbers a row: no smaller than four float32
+    assert len(pieces[2]) > 0.8 * 2000 * 3 * 8
     with pytest.raises(Corrupt, match="2 files are not the 3 that Baler leaves"):
         method.unpack(join(pieces[:2]))
 
@@ -301,9 +298,8 @@ def test_what_baler_fails_at_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.slow
 @needs_baler
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # NumPy leaves a file open that is no archive
+# NumPy leaves a file open that is no archive
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("place", range(len(FILES)), ids=FILES)
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_files_that_are_cut_off_are_damaged(
@@ -503,9 +499,10 @@ def test_the_search_finds_the_bound_of_a_mean_error(
             codec, rows, [mean * s for s in rows.values.std(axis=0)]
         )
         assert point.mean <= mean * 1.001
+        # ZFP's bounds are powers of two
         assert (
             point.mean > mean * {"sz3": 0.85, "zfp": 0.4, "quantise+pcodec": 0.98}[name]
-        )  # ZFP's bounds are powers of two
+        )
         assert all(
             bound.kind == "abs" and bound.amount > mean for bound in bounds.values()
         )
@@ -556,9 +553,8 @@ def test_equal_error_prints_what_was_measured(
             "quantise+pcodec",
             "lattice flow",
         ]
-        assert p["others"][2]["mean"] == pytest.approx(
-            p["method"]["mean"], rel=0.1
-        )  # near the floats' own steps
+        # near the floats' own steps
+        assert p["others"][2]["mean"] == pytest.approx(p["method"]["mean"], rel=0.1)
         assert p["method"]["largest"] > 3 * p["others"][2]["largest"]
     coarse, fine = (p["method"] for p in points)
     assert fine["bits"] - coarse["bits"] == pytest.approx(7, abs=0.1)
@@ -606,14 +602,12 @@ def test_costs_are_measured_step_by_step(
     for steps in found.values():
         assert list(steps) == ["initialise", "train", "load", "encode", "decode", "bytes"]
     latent, xz = found["latent-2"], found["xz"]
-    assert (
-        latent["initialise"]["retained_bytes"] > 5 * xz["initialise"]["retained_bytes"]
-    )  # PyTorch
+    # PyTorch
+    assert latent["initialise"]["retained_bytes"] > 5 * xz["initialise"]["retained_bytes"]
     assert latent["initialise"]["seconds"] > 5 * latent["load"]["seconds"]
     assert latent["train"]["cpu_seconds"] > 20 * xz["train"]["cpu_seconds"]
-    assert (
-        latent["train"]["cpu_seconds"] > 5 * latent["load"]["cpu_seconds"]
-    )  # 25 times and more
+    # 25 times and more
+    assert latent["train"]["cpu_seconds"] > 5 * latent["load"]["cpu_seconds"]
     assert (
         latent["train"]["peak_bytes"] > 5 * rows.values.nbytes > xz["train"]["peak_bytes"]
     )

@@ -117,9 +117,8 @@ class TestDirectory:
         assert [b.begin for b in directory.blocks] == edges[:-1]
         assert edges[-1] == len(body)
         assert set(edges[1:]) <= set(ends)
-        for begin, stop in pairwise(
-            edges[:-1]
-        ):  # all but the last are as short as columns allow
+        for begin, stop in pairwise(edges[:-1]):
+            # all but the last are as short as columns allow
             assert stop - begin >= BLOCK
             assert all(not begin < end < stop or end - begin < BLOCK for end in ends)
         assert [b.checksum for b in directory.blocks] == [

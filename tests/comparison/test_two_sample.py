@@ -286,9 +286,8 @@ def test_intervals_cover() -> None:
     for trial in range(trials):
         draw = np.random.default_rng(trial)
         event, other = np.repeat(np.arange(160), 4), np.repeat(np.arange(160) % 2 == 1, 4)
-        score = (draw.normal(size=160) + (np.arange(160) % 2))[
-            event
-        ]  # AUC = Phi(1 / sqrt 2)
+        # AUC = Phi(1 / sqrt 2)
+        score = (draw.normal(size=160) + (np.arange(160) % 2))[event]
         low, high = classifier._intervals(
             "c", score, score > 0.5, other, np.ones(640), event
         )["c"]
@@ -344,9 +343,8 @@ class TestPermuting:
         measured = distributions.prepare_columns(pooled, ["ks"], 0, silent).statistics(
             Permutations(labels[:, 3:4])
         )
-        second = (
-            labels[pooled.event, 3] == 1
-        )  # every object of an event under its event's label
+        # every object of an event under its event's label
+        second = labels[pooled.event, 3] == 1
         for k in range(3):
             expected = scipy.stats.ks_2samp(
                 pooled.values[second, k], pooled.values[~second, k]

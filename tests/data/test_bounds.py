@@ -349,9 +349,8 @@ class TestEveryKind:
         numbers, shift = quantise_shifted(self.X, resolved)
         assert len(np.unique(numbers)) < len(np.unique(self.X))
         near = restore(numbers, resolved, self.X.dtype, shift)
-        assert (
-            np.mean(resolved.holds(self.X, near)) > 0.99
-        )  # but for rounding at cell edges
+        # but for rounding at cell edges
+        assert np.mean(resolved.holds(self.X, near)) > 0.99
 
     @pytest.mark.parametrize(
         "codec", [c for c in CODECS if isinstance(c, ColumnCodec)], ids=lambda c: c.name

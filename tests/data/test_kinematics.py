@@ -209,9 +209,8 @@ class TestRatio:
         assert found.effective == pytest.approx(
             weight.sum() ** 2 / len(weight) / np.square(weight).sum()
         )
-        assert (
-            0.05 < found.effective < 0.8
-        )  # 0.237 +- 0.047, 12 models; e^-1 for the true ratio
+        # 0.237 +- 0.047, 12 models; e^-1 for the true ratio
+        assert 0.05 < found.effective < 0.8
         worst = [f for f in found.failures if f.sample == "other"]
         assert len(worst) == 10
         assert all(
@@ -261,9 +260,8 @@ class TestRatio:
         assert found.effective == pytest.approx(
             weight.sum() ** 2 / len(weight) / np.square(weight).sum()
         )
-        assert (
-            found.effective < 0.6
-        )  # 0.40 +- 0.04, 13 models; 0.9 if weights did not count
+        # 0.40 +- 0.04, 13 models; 0.9 if weights did not count
+        assert found.effective < 0.6
 
     @pytest.mark.slow
     def test_in_a_comparison(self, tmp_path: Path) -> None:

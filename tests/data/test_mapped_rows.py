@@ -56,9 +56,8 @@ def test_gathered_rows_are_those_read_at_once(tmp_path: Path, memory: int) -> No
     assert rows.dropped > 10
     assert rows.values.dtype == np.float32
     assert all(column.flags.c_contiguous for column in rows.values.T)
-    assert (
-        list(tmp_path.iterdir()) == []
-    )  # the file has no name, so that nothing is left of it whatever happens
+    # the file has no name, so that nothing is left of it whatever happens
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -88,9 +87,8 @@ def test_no_range_is_larger_than_memory_allows(monkeypatch: pytest.MonkeyPatch) 
     assert max(stop - start for start, stop in read) == 7000
     read.clear()
     gather_rows(row_source(Dataset("told", {"events": Told()})), 16 * 8 * 400)
-    assert (
-        max(stop - start for start, stop in read[2:]) == 400
-    )  # the first two measure how large an event is
+    # the first two measure how large an event is
+    assert max(stop - start for start, stop in read[2:]) == 400
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,8 @@ from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.io.memory import dataset_from_memory
 
 NAMES = ("given", "plain", "bounds")
-STEP = (
-    7 if os.environ.get("FLOWTUPLE_DAMAGE") == "all" else 199
-)  # between bytes of which every change is tried
+# between bytes of which every change is tried
+STEP = 7 if os.environ.get("FLOWTUPLE_DAMAGE") == "all" else 199
 ENDS = 20  # first and last bytes of which every change is tried, too, one in four
 DAMAGED = (Corrupt, Truncated, TooNew)
 

@@ -656,9 +656,8 @@ def test_frame_of_more_bytes_than_fit_into_memory_is_damage(path, tmp_path):
         (section.head, 2**62),
     ]:
         frame = layout.pack_frame(replace(section, head=head, body=body))
-        target.write_bytes(
-            data[: section.offset] + frame + data[section.begin : -8]
-        )  # its end mark is gone
+        # its end mark is gone
+        target.write_bytes(data[: section.offset] + frame + data[section.begin : -8])
         assert [(d.table, d.events, d.reason) for d in check_integrity(target)[1:]] == [
             ("events", (0, events), "damaged")
         ]

@@ -386,9 +386,8 @@ def test_views_compose_with_files(flowing):
 def test_eight_threads_read_one_file(flowing):
     with ft.File(flowing, resources=ft.Resources(workers=1)) as file:
         whole = read_all(file.tables["events"])
-    with ft.File(
-        flowing, resources=ft.Resources(workers=2)
-    ) as file:  # opened anew: the threads race for the flow as well
+    with ft.File(flowing, resources=ft.Resources(workers=2)) as file:
+        # opened anew: the threads race for the flow as well
         table = file.tables["events"]
 
         def check(k):

@@ -71,9 +71,8 @@ class TestReading:
             (folder / name).stat().st_size for name in ("inside.ftup", "elsewhere.ftup")
         ]
         assert model_bytes > 200
-        assert (
-            abs(model_bytes - (sizes[0] - sizes[1])) <= 40
-        )  # the hash in the description, an entry of the index
+        # the hash in the description, an entry of the index
+        assert abs(model_bytes - (sizes[0] - sizes[1])) <= 40
 
     def test_same_chunks(self, folder: Path) -> None:
         chunks = []

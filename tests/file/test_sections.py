@@ -84,9 +84,10 @@ class TestFrames:
     def test_round_trip(
         self, kind, owner, entries, head, body, checksum, first, offset, after
     ):
+        # no other has any
         entries, body, first = (
             (entries, body, first) if kind is SectionKind.CHUNK else (0, 0, 0)
-        )  # no other has any
+        )
         section = Section(kind, owner, entries, head, body, checksum, first, offset)
         assert layout.unpack_frame(layout.pack_frame(section) + after, offset) == section
         assert (section.begin, section.stop) == (offset + 56, offset + 56 + head + body)

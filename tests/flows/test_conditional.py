@@ -75,9 +75,8 @@ def test_rows_are_drawn_given_their_conditions(model: Path) -> None:
         flat(drawn, "nPU"), np.repeat(flat(data, "nPU"), ak.num(data["Jet_pt"]))
     )
     response = flat(drawn, "Jet_pt") / flat(drawn, "Jet_genPt")
-    assert np.median(response) == pytest.approx(
-        1.0, abs=0.05
-    )  # 1.001 +- 0.003, 13 models
+    # 1.001 +- 0.003, 13 models
+    assert np.median(response) == pytest.approx(1.0, abs=0.05)
     assert response.std() < 0.4  # 0.1 in truth; 1.2 were they drawn without the condition
     for flavour in (1, 21):
         n = flat(drawn, "Jet_n")[flat(drawn, "Jet_flavour") == flavour]
@@ -287,6 +286,5 @@ def test_bad_conditions(model: Path, tmp_path: Path) -> None:
             "nPU": np.full(9, -3),
         },
     )
-    assert np.isfinite(
-        flat(drawn, "Jet_pt")
-    ).all()  # conditions far outside read as the edge
+    # conditions far outside read as the edge
+    assert np.isfinite(flat(drawn, "Jet_pt")).all()

@@ -345,9 +345,8 @@ def test_log_det_of_a_column_without_a_flow_is_that_of_its_preprocessing(
         ak.to_numpy(ladj[n]) - 0.5 * ak.to_numpy(z[n]) ** 2 - 0.5 * np.log(2 * np.pi)
         for n in z.fields
     )
-    assert (
-        np.mean(np.abs(total - log_prob)) < 1.0
-    )  # at one place in each cell here, at the mean of several there
+    # at one place in each cell here, at the mean of several there
+    assert np.mean(np.abs(total - log_prob)) < 1.0
 
 
 @pytest.mark.slow

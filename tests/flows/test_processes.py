@@ -240,9 +240,8 @@ def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(
     for _ in range(5):
         if killed_after_two_epochs([*words, *WORDS], folder):
             break
-        shutil.rmtree(
-            folder
-        )  # a busy machine woke this process when the training was over
+        # a busy machine woke this process when the training was over
+        shutil.rmtree(folder)
         resumed.unlink(missing_ok=True)
     assert 2 <= epochs_done(folder) < 10
     assert not resumed.exists()

@@ -23,9 +23,8 @@ from flowtuple.flows.stored import load_model  # noqa: E402
 from flowtuple.flows.validation import Validation, quantiles, wasserstein  # noqa: E402
 from flowtuple.reporting.training_page import loss_png  # noqa: E402
 
-FLOW = build(
-    "maf", 2, Shape(1, (4,), 4), 0
-)  # the numbers here come from functions in its place
+# the numbers here come from functions in its place
+FLOW = build("maf", 2, Shape(1, (4,), 4), 0)
 
 
 def gives(rows: Array) -> Callable[[Bijection], Array]:
@@ -79,9 +78,8 @@ def test_shapes() -> None:
         FLOW
     )
     assert moved["wasserstein/a"] == found["wasserstein/a"]
-    assert moved["wasserstein/b"] == pytest.approx(
-        0.5, abs=0.06
-    )  # in units of the column's own width
+    # in units of the column's own width
+    assert moved["wasserstein/b"] == pytest.approx(0.5, abs=0.06)
 
 
 def test_conditioning_is_seen_where_shapes_are_right() -> None:
@@ -124,9 +122,8 @@ def test_rows_far_out_are_far_and_no_error(bad: float) -> None:
     drawn = true.copy()
     drawn[:100] = bad
     found = Validation(("y",), true, np.ones(1000), gives(drawn))(FLOW)
-    assert (
-        9 < found["wasserstein/y"] < 12
-    )  # a tenth of the rows, a hundred standard deviations away
+    # a tenth of the rows, a hundred standard deviations away
+    assert 9 < found["wasserstein/y"] < 12
     constant = Validation(("y",), np.ones((1000, 1)), np.ones(1000), gives(drawn))(FLOW)
     assert np.isfinite(constant["wasserstein/y"])
 
@@ -142,9 +139,8 @@ def test_a_training_is_watched_and_its_page_shows_it(tmp_path: Path) -> None:
     ft.train_flow(data, path, flow=RowFlow("nsf", Shape(1, (16,), 6), options))
     ft.report(data, path, tmp_path)
     watched = load_model(path).about["watched"]
-    assert [epoch for epoch, _ in watched] == list(
-        range(2, 23, 2)
-    )  # ten times or a few more
+    # ten times or a few more
+    assert [epoch for epoch, _ in watched] == list(range(2, 23, 2))
     assert all(set(found) == {"wasserstein/x", "wasserstein/k"} for _, found in watched)
     assert max(watched[-1][1].values()) < 0.3  # 0.11 +- 0.03, 13 models
     page = (tmp_path / "train.html").read_text()

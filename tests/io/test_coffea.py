@@ -127,9 +127,8 @@ class TestNanoEvents:
         from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
         with ft.open(nano[1]) as file, warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of cross-references to columns that are not there
+            # of cross-references to columns that are not there
+            warnings.simplefilter("ignore")
             yield lambda columns: NanoEventsFactory.from_preloaded(
                 file.mapping(columns, tree="Events"), schemaclass=NanoAODSchema
             ).events()

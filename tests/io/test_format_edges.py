@@ -187,9 +187,8 @@ def test_text_comes_back_with_its_delimiter_and_without_a_header(tmp_path):
         path = text_file(tmp_path, text)
         assert back(path).read_text() == text
     dataset = open_dataset(text_file(tmp_path, LUMI + "#Summary\n"))
-    write_dataset(
-        dataset.only("events"), tmp_path / "y.root"
-    )  # other formats take no notice
+    # other formats take no notice
+    write_dataset(dataset.only("events"), tmp_path / "y.root")
     assert dataset.storage["events"]["header"] == "#"
 
 
@@ -426,9 +425,8 @@ def test_rows_are_those_of_the_groups(tmp_path):
     content = path.read_bytes()
     length = int.from_bytes(content[-8:-4], "little")
     footer = content[-8 - length : -8]
-    end = footer.rindex(
-        b"\x16\x06\x19"
-    )  # num_rows of the file, before its row groups: zigzag of 3
+    # num_rows of the file, before its row groups: zigzag of 3
+    end = footer.rindex(b"\x16\x06\x19")
     assert footer.count(b"\x16\x06\x19") == 1
     path.write_bytes(
         content[: -8 - length]

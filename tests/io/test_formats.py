@@ -1067,9 +1067,8 @@ def test_errors_of_opening_are_one_line(tmp_path):
 
 def test_a_file_without_permission_is_named():
     match = r"events.npz: cannot be read \(Permission denied\); check its permissions"
-    with (
-        tempfile.TemporaryDirectory() as folder
-    ):  # others cannot enter the folders of pytest
+    with tempfile.TemporaryDirectory() as folder:
+        # others cannot enter the folders of pytest
         Path(folder).chmod(0o755)
         path = Path(folder) / "events.npz"
         np.savez(path, x=[1.0])

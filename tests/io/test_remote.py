@@ -219,9 +219,8 @@ class TestRemote:
             with pytest.raises(InvalidArgument, match=message) as reading:
                 file["Jet_pt", 9000:9100]
             handler.trouble = ""
-            assert (
-                len(file["Jet_pt", 9000:9100]) == 100
-            )  # and goes on where the server does
+            # and goes on where the server does
+            assert len(file["Jet_pt", 9000:9100]) == 100
         for error in (opening.value, reading.value):
             assert str(error).startswith(f"{url}: ")
             assert "\n" not in str(error)

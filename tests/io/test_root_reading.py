@@ -334,9 +334,8 @@ class TestUndecodable:
             made = file.mktree("t", dict.fromkeys(arrays, "var * int64"))
             for _ in range(5):
                 made.extend(arrays)
-        monkeypatch.setattr(
-            uproot.TBranch, "count_branch", None
-        )  # as a std::vector, which uproot cannot write
+        # as a std::vector, which uproot cannot write
+        monkeypatch.setattr(uproot.TBranch, "count_branch", None)
         fail_for(monkeypatch, uproot.AsJagged, "b", ValueError("no"), basket=1)
         dataset = opened(tmp_path / "a.root")
         with pytest.raises(Unsupported, match="cannot decode column 'b'"):

@@ -66,9 +66,8 @@ def test_draws_follow_the_frequencies() -> None:
     n = 200_000
     q = draw(distribution, 7, np.arange(n), np.zeros(n, np.int64))
     shares = np.array([np.mean(q == 0), np.mean((q >= 10) & (q < 15)), np.mean(q == 20)])
-    assert np.allclose(
-        shares, np.array([1, 2, 4]) / 7, atol=0.005
-    )  # the last symbol, the likeliest, is never drawn
+    # the last symbol, the likeliest, is never drawn
+    assert np.allclose(shares, np.array([1, 2, 4]) / 7, atol=0.005)
     assert np.allclose(np.bincount(q[(q >= 10) & (q < 15)] - 10) / n, 2 / 35, atol=0.003)
 
 

@@ -396,9 +396,8 @@ def test_plots_are_the_same_text_every_time_and_say_what_they_leave_out() -> Non
     ):
         assert draw() == draw()
         assert "<dc:date>" not in draw()
-    overlay = plots.overlay_svg(
-        x, y, "MET_pt"
-    )  # the glyphs of a text come after a comment with the text
+    # the glyphs of a text come after a comment with the text
+    overlay = plots.overlay_svg(x, y, "MET_pt")
     for note in (f"not drawn: {np.count_nonzero(x == -999)} at -999", "not finite: 3"):
         assert f"<!-- {note} -->" in overlay
     assert "<!-- 2 values break abs:0.01 -->" in plots.difference_svg(

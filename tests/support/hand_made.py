@@ -97,9 +97,8 @@ def make_flow(
             )
             coded = residuals(q, np.broadcast_to(predicted, len(q)), prediction)
         given = tuple(parents.get(name, ()))
-        share = (
-            bins if prediction is None else 2 * bins
-        )  # those of indices kept among residuals beside those of residuals
+        # those of indices kept among residuals beside those of residuals
+        share = bins if prediction is None else 2 * bins
         placed = (
             fit_bins(coded, share)
             if given or prediction is None
@@ -169,9 +168,8 @@ def related_events(events: int, seed: int) -> dict[str, object]:
     weight[[1, 4, 9]] = np.array([0x7FC00005, 0x80000000, 0xFF800000], np.uint32).view(
         np.float32
     )
-    repeating = np.resize(
-        draw.normal(0, 1, 13), (events, 9)
-    )  # lossless, and repeating as only zstd sees
+    # lossless, and repeating as only zstd sees
+    repeating = np.resize(draw.normal(0, 1, 13), (events, 9))
     phi = np.append([-3.1415925, 3.1415925], draw.uniform(-np.pi, np.pi, events - 2))
     near = np.repeat(phi, counts) + 0.05 * (np.concatenate(made["Jet_pt"]) - 50)
     muons = draw.integers(0, 6, events)

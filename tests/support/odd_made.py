@@ -335,9 +335,8 @@ def formulas() -> Maker:
     near = np.where(np.isfinite(x), np.rint(np.clip(3 * x, 0, 2.0**52)), 7).astype(
         np.uint64
     )
-    made.add(
-        "to_uint64", near, INDICES, flow=predicted_by(*sums[:1]), atoms=[7]
-    )  # too far from 0 to be subtracted
+    # too far from 0 to be subtracted
+    made.add("to_uint64", near, INDICES, flow=predicted_by(*sums[:1]), atoms=[7])
     made.add(
         "large_to_uint64", made.data["large"], INDICES, flow=predicted_by(from_large)
     )
@@ -398,9 +397,10 @@ def objects() -> Maker:
         True,
         bins_of(-5, 90, 200),
     )
+    # escapes: read as they are
     own = np.array(
         [1.0, 1.25, 1.5, 0.75, 0.5, -90.0, 1e30, np.inf, 3.5, 3.75], np.float32
-    )  # escapes: read as they are
+    )
     made.add(
         "A_self",
         own,
@@ -512,9 +512,8 @@ def raw_bits() -> Maker:
     indices in a stream.
     """
     made = Maker("raw", len(RAW_BITS) + 2)
-    widths = [
-        3 * 2 ** (14 + raw) - 1 for raw in RAW_BITS
-    ]  # the last cell of each is cut off
+    # the last cell of each is cut off
+    widths = [3 * 2 ** (14 + raw) - 1 for raw in RAW_BITS]
     edges = np.cumsum([-(2**56), *widths])
     bins = bins_of(*edges.tolist())
     within = np.array(widths) * np.linspace(0, 1, len(widths), endpoint=False)

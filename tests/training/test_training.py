@@ -260,12 +260,10 @@ class TestIntegers:
             self.integer_bits(fitted),
             self.float_bits(fitted, WEIGHT_LIMITS[0]),
         )
-        assert integers == pytest.approx(
-            seen, abs=0.01
-        )  # at most -0.0006 +- 0.0015, 9 models
-        assert integers.mean() == pytest.approx(
-            seen.mean(), abs=0.005
-        )  # 0.0002 +- 0.0005, 9 models
+        # at most -0.0006 +- 0.0015, 9 models
+        assert integers == pytest.approx(seen, abs=0.01)
+        # 0.0002 +- 0.0005, 9 models
+        assert integers.mean() == pytest.approx(seen.mean(), abs=0.005)
 
     @pytest.mark.slow
     def test_frequency_table_is_the_marginal_entropy(self, fitted: tuple) -> None:

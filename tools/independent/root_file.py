@@ -235,9 +235,10 @@ def _plain_model(thing: Any, inside: tuple[int, ...]) -> Any:
         for name, value in thing.all_members.items()
         if name not in _UNSTABLE
     }
+    # older versions lack some
     full = {
         name: value for name, value in members.items() if value not in (None, "", [], {})
-    }  # older versions lack some
+    }
     held: dict[str, Any] = {"class": thing.classname, **full}
     if hasattr(thing, "_data"):
         held["data"] = _plain_object(thing._data, inside)

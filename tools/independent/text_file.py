@@ -92,9 +92,8 @@ def _lines(path: str) -> list[list[str]]:
     if spaced and not any(m in first for m in given):
         return [line.split() for line in text.splitlines() if line.strip()]
     below = text.partition("\n")[2]
-    whole = (
-        ("\0",) if not any(m in below for m in given) else ()
-    )  # a single column whose name holds a delimiter
+    # a single column whose name holds a delimiter
+    whole = ("\0",) if not any(m in below for m in given) else ()
     tried = [
         list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))
         for mark in (*given, *whole, ",")

@@ -37,9 +37,8 @@ def stopping() -> Iterator[None]:
 
     Signals that somebody wants to be ignored, as `nohup` does, stay ignored.
     """
-    here = (
-        threading.current_thread() is threading.main_thread()
-    )  # elsewhere Python allows no handlers
+    # elsewhere Python allows no handlers
+    here = threading.current_thread() is threading.main_thread()
     ours = [n for n in _ENDING if here and signal.getsignal(n) is signal.SIG_DFL]
     for number in ours:
         signal.signal(number, _stop)

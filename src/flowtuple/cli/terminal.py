@@ -71,9 +71,8 @@ def show_table(title: str, headings: str, rows: Iterable[Sequence[Any]]) -> None
         rows: Cells: floats have three digits, `None` is a dash.
     """
     cells = [[visible(_cell(value)) for value in row] for row in rows]
-    console = Console(
-        file=sys.stdout, markup=False, emoji=False
-    )  # Jet_pt [nJet] is no markup
+    # Jet_pt [nJet] is no markup
+    console = Console(file=sys.stdout, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_WIDTH
     table = Table(title=visible(title), title_justify="left", title_style="bold")

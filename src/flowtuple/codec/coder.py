@@ -188,9 +188,8 @@ class Decoder:
         self._words = np.frombuffer(data[_HEADER:], "<u4").astype(np.uint32)
         self._used = np.full(1, len(self._words), np.int64)
         if ((self._states < START) | (self._states >= 2**63)).any():
-            self._used[
-                0
-            ] = -1  # no encoder ends in these states: `end` refuses the stream
+            # no encoder ends in these states: `end` refuses the stream
+            self._used[0] = -1
         self._rows = 0
 
     def take(

@@ -174,9 +174,8 @@ def _widest(stage: tuple[Bound | Promise, ...], reach: Array) -> Array:
 def integer_distance(one: Array, other: Array) -> Array:
     """Return |one - other| of whole numbers, exactly: uint64 of their shape."""
     larger, smaller = np.maximum(one, other), np.minimum(one, other)
-    return larger.astype(np.uint64) - smaller.astype(
-        np.uint64
-    )  # wraps to the true distance
+    # wraps to the true distance
+    return larger.astype(np.uint64) - smaller.astype(np.uint64)
 
 
 def only_bits(values: Array) -> Array:

@@ -158,9 +158,8 @@ class Bound:
             first = float(words[4:])
             amount = self.amount + first
             if Fraction(amount) < Fraction(self.amount) + Fraction(first):
-                amount = math.nextafter(
-                    amount, math.inf
-                )  # a bound may only be rounded up
+                # a bound may only be rounded up
+                amount = math.nextafter(amount, math.inf)
             return str(Bound("abs", amount))
         return f"{words}, then {self}"
 
@@ -186,9 +185,8 @@ class Bound:
         if original.dtype.kind in "iu":
             larger = np.maximum(original, decoded).astype(np.uint64)
             smaller = np.minimum(original, decoded).astype(np.uint64)
-            distance = (
-                larger - smaller
-            )  # wraps around to the true distance of signed values
+            # wraps around to the true distance of signed values
+            distance = larger - smaller
             most = np.uint64(min(math.floor(self.amount), 2**64 - 1))
             close: Array = same | (distance <= most)
             return close
@@ -225,9 +223,8 @@ class Bound:
             return relative
         if self.kind == "bits":
             rounded = np.isfinite(x) & (x != 0)
-            exponent = np.frexp(np.where(rounded, x, 1.0))[
-                1
-            ]  # x = m 2^exponent, 1/2 <= |m| < 1
+            # x = m 2^exponent, 1/2 <= |m| < 1
+            exponent = np.frexp(np.where(rounded, x, 1.0))[1]
             half_unit: Array = np.ldexp(1.0, exponent - 2 - int(self.amount))
             return np.where(rounded, half_unit, 0.0)
         raise InvalidArgument(

@@ -97,9 +97,8 @@ def _matrix(rows: int, dtypes: Sequence[str], nbytes: int, folder: Path | None) 
         make_folder(folder)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            if hasattr(
-                os, "posix_fallocate"
-            ):  # a disk that fills up later would end the process
+            if hasattr(os, "posix_fallocate"):
+                # a disk that fills up later would end the process
                 os.posix_fallocate(file.fileno(), 0, needed)
             return np.asarray(np.memmap(file, dtype, "w+", shape=shape)).T
     except OSError as error:

@@ -22,9 +22,8 @@ CHUNK = 64  # events of a chunk; each worker has two, and the arrays of coding t
 DESCRIBED = 64  # the description of a file, whose objects take many times its text
 MODEL = 16  # the models of a file, whose networks take some times their bytes
 
-LARGEST_CHUNK = (
-    2**27
-)  # bytes of its events: a chunk of the format has at most 2^28 values
+# bytes of its events: a chunk of the format has at most 2^28 values
+LARGEST_CHUNK = 2**27
 _PROBED = 512
 
 

@@ -26,9 +26,8 @@ from flowtuple.file.table import StoredTable
 from flowtuple.runtime.progress import Progress, silent
 
 DAMAGE = (Corrupt, Truncated)
-_WINDOW = (
-    2**24
-)  # bytes searched at a time; fewer at first, for the next frame is seldom far
+# bytes searched at a time; fewer at first, for the next frame is seldom far
+_WINDOW = 2**24
 
 
 @dataclass(frozen=True)
@@ -289,8 +288,7 @@ def _next_frame(storage: Storage, position: int) -> Section | None:
             if section is not None:
                 return section
             begin = data.find(layout.MARKER, begin + 1)
-        position += (
-            len(data) - layout.FRAME_SIZE + 1
-        )  # a frame may lie across two windows
+        # a frame may lie across two windows
+        position += len(data) - layout.FRAME_SIZE + 1
         window = min(4 * window, _WINDOW)
     return None

@@ -20,9 +20,8 @@ from flowtuple.file.storage import Storage
 
 PREFIX = 2**16  # bytes read at once on opening: description and small models lie there
 SUFFIX = 2**14  # the index of a thousand chunks
-WHOLE = (
-    2**18
-)  # bytes up to which a chunk is read at once, whatever its columns are needed
+# bytes up to which a chunk is read at once, whatever its columns are needed
+WHOLE = 2**18
 _ADVICE = "restore it from a copy, or save what is whole with flowtuple recover"
 
 

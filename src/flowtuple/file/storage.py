@@ -77,9 +77,8 @@ class Storage:
             InvalidArgument: The file is closed, or cannot be read any more.
         """
         self.check_open()
-        if (
-            offset + length > self.size
-        ):  # a frame may declare more bytes than fit into memory
+        if offset + length > self.size:
+            # a frame may declare more bytes than fit into memory
             raise self._truncated(max(offset, self.size))
         with explain_access(self.path):
             data = self._read(offset, length) if length else b""

@@ -45,9 +45,8 @@ class Validation:
 
         The latter two are the largest errors of median and 68 % half-width in a bin of a condition.
         """
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # an untrained flow draws extremes
+        with np.errstate(over="ignore", invalid="ignore"):
+            # an untrained flow draws extremes
             drawn = self.drawn(flow)
         distances: dict[str, float] = {}
         for k, name in enumerate(self.columns):

@@ -33,9 +33,8 @@ _QUOTED_OR_BARE = re.compile(r'"((?:[^"]|"")*)"(?=\s|$)|(\S+)')
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _WHOLE = re.compile(r"[+-]?[0-9]+([.]0*)?")
 _INFINITE = ("inf", "infinity")
-_INEXACT = (
-    2.0**53
-)  # from here on a float64 may be next to the whole number that was meant
+# from here on a float64 may be next to the whole number that was meant
+_INEXACT = 2.0**53
 _MOST_DIGITS = 300  # beyond, a whole number is text
 _GZIP_MAGIC = b"\x1f\x8b"
 _LARGEST_COMMENTS = 1 << 16  # characters; a file with more comes back without

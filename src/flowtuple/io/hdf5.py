@@ -223,9 +223,8 @@ class _Contents:
     def _add_plan(self, plan: Plan) -> None:
         plan.name = unused(plan.name, self.tables)
         if not plan.group and not plan.leaves and plan.name == TABLE_NAME:
-            self._root_refused = (
-                plan.refused
-            )  # named in the end, when all tables are known
+            # named in the end, when all tables are known
+            self._root_refused = plan.refused
             return
         for column, reason in plan.refused.items():
             self.refused[f"{plan.name}/{column}"] = reason

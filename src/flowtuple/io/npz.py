@@ -452,9 +452,8 @@ def _members(
         return
     if ak.to_layout(values).parameter("__array__") == "string":
         text = ak.to_numpy(values)
-        if ak.array_equal(
-            ak.from_numpy(text), values
-        ):  # NumPy drops null characters at the end
+        if ak.array_equal(ak.from_numpy(text), values):
+            # NumPy drops null characters at the end
             yield key, text
             return
     form, _, buffers = ak.to_buffers(ak.to_packed(values))
@@ -464,9 +463,8 @@ def _members(
 
 
 def _write_member(file: zipfile.ZipFile, key: str, values: Array) -> None:
-    member = zipfile.ZipInfo(
-        f"{key}.npy"
-    )  # its date is 1980, so that equal data makes equal files
+    # its date is 1980, so that equal data makes equal files
+    member = zipfile.ZipInfo(f"{key}.npy")
     member.compress_type = zipfile.ZIP_DEFLATED
     with file.open(member, "w", force_zip64=True) as stream:
         np.lib.format.write_array(

@@ -136,9 +136,8 @@ class ParquetTable:
         self._schema = file.schema_arrow  # pyarrow converts it at each access
         groups = range(file.metadata.num_row_groups)
         self._ends = [0, *accumulate(file.metadata.row_group(i).num_rows for i in groups)]
-        self.num_entries = self._ends[
-            -1
-        ]  # some writers leave the number in the footer at 0
+        # some writers leave the number in the footer at 0
+        self.num_entries = self._ends[-1]
         self.name = TABLE_NAME
         self.refused: dict[str, str] = {}
         written = self._description()

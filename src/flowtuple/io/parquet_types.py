@@ -20,9 +20,8 @@ from flowtuple.data.table import LeftOut
 
 FORMAT = "parquet"
 METADATA_KEY = b"flowtuple"
-LARGEST_METADATA = (
-    1 << 16
-)  # bytes; a file that carries more in its metadata comes back without
+# bytes; a file that carries more in its metadata comes back without
+LARGEST_METADATA = 1 << 16
 _LARGEST_SCHEMA = 1 << 24
 _AWKWARD = "awkward"
 # Arrow's own exceptions are among these; NotImplementedError is a RuntimeError.

@@ -56,9 +56,8 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
             _array(_BRANCHES_HEAD, count, branches),
             _array(_LEAVES_HEAD, count, leaves),
             _alias_list(aliases),
-            bytes(
-                24
-            ),  # fIndexValues, fIndex, fTreeIndex, fFriends, fUserInfo, fBranchRef
+            # fIndexValues, fIndex, fTreeIndex, fFriends, fUserInfo, fBranchRef
+            bytes(24),
         ]
     )
     return [numbytes_version(len(content), _TREE_VERSION), content]

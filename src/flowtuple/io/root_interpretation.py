@@ -94,9 +94,8 @@ class TreeBranch(Branch):
                 self._branch.basket(number)
         except (RequestFailed, MemoryError):
             raise
-        except (
-            Exception
-        ) as error:  # nothing is known of damaged bytes, not even how they fail
+        except Exception as error:
+            # nothing is known of damaged bytes, not even how they fail
             if is_of_system(error):
                 raise
             return True
@@ -115,9 +114,8 @@ class TreeBranch(Branch):
             raise
         except HiddenError as error:
             self.reason = str(error)
-        except (
-            Exception
-        ):  # a branch that fails in any way is named, and the others are read
+        except Exception:
+            # a branch that fails in any way is named, and the others are read
             self.reason = f"uproot cannot decode its type {type_name(self._branch)}"
             if self.is_damaged(0, self._tree.num_entries):
                 self.reason = "its bytes are damaged or cut short; fetch the file again"

@@ -62,9 +62,8 @@ class NTupleAccess:
                 reason = self._reason(form)
             except (RequestFailed, MemoryError):
                 raise
-            except (
-                Exception
-            ) as error:  # a field that fails is named, and the others are read
+            except Exception as error:
+                # a field that fails is named, and the others are read
                 kind = f"of type {field.typename}" if field.typename else "of this kind"
                 reason = f"uproot cannot decode a field {kind}"
                 if isinstance(error, NotImplementedError):
@@ -85,9 +84,8 @@ class NTupleAccess:
             raise
         except (RuntimeError, TypeError, AttributeError):  # uproot lacks the code for it
             return False
-        except (
-            Exception
-        ) as error:  # nothing is known of damaged bytes, not even how they fail
+        except Exception as error:
+            # nothing is known of damaged bytes, not even how they fail
             if is_of_system(error):
                 raise
             return True

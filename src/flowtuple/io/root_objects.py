@@ -68,9 +68,8 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
         raise
     except Exception:  # descriptions may be of any kind
         return b"", f"{classname}: the descriptions of its classes cannot be used"
-    if (
-        length != record.fKeylen
-    ):  # references within an object count from the beginning of its key
+    if length != record.fKeylen:
+        # references within an object count from the beginning of its key
         return b"", f"{classname}: its key is not laid out as ROOT does it"
     return small, ""
 

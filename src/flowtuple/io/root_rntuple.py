@@ -112,9 +112,8 @@ class NTupleWriter:
         values = table.data[column.name]
         if column.is_opaque:
             kind = self._forms[column.name].type
-            if (
-                values.layout.form.type != kind
-            ):  # other events have missing or wider values
+            if values.layout.form.type != kind:
+                # other events have missing or wider values
                 values = ak.enforce_type(values, kind)
             return plain_layout(ak.to_layout(ak.to_packed(values)))
         block = from_block(np.asarray(values, stored_dtype(column))).layout

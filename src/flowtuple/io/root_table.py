@@ -218,9 +218,8 @@ class RootTable:
         first: dict[bytes, str] = {}
         counters: dict[str, str] = {}
         for name, digest in digests.items():
-            if (
-                leaves[name].branch.path in unread
-            ):  # a counter of its own, to read the others
+            if leaves[name].branch.path in unread:
+                # a counter of its own, to read the others
                 digest.update(name.encode())
             own = unused(f"n({name})", self._leaves)
             counters[name] = first.setdefault(digest.digest(), own)

@@ -310,9 +310,8 @@ def promises(file: File, table: str) -> dict[str, Bound | Promise]:
     out: dict[str, Bound | Promise] = {}
     for column, lattice in file.tables[table].lattices.items():
         out[column] = lattice.bound
-        with contextlib.suppress(
-            InvalidArgument
-        ):  # what another version says that this one does not know
+        with contextlib.suppress(InvalidArgument):
+            # what another version says that this one does not know
             promise = Promise.parse(said.get(f"{table}/{column}", str(lattice.bound)))
             out[column] = promise.bound or promise
     return out

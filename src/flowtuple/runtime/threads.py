@@ -37,9 +37,8 @@ def ordered_map(
     """
     count = default_workers() if workers is None else workers
     if count <= 1:
-        for (
-            item
-        ) in items:  # not map, which a StopIteration of the function would end in silence
+        for item in items:
+            # not map, which a StopIteration of the function would end in silence
             yield function(item)
         return
     pool = ThreadPoolExecutor(count)

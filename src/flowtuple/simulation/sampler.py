@@ -16,9 +16,8 @@ from flowtuple.model.events import SampledTable
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import DrawSource, Step
 
-_FOLD = np.uint64(
-    1 << 40
-)  # row numbers of further folds begin here, above those of copies
+# row numbers of further folds begin here, above those of copies
+_FOLD = np.uint64(1 << 40)
 
 
 class _Named(Protocol):

@@ -19,9 +19,8 @@ from flowtuple.training.plan import Candidate, ColumnTask
 
 UNIT = 128.0  # activation 1.0 is stored as 128
 LARGEST = 255 / UNIT
-LOGIT_UNITS = (
-    16 / math.log(2) / UNIT
-)  # sixteenths of a bit in one nat, per unit of activation
+# sixteenths of a bit in one nat, per unit of activation
+LOGIT_UNITS = 16 / math.log(2) / UNIT
 VALIDATION_SHARE = 0.05  # of the events
 VALIDATION_ROWS = 8192  # at most, in each look at the loss
 LOOKS = 40  # at the validation loss during a training

@@ -34,9 +34,8 @@ _RELATIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "phi": (("angle", ("px", "py")),),
 }
 
-_match = lru_cache(2**16)(
-    _NAME.match
-)  # a wide table matches each of its names very often
+# a wide table matches each of its names very often
+_match = lru_cache(2**16)(_NAME.match)
 
 Family = dict[str, Column]
 """The columns that describe one object, by quantity."""

@@ -166,9 +166,8 @@ def _acyclic(relations: Iterable[tuple[str, Prediction]]) -> dict[str, Predictio
     """Take the first relation of each column that closes no circle."""
     taken: dict[str, Prediction] = {}
     ancestors: dict[str, set[str]] = {}
-    holders = defaultdict[str, list[set[str]]](
-        list
-    )  # the sets of `ancestors` that contain a name
+    # the sets of `ancestors` that contain a name
+    holders = defaultdict[str, list[set[str]]](list)
     for name, prediction in relations:
         inputs = {c for p in prediction.inputs for c in (p.column, p.through) if c} - {
             name

@@ -172,9 +172,8 @@ def chunks(
     for start, stop in ranges(entries, -(-entries // count) or 1):
         yield source.read(names, start, stop)
     if not entries and any(c.is_opaque for c in source.columns):
-        yield source.read(
-            names, 0, 0
-        )  # an empty chunk still stores the type of opaque columns
+        # an empty chunk still stores the type of opaque columns
+        yield source.read(names, 0, 0)
 
 
 def description(

@@ -12,9 +12,8 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.transforms.transform import Image, Transform
 
-MARGIN = (
-    2.0**-20
-)  # share of a cell cut off at both ends, so that rounding cannot leave it
+# share of a cell cut off at both ends, so that rounding cannot leave it
+MARGIN = 2.0**-20
 _NOISE_MARGIN = 1e-6  # the same for noise
 _REACH = -5.0  # lower end of a peak's noise, in widths
 

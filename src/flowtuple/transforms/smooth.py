@@ -11,9 +11,8 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.transforms.transform import Image, Transform
 
-_ROUNDING = 64 * float(
-    np.finfo(np.float64).eps
-)  # share of an offset below which a result is 0
+# share of an offset below which a result is 0
+_ROUNDING = 64 * float(np.finfo(np.float64).eps)
 _MARGIN = 1e-9  # share of an open range that an inverse leaves free at its edges
 
 

@@ -257,9 +257,8 @@ def decode_by_values(decoded: Decoded, values: list[int]) -> None:
     decoded.indices = [lattice.stored_index(x) for x in values]
 
 
-NumberOfRow: TypeAlias = Callable[
-    [int, Row, int], int
-]  # of row i and its predicted index, the number that is stored
+# of row i and its predicted index, the number that is stored
+NumberOfRow: TypeAlias = Callable[[int, Row, int], int]
 
 
 def numbers_by_flow(

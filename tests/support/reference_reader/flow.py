@@ -173,9 +173,8 @@ class Flow:
         return (self.bins if self.scale is None else self.scale).level(q)
 
 
-Model: TypeAlias = dict[
-    str, Flow
-]  # by the names of the columns, in the order of the model
+# by the names of the columns, in the order of the model
+Model: TypeAlias = dict[str, Flow]
 
 
 class Decoded:

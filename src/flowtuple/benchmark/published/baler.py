@@ -97,9 +97,8 @@ class BalerFiles(MethodCodec):
             model, latent = str(folder / _MODEL), str(folder / _LATENT)
             try:
                 values: Array = decompressor.run(model, latent, baler_config(Baler()))[0]
-            except (
-                Exception
-            ) as error:  # of PyTorch, NumPy, zip or pickle, as the damage has it
+            except Exception as error:
+                # of PyTorch, NumPy, zip or pickle, as the damage has it
                 reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
                 raise Corrupt(
                     f"Baler's files do not decode ({reason}); restore them from a copy"

@@ -200,9 +200,8 @@ def permutation_p_values(
         same = same + equal.sum(axis=1)
         done += labels.other.shape[1]
         progress("compare", done / (count + 1), f"{done} of {count + 1} permutations")
-    rank = np.random.default_rng([seed, 2]).integers(
-        0, same
-    )  # the true labels are one of them
+    # the true labels are one of them
+    rank = np.random.default_rng([seed, 2]).integers(0, same)
     return true[:, 0], (1 + larger + rank) / (1 + count)
 
 
