@@ -16,11 +16,13 @@ from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import Parent, collection_of
+from flowtuple.lattice.event_features import quantile_knots
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import Grid, Mantissas, Ordered
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.walk import MAX_OBJECTS
+from flowtuple.training.event_features import KNOTS, propose_features
 from flowtuple.training.relations import (
     References,
     decoding_order,
@@ -138,6 +140,7 @@ def make_plan(
     least: int = MIN_ROWS,
     *,
     thorough: bool = False,
+    whole_events: bool = False,
 ) -> Plan:
     """Choose bins and parents for every column that a conditioner may code.
 
@@ -152,6 +155,7 @@ def make_plan(
         weight: Weight of each event, shape (events,); `None` for equal weights.
         least: Smallest number of rows for a conditioner.
         thorough: Let conditioners read columns that tell something only in combination.
+        whole_events: Let conditioners read features of the event so far.
     """
     order = decoding_order(table.columns, predictions, external)
     planner = _Planner(
@@ -163,6 +167,7 @@ def make_plan(
         detail,
         least,
         thorough,
+        whole_events,
     )
     for column in order:
         planner.encode(column)
@@ -205,6 +210,7 @@ class _Planner:
     detail: int
     least: int
     thorough: bool
+    whole_events: bool
     predicted: dict[str, Array] = field(default_factory=dict)
     scales: dict[str, Bins] = field(default_factory=dict)
     earlier: list[Column] = field(default_factory=list)
@@ -216,7 +222,7 @@ class _Planner:
         parents = [
             p for prediction in self.predictions.values() for p in prediction.inputs
         ]
-        predicting = {name for p in parents for name in (p.column, p.through)}
+        predicting = {name for p in parents for name in p.names}
         self.ancestry = Ancestry(counters | self.external, predicting)
 
     def encode(self, column: Column) -> None:
@@ -280,7 +286,7 @@ class _Planner:
                 bins.level(coded[::stride]),
                 np.ascontiguousarray(levels, np.uint8),
                 # A column that reads itself is decoded object after object.
-                np.array([p.column == name for p in readable], bool),
+                np.array([name in p.names for p in readable], bool),
                 self.ancestry.above(name),
                 needs if self.is_wide else None,
                 self.ancestry.limit(name),
@@ -312,6 +318,7 @@ class _Planner:
                 Parent("event", c.name) for c in earlier if collection_of(c) == ""
             ]
             readable += self._across(column, earlier)
+            readable += self._features(column, earlier)
         if column.name in self.predictions:
             readable.append(Parent("prediction"))
         return readable
@@ -334,6 +341,19 @@ class _Planner:
                 if {through.name, target.name} <= names
             ),
         ]
+
+    def _features(self, column: Column, earlier: Sequence[Column]) -> Iterator[Parent]:
+        """Yield features of the event so far, with knots at quantiles of their values."""
+        counts = self.encoded.context.rows(collection_of(column)).counts
+        if not self.whole_events or counts.max() > MAX_OBJECTS:
+            return
+        for feature in propose_features(column, self.columns, earlier):
+            values, present = self.encoded.values(
+                Parent("feature", feature=feature), column
+            )
+            knots = quantile_knots(values[present], KNOTS)
+            if len(knots) > 1:
+                yield Parent("feature", feature=replace(feature, knots=knots))
 
     def _level(self, parent: Parent, name: str) -> Array:
         """Return the level of a parent in every row of the column that reads it."""

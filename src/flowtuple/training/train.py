@@ -38,6 +38,7 @@ from flowtuple.training.conditioners import (
     train_conditioners,
     validation_rows,
 )
+from flowtuple.training.pair_rates import with_pair_rates
 from flowtuple.training.plan import (
     EFFORTS,
     MIN_ROWS,
@@ -48,6 +49,7 @@ from flowtuple.training.plan import (
     bin_count,
     make_plan,
 )
+from flowtuple.training.rules import find_rules
 
 EXPORT_ROWS = 32_768  # on which integer and float networks are compared
 LARGEST_GROUP = 20  # candidates trained as one batch of matrices
@@ -111,6 +113,7 @@ def train_flow(
         least=LEAST if complete else MIN_ROWS,
         # Such a model must be right under every condition, also under rare combinations.
         thorough=complete and bool(external),
+        whole_events=complete and not external,
     )
     # A density decides on validation rows.
     validation = seed if complete else None
@@ -136,7 +139,11 @@ def train_flow(
             flow = replace(c.flow, network=network)
             choices[c.name].append(_choice(job.task, c, flow, validation))
     resources.progress(stage, 1.0, "")
-    return choose(plan, choices, complete=complete)
+    whole = choose(plan, choices, complete=complete)
+    if not complete:
+        return whole
+    whole = replace(whole, rules=find_rules(table, external))
+    return with_pair_rates(whole, table, coding, seed)
 
 
 def _frequencies(task: ColumnTask, c: Candidate, validation: int | None) -> Choice:
