@@ -230,10 +230,20 @@ class _Planner:
         name, q = column.name, self.encoded.encode(column)
         if len(q) >= self.least and column.role != "id" and (q != q[0]).any():
             binade = binade_of(self.encoded.lattices[name].grid)
-            self.scales[name] = fit_bins(q, self.detail * bin_count(len(q)), binade)
+            self.scales[name] = self._bins(q, column, binade)
             self.encoded.context.levels[name] = self.scales[name].level(q)
         if name in self.predictions:
             self.predicted[name] = self.encoded.predicted(self.predictions[name], column)
+
+    def _bins(self, q: Array, column: Column, binade: int = 0) -> Bins:
+        """Place bins; for whole events the few first objects decide as much as all others."""
+        fitted = q
+        if self.whole_events and collection_of(column):
+            classes = self.encoded.classes(column)
+            members = [np.flatnonzero(classes == k) for k in np.unique(classes)]
+            share = len(q) // len(members)
+            fitted = np.concatenate([q, *(q[np.resize(m, share)] for m in members)])
+        return fit_bins(fitted, self.detail * bin_count(len(q)), binade)
 
     def drafts(self, column: Column) -> list[Candidate]:
         """Return the ways to code a column, and let later columns read it."""
@@ -263,10 +273,23 @@ class _Planner:
         if not settled:
             yield self._draft(column, q, parents, residual=False)
         if r is not None:
-            stride = _stride(q)
-            classes = self.encoded.classes(column)[::stride]
-            if settled or worth_subtracting(q[::stride], r[::stride], classes):
+            some = self._undetermined(q)[:: _stride(q)]
+            classes = self.encoded.classes(column)[some]
+            if settled or worth_subtracting(q[some], r[some], classes):
                 yield self._draft(column, r, parents, residual=True)
+
+    def _undetermined(self, q: Array) -> Array:
+        """Return the rows that decide whether residuals are worth it.
+
+        Whole events need relations that concern few rows, such as the energy of rare muons in a
+        jet; rows of the most frequent index do not count there.
+        """
+        if self.whole_events:
+            values, counts = np.unique(q, return_counts=True)
+            rare = np.flatnonzero(q != values[counts.argmax()])
+            if len(rare) >= MIN_ROWS // 8:
+                return rare
+        return np.arange(len(q))
 
     def _draft(
         self, column: Column, coded: Array, readable: Sequence[Parent], *, residual: bool
@@ -274,7 +297,7 @@ class _Planner:
         """Choose the parents of one way to code a column."""
         name, bins = column.name, self.scales[column.name]
         if residual:
-            bins = fit_bins(coded, self.detail * bin_count(len(coded)))
+            bins = self._bins(coded, column)
         parents: tuple[Parent, ...] = ()
         if readable:
             stride = _stride(coded)

@@ -21,6 +21,7 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import LARGEST, Prediction, Term
 from flowtuple.training.event_features import balances
 from flowtuple.training.kinematics import kinematic_terms, value_of
+from flowtuple.training.partitions import find_partitions
 from flowtuple.training.regression import linear_terms
 from flowtuple.training.sample import RowSample, as_floats
 from flowtuple.training.selection import information
@@ -59,7 +60,8 @@ def find_predictions(
         table: Events to search in; the first ones are looked at.
         lattices: Lattice by column name.
         external: Names of columns that are not coded and need no relation.
-        whole_events: Propose angles relative to the direction that balances the event so far.
+        whole_events: Propose angles relative to the direction that balances the event so far, and
+            predict parts of an energy by what is left of it.
 
     Returns:
         Predictions by column name, without circles: every column can be decoded in turn.
@@ -76,6 +78,12 @@ def find_predictions(
                 predictions[name] = prediction
         if name not in predictions or not predictions[name].is_copy:
             candidates.append(column)
+    if whole_events:
+        predictions |= {
+            name: prediction
+            for name, prediction in find_partitions(sample, predictions)
+            if name not in external
+        }
     return predictions
 
 
