@@ -26,9 +26,11 @@ from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import MAX_INPUTS, Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, LARGEST, Prediction, Term
 from flowtuple.lattice.rules import MAX_NUMBERS, MAX_RULES, RULES, Rule
+from flowtuple.lattice.tree import MAX_NODES, Tree, tree_of
 
 MAX_TERMS = 64
 MAX_LAYERS = 64
+_WITH_TREE = 128  # added to the number of layers where a tree follows them
 _FUNCTION_NAMES = tuple(FUNCTIONS)
 _KIND_NAMES = tuple(KINDS)
 _RULE_NAMES = tuple(RULES)
@@ -50,6 +52,7 @@ def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
 def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
     """Return bins, scale, parents, prediction and network layers, of which there may be none."""
     layers = column.network.layers if column.network else ()
+    tree = column.network.tree if column.network else None
     scales = () if column.scale is None else (column.scale,)
     parents = [_pack_parent(parent, numbers) for parent in column.parents]
     parts = [
@@ -59,8 +62,9 @@ def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
         write_unsigned([len(column.parents)]),
         *parents,
         _pack_prediction(column, numbers),
-        write_unsigned([len(layers)]),
+        write_unsigned([len(layers) + (0 if tree is None else _WITH_TREE)]),
         *map(_pack_layer, layers),
+        b"" if tree is None else _pack_tree(tree),
     ]
     return b"".join(parts)
 
@@ -119,6 +123,18 @@ def _pack_layer(layer: Layer) -> bytes:
     outputs, inputs = layer.weights.shape
     weights = np.ascontiguousarray(layer.weights.T)
     return write_unsigned([outputs, inputs]) + layer.shifts.tobytes() + weights.tobytes()
+
+
+def _pack_tree(tree: Tree) -> bytes:
+    """Return the nodes in preorder, then the logits leaf by leaf."""
+    nodes = zip(tree.feature.tolist(), tree.threshold.tolist(), strict=True)
+    numbers = [n for f, at in nodes for n in ((f + 1, at) if f >= 0 else (0,))]
+    return b"".join(
+        [
+            write_unsigned([len(tree.feature), *numbers]),
+            tree.logits.astype("<i2").tobytes(),
+        ]
+    )
 
 
 def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
@@ -186,10 +202,14 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
         for _ in range(_count(reader, MAX_INPUTS, "parents"))
     )
     prediction, residual = _unpack_prediction(reader, columns)
-    layers = tuple(
-        _unpack_layer(reader) for _ in range(_count(reader, MAX_LAYERS, "layers"))
-    )
-    network = Network(layers) if layers else None
+    count = _count(reader, MAX_LAYERS + _WITH_TREE, "layers")
+    if MAX_LAYERS < count < _WITH_TREE:
+        raise Corrupt(f"a model has a column of {count} layers, more than {MAX_LAYERS}")
+    layers = tuple(_unpack_layer(reader) for _ in range(count % _WITH_TREE))
+    tree = _unpack_tree(reader, len(parents), bins) if count >= _WITH_TREE else None
+    if count >= _WITH_TREE and not layers:
+        raise Corrupt("a model has a tree without a network")
+    network = Network(layers, tree) if layers else None
     inputs = [len(parents) + 1, *(len(layer.shifts) + 1 for layer in layers)]
     if network and (
         [layer.weights.shape[1] for layer in layers] != inputs[:-1]
@@ -272,6 +292,8 @@ def _may_compute(
         "rest": all(before) and keys == [own],
         "mean": known and len(set(keys)) == 1,
         "length": known and pairs,
+        "relative length": known and pairs and before[0] and keys[0] == own,
+        "opening": known and pairs and before[0] and keys[0] == own,
         "balance": known and pairs,
         "turn of the first": known and pairs and keys[0] != "",
         "turn of the last": known and pairs and keys[0] == own,
@@ -299,7 +321,8 @@ def _unpack_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
         return Parent(relation, feature=_unpack_feature(reader, columns))
     named = {"index": 0, "prediction": 0, "reference": 2}.get(relation, 1)
     names = [_name(reader, columns) for _ in range(named)]
-    return Parent(relation, *names[:1], *names[1:])
+    column, through = (*names, "", "")[:2]
+    return Parent(relation, column, through)
 
 
 def _unpack_feature(reader: Reader, columns: Sequence[Column]) -> EventFeature:
@@ -364,6 +387,21 @@ def _unpack_bins(reader: Reader) -> Bins:
     if last and not -(2**63) <= first[0] <= last[-1] < 2**63:
         raise Corrupt("a model has a bin beyond 64 bits")
     return Bins(np.array(first, np.int64), np.array(last, np.int64))
+
+
+def _unpack_tree(reader: Reader, inputs: int, bins: Bins) -> Tree:
+    nodes = _count(reader, MAX_NODES, "nodes")
+    feature, threshold = np.full(nodes, -1, np.int64), np.zeros(nodes, np.int64)
+    for node in range(nodes):
+        feature[node] = reader.unsigned() - 1
+        if feature[node] >= 0:
+            threshold[node] = reader.unsigned()
+    if (feature >= inputs).any() or (threshold > 255).any():
+        raise Corrupt("a tree compares what its network does not read")
+    leaves = int(np.count_nonzero(feature < 0))
+    content = reader.take(2 * leaves * bins.symbols)
+    logits = np.frombuffer(content, "<i2").astype(np.int16).reshape(leaves, bins.symbols)
+    return tree_of(feature, threshold, logits)
 
 
 def _unpack_layer(reader: Reader) -> Layer:

@@ -38,6 +38,8 @@ KINDS: Mapping[str, tuple[int, int]] = {
     "turn of the last": (1, 2),
     "distance": (4, 0),
     "nearest": (5, 0),
+    "relative length": (1, 2),
+    "opening": (1, 2),
 }
 """By name, the number of columns, and of columns in each further group; part of the format.
 
@@ -50,6 +52,9 @@ KINDS: Mapping[str, tuple[int, int]] = {
 - `turn of the last`: phi of the object before less that direction
 - `distance`: Delta R from the object with eta and phi to the nearest object by another eta and phi
 - `nearest`: x of that object
+- `relative length`: magnitude of the vector sum over the object's own p_T
+- `opening`: cosine of the angle to the direction of balance at which the p_T of later objects
+  equals the magnitude of the sum that is left for them
 """
 
 
@@ -223,6 +228,20 @@ class EventFeatures:
         size: Array = np.sqrt(x * x + y * y)
         return size
 
+    def relative_length(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `relative length`; NaN for an object without p_T."""
+        pt = self.values(columns[0], part)
+        return self.length(columns[1:], reader, part) / np.where(pt == 0, np.nan, pt)
+
+    def opening(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `opening`; NaN where one of the sides has no length."""
+        pt = self.values(columns[0], part)
+        size = self.length(columns[1:], reader, part)
+        later = self.rest(columns[:1], reader, part) - pt
+        sides = 2.0 * (size * pt)
+        squares = (size * size + pt * pt) - later * later
+        return squares / np.where(sides == 0, np.nan, sides)
+
     def balance(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `balance`; NaN where nothing was summed."""
         x, y = self.vector(columns, reader, part)
@@ -357,4 +376,6 @@ _FUNCTIONS: Mapping[str, Callable[[EventFeatures, Sequence[str], str, slice], Ar
     "turn of the last": EventFeatures.turn_of_last,
     "distance": EventFeatures.distance,
     "nearest": EventFeatures.nearest,
+    "relative length": EventFeatures.relative_length,
+    "opening": EventFeatures.opening,
 }

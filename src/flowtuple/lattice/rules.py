@@ -19,6 +19,7 @@ RULES: Mapping[str, str] = {
     "implies": "event flag b is set wherever event flag a is",
     "flag": "an event flag is set exactly where cuts on first objects or the event hold",
     "distance": "objects at Delta R from the nearest one before are taken with a rate",
+    "parts": "parts add up to the energy of p_T, eta and m, within rounding",
 }
 """Each kind of rule by its name; the order is part of the format."""
 
@@ -48,9 +49,10 @@ class Rule:
     Attributes:
         kind: A name of `RULES`.
         columns: Its columns; of a flag the flag and the columns of the cuts; of a distance eta and
-            phi.
+            phi; of parts p_T, eta, m and the parts.
         numbers: Of a flag, 1 for above or 0 for below and the threshold, cut by cut; of a
-            distance the k edges of Delta R, increasing, and the k + 1 rates between them.
+            distance the k edges of Delta R, increasing, and the k + 1 rates between them; of
+            parts an absolute tolerance and one relative to the energy.
     """
 
     kind: str
@@ -79,6 +81,8 @@ class Rule:
             increasing = all(a < b for a, b in pairwise(edges))
             fits = increasing and all(0 <= rate <= 1 for rate in rates)
             return columns == 2 and len(numbers) % 2 == 1 and fits
+        if self.kind == "parts":
+            return columns > 4 and len(numbers) == 2 and min(numbers) >= 0
         return columns == (1 if self.kind == "falling" else 2) and not numbers
 
     def __str__(self) -> str:
@@ -90,6 +94,9 @@ class Rule:
             return f"{self.columns[0]} falls from object to object"
         if self.kind == "implies":
             return f"{self.columns[0]} only with {self.columns[1]}"
+        if self.kind == "parts":
+            pt, eta, mass, *parts = self.columns
+            return f"{' + '.join(parts)} = energy of {pt}, {eta} and {mass}"
         return f"rate of near objects by {' and '.join(self.columns)}"
 
 

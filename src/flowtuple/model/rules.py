@@ -11,6 +11,7 @@ from flowtuple.data.schema import Array, Column
 from flowtuple.lattice.context import Context
 from flowtuple.lattice.event_features import nearest_rows
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.prediction import FUNCTIONS
 from flowtuple.lattice.rules import Cut, Rule
 from flowtuple.lattice.walk import ColumnState
 
@@ -173,8 +174,10 @@ def _flag(rule: Rule, drawn: Candidates) -> Array:
         empty: Array = is_set & (drawn.values == 0)
         return empty
     here = drawn.number == 0
-    passes = np.logical_and.reduce([_passes(cut, drawn.values, here) for cut in own])
-    refused = is_set & here & ~passes
+    passes: Array = np.logical_and.reduce(
+        [_passes(cut, drawn.values, here) for cut in own]
+    )
+    refused: Array = is_set & here & ~passes
     if all(k is not None for k in known):
         others = [k for k in known if k is not None]
         refused |= np.logical_and.reduce([~is_set & passes, *others])
@@ -189,7 +192,7 @@ def _refused_flags(rule: Rule, drawn: Candidates, known: Sequence[Array | None])
         _has_objects(cut.column, drawn) if passes is None else passes
         for cut, passes in zip(rule.cuts, known, strict=True)
     ]
-    contradicted = value & ~np.logical_and.reduce(possible)
+    contradicted: Array = value & ~np.logical_and.reduce(possible)
     if len(drawn_before) == len(known):
         contradicted |= ~value & np.logical_and.reduce(drawn_before)
     return contradicted
@@ -201,6 +204,31 @@ def _has_objects(column: str, drawn: Candidates) -> Array:
     if key[:1] == "#" and key[1:] not in drawn.context.values:
         return np.ones(len(drawn.rows), bool)
     return drawn.context.rows(key).counts[drawn.event] > 0
+
+
+def _parts(rule: Rule, drawn: Candidates) -> Array:
+    parts = rule.columns[3:]
+    if drawn.state.name not in parts or not set(rule.columns[:3]) <= set(
+        drawn.context.values
+    ):
+        return np.zeros(len(drawn.rows), bool)
+    rest, tolerance, complete = _left(rule, drawn)
+    rest = rest - drawn.values.astype(np.float64)
+    return (rest < -tolerance) | (complete & (rest > tolerance))
+
+
+def _left(rule: Rule, drawn: Candidates) -> tuple[Array, Array, bool]:
+    """Return what other parts leave of the energy, its tolerance, and whether all are known."""
+    values, name = drawn.context.values, drawn.state.name
+    kinematics = [values[c][drawn.rows].astype(np.float64) for c in rule.columns[:3]]
+    energy = FUNCTIONS["energy"][1](*kinematics)
+    others = [part for part in rule.columns[3:] if part != name]
+    known = [part for part in others if part in values]
+    rest = energy
+    for part in known:
+        rest = rest - values[part][drawn.rows].astype(np.float64)
+    absolute, relative = rule.numbers
+    return rest, absolute + relative * energy, len(known) == len(others)
 
 
 def _distance(rule: Rule, drawn: Candidates) -> Array:
@@ -241,6 +269,7 @@ _CHECKS: Mapping[str, Callable[[Rule, Candidates], Array]] = {
     "implies": _implies,
     "flag": _flag,
     "distance": _distance,
+    "parts": _parts,
 }
 
 
@@ -249,6 +278,9 @@ def _settled(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array
     zero = _index(lattice, 0)
     if rule.kind == "falling":
         return lattice.nearest(_before(drawn)[0])
+    if rule.kind == "parts":
+        rest = np.maximum(_left(rule, drawn)[0], 0.0)
+        return lattice.nearest(rest.astype(lattice.dtype))
     if rule.kind == "flag" and drawn.state.name in rule.columns[1:]:
         return _beyond(rule, drawn, q, lattice)
     if lattice.dtype == "bool" or rule.kind != "zeros":

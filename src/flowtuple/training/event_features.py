@@ -39,6 +39,9 @@ def propose_features(
     yield from _of_momenta(column.name, own)
     for vectors in vector_groups(column, columns, earlier):
         yield EventFeature("length", vectors)
+        if "pt" in own and own["pt"] != column.name:
+            yield EventFeature("relative length", (own["pt"], *vectors))
+            yield EventFeature("opening", (own["pt"], *vectors))
         if own.get("phi") in vectors:
             yield EventFeature("turn of the first", (own["phi"], *vectors))
             yield EventFeature("turn of the last", (own["phi"], *vectors))

@@ -13,8 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from flowtuple.data.schema import Array, Column
+from flowtuple.data.table import Table
 from flowtuple.lattice.context import Parent, collection_of
-from flowtuple.lattice.prediction import Prediction, Term
+from flowtuple.lattice.grid import Uniform
+from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
+from flowtuple.lattice.rules import Rule
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.training.kinematics import energies, value_of
 from flowtuple.training.sample import RowSample
 
@@ -52,6 +56,51 @@ def find_partitions(
                 replace(value_of(Parent("row", p)), coefficient=-1.0) for p in parts[:k]
             ]
             yield parts[k], Prediction((total, *known))
+
+
+def parts_rules(
+    table: Table, coding: TableCoding, predictions: Mapping[str, Prediction]
+) -> Iterator[Rule]:
+    """Yield the rule of each energy whose parts add up in all objects, within rounding.
+
+    Args:
+        table: Events to learn from.
+        coding: Schema and lattices.
+        predictions: Relations, of `find_partitions` among them.
+    """
+    longest: dict[Term, tuple[str, ...]] = {}
+    for name, prediction in predictions.items():
+        total, *known = prediction.terms
+        parts = (*(term.inputs[0].column for term in known), name)
+        if total.function == "energy" and all(_is_left(term) for term in known):
+            longest[total] = max(longest.get(total, ()), parts, key=len)
+    for total, parts in longest.items():
+        if len(parts) >= FEWEST_PARTS:
+            names = tuple(parent.column for parent in total.inputs)
+            numbers = _tolerance(table, coding, names, parts)
+            if numbers:
+                yield Rule("parts", names + parts, numbers)
+
+
+def _is_left(term: Term) -> bool:
+    return (term.function, term.coefficient) == ("x", -1.0)
+
+
+def _tolerance(
+    table: Table, coding: TableCoding, names: Sequence[str], parts: Sequence[str]
+) -> tuple[float, ...]:
+    """Return the smallest tolerances that decoded values need, none if they are large."""
+    decoded = {
+        name: coding.lattices[name].snap(table.data[name]).reshape(-1).astype(np.float64)
+        for name in (*names, *parts)
+    }
+    energy = FUNCTIONS["energy"][1](*(decoded[name] for name in names))
+    grids = [coding.lattices[name].grid for name in parts]
+    absolute = sum(grid.half_width for grid in grids if isinstance(grid, Uniform))
+    missing = np.abs(energy - sum(decoded[name] for name in parts)) - absolute
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = float(np.nan_to_num((missing / energy).max(initial=0.0), nan=1.0))
+    return (float(absolute), relative) if relative <= _CLOSE else ()
 
 
 def _is_sum(prediction: Prediction | None) -> bool:

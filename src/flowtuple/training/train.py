@@ -39,6 +39,7 @@ from flowtuple.training.conditioners import (
     validation_rows,
 )
 from flowtuple.training.pair_rates import with_pair_rates
+from flowtuple.training.partitions import parts_rules
 from flowtuple.training.plan import (
     EFFORTS,
     MIN_ROWS,
@@ -50,6 +51,7 @@ from flowtuple.training.plan import (
     make_plan,
 )
 from flowtuple.training.rules import find_rules
+from flowtuple.training.trees import grow_tree
 
 EXPORT_ROWS = 32_768  # on which integer and float networks are compared
 LARGEST_GROUP = 20  # candidates trained as one batch of matrices
@@ -138,11 +140,16 @@ def train_flow(
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
             choices[c.name].append(_choice(job.task, c, flow, validation))
+            if complete:
+                corrected = _corrected(job.task, c, network, seed)
+                flow = replace(c.flow, network=corrected)
+                choices[c.name].append(_choice(job.task, c, flow, validation))
     resources.progress(stage, 1.0, "")
     whole = choose(plan, choices, complete=complete)
     if not complete:
         return whole
-    whole = replace(whole, rules=find_rules(table, external))
+    rules = (*find_rules(table, external), *parts_rules(table, coding, predictions))
+    whole = replace(whole, rules=rules)
     return with_pair_rates(whole, table, coding, seed)
 
 
@@ -169,6 +176,15 @@ def _choice(
     features = task.features[list(c.inputs if flow.parents else ())]
     weight = None if task.weight is None else task.weight[rows]
     return Choice(flow, c.coded[rows], features[:, rows], weight)
+
+
+def _corrected(task: ColumnTask, c: Candidate, network: Network, seed: int) -> Network:
+    """Return a network with the tree that corrects it, grown without the validation rows."""
+    rows = ~validation_rows(task.event, seed)
+    levels = task.features[list(c.inputs)][:, rows]
+    weight = None if task.weight is None else task.weight[rows]
+    symbols = c.flow.bins.symbol(c.coded[rows])
+    return replace(network, tree=grow_tree(network, levels, symbols, weight))
 
 
 def _jobs(
