@@ -16,7 +16,7 @@ from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.bins import Bins
 from flowtuple.model.draw import Distribution, column_key, draw
 from flowtuple.model.events import SampledTable
-from flowtuple.model.index_sampler import at_random
+from flowtuple.model.index_sampler import AtRandom
 from flowtuple.model.score import score
 from flowtuple.model.surprise import expectation
 from hand_made import (
@@ -95,11 +95,11 @@ def test_any_range_block_and_number_of_threads_gives_the_same_events(
     with ft.open(model) as file:
         coding = file.table().coding
     whole = read_all(
-        SampledTable("events", coding, 500, at_random(9, "events"), workers=1)
+        SampledTable("events", coding, 500, AtRandom(9, "events"), workers=1)
     )
     names = [c.name for c in whole.columns]
     monkeypatch.setattr("flowtuple.model.events.BLOCK", 77)
-    again = SampledTable("events", coding, 500, at_random(9, "events"), workers=2)
+    again = SampledTable("events", coding, 500, AtRandom(9, "events"), workers=2)
     assert difference(read_all(again), whole) is None
     assert difference(again.read(names, 123, 345), whole.read(names, 123, 345)) is None
     assert (
@@ -108,7 +108,7 @@ def test_any_range_block_and_number_of_threads_gives_the_same_events(
     )
     assert (
         difference(
-            read_all(SampledTable("events", coding, 500, at_random(10, "events"))), whole
+            read_all(SampledTable("events", coding, 500, AtRandom(10, "events"))), whole
         )
         is not None
     )
@@ -145,7 +145,7 @@ def test_references_point_at_objects_that_are_there(tmp_path: Path) -> None:
     assert set(ak.flatten(drawn.Muon_jetIdx).tolist()) == {-1, 0, 1, 2}
     with ft.open(tmp_path / "m.flow") as file:
         alone = SampledTable(
-            "events", file.table().coding, 5000, at_random(1, "events")
+            "events", file.table().coding, 5000, AtRandom(1, "events")
         ).read(["Muon_jetIdx"], 0, 5000)
     assert alone["Muon_jetIdx"].tolist() == ak.flatten(drawn.Muon_jetIdx).tolist()
 
@@ -252,7 +252,7 @@ def test_surprise_of_the_models_own_events_is_standard(model: Path) -> None:
         coding = file.table().coding
     actual = expectation("events", coding).surprise(
         score(
-            read_all(SampledTable("events", coding, 3000, at_random(77, "events"))),
+            read_all(SampledTable("events", coding, 3000, AtRandom(77, "events"))),
             coding,
         ).bits
     )

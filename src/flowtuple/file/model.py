@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,13 +16,24 @@ from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import RELATIONS, Parent, coding_order, collection_of
+from flowtuple.lattice.event_features import (
+    KINDS,
+    MAX_COLUMNS,
+    MAX_KNOTS,
+    EventFeature,
+)
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import MAX_INPUTS, Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, LARGEST, Prediction, Term
+from flowtuple.lattice.rules import MAX_NUMBERS, MAX_RULES, RULES, Rule
+from flowtuple.lattice.tree import MAX_NODES, Tree, tree_of
 
 MAX_TERMS = 64
 MAX_LAYERS = 64
+_WITH_TREE = 128  # added to the number of layers where a tree follows them
 _FUNCTION_NAMES = tuple(FUNCTIONS)
+_KIND_NAMES = tuple(KINDS)
+_RULE_NAMES = tuple(RULES)
 _DOUBLE = struct.Struct("<d")
 
 
@@ -31,30 +43,45 @@ def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
     parts = [write_unsigned([len(flow.columns)])]
     for name, column in flow.columns.items():
         parts.append(write_unsigned([numbers[name]]) + pack_column(column, numbers))
+    if flow.rules:
+        parts.append(write_unsigned([len(flow.rules)]))
+        parts += [_pack_rule(rule, numbers) for rule in flow.rules]
     return zstd(b"".join(parts))
 
 
 def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
     """Return bins, scale, parents, prediction and network layers, of which there may be none."""
     layers = column.network.layers if column.network else ()
+    tree = column.network.tree if column.network else None
     scales = () if column.scale is None else (column.scale,)
-    parents = [n for parent in column.parents for n in _parent_numbers(parent, numbers)]
+    parents = [_pack_parent(parent, numbers) for parent in column.parents]
     parts = [
         _pack_bins(column.bins),
         write_unsigned([len(scales)]),
         *map(_pack_bins, scales),
-        write_unsigned([len(column.parents), *parents]),
+        write_unsigned([len(column.parents)]),
+        *parents,
         _pack_prediction(column, numbers),
-        write_unsigned([len(layers)]),
+        write_unsigned([len(layers) + (0 if tree is None else _WITH_TREE)]),
         *map(_pack_layer, layers),
+        b"" if tree is None else _pack_tree(tree),
     ]
     return b"".join(parts)
 
 
-def _parent_numbers(parent: Parent, numbers: Mapping[str, int]) -> list[int]:
-    """Return the numbers of the relation, of its column and of its column of references."""
-    named = [numbers[name] for name in (parent.column, parent.through) if name]
-    return [RELATIONS.index(parent.relation), *named]
+def _pack_parent(parent: Parent, numbers: Mapping[str, int]) -> bytes:
+    """Return the relation and its columns; of a feature its kind, columns and knots."""
+    relation, named = RELATIONS.index(parent.relation), [numbers[n] for n in parent.names]
+    feature = parent.feature
+    if feature is None:
+        return write_unsigned([relation, *named])
+    kind, knots = _KIND_NAMES.index(feature.kind), feature.knots
+    return b"".join(
+        [
+            write_unsigned([relation, kind, len(named), *named, len(knots)]),
+            *map(_DOUBLE.pack, knots),
+        ]
+    )
 
 
 def _pack_prediction(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
@@ -68,12 +95,19 @@ def _pack_prediction(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
         write_unsigned([turn]),
     ]
     for term in column.prediction.terms:
-        inputs = [n for parent in term.inputs for n in _parent_numbers(parent, numbers)]
         parts += [
             _DOUBLE.pack(term.coefficient),
-            write_unsigned([_FUNCTION_NAMES.index(term.function), *inputs]),
+            write_unsigned([_FUNCTION_NAMES.index(term.function)]),
+            *(_pack_parent(parent, numbers) for parent in term.inputs),
         ]
     return b"".join(parts)
+
+
+def _pack_rule(rule: Rule, numbers: Mapping[str, int]) -> bytes:
+    """Return kind, columns and numbers of a rule."""
+    named = [numbers[name] for name in rule.columns]
+    head = [_RULE_NAMES.index(rule.kind), len(named), *named, len(rule.numbers)]
+    return write_unsigned(head) + b"".join(map(_DOUBLE.pack, rule.numbers))
 
 
 def _pack_bins(bins: Bins) -> bytes:
@@ -89,6 +123,18 @@ def _pack_layer(layer: Layer) -> bytes:
     outputs, inputs = layer.weights.shape
     weights = np.ascontiguousarray(layer.weights.T)
     return write_unsigned([outputs, inputs]) + layer.shifts.tobytes() + weights.tobytes()
+
+
+def _pack_tree(tree: Tree) -> bytes:
+    """Return the nodes in preorder, then the logits leaf by leaf."""
+    nodes = zip(tree.feature.tolist(), tree.threshold.tolist(), strict=True)
+    numbers = [n for f, at in nodes for n in ((f + 1, at) if f >= 0 else (0,))]
+    return b"".join(
+        [
+            write_unsigned([len(tree.feature), *numbers]),
+            tree.logits.astype("<i2").tobytes(),
+        ]
+    )
 
 
 def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
@@ -109,10 +155,42 @@ def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
         if name in flows:
             raise Corrupt(f"a model has two flows for the column {name!r}")
         flows[name] = _unpack_column(reader, columns)
+    rules: tuple[Rule, ...] = ()
     if reader.position != len(reader.data):
-        raise Corrupt("a model has more bytes than its columns")
+        rules = _unpack_rules(reader, columns)
+    if reader.position != len(reader.data):
+        raise Corrupt("a model has more bytes than its columns and rules")
     _check_order(flows, columns)
-    return LatticeFlow(flows)
+    return LatticeFlow(flows, rules)
+
+
+def _unpack_rules(reader: Reader, columns: Sequence[Column]) -> tuple[Rule, ...]:
+    count = reader.unsigned()
+    if not 1 <= count <= MAX_RULES:
+        raise Corrupt(f"a model has {count} rules, not 1 to {MAX_RULES}")
+    rules = tuple(_unpack_rule(reader, columns) for _ in range(count))
+    key = {c.name: collection_of(c) for c in columns if not c.is_opaque}
+    for rule in rules:
+        keys = [key.get(name) for name in rule.columns]
+        together = None not in keys and (rule.kind == "flag" or len(set(keys)) == 1)
+        of_event = rule.kind not in ("flag", "implies") or keys[0] == ""
+        if not (rule.is_well_formed and together and of_event):
+            raise Corrupt(f"a model has a rule of kind {rule.kind!r} that makes no sense")
+    return rules
+
+
+def _unpack_rule(reader: Reader, columns: Sequence[Column]) -> Rule:
+    kind = reader.unsigned()
+    if kind >= len(_RULE_NAMES):
+        raise Corrupt(f"a model has a rule of the unknown kind {kind}")
+    named = tuple(
+        _name(reader, columns) for _ in range(_count(reader, MAX_COLUMNS, "columns"))
+    )
+    count = _count(reader, MAX_NUMBERS, "numbers")
+    numbers = tuple(_DOUBLE.unpack(reader.take(_DOUBLE.size))[0] for _ in range(count))
+    if not all(map(math.isfinite, numbers)):
+        raise Corrupt("a model has a rule with a number that is not finite")
+    return Rule(_RULE_NAMES[kind], named, numbers)
 
 
 def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
@@ -124,10 +202,14 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
         for _ in range(_count(reader, MAX_INPUTS, "parents"))
     )
     prediction, residual = _unpack_prediction(reader, columns)
-    layers = tuple(
-        _unpack_layer(reader) for _ in range(_count(reader, MAX_LAYERS, "layers"))
-    )
-    network = Network(layers) if layers else None
+    count = _count(reader, MAX_LAYERS + _WITH_TREE, "layers")
+    if MAX_LAYERS < count < _WITH_TREE:
+        raise Corrupt(f"a model has a column of {count} layers, more than {MAX_LAYERS}")
+    layers = tuple(_unpack_layer(reader) for _ in range(count % _WITH_TREE))
+    tree = _unpack_tree(reader, len(parents), bins) if count >= _WITH_TREE else None
+    if count >= _WITH_TREE and not layers:
+        raise Corrupt("a model has a tree without a network")
+    network = Network(layers, tree) if layers else None
     inputs = [len(parents) + 1, *(len(layer.shifts) + 1 for layer in layers)]
     if network and (
         [layer.weights.shape[1] for layer in layers] != inputs[:-1]
@@ -160,23 +242,24 @@ def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> 
         if name not in order:
             raise Corrupt(f"a model has a flow for the column {name!r}, which is opaque")
         for parent in flow.inputs:
-            if parent.column and not _may_read(name, parent, order, key):
+            if parent.names and not _may_read(name, parent, order, key):
                 raise Corrupt(
-                    f"a model lets column {name!r} read {parent.column!r}, which it cannot"
+                    f"a model lets column {name!r} read {parent.names[0]!r}, which it cannot"
                 )
-            if any(
-                read and read not in flows for read in (parent.column, parent.through)
-            ):
+            if any(read not in flows for read in parent.names):
                 raise Corrupt(
-                    f"a model lets column {name!r} read {parent.column!r}, which has no place in it"
+                    f"a model lets column {name!r} read {parent.names[0]!r}, "
+                    "which has no place in it"
                 )
 
 
 def _may_read(
     reader: str, parent: Parent, order: Mapping[str, int], key: Mapping[str, str]
 ) -> bool:
-    if parent.column not in order:
+    if any(name not in order for name in parent.names):
         return False
+    if parent.feature is not None:
+        return _may_compute(reader, parent.feature, order, key)
     own = key[reader]
     other = key[parent.column]
     before = order[parent.column] < order[reader]
@@ -194,6 +277,34 @@ def _may_read(
     return allowed[parent.relation]
 
 
+def _may_compute(
+    reader: str, feature: EventFeature, order: Mapping[str, int], key: Mapping[str, str]
+) -> bool:
+    """Return whether all that a feature takes is decoded before, in the collections it needs."""
+    own, columns = key[reader], feature.columns
+    keys = [key[name] for name in columns]
+    before = [order[name] < order[reader] for name in columns]
+    known = all(b or name == reader for b, name in zip(before, columns, strict=True))
+    first = KINDS[feature.kind][0]
+    pairs = all(a == b for a, b in zip(keys[first::2], keys[first + 1 :: 2], strict=True))
+    allowed = {
+        "sum": known,
+        "rest": all(before) and keys == [own],
+        "mean": known and len(set(keys)) == 1,
+        "length": known and pairs,
+        "relative length": known and pairs and before[0] and keys[0] == own,
+        "opening": known and pairs and before[0] and keys[0] == own,
+        "balance": known and pairs,
+        "turn of the first": known and pairs and keys[0] != "",
+        "turn of the last": known and pairs and keys[0] == own,
+        "distance": all(before) and keys[:2] == [own] * 2 and len(set(keys[2:])) == 1,
+        "nearest": all(before)
+        and keys[1:3] == [own] * 2
+        and len({keys[0], *keys[3:]}) == 1,
+    }
+    return own != "" and allowed[feature.kind]
+
+
 def _name(reader: Reader, columns: Sequence[Column]) -> str:
     number = reader.unsigned()
     if number >= len(columns):
@@ -206,8 +317,32 @@ def _unpack_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
     if number >= len(RELATIONS):
         raise Corrupt(f"a model reads a parent by the unknown relation {number}")
     relation = RELATIONS[number]
+    if relation == "feature":
+        return Parent(relation, feature=_unpack_feature(reader, columns))
     named = {"index": 0, "prediction": 0, "reference": 2}.get(relation, 1)
-    return Parent(relation, *(_name(reader, columns) for _ in range(named)))
+    names = [_name(reader, columns) for _ in range(named)]
+    column, through = (*names, "", "")[:2]
+    return Parent(relation, column, through)
+
+
+def _unpack_feature(reader: Reader, columns: Sequence[Column]) -> EventFeature:
+    kind, count = reader.unsigned(), reader.unsigned()
+    if kind >= len(_KIND_NAMES):
+        raise Corrupt(f"a model reads a feature of the unknown kind {kind}")
+    first, group = KINDS[_KIND_NAMES[kind]]
+    further = count - first
+    if not first <= count <= MAX_COLUMNS or (further % group if group else further):
+        raise Corrupt(f"a feature of kind {kind} cannot take {count} columns")
+    if group and not further:
+        raise Corrupt(f"a feature of kind {kind} sums no vector")
+    named = tuple(_name(reader, columns) for _ in range(count))
+    size = reader.unsigned()
+    if size > MAX_KNOTS:
+        raise Corrupt(f"a feature of {size} knots has more than {MAX_KNOTS}")
+    knots = tuple(_DOUBLE.unpack(reader.take(_DOUBLE.size))[0] for _ in range(size))
+    if not all(map(math.isfinite, knots)) or any(a >= b for a, b in pairwise(knots)):
+        raise Corrupt("the knots of a feature do not increase")
+    return EventFeature(_KIND_NAMES[kind], named, knots)
 
 
 def _unpack_prediction(
@@ -231,7 +366,7 @@ def _unpack_term(reader: Reader, columns: Sequence[Column]) -> Term:
         raise Corrupt("a prediction has a term that does not exist")
     name = _FUNCTION_NAMES[number]
     inputs = tuple(_unpack_parent(reader, columns) for _ in range(FUNCTIONS[name][0]))
-    if any(not parent.column for parent in inputs):
+    if any(not parent.names for parent in inputs):
         raise Corrupt("a prediction reads a number of an object or itself")
     return Term(coefficient, name, inputs)
 
@@ -252,6 +387,21 @@ def _unpack_bins(reader: Reader) -> Bins:
     if last and not -(2**63) <= first[0] <= last[-1] < 2**63:
         raise Corrupt("a model has a bin beyond 64 bits")
     return Bins(np.array(first, np.int64), np.array(last, np.int64))
+
+
+def _unpack_tree(reader: Reader, inputs: int, bins: Bins) -> Tree:
+    nodes = _count(reader, MAX_NODES, "nodes")
+    feature, threshold = np.full(nodes, -1, np.int64), np.zeros(nodes, np.int64)
+    for node in range(nodes):
+        feature[node] = reader.unsigned() - 1
+        if feature[node] >= 0:
+            threshold[node] = reader.unsigned()
+    if (feature >= inputs).any() or (threshold > 255).any():
+        raise Corrupt("a tree compares what its network does not read")
+    leaves = int(np.count_nonzero(feature < 0))
+    content = reader.take(2 * leaves * bins.symbols)
+    logits = np.frombuffer(content, "<i2").astype(np.int16).reshape(leaves, bins.symbols)
+    return tree_of(feature, threshold, logits)
 
 
 def _unpack_layer(reader: Reader) -> Layer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Literal, get_args
@@ -12,10 +12,12 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
+from flowtuple.lattice.event_features import EventFeature, EventFeatures
 
 Relation = Literal[
-    "row", "event", "index", "previous", "leading", "same", "reference", "prediction"
-]
+    "row", "event", "index", "previous", "leading", "same", "reference", "prediction",
+    "feature",
+]  # fmt: skip
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
 MAX_ROWS = 2**28
@@ -36,17 +38,27 @@ class Parent:
     - `same`: the object of another collection with the same number
     - `reference`: the object of another collection that the column `through` points to
     - `prediction`: the predicted value of the column itself
+    - `feature`: a number of the event so far, computed from several columns
 
     Attributes:
         relation: One of these.
-        column: The column read; empty for `index` and `prediction`. For `previous` and `leading` it
-            may be the reading column.
+        column: The column read; empty for `index`, `prediction` and `feature`. For `previous` and
+            `leading` it may be the reading column.
         through: The column of references, empty for all other relations.
+        feature: The number to compute, for `feature` alone.
     """
 
     relation: Relation
     column: str = ""
     through: str = ""
+    feature: EventFeature | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all columns that it takes."""
+        if self.feature is not None:
+            return self.feature.columns
+        return tuple(name for name in (self.column, self.through) if name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,19 +213,26 @@ class Context:
         collection: Key of each column's collection.
         levels: uint8 levels of each column that others read, in row order.
         values: Values of a column in row order.
+        watched: Columns whose values others than the flow need.
     """
 
     rows: Callable[[str], RowSet]
     collection: Mapping[str, str]
     levels: dict[str, Array] = field(default_factory=dict)
     values: dict[str, Array] = field(default_factory=dict)
+    watched: Set[str] = frozenset()
     _positions: dict[tuple[str, ...], Array] = field(default_factory=dict)
+
+    @cached_property
+    def features(self) -> EventFeatures:
+        """Numbers of the event so far."""
+        return EventFeatures(self)
 
     def position(self, parent: Parent, reader: str, part: slice) -> Array | slice:
         """Return the row of a parent's column for each row of the reader, -1 for none.
 
         Args:
-            parent: Neither `index` nor `prediction`.
+            parent: One that reads a row of a column.
             reader: Key of the reader's collection.
             part: Rows of the reader.
         """
@@ -242,6 +261,8 @@ class Context:
 
     def fetch(self, parent: Parent, reader: str, part: slice) -> tuple[Array, Array]:
         """Return values of a parent for rows of the reader's collection, and which exist."""
+        if parent.feature is not None:
+            return self.features.evaluate(parent.feature, reader, part)
         values = self.values[parent.column]
         at = self.position(parent, reader, part)
         if isinstance(at, slice):
@@ -278,6 +299,9 @@ class Context:
                         "a network reads the prediction of a column that has none"
                     )
                 out[k] = predicted
+            elif parent.feature is not None:
+                numbers = self.features.evaluate(parent.feature, reader, part)
+                out[k] = parent.feature.level(*numbers)
             else:
                 levels = self.levels[parent.column]
                 at = self.position(parent, reader, part)

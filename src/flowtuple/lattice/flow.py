@@ -18,6 +18,7 @@ from flowtuple.lattice.context import Parent
 from flowtuple.lattice.grid import ATOM
 from flowtuple.lattice.network import Network
 from flowtuple.lattice.prediction import ABSOLUTE, Prediction
+from flowtuple.lattice.rules import Rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +70,20 @@ class ColumnFlow:
     @property
     def sources(self) -> set[str]:
         """Names of all columns that it reads; perhaps its own."""
-        return {c for p in self.inputs for c in (p.column, p.through) if c}
+        return {name for p in self.inputs for name in p.names}
 
 
 @dataclass(frozen=True, eq=False)
 class LatticeFlow:
-    """Flows of one table's columns by name, in coding order; not all columns have one."""
+    """Flows of one table's columns by name, in coding order; not all columns have one.
+
+    Attributes:
+        columns: The flows.
+        rules: Rules that drawn events obey.
+    """
 
     columns: Mapping[str, ColumnFlow] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
     def coded(self, name: str) -> bool:
         """Return True if the flow has a network for this column."""
@@ -95,16 +102,17 @@ class LatticeFlow:
 
     @cached_property
     def value_columns(self) -> set[str]:
-        """Columns whose values predictions read, or which are references."""
+        """Columns whose values predictions and features read, or which are references."""
         predicting = {
-            p.column
+            name
             for flow in self.columns.values()
             if flow.prediction
             for p in flow.prediction.inputs
+            for name in p.names
         }
-        return predicting | {
-            p.through for flow in self.columns.values() for p in flow.inputs if p.through
-        }
+        inputs = [p for flow in self.columns.values() for p in flow.inputs]
+        featured = {name for p in inputs if p.feature is not None for name in p.names}
+        return predicting | featured | {p.through for p in inputs if p.through}
 
     def ancestors(self, names: Iterable[str]) -> set[str]:
         """Return the columns that must be decoded to decode `names`, including these."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
+from flowtuple.lattice.tree import Tree
 from flowtuple.runtime.compiled import compiled
 
 _TILE = 128
@@ -114,9 +115,15 @@ def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any)
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Layers with activations clipped to 0..255 between them; the last gives logits in 1/16 bit."""
+    """Layers with activations clipped to 0..255 between them; the last gives logits in 1/16 bit.
+
+    Attributes:
+        layers: The layers.
+        tree: A tree on the same levels, whose logits are added; `None` for none.
+    """
 
     layers: tuple[Layer, ...]
+    tree: Tree | None = None
 
     @property
     def outputs(self) -> int:
@@ -148,6 +155,8 @@ class Network:
         """Return logits: int16, shape (n, outputs), from uint8 features, shape (inputs, n)."""
         out = np.empty((features.shape[1], self.outputs), np.int16)
         _propagate(np.ascontiguousarray(features), *self._flat, out)
+        if self.tree is not None:
+            self.tree.add(features, out)
         return out
 
 

@@ -151,7 +151,8 @@ class ColumnState:
             return
         if self.name in self._coding.flow.level_columns:
             self._write(self._context.levels, part, self.flow.levels.level(q))
-        if self.name in self._coding.flow.value_columns:
+        flow = self._coding.flow
+        if self.name in flow.value_columns or self.name in self._context.watched:
             self._write(self._context.values, part, self.lattice.decode(q, escapes))
 
     def _write(self, columns: dict[str, Array], part: slice, content: Array) -> None:
@@ -192,9 +193,13 @@ class ColumnState:
 
     def parts(self) -> Iterator[slice]:
         """Yield blocks of rows that can be decoded together: those whose parents are recorded."""
-        if not self.reads_itself:
+        if self.reads_itself:
+            yield from self.serial_parts()
+        else:
             yield from _blocks(self.whole)
-            return
+
+    def serial_parts(self) -> Iterator[slice]:
+        """Yield blocks of rows of equal object number, in the order of these."""
         # The first objects read levels of objects that do not exist: the arrays must be there.
         nothing = np.empty(0, np.int64)
         self.record(slice(0, 0), nothing, np.empty(0, self.lattice.dtype))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,13 @@ from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Unsupported
-from flowtuple.lattice.context import RowSet, make_context
+from flowtuple.lattice.context import Context, RowSet, make_context
 from flowtuple.lattice.grid import ATOM, ESCAPE
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 from flowtuple.model.draw import Distribution
-from flowtuple.model.index_sampler import IndexSampler
+from flowtuple.model.index_sampler import AtRandom, IndexSampler
+from flowtuple.model.rules import ATTEMPTS, Candidates, RuleBook
 from flowtuple.runtime.threads import ordered_map
 
 BLOCK = 8192  # events made at a time by one thread
@@ -39,6 +40,8 @@ class SampledTable:
         conditions: Columns that are not drawn, of as many events; the others are drawn given these.
         workers: Threads; `None` for one per core. The events do not depend on it.
         repair: References to objects that their event does not have become -1.
+        obey: Random numbers to draw again with where the rules of the model refuse a value; `None`
+            takes no notice of rules.
 
     Raises:
         Unsupported: A column has no density, because its plain storage was smaller.
@@ -54,6 +57,7 @@ class SampledTable:
         workers: int | None = None,
         *,
         repair: bool = True,
+        obey: AtRandom | None = None,
     ) -> None:
         self.name = name
         self.columns = tuple(c for c in coding.columns if not c.is_opaque)
@@ -62,6 +66,8 @@ class SampledTable:
         self._sample = sample
         self._conditions = conditions
         self._workers = workers
+        self._obey = obey
+        self._rules = RuleBook(coding.flow.rules if obey else (), self.columns)
         supplied = set() if conditions is None else {c.name for c in conditions.columns}
         self._supplied = {
             c.name
@@ -90,9 +96,7 @@ class SampledTable:
         """Draw events `start` to `stop` of some columns, their counters, and what these read."""
         stop = min(stop, self.num_entries)
         chosen = with_counters(self.columns, columns)
-        needed = self._coding.needed(chosen)
-        counting = {self._targets[name] for name in needed if name in self._targets}
-        needed |= self._coding.needed([c for c in self.columns if c.name in counting])
+        needed = self._needed(chosen)
         blocks = [(a, min(a + BLOCK, stop)) for a in range(start, stop, BLOCK)] or [
             (start, start)
         ]
@@ -102,11 +106,26 @@ class SampledTable:
         names = [c.name for c in chosen]
         return concatenate([piece.read(names, 0, BLOCK) for piece in pieces])
 
+    def _needed(self, chosen: Iterable[Column]) -> set[str]:
+        """Return all columns that drawing some takes, those that their rules speak of included."""
+        wanted = {c.name for c in chosen}
+        while True:
+            needed = self._coding.needed([c for c in self.columns if c.name in wanted])
+            counting = {self._targets[name] for name in needed if name in self._targets}
+            partners = set[str]().union(*(self._rules.partners(name) for name in needed))
+            more = needed | counting | partners
+            if more == wanted:
+                return needed
+            wanted = more
+
     def _block(self, needed: set[str], start: int, stop: int) -> Table:
         """Draw a block of events, in one walk over the columns."""
         count = stop - start
         contents: dict[str, Any] = {}
         context = make_context(self._coding.columns, count, contents)
+        context.watched = frozenset().union(
+            *map(self._rules.bound, self._coding.flow.rules)
+        )
         columns = tuple(c for c in self.columns if c.name in needed)
         if self._conditions is not None:
             wanted = tuple(c for c in columns if c.name in self._supplied)
@@ -119,35 +138,92 @@ class SampledTable:
             elif state.column.role == "id":
                 values = _fresh(state.column, state.rows, start)
             else:
-                values = self._draw(state, contents, start)
+                values = self._draw(state, context, contents, start)
             shape = state.column.shape
             contents[state.name] = values.reshape(count, *shape) if shape else values
         return Table(
             self.name, columns, count, {c.name: contents[c.name] for c in columns}
         )
 
-    def _draw(self, state: ColumnState, contents: Mapping[str, Any], first: int) -> Array:
+    def _draw(
+        self,
+        state: ColumnState,
+        context: Context,
+        contents: Mapping[str, Any],
+        first: int,
+    ) -> Array:
         """Draw all values of a column, in stored order."""
         q = np.empty(len(state.rows), np.int64)
-        for part in state.parts():
-            q[part] = self._indices(state, part, first)
+        for part in self._parts(state):
+            q[part] = self._indices(state, context, part, first)
             if state.name in self._targets:
                 counts = contents[self._targets[state.name]][state.rows.event[part]]
                 q[part] = _existing(q[part], state.lattice, counts)
             state.record(part, q[part], _zeros(q[part], state.lattice))
         return state.rows.unsort(state.lattice.decode(q, _zeros(q, state.lattice)))
 
-    def _indices(self, state: ColumnState, part: slice, first: int) -> Array:
-        flow = state.required_flow
+    def _parts(self, state: ColumnState) -> Iterable[slice]:
+        """Return the parts to draw one by one; rules of near objects need one object at a time."""
+        serial = any(
+            r.kind in ("falling", "distance") for r in self._rules.of(state.name)
+        )
+        return state.serial_parts() if serial else state.parts()
+
+    def _indices(
+        self, state: ColumnState, context: Context, part: slice, first: int
+    ) -> Array:
+        """Draw the indices of some rows, again for those that a rule refuses."""
         predicted = state.predict(part)
-        if flow.network is None and predicted is not None:
+        if state.required_flow.network is None and predicted is not None:
             return predicted
-        distribution = Distribution(state.logits(part, predicted), flow.bins)
-        drawn = self._sample(state, part, distribution, first)
+        logits = state.logits(part, predicted)
+        rows = np.arange(part.start, part.stop)
+        q = np.empty(len(rows), np.int64)
+        waiting, attempt = np.arange(len(rows)), 0
+        while len(waiting):
+            some = rows[waiting]
+            drawn = self._attempt(state, some, logits, predicted, waiting, first, attempt)
+            q[waiting] = drawn
+            if self._obey is None or not self._rules.of(state.name):
+                break
+            values = state.lattice.decode(drawn, _zeros(drawn, state.lattice))
+            chance = self._obey.chance(state, some, first, attempt)
+            candidates = Candidates(state, context, some, values, chance)
+            if attempt == ATTEMPTS:
+                q[waiting] = self._rules.settle(candidates, drawn)
+                break
+            waiting = waiting[self._rules.refused(candidates)]
+            attempt += 1
+        return q
+
+    def _attempt(
+        self,
+        state: ColumnState,
+        rows: Array,
+        logits: Array,
+        predicted: Array | None,
+        within: Array,
+        first: int,
+        attempt: int,
+    ) -> Array:
+        """Draw indices of some rows of a part.
+
+        Args:
+            state: The column.
+            rows: The rows, shape (n,).
+            logits: Logits of the part, or of all rows alike.
+            predicted: Predicted indices of the part.
+            within: Places of the rows in the part, shape (n,).
+            first: Number of the first event.
+            attempt: How often these rows were drawn before.
+        """
+        flow = state.required_flow
+        own = logits if len(logits) == 1 else logits[within]
+        drawn = self._sample(state, rows, Distribution(own, flow.bins), first, attempt)
         if not flow.residual or predicted is None:
             return drawn
         # A residual may lead beyond the last atom, where no value is: those become escapes.
-        q = state.restore(drawn, predicted)
+        q = state.restore(drawn, predicted[within])
         return np.where((q >= ATOM + len(state.lattice.atoms)) & (q != ESCAPE), ESCAPE, q)
 
 

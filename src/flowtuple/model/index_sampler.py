@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -11,29 +12,49 @@ from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.walk import ColumnState
-from flowtuple.model.draw import Distribution, column_key, draw, inverse_cdf
+from flowtuple.model.draw import Distribution, column_key, draw, inverse_cdf, uniform
 
-IndexSampler: TypeAlias = Callable[[ColumnState, slice, Distribution, int], Array]
-"""Return indices of some rows of a column, from their distribution and the first event."""
+IndexSampler: TypeAlias = Callable[
+    [ColumnState, slice | Array, Distribution, int, int], Array
+]
+"""Return indices of some rows of a column, from their distribution, first event and attempt."""
 
 
-def at_random(seed: int, table: str) -> IndexSampler:
-    """Draw u: the same for a seed and a table's name, whatever events are drawn together.
+@dataclass(frozen=True)
+class AtRandom:
+    """Draws u: the same for a seed and a table's name, whatever events are drawn together.
 
-    Args:
+    Attributes:
         seed: From 0 to 2^63 - 1.
         table: Name of the table; another name gives other events.
     """
 
-    def sample(
-        state: ColumnState, part: slice, distribution: Distribution, first: int
-    ) -> Array:
-        key = column_key(seed, table, state.name)
-        return draw(
-            distribution, key, state.rows.event[part] + first, state.rows.number[part]
-        )
+    seed: int
+    table: str
 
-    return sample
+    def __call__(
+        self,
+        state: ColumnState,
+        part: slice | Array,
+        distribution: Distribution,
+        first: int,
+        attempt: int,
+    ) -> Array:
+        """Return indices of some rows of a column; another attempt gives other ones."""
+        return draw(distribution, *self._keys(state, part, first, attempt, "#"))
+
+    def chance(
+        self, state: ColumnState, part: slice | Array, first: int, attempt: int
+    ) -> Array:
+        """Return numbers above 0 and below 1 that decide whether rates take an attempt."""
+        return uniform(*self._keys(state, part, first, attempt + 1, "/"))
+
+    def _keys(
+        self, state: ColumnState, part: slice | Array, first: int, number: int, mark: str
+    ) -> tuple[int, Array, Array]:
+        name = f"{state.name}{mark}{number}" if number else state.name
+        key = column_key(self.seed, self.table, name)
+        return key, state.rows.event[part] + first, state.rows.number[part]
 
 
 def from_latent(latent: TableSource) -> IndexSampler:
@@ -47,7 +68,11 @@ def from_latent(latent: TableSource) -> IndexSampler:
     """
 
     def sample(
-        state: ColumnState, part: slice, distribution: Distribution, first: int
+        state: ColumnState,
+        part: slice | Array,
+        distribution: Distribution,
+        first: int,
+        attempt: int,
     ) -> Array:
         name, rows = state.name, state.rows
         events = latent.read([name], first, first + len(rows.counts))

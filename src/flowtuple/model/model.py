@@ -16,7 +16,7 @@ from flowtuple.data.table import Dataset, Table, TableSource, ranges, with_count
 from flowtuple.errors import InvalidArgument, Unsupported, nearest
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import BLOCK, SampledTable
-from flowtuple.model.index_sampler import at_random, from_latent
+from flowtuple.model.index_sampler import AtRandom, from_latent
 from flowtuple.model.score import check_resolved, is_copied, score, to_latent
 from flowtuple.model.surprise import Expectation, expectation
 
@@ -70,10 +70,16 @@ class EventModel:
         if not 0 <= count <= most:
             few = "" if supplied is None else f" from {most} given ones"
             raise InvalidArgument(f"{self.path}: cannot draw {count} events{few}")
-        sampler = at_random(seed, self.name)
+        sampler = AtRandom(seed, self.name)
         with _naming(self.path):
             return SampledTable(
-                self.name, self.coding, count, sampler, supplied, workers=workers
+                self.name,
+                self.coding,
+                count,
+                sampler,
+                supplied,
+                workers=workers,
+                obey=sampler,
             )
 
     def _given(self, dataset: Dataset) -> TableSource:

@@ -11,7 +11,7 @@ from flowtuple.data.schema import Array
 from flowtuple.data.table import read_all
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import SampledTable
-from flowtuple.model.index_sampler import at_random
+from flowtuple.model.index_sampler import AtRandom
 from flowtuple.model.score import score
 
 EVENTS = 4096
@@ -48,5 +48,5 @@ def expectation(name: str, coding: TableCoding) -> Expectation:
     Raises:
         Unsupported: A column has no density, so that no event can be drawn.
     """
-    drawn = SampledTable(name, coding, EVENTS, at_random(_SEED, name))
+    drawn = SampledTable(name, coding, EVENTS, AtRandom(_SEED, name))
     return Expectation.of(score(read_all(drawn), coding).bits)

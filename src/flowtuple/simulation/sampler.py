@@ -106,7 +106,11 @@ class Sampler:
             )
 
         def sample(
-            state: ColumnState, part: slice, distribution: Distribution, first: int
+            state: ColumnState,
+            part: slice | Array,
+            distribution: Distribution,
+            first: int,
+            attempt: int,
         ) -> Array:
             key = column_key(self.seed, step.name, state.name)
             at = state.rows.event[part] + first

@@ -127,7 +127,7 @@ def packed_bytes(q: Array) -> float:
 
 def model_bytes(flow: ColumnFlow) -> int:
     """Return the bytes of a column's flow in the model."""
-    numbers = {name: 0 for p in flow.inputs for name in (p.column, p.through) if name}
+    numbers = {name: 0 for p in flow.inputs for name in p.names}
     return max(1, len(zstd(pack_column(flow, numbers))) - _FRAME)
 
 

@@ -57,7 +57,12 @@ def with_flows(
         events = concatenate([source.read(names, start, stop) for start, stop in blocks])
         weighting = (weightings or {}).get(source.name)
         weight = None if weighting is None else _weights(weighting, blocks)
-        predictions = find_predictions(events, coding.lattices, coding.external)
+        predictions = find_predictions(
+            events,
+            coding.lattices,
+            coding.external,
+            whole_events=complete and not coding.external,
+        )
         if complete or max((v.size for v in events.data.values()), default=0) >= MIN_ROWS:
             flow = _trainer()(
                 events,

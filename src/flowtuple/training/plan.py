@@ -16,11 +16,13 @@ from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import Parent, collection_of
+from flowtuple.lattice.event_features import quantile_knots
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import Grid, Mantissas, Ordered
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.walk import MAX_OBJECTS
+from flowtuple.training.event_features import KNOTS, propose_features
 from flowtuple.training.relations import (
     References,
     decoding_order,
@@ -138,6 +140,7 @@ def make_plan(
     least: int = MIN_ROWS,
     *,
     thorough: bool = False,
+    whole_events: bool = False,
 ) -> Plan:
     """Choose bins and parents for every column that a conditioner may code.
 
@@ -152,6 +155,7 @@ def make_plan(
         weight: Weight of each event, shape (events,); `None` for equal weights.
         least: Smallest number of rows for a conditioner.
         thorough: Let conditioners read columns that tell something only in combination.
+        whole_events: Let conditioners read features of the event so far.
     """
     order = decoding_order(table.columns, predictions, external)
     planner = _Planner(
@@ -163,6 +167,7 @@ def make_plan(
         detail,
         least,
         thorough,
+        whole_events,
     )
     for column in order:
         planner.encode(column)
@@ -205,6 +210,7 @@ class _Planner:
     detail: int
     least: int
     thorough: bool
+    whole_events: bool
     predicted: dict[str, Array] = field(default_factory=dict)
     scales: dict[str, Bins] = field(default_factory=dict)
     earlier: list[Column] = field(default_factory=list)
@@ -216,7 +222,7 @@ class _Planner:
         parents = [
             p for prediction in self.predictions.values() for p in prediction.inputs
         ]
-        predicting = {name for p in parents for name in (p.column, p.through)}
+        predicting = {name for p in parents for name in p.names}
         self.ancestry = Ancestry(counters | self.external, predicting)
 
     def encode(self, column: Column) -> None:
@@ -224,10 +230,20 @@ class _Planner:
         name, q = column.name, self.encoded.encode(column)
         if len(q) >= self.least and column.role != "id" and (q != q[0]).any():
             binade = binade_of(self.encoded.lattices[name].grid)
-            self.scales[name] = fit_bins(q, self.detail * bin_count(len(q)), binade)
+            self.scales[name] = self._bins(q, column, binade)
             self.encoded.context.levels[name] = self.scales[name].level(q)
         if name in self.predictions:
             self.predicted[name] = self.encoded.predicted(self.predictions[name], column)
+
+    def _bins(self, q: Array, column: Column, binade: int = 0) -> Bins:
+        """Place bins; for whole events the few first objects decide as much as all others."""
+        fitted = q
+        if self.whole_events and collection_of(column):
+            classes = self.encoded.classes(column)
+            members = [np.flatnonzero(classes == k) for k in np.unique(classes)]
+            share = len(q) // len(members)
+            fitted = np.concatenate([q, *(q[np.resize(m, share)] for m in members)])
+        return fit_bins(fitted, self.detail * bin_count(len(q)), binade)
 
     def drafts(self, column: Column) -> list[Candidate]:
         """Return the ways to code a column, and let later columns read it."""
@@ -257,10 +273,23 @@ class _Planner:
         if not settled:
             yield self._draft(column, q, parents, residual=False)
         if r is not None:
-            stride = _stride(q)
-            classes = self.encoded.classes(column)[::stride]
-            if settled or worth_subtracting(q[::stride], r[::stride], classes):
+            some = self._undetermined(q)[:: _stride(q)]
+            classes = self.encoded.classes(column)[some]
+            if settled or worth_subtracting(q[some], r[some], classes):
                 yield self._draft(column, r, parents, residual=True)
+
+    def _undetermined(self, q: Array) -> Array:
+        """Return the rows that decide whether residuals are worth it.
+
+        Whole events need relations that concern few rows, such as the energy of rare muons in a
+        jet; rows of the most frequent index do not count there.
+        """
+        if self.whole_events:
+            values, counts = np.unique(q, return_counts=True)
+            rare = np.flatnonzero(q != values[counts.argmax()])
+            if len(rare) >= MIN_ROWS // 8:
+                return rare
+        return np.arange(len(q))
 
     def _draft(
         self, column: Column, coded: Array, readable: Sequence[Parent], *, residual: bool
@@ -268,7 +297,7 @@ class _Planner:
         """Choose the parents of one way to code a column."""
         name, bins = column.name, self.scales[column.name]
         if residual:
-            bins = fit_bins(coded, self.detail * bin_count(len(coded)))
+            bins = self._bins(coded, column)
         parents: tuple[Parent, ...] = ()
         if readable:
             stride = _stride(coded)
@@ -280,7 +309,7 @@ class _Planner:
                 bins.level(coded[::stride]),
                 np.ascontiguousarray(levels, np.uint8),
                 # A column that reads itself is decoded object after object.
-                np.array([p.column == name for p in readable], bool),
+                np.array([name in p.names for p in readable], bool),
                 self.ancestry.above(name),
                 needs if self.is_wide else None,
                 self.ancestry.limit(name),
@@ -312,6 +341,7 @@ class _Planner:
                 Parent("event", c.name) for c in earlier if collection_of(c) == ""
             ]
             readable += self._across(column, earlier)
+            readable += self._features(column, earlier)
         if column.name in self.predictions:
             readable.append(Parent("prediction"))
         return readable
@@ -334,6 +364,19 @@ class _Planner:
                 if {through.name, target.name} <= names
             ),
         ]
+
+    def _features(self, column: Column, earlier: Sequence[Column]) -> Iterator[Parent]:
+        """Yield features of the event so far, with knots at quantiles of their values."""
+        counts = self.encoded.context.rows(collection_of(column)).counts
+        if not self.whole_events or counts.max() > MAX_OBJECTS:
+            return
+        for feature in propose_features(column, self.columns, earlier):
+            values, present = self.encoded.values(
+                Parent("feature", feature=feature), column
+            )
+            knots = quantile_knots(values[present], KNOTS)
+            if len(knots) > 1:
+                yield Parent("feature", feature=replace(feature, knots=knots))
 
     def _level(self, parent: Parent, name: str) -> Array:
         """Return the level of a parent in every row of the column that reads it."""

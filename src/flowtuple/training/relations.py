@@ -19,7 +19,9 @@ from flowtuple.lattice.context import Parent, Relation, coding_order, collection
 from flowtuple.lattice.grid import ATOM, Decimal, Uniform
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import LARGEST, Prediction, Term
+from flowtuple.training.event_features import balances
 from flowtuple.training.kinematics import kinematic_terms, value_of
+from flowtuple.training.partitions import find_partitions
 from flowtuple.training.regression import linear_terms
 from flowtuple.training.sample import RowSample, as_floats
 from flowtuple.training.selection import information
@@ -46,7 +48,11 @@ _Accepted = tuple[float, Prediction]
 
 
 def find_predictions(
-    table: Table, lattices: Mapping[str, Lattice], external: Set[str] = frozenset()
+    table: Table,
+    lattices: Mapping[str, Lattice],
+    external: Set[str] = frozenset(),
+    *,
+    whole_events: bool = False,
 ) -> dict[str, Prediction]:
     """Find the relations worth using.
 
@@ -54,12 +60,14 @@ def find_predictions(
         table: Events to search in; the first ones are looked at.
         lattices: Lattice by column name.
         external: Names of columns that are not coded and need no relation.
+        whole_events: Propose angles relative to the direction that balances the event so far, and
+            predict parts of an energy by what is left of it.
 
     Returns:
         Predictions by column name, without circles: every column can be decoded in turn.
     """
     sample = RowSample(table, lattices)
-    predictions = _acyclic(_named_relations(sample, external))
+    predictions = _acyclic(_named_relations(sample, external, whole_events=whole_events))
     earlier = defaultdict[str, list[Column]](list)
     most = reach(len(sample.columns))
     for column in decoding_order(sample.columns, predictions, external):
@@ -70,6 +78,12 @@ def find_predictions(
                 predictions[name] = prediction
         if name not in predictions or not predictions[name].is_copy:
             candidates.append(column)
+    if whole_events:
+        predictions |= {
+            name: prediction
+            for name, prediction in find_partitions(sample, predictions)
+            if name not in external
+        }
     return predictions
 
 
@@ -107,7 +121,7 @@ def decoding_order(
         if name in order:
             return
         for parent in predictions[name].inputs if name in predictions else ():
-            for needed in (parent.column, parent.through):
+            for needed in parent.names:
                 if needed in by_name and needed != name:
                     place(needed)
         order[name] = by_name[name]
@@ -144,7 +158,7 @@ class References:
 
 
 def _named_relations(
-    sample: RowSample, external: Set[str]
+    sample: RowSample, external: Set[str], *, whole_events: bool
 ) -> list[tuple[str, Prediction]]:
     """Return acceptable relations other than sums, the largest gain over all rows first."""
     proposals = (
@@ -152,6 +166,7 @@ def _named_relations(
         *kinematic_terms(sample.columns),
         *_by_reference(sample),
         *_by_angle(sample),
+        *(_by_balance(sample) if whole_events else ()),
     )
     accepted: list[tuple[float, str, Prediction]] = []
     for column, terms in proposals:
@@ -169,9 +184,7 @@ def _acyclic(relations: Iterable[tuple[str, Prediction]]) -> dict[str, Predictio
     # the sets of `ancestors` that contain a name
     holders = defaultdict[str, list[set[str]]](list)
     for name, prediction in relations:
-        inputs = {c for p in prediction.inputs for c in (p.column, p.through) if c} - {
-            name
-        }
+        inputs = {c for p in prediction.inputs for c in p.names} - {name}
         above = inputs.union(*(ancestors.get(i, set()) for i in inputs))
         if name in taken or name in above:
             continue
@@ -224,6 +237,14 @@ def _by_angle(sample: RowSample) -> Iterator[_Proposal]:
             relation = relations.get(collection_of(other), "leading")
             if relation != "leading" or column.counter is not None:
                 parent = Parent(relation, other.name)
+                yield column, (value_of(parent),)
+
+
+def _by_balance(sample: RowSample) -> Iterator[_Proposal]:
+    """Propose angles of objects relative to the direction that balances the event so far."""
+    for number, column in enumerate(sample.columns):
+        if column.role == "angle" and column.counter is not None:
+            for parent in balances(column, sample.columns, sample.columns[:number]):
                 yield column, (value_of(parent),)
 
 

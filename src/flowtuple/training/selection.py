@@ -197,8 +197,8 @@ class Ancestry:
 
     def needs(self, parent: Parent) -> frozenset[str]:
         """Return all columns that must be decoded to read a parent."""
-        needed = self._with_itself.get(parent.column, frozenset())
-        return needed | self._with_itself[parent.through] if parent.through else needed
+        each = [self._with_itself.get(name, frozenset()) for name in parent.names]
+        return frozenset[str]().union(*each)
 
     def has_room(self, parents: Iterable[Parent]) -> bool:
         """Return whether the parents together stay within the limit."""

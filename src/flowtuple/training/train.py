@@ -38,6 +38,8 @@ from flowtuple.training.conditioners import (
     train_conditioners,
     validation_rows,
 )
+from flowtuple.training.pair_rates import with_pair_rates
+from flowtuple.training.partitions import parts_rules
 from flowtuple.training.plan import (
     EFFORTS,
     MIN_ROWS,
@@ -48,6 +50,8 @@ from flowtuple.training.plan import (
     bin_count,
     make_plan,
 )
+from flowtuple.training.rules import find_rules
+from flowtuple.training.trees import grow_tree
 
 EXPORT_ROWS = 32_768  # on which integer and float networks are compared
 LARGEST_GROUP = 20  # candidates trained as one batch of matrices
@@ -111,6 +115,7 @@ def train_flow(
         least=LEAST if complete else MIN_ROWS,
         # Such a model must be right under every condition, also under rare combinations.
         thorough=complete and bool(external),
+        whole_events=complete and not external,
     )
     # A density decides on validation rows.
     validation = seed if complete else None
@@ -135,8 +140,17 @@ def train_flow(
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
             choices[c.name].append(_choice(job.task, c, flow, validation))
+            if complete:
+                corrected = _corrected(job.task, c, network, seed)
+                flow = replace(c.flow, network=corrected)
+                choices[c.name].append(_choice(job.task, c, flow, validation))
     resources.progress(stage, 1.0, "")
-    return choose(plan, choices, complete=complete)
+    whole = choose(plan, choices, complete=complete)
+    if not complete:
+        return whole
+    rules = (*find_rules(table, external), *parts_rules(table, coding, predictions))
+    whole = replace(whole, rules=rules)
+    return with_pair_rates(whole, table, coding, seed)
 
 
 def _frequencies(task: ColumnTask, c: Candidate, validation: int | None) -> Choice:
@@ -162,6 +176,15 @@ def _choice(
     features = task.features[list(c.inputs if flow.parents else ())]
     weight = None if task.weight is None else task.weight[rows]
     return Choice(flow, c.coded[rows], features[:, rows], weight)
+
+
+def _corrected(task: ColumnTask, c: Candidate, network: Network, seed: int) -> Network:
+    """Return a network with the tree that corrects it, grown without the validation rows."""
+    rows = ~validation_rows(task.event, seed)
+    levels = task.features[list(c.inputs)][:, rows]
+    weight = None if task.weight is None else task.weight[rows]
+    symbols = c.flow.bins.symbol(c.coded[rows])
+    return replace(network, tree=grow_tree(network, levels, symbols, weight))
 
 
 def _jobs(

@@ -1,0 +1,112 @@
+"""Rules that drawn events obey: what training never violated, and rates of near objects.
+
+Rules belong to the model and bind the sampler alone. Coding and scoring take no notice of them, so
+that an event against a rule can be coded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+MAX_RULES = 4096
+MAX_NUMBERS = 512
+
+RULES: Mapping[str, str] = {
+    "zeros": "a is 0 exactly where b is 0, for columns a and b of the same rows",
+    "falling": "x does not rise from an object to the next",
+    "implies": "event flag b is set wherever event flag a is",
+    "flag": "an event flag is set exactly where cuts on first objects or the event hold",
+    "distance": "objects at Delta R from the nearest one before are taken with a rate",
+    "parts": "parts add up to the energy of p_T, eta and m, within rounding",
+}
+"""Each kind of rule by its name; the order is part of the format."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A condition on a column: above a threshold, or below it.
+
+    Attributes:
+        column: A column; of a collection its first object counts, and there has to be one.
+        above: Whether values have to be above the threshold, not below it.
+        threshold: The threshold, which itself does not pass.
+    """
+
+    column: str
+    above: bool
+    threshold: float
+
+    def __str__(self) -> str:
+        return f"{self.column} {'>' if self.above else '<'} {self.threshold:g}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        kind: A name of `RULES`.
+        columns: Its columns; of a flag the flag and the columns of the cuts; of a distance eta and
+            phi; of parts p_T, eta, m and the parts.
+        numbers: Of a flag, 1 for above or 0 for below and the threshold, cut by cut; of a
+            distance the k edges of Delta R, increasing, and the k + 1 rates between them; of
+            parts an absolute tolerance and one relative to the energy.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    numbers: tuple[float, ...] = ()
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """The cuts of a flag."""
+        pairs = zip(self.numbers[::2], self.numbers[1::2], strict=True)
+        return tuple(
+            Cut(column, above == 1, threshold)
+            for column, (above, threshold) in zip(self.columns[1:], pairs, strict=True)
+        )
+
+    @property
+    def is_well_formed(self) -> bool:
+        """Whether it has as many columns and numbers as its kind takes."""
+        columns, numbers = len(self.columns), self.numbers
+        if self.kind == "flag":
+            sides = set(numbers[::2]) <= {0.0, 1.0}
+            return columns > 1 and len(numbers) == 2 * (columns - 1) and sides
+        if self.kind == "distance":
+            half = len(numbers) // 2
+            edges, rates = numbers[:half], numbers[half:]
+            increasing = all(a < b for a, b in pairwise(edges))
+            fits = increasing and all(0 <= rate <= 1 for rate in rates)
+            return columns == 2 and len(numbers) % 2 == 1 and fits
+        if self.kind == "parts":
+            return columns > 4 and len(numbers) == 2 and min(numbers) >= 0
+        return columns == (1 if self.kind == "falling" else 2) and not numbers
+
+    def __str__(self) -> str:
+        if self.kind == "flag":
+            return f"{self.columns[0]} = " + " and ".join(map(str, self.cuts))
+        if self.kind == "zeros":
+            return f"{self.columns[1]} = 0 exactly where {self.columns[0]} = 0"
+        if self.kind == "falling":
+            return f"{self.columns[0]} falls from object to object"
+        if self.kind == "implies":
+            return f"{self.columns[0]} only with {self.columns[1]}"
+        if self.kind == "parts":
+            pt, eta, mass, *parts = self.columns
+            return f"{' + '.join(parts)} = energy of {pt}, {eta} and {mass}"
+        return f"rate of near objects by {' and '.join(self.columns)}"
+
+
+def cuts_rule(flag: str, cuts: tuple[Cut, ...]) -> Rule:
+    """Return the rule of a flag that is set exactly where all cuts hold.
+
+    Example:
+        >>> print(cuts_rule("HLT_Jet60", (Cut("Jet_pt", True, 60.0),)))
+        HLT_Jet60 = Jet_pt > 60
+    """
+    columns = tuple(cut.column for cut in cuts)
+    numbers = tuple(n for cut in cuts for n in (float(cut.above), cut.threshold))
+    return Rule("flag", (flag, *columns), numbers)

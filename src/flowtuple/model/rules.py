@@ -1,0 +1,310 @@
+"""Rules in use: which of the indices just drawn a rule forbids, and what replaces them at last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowtuple.data.schema import Array, Column
+from flowtuple.lattice.context import Context
+from flowtuple.lattice.event_features import nearest_rows
+from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.prediction import FUNCTIONS
+from flowtuple.lattice.rules import Cut, Rule
+from flowtuple.lattice.walk import ColumnState
+
+ATTEMPTS = 64
+"""Draws of a value before the nearest one that the rules allow takes its place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Values just drawn for some rows of a column, which rules may refuse.
+
+    Attributes:
+        state: The column.
+        context: Columns drawn before.
+        rows: Their rows, int64 of shape (n,).
+        values: The values, shape (n,).
+        chance: Numbers above 0 and below 1, for rates, shape (n,).
+    """
+
+    state: ColumnState
+    context: Context
+    rows: Array
+    values: Array
+    chance: Array
+
+    @property
+    def event(self) -> Array:
+        """Event of each row."""
+        return self.state.rows.event[self.rows]
+
+    @property
+    def number(self) -> Array:
+        """Number of each row's object in its event."""
+        return self.state.rows.number[self.rows]
+
+    def of_first(self, column: str) -> tuple[Array, Array] | None:
+        """Return a column's value of the first object of each row's event, and which exist.
+
+        Event columns have their value in every event. `None` if the column is not drawn yet.
+        """
+        values = self.context.values.get(column)
+        if values is None or column == self.state.name:
+            return None
+        event = self.event
+        at = self.context.rows(self.context.collection[column]).find(
+            event, np.zeros_like(event)
+        )
+        if not len(values):
+            return np.zeros(len(at)), np.zeros(len(at), bool)
+        return values[np.maximum(at, 0)], at >= 0
+
+
+class RuleBook:
+    """The rules of a model by the columns that they bind.
+
+    Args:
+        rules: The rules.
+        columns: The schema.
+    """
+
+    def __init__(self, rules: Sequence[Rule], columns: Sequence[Column]) -> None:
+        self._counters = {c.name: c.counter for c in columns}
+        self._by_column: dict[str, list[Rule]] = {}
+        for rule in rules:
+            for name in self.bound(rule):
+                self._by_column.setdefault(name, []).append(rule)
+
+    def bound(self, rule: Rule) -> set[str]:
+        """Return all columns that a rule speaks of, with the counters of its cuts."""
+        counters = {self._counters[cut.column] for cut in _cuts(rule)} - {None}
+        return {*rule.columns, *(c for c in counters if c is not None)}
+
+    def partners(self, name: str) -> set[str]:
+        """Return the columns that the rules of a column speak of."""
+        return {c for rule in self._by_column.get(name, ()) for c in self.bound(rule)}
+
+    def of(self, name: str) -> list[Rule]:
+        """Return the rules of a column."""
+        return self._by_column.get(name, [])
+
+    def refused(self, candidates: Candidates) -> Array:
+        """Return which candidates a rule forbids, or a rate does not take: bool, shape (n,)."""
+        refused = np.zeros(len(candidates.rows), bool)
+        for rule in self.of(candidates.state.name):
+            refused |= _CHECKS[rule.kind](rule, candidates)
+        return refused
+
+    def settle(self, candidates: Candidates, q: Array) -> Array:
+        """Return indices with the nearest ones that each rule allows in place of those refused."""
+        lattice = candidates.state.lattice
+        for rule in self.of(candidates.state.name):
+            bad = _CHECKS[rule.kind](rule, candidates)
+            if rule.kind != "distance" and bad.any():
+                q = np.where(bad, _settled(rule, candidates, q, lattice), q)
+        return q
+
+
+def _cuts(rule: Rule) -> tuple[Cut, ...]:
+    return rule.cuts if rule.kind == "flag" else ()
+
+
+def _zeros(rule: Rule, drawn: Candidates) -> Array:
+    known = _other(rule, drawn)
+    if known is None:
+        return np.zeros(len(drawn.rows), bool)
+    refused: Array = (drawn.values == 0) != (known == 0)
+    return refused
+
+
+def _other(rule: Rule, drawn: Candidates) -> Array | None:
+    """Return the other of two columns of the same rows, `None` if it is not drawn yet."""
+    (other,) = set(rule.columns) - {drawn.state.name}
+    known = drawn.context.values.get(other)
+    return None if known is None else known[drawn.rows]
+
+
+def _falling(rule: Rule, drawn: Candidates) -> Array:
+    before, there = _before(drawn)
+    refused: Array = there & (drawn.values > before)
+    return refused
+
+
+def _before(drawn: Candidates) -> tuple[Array, Array]:
+    """Return the value of the object before each row's, and which exist."""
+    at = drawn.state.rows.find(drawn.event, drawn.number - 1)
+    values = drawn.context.values[drawn.state.name]
+    return values[np.maximum(at, 0)], at >= 0
+
+
+def _implies(rule: Rule, drawn: Candidates) -> Array:
+    known = _other(rule, drawn)
+    if known is None:
+        return np.zeros(len(drawn.rows), bool)
+    value: Array = drawn.values != 0
+    other: Array = known != 0
+    return value & ~other if drawn.state.name == rule.columns[0] else ~value & other
+
+
+def _passes(cut: Cut, values: Array, there: Array) -> Array:
+    above = values.astype(np.float64) > cut.threshold
+    below = values.astype(np.float64) < cut.threshold
+    return there & (above if cut.above else below)
+
+
+def _flag(rule: Rule, drawn: Candidates) -> Array:
+    name, flag = drawn.state.name, rule.columns[0]
+    known: list[Array | None] = []
+    for cut in rule.cuts:
+        if cut.column != name:
+            first = drawn.of_first(cut.column)
+            known.append(None if first is None else _passes(cut, *first))
+    if name == flag:
+        return _refused_flags(rule, drawn, known)
+    first = drawn.of_first(flag)
+    if first is None:
+        return np.zeros(len(drawn.rows), bool)
+    is_set = first[0] != 0
+    own = [cut for cut in rule.cuts if cut.column == name]
+    if not own:  # the counter of a collection
+        empty: Array = is_set & (drawn.values == 0)
+        return empty
+    here = drawn.number == 0
+    passes: Array = np.logical_and.reduce(
+        [_passes(cut, drawn.values, here) for cut in own]
+    )
+    refused: Array = is_set & here & ~passes
+    if all(k is not None for k in known):
+        others = [k for k in known if k is not None]
+        refused |= np.logical_and.reduce([~is_set & passes, *others])
+    return refused
+
+
+def _refused_flags(rule: Rule, drawn: Candidates, known: Sequence[Array | None]) -> Array:
+    """Return which values of a flag contradict the cuts, or a first object that is not there."""
+    value = drawn.values != 0
+    drawn_before = [k for k in known if k is not None]
+    possible = [
+        _has_objects(cut.column, drawn) if passes is None else passes
+        for cut, passes in zip(rule.cuts, known, strict=True)
+    ]
+    contradicted: Array = value & ~np.logical_and.reduce(possible)
+    if len(drawn_before) == len(known):
+        contradicted |= ~value & np.logical_and.reduce(drawn_before)
+    return contradicted
+
+
+def _has_objects(column: str, drawn: Candidates) -> Array:
+    """Return whether each row's event has objects of a column's collection, or may have some."""
+    key = drawn.context.collection[column]
+    if key[:1] == "#" and key[1:] not in drawn.context.values:
+        return np.ones(len(drawn.rows), bool)
+    return drawn.context.rows(key).counts[drawn.event] > 0
+
+
+def _parts(rule: Rule, drawn: Candidates) -> Array:
+    parts = rule.columns[3:]
+    if drawn.state.name not in parts or not set(rule.columns[:3]) <= set(
+        drawn.context.values
+    ):
+        return np.zeros(len(drawn.rows), bool)
+    rest, tolerance, complete = _left(rule, drawn)
+    rest = rest - drawn.values.astype(np.float64)
+    return (rest < -tolerance) | (complete & (rest > tolerance))
+
+
+def _left(rule: Rule, drawn: Candidates) -> tuple[Array, Array, bool]:
+    """Return what other parts leave of the energy, its tolerance, and whether all are known."""
+    values, name = drawn.context.values, drawn.state.name
+    kinematics = [values[c][drawn.rows].astype(np.float64) for c in rule.columns[:3]]
+    energy = FUNCTIONS["energy"][1](*kinematics)
+    others = [part for part in rule.columns[3:] if part != name]
+    known = [part for part in others if part in values]
+    rest = energy
+    for part in known:
+        rest = rest - values[part][drawn.rows].astype(np.float64)
+    absolute, relative = rule.numbers
+    return rest, absolute + relative * energy, len(known) == len(others)
+
+
+def _distance(rule: Rule, drawn: Candidates) -> Array:
+    eta, phi = rule.columns
+    values = drawn.context.values
+    if drawn.state.name != phi or eta not in values or phi not in values:
+        return np.zeros(len(drawn.rows), bool)
+    near = nearest_before(drawn, values[eta], values[phi])
+    half = len(rule.numbers) // 2
+    edges, rates = np.array(rule.numbers[:half]), np.array(rule.numbers[half:])
+    rate = np.where(
+        np.isnan(near), 1.0, rates[np.searchsorted(edges, near, side="right")]
+    )
+    return drawn.chance >= rate
+
+
+def nearest_before(drawn: Candidates, eta: Array, phi: Array) -> Array:
+    """Return Delta R to the nearest object before each row's, NaN for none: shape (n,).
+
+    Args:
+        drawn: Candidates of the column phi.
+        eta: eta of all rows of the collection.
+        phi: phi of the rows drawn before.
+    """
+    return nearest_rows(
+        [eta[drawn.rows].astype(np.float64), drawn.values.astype(np.float64)],
+        drawn.event,
+        drawn.number,
+        [eta.astype(np.float64), phi.astype(np.float64)],
+        drawn.state.rows,
+        before=True,
+    )[1]
+
+
+_CHECKS: Mapping[str, Callable[[Rule, Candidates], Array]] = {
+    "zeros": _zeros,
+    "falling": _falling,
+    "implies": _implies,
+    "flag": _flag,
+    "distance": _distance,
+    "parts": _parts,
+}
+
+
+def _settled(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array:
+    """Return the nearest index that a rule allows, for rows that it refuses."""
+    zero = _index(lattice, 0)
+    if rule.kind == "falling":
+        return lattice.nearest(_before(drawn)[0])
+    if rule.kind == "parts":
+        rest = np.maximum(_left(rule, drawn)[0], 0.0)
+        return lattice.nearest(rest.astype(lattice.dtype))
+    if rule.kind == "flag" and drawn.state.name in rule.columns[1:]:
+        return _beyond(rule, drawn, q, lattice)
+    if lattice.dtype == "bool" or rule.kind != "zeros":
+        return np.where(drawn.values != 0, zero, _index(lattice, 1))
+    point = lattice.grid.index(np.zeros(1, lattice.dtype))[0]
+    return np.where(drawn.values != 0, zero, point + 1)
+
+
+def _beyond(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array:
+    """Return the index next to a threshold, on its other side."""
+    out = q
+    for cut in rule.cuts:
+        if cut.column == drawn.state.name:
+            middle = lattice.grid.index(np.array([cut.threshold], lattice.dtype))[0]
+            there = np.ones(len(q), bool)
+            steps = middle + np.arange(-2, 3)
+            sides = _passes(cut, lattice.decode(steps), there[:5])
+            passing, failing = steps[sides], steps[~sides]
+            towards = passing[0] if cut.above else passing[-1]
+            back = failing[-1] if cut.above else failing[0]
+            passes = _passes(cut, drawn.values, there)
+            out = np.where(passes, back, towards)
+    return out
+
+
+def _index(lattice: Lattice, value: int) -> int:
+    return int(lattice.nearest(np.array([value], lattice.dtype))[0])
