@@ -25,11 +25,15 @@ from flowtuple.file.file import File
 from flowtuple.file.model import pack_column
 from flowtuple.io.formats import output_suffixes
 from flowtuple.io.source import ReadOptions, Source, open_dataset
-from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.score import Scores, score
-from flowtuple.reporting.describe import check_comparable, promises, report_input
+from flowtuple.reporting.describe import (
+    check_comparable,
+    parent_in_words,
+    promises,
+    report_input,
+)
 from flowtuple.reporting.page import format_bytes
 from flowtuple.reporting.report import write_report
 from flowtuple.reporting.training_page import Trained, write_training
@@ -337,7 +341,7 @@ def _summary_of_events(dataset: Dataset, model: File) -> Trained:
             bits, entropy = bits_of.get(name), _entropy(events, name, flow, coding)
             if bits is not None and entropy is not None:
                 alone[label] = (entropy, bits)
-            parents = ", ".join(_spelled(p) for p in flow.parents)
+            parents = ", ".join(parent_in_words(p) for p in flow.parents)
             size = len(pack_column(flow, numbers))
             rows.append([label, _kind(flow), parents, bits, entropy, size])
     facts = {
@@ -384,16 +388,6 @@ def _kind(flow: ColumnFlow) -> str:
     widths = " x ".join(str(len(layer.shifts)) for layer in flow.network.layers)
     residual = "residual of a prediction, " if flow.residual else ""
     return f"{residual}network {widths}" if flow.parents else f"{residual}frequencies"
-
-
-def _spelled(parent: Parent) -> str:
-    if not parent.column:
-        return str(parent.relation)
-    return (
-        parent.column
-        if parent.relation == "row"
-        else f"{parent.relation} {parent.column}"
-    )
 
 
 def _summary_of_rows(dataset: Dataset, path: FilePath) -> Trained:

@@ -81,6 +81,16 @@ class Model(Shown):
         scores = read_all(self._density.scored(open_dataset(events)), ["log_prob"])
         return np.asarray(scores.data["log_prob"])
 
+    def violations(self, events: Source) -> dict[str, int]:
+        """Return how many events violate a rule of the model, by rule in words.
+
+        Rules held for all events that the model learned from. Drawn events obey them, other events
+        need not. Flows over rows have none.
+        """
+        if not isinstance(self._density, EventModel):
+            return {}
+        return self._density.violations(open_dataset(events))
+
     def log_det(self, events: Source) -> ak.Array:
         """Return ln|det J| of `to_latent` by event or row: a record with each column's term."""
         return table_to_awkward(self._density.log_det(open_dataset(events)))

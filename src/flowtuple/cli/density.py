@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -183,13 +183,29 @@ def score(
     scores = api.score(
         model, source, whole, against=against, by_column=by_column, label=label
     )
+    violations = {k: n for k, n in api.load(model).violations(source).items() if n}
     if label is None:
-        write(output)
+        if as_json:
+            print_json({"output": output, "violations": violations})
+        else:
+            write(output)
+            _show_violations(violations)
         return
     areas = api.separation(scores, roc)
     if output is not None:
         api.write(scores, output)
     if as_json:
-        print_json(areas)
+        print_json({**areas, "violations": violations})
     else:
         show_facts({"score": "area under the ROC curve (95 % interval)", **areas})
+        _show_violations(violations)
+
+
+def _show_violations(violations: Mapping[str, int]) -> None:
+    """Show the rules of a model that scored events violate."""
+    warn(
+        *(
+            f"held for all training events, not for {n} of these: {rule}"
+            for rule, n in violations.items()
+        )
+    )

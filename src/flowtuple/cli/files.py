@@ -270,6 +270,7 @@ def _show_info(content: Mapping[str, Any]) -> None:
                 for column in table["columns"]
             ],
         )
+        write(*(f"rule of drawn events: {rule}" for rule in table["rules"]))
         write(*(f"ROOT output: {change}" for change in table["root_changes"]))
     left_out = content["left_out"]
     lines = [f"{part['name']} ({part['reason']})" for part in left_out[:_LEFT_OUT_LINES]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,6 +18,7 @@ from flowtuple.errors import InvalidArgument, Unsupported, nearest
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import BLOCK, SampledTable
 from flowtuple.model.index_sampler import AtRandom, from_latent
+from flowtuple.model.rules import count_violations
 from flowtuple.model.score import check_resolved, is_copied, score, to_latent
 from flowtuple.model.surprise import Expectation, expectation
 
@@ -129,6 +131,21 @@ class EventModel:
                 f"{nearest(name, names)}"
             )
         return np.asarray(source.read([name], 0, source.num_entries).data[name])
+
+    def violations(self, dataset: Dataset) -> dict[str, int]:
+        """Return by rule in words how many events of a data set violate it.
+
+        Raises:
+            InvalidArgument: The events lack a column of the model.
+        """
+        source = self.events(dataset)
+        counts: Counter[str] = Counter()
+        for start, stop in ranges(
+            source.num_entries if self.coding.flow.rules else 0, BLOCK
+        ):
+            events = read_like(source, self.coding.columns, start, stop)
+            counts.update(count_violations(events, self.coding))
+        return dict(counts)
 
     def scored(
         self,

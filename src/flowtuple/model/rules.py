@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from flowtuple.data.schema import Array, Column
-from flowtuple.lattice.context import Context
+from flowtuple.data.table import Table
+from flowtuple.lattice.context import Context, make_context
 from flowtuple.lattice.event_features import nearest_rows
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import FUNCTIONS
 from flowtuple.lattice.rules import Cut, Rule
-from flowtuple.lattice.walk import ColumnState
+from flowtuple.lattice.walk import ColumnState, TableCoding
 
 ATTEMPTS = 64
 """Draws of a value before the nearest one that the rules allow takes its place."""
@@ -107,6 +108,31 @@ class RuleBook:
             if rule.kind != "distance" and bad.any():
                 q = np.where(bad, _settled(rule, candidates, q, lattice), q)
         return q
+
+
+def count_violations(events: Table, coding: TableCoding) -> dict[str, int]:
+    """Return by rule in words how many events violate it; rates forbid no event.
+
+    Args:
+        events: The columns of the model.
+        coding: Schema, lattices and flow.
+    """
+    context = make_context(coding.columns, events.num_entries, events.data)
+    numbers = [c for c in coding.columns if not c.is_opaque]
+    states = {c.name: ColumnState(c, coding, context) for c in numbers}
+    for name, state in states.items():
+        context.values[name] = state.rows.sort(events.data[name].reshape(-1))
+    counts = {}
+    for rule in coding.flow.rules:
+        if rule.kind != "distance":
+            # All other columns are known, so that the check of this one sees every violation.
+            state = states[rule.columns[-1 if rule.kind == "parts" else 0]]
+            values = context.values[state.name]
+            rows = np.arange(len(values))
+            known = Candidates(state, context, rows, values, np.empty(0))
+            violating = known.event[_CHECKS[rule.kind](rule, known)]
+            counts[str(rule)] = len(np.unique(violating))
+    return counts
 
 
 def _cuts(rule: Rule) -> tuple[Cut, ...]:

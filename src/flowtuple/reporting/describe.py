@@ -28,6 +28,8 @@ from flowtuple.file.ledger import Ledger
 from flowtuple.file.table import StoredTable
 from flowtuple.io.root_changes import root_changes, root_renamed
 from flowtuple.lattice.context import Parent
+from flowtuple.lattice.event_features import KINDS as FEATURE_KINDS
+from flowtuple.lattice.event_features import EventFeature
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
 from flowtuple.lattice.lattice import resolve_statistics
@@ -212,6 +214,7 @@ def _table_info(
         "chunks": len(table.chunks),
         "model_bytes": table.model_bytes,
         "model_reference": table.model_reference,
+        "rules": [str(rule) for rule in flow.rules],
         "root_changes": root_changes(table.columns, storage),
         "root_renamed": root_renamed(table.name, table.columns, storage),
         "columns": columns,
@@ -222,14 +225,44 @@ def _flow_info(flow: ColumnFlow | None) -> dict[str, Any]:
     if flow is None:
         return {"parents": [], "prediction": "", "parameters": 0}
     return {
-        "parents": [_parent_in_words(p) for p in flow.parents],
+        "parents": [parent_in_words(p) for p in flow.parents],
         "prediction": prediction_in_words(flow.prediction) if flow.prediction else "",
         "parameters": flow.network.parameters if flow.network else 0,
     }
 
 
-def _parent_in_words(parent: Parent) -> str:
+_FEATURES = {
+    "sum": "sum of {0}",
+    "rest": "what is left of {0}",
+    "mean": "mean {1} by {0}",
+    "length": "vector sum of {vectors}",
+    "balance": "balance of {vectors}",
+    "turn of the first": "{0} of the first from the balance of {vectors}",
+    "turn of the last": "{0} of the last from the balance of {vectors}",
+    "distance": "distance to the nearest in {2}, {3}",
+    "nearest": "{0} of the nearest in {3}, {4}",
+    "relative length": "vector sum of {vectors} over {0}",
+    "opening": "opening of {0} and the vector sum of {vectors}",
+}
+"""Features of the event so far in words, by their kind."""
+
+
+def feature_in_words(feature: EventFeature) -> str:
+    """Return a feature of the event so far in words, vectors by their p_T.
+
+    Example:
+        >>> feature_in_words(EventFeature("balance", ("Jet_pt", "Jet_phi", "MET_pt", "MET_phi")))
+        'balance of Jet_pt + MET_pt'
+    """
+    own, group = FEATURE_KINDS[feature.kind]
+    vectors = " + ".join(feature.columns[own::2]) if group else ""
+    return _FEATURES[feature.kind].format(*feature.columns, vectors=vectors)
+
+
+def parent_in_words(parent: Parent) -> str:
     """Return the column, and the relation where it is not the row or the event."""
+    if parent.feature is not None:
+        return feature_in_words(parent.feature)
     if parent.relation in ("row", "event"):
         return parent.column
     through = f" by {parent.through}" if parent.through else ""
@@ -248,7 +281,7 @@ def prediction_in_words(prediction: Prediction) -> str:
     """
     words = ""
     for term in prediction.terms:
-        inputs = ", ".join(_parent_in_words(p) for p in term.inputs)
+        inputs = ", ".join(parent_in_words(p) for p in term.inputs)
         value = inputs if term.function == "x" else f"{term.function}({inputs})"
         size = f"{abs(term.coefficient):g} " if abs(term.coefficient) != 1 else ""
         sign = "-" if term.coefficient < 0 else "+"
