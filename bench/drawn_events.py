@@ -83,9 +83,10 @@ def measure(a: argparse.Namespace) -> None:
         samples = load_samples(a, model)
         bits = ft.score(model, samples.judge)["bits"]
         print(f"bits an event of the judge: {np.mean(bits):.3f}")
+        rules = rule_figures(samples, ft.load(model))
     print(f"events: {', '.join(f'{k} {len(v)}' for k, v in vars(samples).items())}\n")
     show_header("", "drawn", "true")
-    for name, (drawn, true) in figures(samples, a.flags).items():
+    for name, (drawn, true) in {**figures(samples, a.flags), **rules}.items():
         show_row(name, f"{drawn:.4f}", f"{true:.4f}")
     if a.pictures is not None:
         draw_pictures(a.pictures, samples.judge, samples.drawn)
@@ -153,6 +154,20 @@ def figures(samples: Samples, flags: Sequence[str]) -> dict[str, tuple[float, fl
             contradictions(x, text) for x in (samples.drawn, samples.train)
         )
     return out
+
+
+def rule_figures(samples: Samples, model: ft.Model) -> dict[str, tuple[float, float]]:
+    """Return shares of events against each rule of a model, of rules that all obey as one sum."""
+    drawn, true = (
+        {rule: n / len(x) for rule, n in model.violations(x).items()}
+        for x in (samples.drawn, samples.judge)
+    )
+    broken = [rule for rule in drawn if drawn[rule] or true[rule]]
+    sums = sum(drawn.values()), sum(true.values())
+    out = {f"{len(drawn)} rules of the model, judge as true: sum of shares": sums}
+    return out | {
+        f"{rule}: share against it": (drawn[rule], true[rule]) for rule in broken
+    }
 
 
 def all_numbers(events: ak.Array, names: Sequence[str]) -> Numbers:
