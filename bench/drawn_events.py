@@ -58,10 +58,10 @@ script = Script(__doc__)
 def measure(a: argparse.Namespace) -> None:
     """Print how well drawn events hold together, next to a true sample.
 
-    A complete model learns from TRAIN, or --model names one that has; as many events are drawn as
-    JUDGE holds, or as --events says. TRAIN and JUDGE are brought to the grids of the model. Each
-    figure compares with JUDGE: drawn events, and those of TRAIN, which is the best that can be
-    reached.
+    A complete model learns from TRAIN; --model keeps it, or takes one that is there. As many events
+    are drawn as JUDGE holds, or as --events says. TRAIN and JUDGE are brought to the grids of the
+    model. Each figure compares with JUDGE: drawn events, and those of TRAIN, which is the best that
+    can be reached.
 
     AUC of events: of gradient-boosted trees (200 rounds, learning rate 0.05, mean of three seeds,
     half of the events train and half judge) on numbers of each event: columns of the leading three
@@ -73,7 +73,7 @@ def measure(a: argparse.Namespace) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         model = a.model or Path(folder) / "m.flow"
-        if a.model is None:
+        if not model.exists():
             options = {"tolerance": a.bound, "effort": a.effort}
             selection = ft.Selection(columns=a.columns)
             _, spent = processed(
@@ -294,6 +294,7 @@ def area(true: np.ndarray, other: np.ndarray, most: int) -> float:
         x = np.concatenate([s[draw.permutation(len(s))[:count]] for s in (true, other)])
         labels, order = np.repeat([False, True], count), draw.permutation(2 * count)
         train, test = order[:count], order[count:]
+        x = x[:, np.isfinite(x[train]).any(axis=0)]
         trees = boosted_trees(x[train], labels[train], seed, all_rounds=True)
         scores = trees.predict_proba(x[test])[:, 1]
         areas.append(area_under_roc(scores, labels[test]).value)
