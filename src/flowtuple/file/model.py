@@ -286,12 +286,17 @@ def _may_compute(
     before = [order[name] < order[reader] for name in columns]
     known = all(b or name == reader for b, name in zip(before, columns, strict=True))
     first = KINDS[feature.kind][0]
-    pairs = all(a == b for a, b in zip(keys[first::2], keys[first + 1 :: 2], strict=True))
+    pairs = all(
+        a == b for a, b in zip(keys[first::2], keys[first + 1 :: 2], strict=False)
+    )
     allowed = {
         "sum": known,
         "rest": all(before) and keys == [own],
         "mean": known and len(set(keys)) == 1,
         "length": known and pairs,
+        "size": all(before) and keys == [own],
+        "energy": all(before) and set(keys) == {own},
+        "left": all(before) and set(keys) == {own},
         "relative length": known and pairs and before[0] and keys[0] == own,
         "opening": known and pairs and before[0] and keys[0] == own,
         "balance": known and pairs,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowtuple.data.schema import Array
-from flowtuple.lattice.arithmetic import PI, arctangent, sine_cosine
+from flowtuple.lattice.arithmetic import PI, arctangent, exponential, sine_cosine
 from flowtuple.runtime.compiled import compiled
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ KINDS: Mapping[str, tuple[int, int]] = {
     "nearest": (5, 0),
     "relative length": (1, 2),
     "opening": (1, 2),
+    "size": (1, 0),
+    "energy": (3, 0),
+    "left": (3, 1),
 }
 """By name, the number of columns, and of columns in each further group; part of the format.
 
@@ -55,6 +58,9 @@ KINDS: Mapping[str, tuple[int, int]] = {
 - `relative length`: magnitude of the vector sum over the object's own p_T
 - `opening`: cosine of the angle to the direction of balance at which the p_T of later objects
   equals the magnitude of the sum that is left for them
+- `size`: |x| of the object, as of eta
+- `energy`: that of the object by p_T, eta and m
+- `left`: share of that energy that the parts before leave
 """
 
 
@@ -240,7 +246,25 @@ class EventFeatures:
         later = self.rest(columns[:1], reader, part) - pt
         sides = 2.0 * (size * pt)
         squares = (size * size + pt * pt) - later * later
-        return squares / np.where(sides == 0, np.nan, sides)
+        cosine: Array = squares / np.where(sides == 0, np.nan, sides)
+        return cosine
+
+    def size(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `size`."""
+        return np.abs(self.values(columns[0], part))
+
+    def energy(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `energy`."""
+        return energy(*(self.values(c, part) for c in columns))
+
+    def left(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `left`; NaN for an object without energy."""
+        total = self.energy(columns[:3], reader, part)
+        rest = total
+        for column in columns[3:]:
+            rest = rest - self.values(column, part)
+        share: Array = rest / np.where(total == 0, np.nan, total)
+        return share
 
     def balance(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `balance`; NaN where nothing was summed."""
@@ -353,6 +377,14 @@ def _search(
         at[i], square[i] = best, least
 
 
+def energy(pt: Array, eta: Array, mass: Array) -> Array:
+    """Return the energy of objects, by the frozen arithmetic of predictions."""
+    e = exponential(eta)
+    p = pt * ((e + 1.0 / e) * 0.5)
+    total: Array = np.sqrt(p * p + mass * mass)
+    return total
+
+
 def _wrap(angle: Array) -> Array:
     """Return angles between -2 pi and 2 pi in [-pi, pi], by one addition at most."""
     angle = np.where(angle > PI, angle - 2.0 * PI, angle)
@@ -378,4 +410,7 @@ _FUNCTIONS: Mapping[str, Callable[[EventFeatures, Sequence[str], str, slice], Ar
     "nearest": EventFeatures.nearest,
     "relative length": EventFeatures.relative_length,
     "opening": EventFeatures.opening,
+    "size": EventFeatures.size,
+    "energy": EventFeatures.energy,
+    "left": EventFeatures.left,
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from flowtuple.data.schema import Column
 from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.event_features import EventFeature
+from flowtuple.lattice.prediction import Prediction
 from flowtuple.training.kinematics import families
 
 KNOTS = 63
@@ -31,6 +32,8 @@ def propose_features(
     if column.is_float:
         yield EventFeature("sum", (column.name,))
     own = _axes(columns, key, readable)
+    if "eta" in own and own["eta"] != column.name:
+        yield EventFeature("size", (own["eta"],))
     others = [
         _axes(columns, other, readable)
         for other in {collection_of(c): None for c in earlier}
@@ -63,6 +66,16 @@ def _of_momenta(name: str, own: _Axes) -> Iterator[EventFeature]:
     yield EventFeature("rest", (own["pt"],))
     if "eta" in own:
         yield EventFeature("mean", (own["pt"], own["eta"]))
+
+
+def energy_features(prediction: Prediction | None) -> Iterator[EventFeature]:
+    """Propose the energy and what parts leave of it, for a column that is predicted by the rest."""
+    if prediction is not None and prediction.terms[0].function == "energy":
+        total, *known = prediction.terms
+        axes = tuple(parent.column for parent in total.inputs)
+        yield EventFeature("energy", axes)
+        if all((term.function, term.coefficient) == ("x", -1.0) for term in known):
+            yield EventFeature("left", (*axes, *(t.inputs[0].column for t in known)))
 
 
 def vector_groups(

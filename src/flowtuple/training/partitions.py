@@ -32,7 +32,7 @@ _TYPICAL = 0.98  # share of the objects that a partition has to hold for
 def find_partitions(
     sample: RowSample, predictions: Mapping[str, Prediction]
 ) -> Iterator[tuple[str, Prediction]]:
-    """Yield a prediction for every part of an energy but the first.
+    """Yield a prediction for every part of an energy: all of it for the first.
 
     Args:
         sample: Events to search in.
@@ -51,7 +51,7 @@ def find_partitions(
         parts = _parts(sample, total, candidates)
         if parts and parts[0] in predictions:  # it may be decoded after the others
             continue
-        for k in range(1, len(parts)):
+        for k in range(len(parts)):
             known = [
                 replace(value_of(Parent("row", p)), coefficient=-1.0) for p in parts[:k]
             ]

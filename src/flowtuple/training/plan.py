@@ -22,7 +22,7 @@ from flowtuple.lattice.grid import Grid, Mantissas, Ordered
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.walk import MAX_OBJECTS
-from flowtuple.training.event_features import KNOTS, propose_features
+from flowtuple.training.event_features import KNOTS, energy_features, propose_features
 from flowtuple.training.relations import (
     References,
     decoding_order,
@@ -370,7 +370,8 @@ class _Planner:
         counts = self.encoded.context.rows(collection_of(column)).counts
         if not self.whole_events or counts.max() > MAX_OBJECTS:
             return
-        for feature in propose_features(column, self.columns, earlier):
+        of_row = energy_features(self.predictions.get(column.name))
+        for feature in (*of_row, *propose_features(column, self.columns, earlier)):
             values, present = self.encoded.values(
                 Parent("feature", feature=feature), column
             )

@@ -205,7 +205,7 @@ def _corrections(feature: Array, left: Array, observed: Array, expected: Array) 
             rows = seen.sum()
             ratio = (seen + PRIOR_ROWS * likely) / ((rows + PRIOR_ROWS) * likely + 1e-300)
             factor[child] = factor[node] * np.maximum(ratio, 1e-30)
-    logits = np.rint(16 * np.log2(factor))
+    logits: Array = np.rint(16 * np.log2(factor))
     return np.clip(logits, -_LARGEST, _LARGEST).astype(np.int16)
 
 
