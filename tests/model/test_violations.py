@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import awkward as ak
@@ -14,6 +15,7 @@ import flowtuple as ft
 from flowtuple.cli import app
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.event_features import KINDS, EventFeature
+from flowtuple.reporting import describe
 from flowtuple.reporting.describe import parent_in_words
 
 EVENTS = 800
@@ -107,6 +109,6 @@ def test_every_feature_has_words(kind: str) -> None:
     own, group = KINDS[kind]
     columns = tuple(f"c{k}" for k in range(own + 2 * group))
     words = parent_in_words(Parent("feature", feature=EventFeature(kind, columns)))
+    assert kind in describe._FEATURES
     assert "{" not in words
-    assert "c" in words
-    assert len({parent_in_words(Parent("row", "x")), words}) == 2
+    assert re.search(r"\bc\d", words)

@@ -243,6 +243,9 @@ _FEATURES = {
     "nearest": "{0} of the nearest in {3}, {4}",
     "relative length": "vector sum of {vectors} over {0}",
     "opening": "opening of {0} and the vector sum of {vectors}",
+    "size": "size of {0}",
+    "energy": "energy of {0}, {1}, {2}",
+    "left": "share of the energy left by {group}",
 }
 """Features of the event so far in words, by their kind."""
 
@@ -254,9 +257,12 @@ def feature_in_words(feature: EventFeature) -> str:
         >>> feature_in_words(EventFeature("balance", ("Jet_pt", "Jet_phi", "MET_pt", "MET_phi")))
         'balance of Jet_pt + MET_pt'
     """
-    own, group = FEATURE_KINDS[feature.kind]
-    vectors = " + ".join(feature.columns[own::2]) if group else ""
-    return _FEATURES[feature.kind].format(*feature.columns, vectors=vectors)
+    own, size = FEATURE_KINDS[feature.kind]
+    group = feature.columns[own :: size or 1]
+    words = _FEATURES.get(feature.kind, f"{feature.kind} of {', '.join(feature.columns)}")
+    return words.format(
+        *feature.columns, vectors=" + ".join(group), group=", ".join(group)
+    )
 
 
 def parent_in_words(parent: Parent) -> str:
