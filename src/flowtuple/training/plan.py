@@ -28,6 +28,7 @@ from flowtuple.training.relations import (
     decoding_order,
     reach,
     residuals,
+    windowed,
     worth_subtracting,
 )
 from flowtuple.training.sample import EncodedTable
@@ -275,6 +276,8 @@ class _Planner:
         if r is not None:
             some = self._undetermined(q)[:: _stride(q)]
             classes = self.encoded.classes(column)[some]
+            if self.whole_events and prediction is not None and not prediction.period:
+                r = windowed(q, r, self.encoded.classes(column))
             if settled or worth_subtracting(q[some], r[some], classes):
                 yield self._draft(column, r, parents, residual=True)
 

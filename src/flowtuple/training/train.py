@@ -50,7 +50,7 @@ from flowtuple.training.plan import (
     bin_count,
     make_plan,
 )
-from flowtuple.training.rules import find_rules
+from flowtuple.training.rules import find_rules, least_rules
 from flowtuple.training.trees import grow_tree
 
 EXPORT_ROWS = 32_768  # on which integer and float networks are compared
@@ -148,8 +148,12 @@ def train_flow(
     whole = choose(plan, choices, complete=complete)
     if not complete:
         return whole
-    rules = (*find_rules(table, external), *parts_rules(table, coding, predictions))
-    whole = replace(whole, rules=rules)
+    rules = find_rules(table, external)
+    more = (
+        *least_rules(rules, table, coding.lattices),
+        *parts_rules(table, coding, predictions),
+    )
+    whole = replace(whole, rules=rules + more)
     return with_pair_rates(whole, table, coding, seed)
 
 
