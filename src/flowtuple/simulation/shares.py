@@ -103,7 +103,7 @@ def complete(
     """
     out = dict(values)
     if target.shares:
-        shares = [out[target.learned(name)] for name in target.shares]
+        shares = [_obedient(target, out, name) for name in target.shares]
         parts = from_shares(shares, _energy(target, out))
         for name, part in zip(target.shares, parts, strict=True):
             out[name] = part.astype(spec.dtype(name))
@@ -126,6 +126,18 @@ def complete(
     return {
         name: content for name, content in out.items() if name in target.objects.columns
     }
+
+
+def _obedient(target: Target, values: Mapping[str, Array], name: str) -> Array:
+    """Return the share of a part that does not contradict its count."""
+    share = values[target.learned(name)].astype(np.float64)
+    if name not in target.counts:
+        return share
+    zero, one, between = allowed_shares(target, values, name)
+    share = np.where(zero, 0.0, np.where(one, 1.0, share))
+    some = values[target.counts[name]] > 0
+    share = np.where(some, np.maximum(share, CLOSE), share)
+    return np.where(between, np.minimum(share, 1 - CLOSE), share)
 
 
 def _energy(target: Target, columns: Mapping[str, Array]) -> Array:
@@ -198,6 +210,45 @@ def _summands(
     return tuple(
         n for n, c in zip(names, coefficients, strict=True) if abs(c - 1.0) < _UNIT
     )
+
+
+def find_counts(shares: Sequence[str], columns: Mapping[str, Array]) -> dict[str, str]:
+    """Return by part the whole number that is zero exactly where the part is.
+
+    Args:
+        shares: Names of the parts.
+        columns: Parts and other columns, each of shape (n,).
+    """
+    whole = {n: v == 0 for n, v in columns.items() if v.dtype.kind in "iu"}
+    out = {}
+    for name in shares:
+        zero = columns[name] == 0
+        count = next((n for n, v in whole.items() if np.array_equal(v, zero)), None)
+        if count and zero.any() and not zero.all():
+            out[name] = count
+    return out
+
+
+def allowed_shares(
+    target: Target, values: Mapping[str, Array], name: str
+) -> tuple[Array, Array, Array]:
+    """Return where counts say that a share is 0, where it is 1, and where it is neither.
+
+    Args:
+        target: The collection.
+        values: Counts, each of shape (n,).
+        name: The part.
+    """
+    has = values[target.counts[name]] > 0
+    later = target.shares[target.shares.index(name) + 1 :]
+    some, known = np.zeros(len(has), bool), np.ones(len(has), bool)
+    for other in later:
+        count = target.counts.get(other)
+        if count is None:
+            known[:] = False
+        else:
+            some |= values[count] > 0
+    return ~has, has & known & ~some, has & some
 
 
 def find_hypots(columns: Mapping[str, Array]) -> dict[str, tuple[str, ...]]:
