@@ -24,7 +24,7 @@ FAR = np.inf
 
 
 def rounds(number: Array) -> Iterator[Array]:
-    """Yield the positions of the objects that are made together, round after round.
+    """Yield the positions of the objects that are made together, at least one round.
 
     Args:
         number: Number of each object within its event, shape (n,).
@@ -33,14 +33,16 @@ def rounds(number: Array) -> Iterator[Array]:
         >>> [part.tolist() for part in rounds(np.array([0, 1, 0, 1, 2]))]
         [[0, 2], [1, 3], [4]]
     """
+    if not len(number):
+        yield np.arange(0)
     turn = np.searchsorted(_EDGES, number, side="right")
     order = np.argsort(turn, kind="stable")
-    ends = np.cumsum(np.bincount(turn)) if len(turn) else []
+    ends = np.cumsum(np.bincount(turn))
     begin = 0
-    for end in ends:
+    for end in ends.tolist():
         if end > begin:
             yield order[begin:end]
-        begin = int(end)
+        begin = end
 
 
 class Made:
@@ -107,7 +109,7 @@ class Made:
             event: Event of each object.
             phi: Direction of each partner; `None` where it has none.
         """
-        out = {"made": self.count[event].astype(np.int16)}
+        out: dict[str, Array] = {"made": self.count[event].astype(np.int16)}
         pulls = self._pulls["sum"] / np.maximum(self.count, 1)
         out |= {f"{name} pull": self._pulls[name][event] for name in ("first", "last")}
         out["mean pull"] = pulls[event]
@@ -123,15 +125,14 @@ class Made:
 
     def summary(self) -> dict[str, Array]:
         """Return what the number of objects without a partner may read, of shape (events,)."""
-        every = np.arange(len(self.count))
         x, y = self._change
-        out = {
+        out: dict[str, Array] = {
             "made": self.count.astype(np.int16),
-            "mean pull": (self._pulls["sum"] / np.maximum(self.count, 1))[every],
+            "mean pull": self._pulls["sum"] / np.maximum(self.count, 1),
             "gain": self._gain,
             "size of gain": np.sqrt(x * x + y * y),
             "made pt": self._scalar,
-            "size of sum": self._size(every),
+            "size of sum": self._size(np.arange(len(self.count))),
         }
         return _narrow(out)
 
@@ -146,7 +147,7 @@ class Made:
         there = self._extra["sum"][event] > 0
         lead = np.where(self._scalar[event] > 0, wrap_angle(self._lead[event] - ahead), 0)
         last = np.where(there, wrap_angle(self._extra["phi"][event] - ahead), 0.0)
-        out = {
+        out: dict[str, Array] = {
             "last pt": self._extra["pt"][event],
             "last eta": self._extra["eta"][event],
             "last turn": last,
@@ -193,7 +194,7 @@ class Made:
 
     def _size(self, event: Array) -> Array:
         x, y = self._vector[:, event]
-        return np.sqrt(x * x + y * y)
+        return np.asarray(np.sqrt(x * x + y * y))
 
     @staticmethod
     def _add(total: Array, event: Array, pt: Array, phi: Array) -> None:

@@ -162,10 +162,7 @@ class Making:
             (rows, [self._place(seen, event[rows], number[rows], rows)])
             for rows in rounds(number)
         ]
-        values = _joined(parts, 0)
-        if not parts:
-            values = {n: np.empty(0, self.spec.dtype(n)) for n in target.objects.axes}
-        return Objects(event, number, partner, seen, values)
+        return Objects(event, number, partner, seen, _joined(parts, 0))
 
     def _place(
         self, seen: Conditions, event: Array, number: Array, rows: Array
@@ -212,8 +209,6 @@ def _joined(
     parts: list[tuple[Array, list[dict[str, Array]]]], which: int
 ) -> dict[str, Array]:
     """Return columns of all rows from those of rounds."""
-    if not parts:
-        return {}
     order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
     names = parts[0][1][which]
     return {

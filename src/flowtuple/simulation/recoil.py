@@ -49,12 +49,11 @@ def recoil_conditions(
     if not recoil.turned:
         return {}
     back = -_direction(block, spec)
-    out = {}
+    out: dict[str, Array] = {}
     vectors = [_expected(block, spec, recoil), *_terms(block, spec, recoil)]
     for k, vector in enumerate(vectors):
-        if np.any(vector) or k == 0:
-            along, across = _turned(vector, back).astype(np.float32)
-            out |= {f"term{k} along": along, f"term{k} across": across}
+        along, across = _turned(vector, back).astype(np.float32)
+        out |= {f"term{k} along": along, f"term{k} across": across}
     return out
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.prediction import FUNCTIONS
+from flowtuple.model.draw import uniform
 from flowtuple.simulation.spec import SimulationSpec, Target
 
 CLOSE = 1e-4  # share of the energy that sums of float32 numbers may miss it by
@@ -104,7 +105,7 @@ def complete(
     out = dict(values)
     if target.shares:
         shares = [_obedient(target, out, name) for name in target.shares]
-        parts = from_shares(shares, _energy(target, out))
+        parts = from_shares(shares, _unrounded_energy(target, out))
         for name, part in zip(target.shares, parts, strict=True):
             out[name] = part.astype(spec.dtype(name))
     waiting: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
@@ -138,6 +139,22 @@ def _obedient(target: Target, values: Mapping[str, Array], name: str) -> Array:
     some = values[target.counts[name]] > 0
     share = np.where(some, np.maximum(share, CLOSE), share)
     return np.where(between, np.minimum(share, 1 - CLOSE), share)
+
+
+def _unrounded_energy(target: Target, columns: Mapping[str, Array]) -> Array:
+    """Return the energy of p_T, eta and m as they may have been before they were rounded.
+
+    Parts of true objects add up to that energy, and miss that of the rounded numbers by as much.
+    The places within half a step of rounding follow from the bits of the numbers.
+    """
+    before: list[Array] = []
+    for name in (*target.objects.axes[:2], target.mass):
+        content = columns[name]
+        bits, zeros = f"u{content.dtype.itemsize}", np.zeros(len(content), np.uint64)
+        step = np.spacing(np.abs(content)).astype(np.float64)
+        place = uniform(len(before), content.view(bits), zeros)
+        before.append(content.astype(np.float64) + (place - 0.5) * step)
+    return energy(before)
 
 
 def _energy(target: Target, columns: Mapping[str, Array]) -> Array:

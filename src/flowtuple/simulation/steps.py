@@ -98,7 +98,7 @@ class _Program:
     ) -> Objects:
         """Return objects with all columns, from objects with those that place them."""
         event, values = objects.event, objects.values
-        seen = objects.seen | values | near
+        seen = {**objects.seen, **values, **near}
         seen |= neighbour_conditions(self.block, target.objects, event, values, before)
         step = Step(
             f"{target.objects.name} {name}",

@@ -42,8 +42,8 @@ def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> Targets:
     order = np.argsort(partner, kind="stable")
     unmatched, matched = np.split(order, [int((partner < 0).sum())])
     if target.extra_axes:
-        pt = block.axes(objects)[0][unmatched]
-        unmatched = unmatched[falling_order(event[unmatched], pt)]
+        own = block.axes(objects)[0][unmatched]
+        unmatched = unmatched[falling_order(event[unmatched], own)]
     learned = learned_columns(target, block.values)
     extras = np.bincount(event[unmatched], minlength=block.events)
     out: Targets = {
@@ -60,9 +60,9 @@ def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> Targets:
         }
     pt = block.axes(objects)[0] if objects.axes else None
     if target.through:
-        own, partner = spec.collection(target.partners), partner[matched]
-        copies = np.bincount(partner, minlength=int(block.counts[own.name].sum()))
-        partners = {n: v[partner] for n, v in partner_columns(block, own).items()}
+        others, partner = spec.collection(target.partners), partner[matched]
+        copies = np.bincount(partner, minlength=int(block.counts[others.name].sum()))
+        partners = {n: v[partner] for n, v in partner_columns(block, others).items()}
         responses = {
             r.name: r.forward(block.values[r.column][matched], partners).astype(
                 spec.response_dtype(r.column)
