@@ -212,7 +212,7 @@ def plainest(low: float, high: float) -> float:
     """
     if not np.isfinite(low):
         return high
-    bottom, top = Decimal(low), Decimal(high)
+    bottom, top = Decimal(repr(low)), Decimal(repr(high))
     for exponent in range(6, -20, -1):
         step = Decimal(1).scaleb(exponent)
         number = (top / step).to_integral_value(ROUND_FLOOR) * step

@@ -105,7 +105,8 @@ def complete(
     out = dict(values)
     if target.shares:
         shares = [_obedient(target, out, name) for name in target.shares]
-        parts = from_shares(shares, _unrounded_energy(target, out))
+        total = (_unrounded_energy if target.ordered else _energy)(target, out)
+        parts = from_shares(shares, total)
         for name, part in zip(target.shares, parts, strict=True):
             out[name] = part.astype(spec.dtype(name))
     waiting: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {

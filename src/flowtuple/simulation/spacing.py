@@ -8,7 +8,7 @@ again. What is rare stays rare, and what never occurs never comes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ _EDGES = (
     *np.round(np.arange(0.7, 1.6, 0.1), 3).tolist(),
 )
 _MOST = 2.0  # a bin is raised by at most this factor above the far ones
-_ENOUGH = 50.0  # draws that a bin's ratio is as good as known with
+_ENOUGH = 25.0  # draws, and true distances far away, that a ratio is known with
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,20 @@ def fit_spacing(drawn: Array, true: Array) -> Spacing | None:
     if made[-1] < _ENOUGH or real[-1] < _ENOUGH:
         return None
     far = real[-1] / made[-1]
-    # Bins of few draws lean towards no preference.
-    ratio = (real / far + _prior(made)) / (made + _prior(made))
+    ratio = np.empty(len(made))
+    for begin, end in _bins(made):
+        ratio[begin:end] = real[begin:end].sum() / far / made[begin:end].sum()
     ratio = np.minimum(ratio, _MOST)
     return Spacing(_EDGES, tuple(np.round(ratio / ratio.max(), 6).tolist()))
 
 
-def _prior(made: Array) -> Array:
-    return np.where(made < _ENOUGH, 1.0, 0.0)
+def _bins(made: Array) -> Iterator[tuple[int, int]]:
+    """Yield ranges of bins that hold enough draws together, from the largest distances down."""
+    end = len(made)
+    for begin in range(len(made) - 1, -1, -1):
+        low = made[:begin].sum()
+        if made[begin:end].sum() >= _ENOUGH and (low >= _ENOUGH or begin == 0):
+            yield begin, end
+            end = begin
+    if end:
+        yield 0, end

@@ -105,7 +105,9 @@ class Recoil:
             from generated to reconstructed objects and of the p_T of objects without a partner.
         cells: Half-width of the difference in cells of events; the difference is learned in units
             of it. `None` learns it as it is.
-        turned: The difference is learned along and across the leading simulated object.
+        turned: The difference is learned along and across the leading simulated object, and the sum
+            has further terms.
+        blend: Coefficients in cells of events, in place of `coefficients`; `None` for one kind.
     """
 
     pt: str
@@ -114,6 +116,7 @@ class Recoil:
     coefficients: tuple[float, ...]
     cells: Cells | None = None
     turned: bool = False
+    blend: Cells | None = None
 
     @property
     def learned(self) -> tuple[str, str]:
@@ -207,6 +210,8 @@ class SimulationSpec:
         for part in (content, *content["recoils"]):
             part["given"] = part.pop("generated")  # the key in files
         columns = [c.to_json() for c in self.columns]
+        for rule, part in zip(self.rules, content["rules"], strict=True):
+            part["text"] = str(rule)
         return {"version": VERSION} | content | {"columns": columns}
 
     @classmethod
@@ -233,6 +238,7 @@ class SimulationSpec:
                         r["coefficients"],
                         Cells.from_json(r.get("cells")),
                         r.get("turned", False),
+                        Cells.from_json(r.get("blend")),
                     )
                     for r in content["recoils"]
                 ),
