@@ -13,11 +13,13 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.walk import ColumnState, TableCoding
 from flowtuple.model.draw import Distribution, column_key, draw, uniform
 from flowtuple.model.events import SampledTable
+from flowtuple.simulation.counting import Counting
 from flowtuple.simulation.spec import SimulationSpec
-from flowtuple.simulation.steps import DrawSource, Step
+from flowtuple.simulation.step import DrawSource, Step
 
 # row numbers of further folds begin here, above those of copies
 _FOLD = np.uint64(1 << 40)
+ATTEMPTS = 12  # further draws of an object that comes too near to another
 
 
 class _Named(Protocol):
@@ -85,14 +87,36 @@ class Sampler:
 
         def draw_step(step: Step) -> dict[str, Array]:
             number = step.number.astype(np.uint64) + _FOLD * fold[step.event]
-            return self._draw(step, event[step.event], number)
+            return self._accepted(step, event[step.event], number)
 
         return draw_step
 
-    def _draw(self, step: Step, event: Array, number: Array) -> dict[str, Array]:
+    def _accepted(self, step: Step, event: Array, number: Array) -> dict[str, Array]:
+        """Draw the rows of a step; those too near to other objects are drawn again."""
+        drawn = self._draw(step, event, number)
+        spacing = self.spec.spacing.get(step.name)
+        if spacing is None or step.distance is None:
+            return drawn
+        proposed = np.ones(len(event), bool)
+        for attempt in range(1, ATTEMPTS + 1):
+            key = column_key(self.seed, step.name, f"accept {attempt}")
+            accept = spacing.probability(step.distance(drawn, proposed))
+            proposed &= uniform(key, event, number) >= accept
+            again = np.flatnonzero(proposed)
+            if not len(again):
+                break
+            some = self._draw(step.take(again), event[again], number[again], attempt)
+            for name, content in some.items():
+                drawn[name][again] = content
+        return drawn
+
+    def _draw(
+        self, step: Step, event: Array, number: Array, attempt: int = 0
+    ) -> dict[str, Array]:
         """Draw the rows of a step, whose event and number among all have shape (n,)."""
+        label = f"{step.name} {attempt}" if attempt else step.name
         if step.name in self.flows:
-            return self._from_rows(self.flows[step.name], step, event, number)
+            return self._from_rows(self.flows[step.name], step, label, event, number)
         coding = self.codings.get(step.name)
         if coding is None and not len(event):
             # There was no such object in the training either.
@@ -104,6 +128,7 @@ class Sampler:
                 "training met nothing like it: the model has no densities for "
                 f"{step.name!r}; train it on more"
             )
+        counting = Counting.of(self.spec, step)
 
         def sample(
             state: ColumnState,
@@ -112,9 +137,17 @@ class Sampler:
             first: int,
             attempt: int,
         ) -> Array:
-            key = column_key(self.seed, step.name, state.name)
             at = state.rows.event[part] + first
-            return draw(distribution, key, event[at], number[at])
+
+            def indices(turn: int, rows: Array) -> Array:
+                again = f"{label} again {turn}" if turn else label
+                key = column_key(self.seed, again, state.name)
+                chosen = rows if len(distribution.logits) > 1 else slice(None)
+                some = Distribution(distribution.logits[chosen], distribution.bins)
+                return draw(some, key, event[at[rows]], number[at[rows]])
+
+            every = np.arange(len(at))
+            return counting.obey(state, part, at, indices, indices(0, every))
 
         rows = len(event)
         sampled = SampledTable(
@@ -124,9 +157,9 @@ class Sampler:
         return {name: drawn.data[name] for name in step.columns}
 
     def _from_rows(
-        self, flow: Conditional, step: Step, event: Array, number: Array
+        self, flow: Conditional, step: Step, label: str, event: Array, number: Array
     ) -> dict[str, Array]:
-        keys = [column_key(self.seed, step.name, name) for name in flow.columns]
+        keys = [column_key(self.seed, label, name) for name in flow.columns]
         u = np.stack([uniform(key, event, number) for key in keys], axis=1)
         conditions = as_matrix(step.conditions, flow.context.columns, len(u))
         columns = zip(flow.from_uniform(u, conditions).T, flow.dtypes, strict=True)
