@@ -20,8 +20,8 @@ from flowtuple.reporting.describe import parent_in_words
 
 EVENTS = 800
 RULES = {
-    "Jet_muN = 0 exactly where Jet_muE = 0",
-    "Jet_pt falls from object to object",
+    "Jet_muN is 0 exactly where Jet_muE is 0",
+    "Jet_pt does not rise from object to object",
     "HLT_Jet60 = Jet_pt > 60",
 }
 
@@ -78,8 +78,8 @@ def test_events_that_violate_rules_are_counted(model: Path) -> None:
     assert {rule: true[rule] for rule in RULES} == dict.fromkeys(RULES, 0)
     found = loaded.violations(violating())
     assert {rule: found[rule] for rule in RULES} == {
-        "Jet_muN = 0 exactly where Jet_muE = 0": 1,
-        "Jet_pt falls from object to object": 2,
+        "Jet_muN is 0 exactly where Jet_muE is 0": 1,
+        "Jet_pt does not rise from object to object": 2,
         "HLT_Jet60 = Jet_pt > 60": 4,
     }
 
@@ -101,7 +101,7 @@ def test_score_says_which_rules_the_events_violate(model: Path, tmp_path: Path) 
     )
     content = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert content["output"] == out
-    assert content["violations"]["Jet_pt falls from object to object"] == 2
+    assert content["violations"]["Jet_pt does not rise from object to object"] == 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
