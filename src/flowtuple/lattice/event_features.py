@@ -43,6 +43,7 @@ KINDS: Mapping[str, tuple[int, int]] = {
     "size": (1, 0),
     "energy": (3, 0),
     "left": (3, 1),
+    "needed": (1, 0),
 }
 """By name, the number of columns, and of columns in each further group; part of the format.
 
@@ -61,6 +62,8 @@ KINDS: Mapping[str, tuple[int, int]] = {
 - `size`: |x| of the object, as of eta
 - `energy`: that of the object by p_T, eta and m
 - `left`: share of that energy that the parts before leave
+- `needed`: twice x of the first object less the sum of x of known objects, over the number of
+  objects from its own on: the p_T that each of them has on average if they balance the first
 """
 
 
@@ -221,6 +224,15 @@ class EventFeatures:
         """Return the kind `rest`."""
         event = self.context.rows(reader).event[part]
         return self._total(columns, "1")[event] - self.sum_known(columns, reader, part)
+
+    def needed(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `needed`; NaN for the first object."""
+        rows = self.context.rows(reader)
+        event, number = rows.event[part], rows.number[part]
+        first = rows.find(event, np.where(number > 0, 0, -1))
+        values = self.values(columns[0])[np.maximum(first, 0)]
+        deficit = 2.0 * values - self.sum_known(columns, reader, part)
+        return np.where(first >= 0, deficit / (rows.counts[event] - number), np.nan)
 
     def mean(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `mean`."""
@@ -413,4 +425,5 @@ _FUNCTIONS: Mapping[str, Callable[[EventFeatures, Sequence[str], str, slice], Ar
     "size": EventFeatures.size,
     "energy": EventFeatures.energy,
     "left": EventFeatures.left,
+    "needed": EventFeatures.needed,
 }

@@ -41,6 +41,7 @@ from flowtuple.training.conditioners import (
 from flowtuple.training.pair_rates import with_pair_rates
 from flowtuple.training.partitions import parts_rules
 from flowtuple.training.plan import (
+    COMPLETE_EFFORTS,
     EFFORTS,
     MIN_ROWS,
     Candidate,
@@ -128,7 +129,8 @@ def train_flow(
         for name in choices.keys() - ids - external:
             choices[name] = choices[name] or [_marginal(plan.indices[name])]
     # How wide functions change densities under conditions has not been measured.
-    jobs = list(_jobs(plan, EFFORTS[effort], complete, wide=complete and not external))
+    presets = COMPLETE_EFFORTS if complete else EFFORTS
+    jobs = list(_jobs(plan, presets[effort], complete, wide=complete and not external))
     stage, folder = f"train {table.name}", resources.folder
 
     def report(share: float, bits: float) -> None:
