@@ -14,6 +14,7 @@ from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
+from flowtuple.file.layout import EVENT_MODELS
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import RELATIONS, Parent, coding_order, collection_of
 from flowtuple.lattice.event_features import (
@@ -47,6 +48,17 @@ def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
         parts.append(write_unsigned([len(flow.rules)]))
         parts += [_pack_rule(rule, numbers) for rule in flow.rules]
     return zstd(b"".join(parts))
+
+
+def flags_of(flow: LatticeFlow) -> int:
+    """Return the feature flags of a header that a model needs."""
+    columns = flow.columns.values()
+    uses = (
+        bool(flow.rules)
+        or any(p.feature is not None for c in columns for p in c.inputs)
+        or any(c.network is not None and c.network.tree is not None for c in columns)
+    )
+    return EVENT_MODELS if uses else 0
 
 
 def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
@@ -167,7 +179,9 @@ def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
 def _unpack_rules(reader: Reader, columns: Sequence[Column]) -> tuple[Rule, ...]:
     count = reader.unsigned()
     if not 1 <= count <= MAX_RULES:
-        raise Corrupt(f"a model has {count} rules, not 1 to {MAX_RULES}")
+        raise Corrupt(
+            f"a model has more bytes than its columns, and {count} rules, not 1 to {MAX_RULES}"
+        )
     rules = tuple(_unpack_rule(reader, columns) for _ in range(count))
     key = {c.name: collection_of(c) for c in columns if not c.is_opaque}
     for rule in rules:
