@@ -187,7 +187,7 @@ def _unpack_rules(reader: Reader, columns: Sequence[Column]) -> tuple[Rule, ...]
     for rule in rules:
         keys = [key.get(name) for name in rule.columns]
         together = None not in keys and (rule.kind == "flag" or len(set(keys)) == 1)
-        of_event = rule.kind not in ("flag", "implies") or keys[0] == ""
+        of_event = rule.kind not in ("flag", "implies") or keys[:1] == [""]
         if not (rule.is_well_formed and together and of_event):
             raise Corrupt(f"a model has a rule of kind {rule.kind!r} that makes no sense")
     return rules
@@ -241,7 +241,7 @@ def _count(reader: Reader, most: int, what: str) -> int:
     """Read a number of parts, of which a small frame could declare a great many."""
     count = reader.unsigned()
     if count > most:
-        raise Corrupt(f"a model has a column of {count} {what}, more than {most}")
+        raise Corrupt(f"a model has a part of {count} {what}, more than {most}")
     return count
 
 
@@ -412,11 +412,11 @@ def _unpack_tree(reader: Reader, inputs: int, bins: Bins) -> Tree:
     nodes = _count(reader, MAX_NODES, "nodes")
     feature, threshold = np.full(nodes, -1, np.int64), np.zeros(nodes, np.int64)
     for node in range(nodes):
-        feature[node] = reader.unsigned() - 1
-        if feature[node] >= 0:
-            threshold[node] = reader.unsigned()
-    if (feature >= inputs).any() or (threshold > 255).any():
-        raise Corrupt("a tree compares what its network does not read")
+        if number := reader.unsigned():
+            limit = reader.unsigned()
+            if number > inputs or limit > 255:
+                raise Corrupt("a tree compares what its network does not read")
+            feature[node], threshold[node] = number - 1, limit
     leaves = int(np.count_nonzero(feature < 0))
     content = reader.take(2 * leaves * bins.symbols)
     logits = np.frombuffer(content, "<i2").astype(np.int16).reshape(leaves, bins.symbols)
