@@ -3,7 +3,7 @@
 Everything is made by hand, nothing is trained; the values are those that formulas are wary of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from flowtuple.data.schema import Array
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import flags_of, pack_flow
 from flowtuple.file.writer import create
-from flowtuple.lattice.context import Parent
+from flowtuple.lattice.context import Parent, make_context
 from flowtuple.lattice.event_features import EventFeature
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import Uniform
@@ -157,7 +157,7 @@ def _add_readers(made: Maker, draw: np.random.Generator, count: int) -> None:
     """Two columns for each feature: a network reads its level, a prediction its number."""
     bins = bins_of(-300, -60, 0, 1, 90, 400)
     uniform: Any = (Uniform("float32", 0.01), Bound("abs", 0.01))
-    fine: Any = (Uniform("float64", 1e-9), Bound("abs", 1e-9))
+    exact = numbers_of(made, count)
     for kind, choices in FEATURES.items():
         for number, columns in enumerate(choices):
             name = f"Jet_{kind.replace(' ', '_')}_{number}"
@@ -172,7 +172,23 @@ def _add_readers(made: Maker, draw: np.random.Generator, count: int) -> None:
             made.add(f"{name}_read", small, FLOW, *uniform, flow=flow, counter="nJet")
             prediction = Prediction((Term(1.0, "x", (feature(kind, columns, ()),)),))
             flow = ColumnFlow(NO_BINS, prediction=prediction, residual=True)
-            made.add(f"{name}_near", values, INDICES, *fine, flow=flow, counter="nJet")
+            # only a prediction with the same bits gives the value of a residual of 0
+            same = exact(EventFeature(kind, columns))
+            made.add(f"{name}_same", same, INDICES, flow=flow, counter="nJet")
+
+
+def numbers_of(made: Maker, count: int) -> Callable[[EventFeature], Array]:
+    """What gives the numbers of features for the jets, in stored order; 0 for missing ones."""
+    context = make_context(made.columns, made.events, made.data)
+    for column in made.columns:
+        rows = context.rows(context.collection[column.name])
+        context.values[column.name] = rows.sort(made.data[column.name])
+
+    def evaluate(wanted: EventFeature) -> Array:
+        numbers, _ = context.features.evaluate(wanted, "#nJet", slice(0, count))
+        return context.rows("#nJet").unsort(numbers)
+
+    return evaluate
 
 
 def _add_walk(made: Maker, draw: np.random.Generator, count: int) -> None:
