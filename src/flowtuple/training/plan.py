@@ -68,7 +68,7 @@ COMPLETE_EFFORTS: dict[str, EffortPreset] = {
     "default": EffortPreset((0.7,), 1000),
     "best": EffortPreset((1.0,), 6000),
 }
-"""Of models that give every column a density, each of whose trainings ends with a tree."""
+"""Of models of whole events, each of whose trainings ends with a tree."""
 
 
 def check_effort(effort: str) -> str:
