@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import event_made
 import flowtuple as ft
 import odd_made
 from flowtuple.codec.column import Method
@@ -12,10 +13,13 @@ from flowtuple.data.schema import bit_patterns
 from flowtuple.data.table import Dataset, read_all
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.context import RELATIONS
+from flowtuple.lattice.event_features import KINDS
 from flowtuple.lattice.prediction import FUNCTIONS
+from flowtuple.lattice.rules import RULES
 
 FOLDER = Path(__file__).parents[1] / "golden"
-NAMES = ("plain", "bounds", "flow", "given", "parts", "awkward")
+NAMES = ("plain", "bounds", "flow", "given", "parts", "awkward", "events")
+LATER = {"events": "0100" + "01000000"}  # minor version and flags, if not 0
 
 
 def open_golden(name):
@@ -55,9 +59,9 @@ def test_nothing_else_is_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_file_is_of_this_format(name):
-    assert (FOLDER / f"{name}.ftup").read_bytes()[
-        :16
-    ].hex() == "89465455500d0a1a" + "0100" + "0000" + "00000000"
+    later = LATER.get(name, "0000" + "00000000")
+    header = (FOLDER / f"{name}.ftup").read_bytes()[:16]
+    assert header.hex() == "89465455500d0a1a" + "0100" + later
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,6 +124,25 @@ def test_golden_files_hold_every_grid_method_and_relation():
     assert functions == set(FUNCTIONS)
     assert escapes >= 3
     assert atoms >= 6
+
+
+def test_golden_files_hold_every_feature_and_rule():
+    read, predicted, itself, rules, trees = set(), set(), set(), set(), 0
+    with open_golden("events") as file:
+        for table in file.tables.values():
+            rules |= {rule.kind for rule in table.flow.rules}
+            for name, flow in table.flow.columns.items():
+                trees += flow.network is not None and flow.network.tree is not None
+                terms = flow.prediction.terms if flow.prediction else ()
+                read |= {p.feature.kind for p in flow.parents if p.feature}
+                of_terms = {p.feature for term in terms for p in term.inputs if p.feature}
+                predicted |= {feature.kind for feature in of_terms}
+                of_itself = (p.feature for p in flow.inputs if p.feature)
+                itself |= {f.kind for f in of_itself if name in f.columns}
+    assert read == predicted == set(KINDS)
+    assert itself == set(event_made.WALKS)
+    assert rules == set(RULES)
+    assert trees > len(KINDS)
 
 
 @pytest.fixture(scope="module")

@@ -465,7 +465,7 @@ CANNOT = "lets column '{}' read '{}', which it cannot"
         ([bare(IDX), bare(PT, [[REFERENCE, X, IDX]]), bare(X)], CANNOT.format("pt", "x")),
         ([bare(X), bare(PT, [[REFERENCE, X, S]])], CANNOT.format("pt", "x")),
         ([bare(PT, [[REFERENCE, X, 9]])], "speaks of column number 9"),
-        ([bare(PT, [[8]])], "unknown relation 8"),
+        ([bare(PT, [[9]])], "unknown relation 9"),
         ([bare(PT, [[EVENT, A]])], "lets column 'pt' read 'a', which has no place in it"),
         ([bare(PT, [[PREDICTED]])], "reads the prediction of a column that has none"),
         ([bare(A, prediction=[65, 0, 0, 0])], "of 65 terms has more than 64"),

@@ -107,7 +107,7 @@ def test_header_is_16_bytes_of_magic_versions_and_flags():
 
 @pytest.mark.parametrize(
     ("major", "flags"),
-    [(layout.MAJOR + 1, 0), (65535, 0), (layout.MAJOR, 1), (layout.MAJOR, 1 << 31)],
+    [(layout.MAJOR + 1, 0), (65535, 0), (layout.MAJOR, 2), (layout.MAJOR, 1 << 31)],
 )
 def test_later_format_is_too_new(plain, folder, major, flags):
     path = folder / "later.ftup"
@@ -739,7 +739,7 @@ HEAD = [1, 0, 2, 0, 0, 0, 0, 0]
     [
         (([1, 4],), "speaks of column number 4 of 4"),
         (([1, 0, 0x80, 0x20],), "4096 bins, more than 4095"),
-        ((HEAD, [1, 8, 0, 0, 0]), "unknown relation 8"),
+        ((HEAD, [1, 9, 0, 0, 0]), "unknown relation 9"),
         ((HEAD, [1, 0, 9, 0, 0]), "speaks of column number 9"),
         (([1, 0, 0, 1, 0x80, 0x20],), "4096 bins, more than 4095"),
         (

@@ -36,7 +36,7 @@ from hand_made import (
     dependent_events,
     write_model,
 )
-from reference_reader import Invalid, base, chunk, flow, lattice, read_file
+from reference_reader import Invalid, base, chunk, flow, functions, lattice, read_file
 from reference_reader.container import INDICES, Stored
 
 ENDS = np.array(
@@ -148,11 +148,11 @@ def test_functions(number, draw):
     arguments = [draw.choice(values, 1000) for _ in range(count)]
     with np.errstate(all="ignore"):
         found = function(*arguments)
-    assert flow.FUNCTIONS[number][0] == count
+    assert functions.FUNCTIONS[number][0] == count
     for row, y in zip(
         zip(*(a.tolist() for a in arguments), strict=True), found.tolist(), strict=True
     ):
-        expected = flow.FUNCTIONS[number][1](*row)
+        expected = functions.FUNCTIONS[number][1](*row)
         assert (
             y == expected and math.copysign(1, y) == math.copysign(1, expected)
         ) or math.isnan(y) == math.isnan(expected) is True, row

@@ -22,8 +22,9 @@ from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.training import write_events as assemble
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parent / "support"))
 
+import event_made  # noqa: E402
 import odd_made  # noqa: E402
 from dissect import merge  # noqa: E402
 from hand_made import (  # noqa: E402
@@ -215,6 +216,7 @@ GOLDEN: dict[str, Callable[[Path], None]] = {
     "given": given,
     "parts": parts,
     "awkward": odd_made.write,
+    "events": event_made.write,
 }
 
 

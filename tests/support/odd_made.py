@@ -39,6 +39,7 @@ from flowtuple.lattice.grid import (
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
+from flowtuple.lattice.rules import Rule
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 
 NO_BINS = Bins(np.empty(0, np.int64), np.empty(0, np.int64))
@@ -66,6 +67,7 @@ class Maker:
     lattices: dict[str, Lattice] = field(default_factory=dict)
     flows: dict[str, ColumnFlow] = field(default_factory=dict)
     ways: dict[str, Way] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
     def add(
         self,
@@ -108,7 +110,9 @@ class Maker:
         order = [c.name for c in coding_order(self.columns, tuple(self.flows))]
         flows = {name: self.flows[name] for name in order if name in self.flows}
         given = frozenset(n for n, way in self.ways.items() if way.method is Method.GIVEN)
-        return TableCoding(tuple(self.columns), self.lattices, LatticeFlow(flows), given)
+        return TableCoding(
+            tuple(self.columns), self.lattices, LatticeFlow(flows, self.rules), given
+        )
 
     def description(self, entries: int) -> dict[str, Any]:
         """Its part of the description of a file."""

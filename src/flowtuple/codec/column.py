@@ -181,7 +181,8 @@ def _decode_parts(stored: StoredColumn, state: ColumnState, escapes: Array) -> A
         state.require(flow.prediction)
     if not state.is_codable:
         raise Corrupt(
-            f"column {name!r} reads itself where an event has more than {MAX_OBJECTS} objects"
+            f"column {name!r} reads itself, or searches the nearest object, "
+            f"where an event has more than {MAX_OBJECTS} objects"
         )
     q = np.empty(len(state.rows), np.int64)
     stream = coder.Decoder(stored.payload) if stored.method is Method.FLOW else None

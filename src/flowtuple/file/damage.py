@@ -249,7 +249,7 @@ def _first_of_each(sections: Iterable[Section]) -> Iterator[Section]:
 
 
 def _header_is_damaged(storage: Storage) -> bool:
-    """Return True if the checksum of the index fits the header that this version writes.
+    """Return True if the checksum of the index fits a header that this version writes.
 
     Then the header of the file is not the one that was written.
     """
@@ -257,7 +257,8 @@ def _header_is_damaged(storage: Storage) -> bool:
         index, _, expected = read_index(storage)
     except DAMAGE:
         return False
-    return checksum(layout.pack_header() + index) == expected
+    headers = {layout.pack_header(flags) for flags in (0, layout.KNOWN_FLAGS)}
+    return expected in {checksum(header + index) for header in headers}
 
 
 def _reason(error: Exception, path: str) -> str:

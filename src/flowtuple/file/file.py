@@ -45,6 +45,8 @@ class File(Shown):
         meta: The description as it is stored.
         sections: All sections, in the order of the file.
         index_size: Number of bytes in no section: header, index and trailer.
+        version: Version of its format, such as "1.0".
+        flags: Feature flags of its header.
         tables: The tables by name.
 
     Args:
@@ -90,6 +92,8 @@ class File(Shown):
         self.meta = self._reader.meta
         self.sections = self._reader.sections
         self.index_size = self._reader.index_size
+        self.version = self._reader.version
+        self.flags = self._reader.flags or 0
         self.tables: dict[str, StoredTable] = {}
         try:
             for number, described in enumerate(self.meta["tables"]):

@@ -16,7 +16,10 @@ from flowtuple.io.source import STORED
 MAGIC = b"\x89FTUP\r\n\x1a"
 MARKER = b"\x89SEC"
 END_MAGIC = b"\x1aFTUPEND"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
+EVENT_MODELS = 1
+"""Feature flag: a model reads features of the event, or has trees or rules."""
+KNOWN_FLAGS = EVENT_MODELS
 
 _HEADER = struct.Struct("<8sHHI")
 _FRAME = struct.Struct("<4sIIIQQQQ")
@@ -87,9 +90,18 @@ class Section:
         return self.offset + self.length
 
 
-def pack_header() -> bytes:
-    """Return the header: magic, major version, minor version, feature flags."""
-    return _HEADER.pack(MAGIC, MAJOR, MINOR, 0)
+def pack_header(flags: int = 0) -> bytes:
+    """Return the header: magic, major version, minor version, feature flags.
+
+    The minor version is the first that defines all of the flags.
+    """
+    return _HEADER.pack(MAGIC, MAJOR, MINOR if flags else 0, flags)
+
+
+def unpack_header(data: bytes) -> tuple[str, int]:
+    """Return version and feature flags of a header that `check_header` accepts."""
+    _, major, minor, flags = _HEADER.unpack(data[:HEADER_SIZE])
+    return f"{major}.{minor}", flags
 
 
 def check_header(data: bytes, name: str) -> None:
@@ -122,9 +134,9 @@ def check_header(data: bytes, name: str) -> None:
     later = f"{name}: has format version {major}.{minor}"
     if major > MAJOR:
         raise TooNew(f"{later}, this flowtuple reads up to {MAJOR}.x; update flowtuple")
-    if flags:
+    if unknown := flags & ~KNOWN_FLAGS:
         raise TooNew(
-            f"{later} with the unknown feature flags {flags:#x}; update flowtuple"
+            f"{later} with the unknown feature flags {unknown:#x}; update flowtuple"
         )
 
 
@@ -163,8 +175,13 @@ def unpack_frame(data: bytes, offset: int) -> Section | None:
     return section if section.is_possible else None
 
 
-def pack_index(sections: Sequence[Section]) -> bytes:
-    """Return the index of sections, and the trailer that locates it from the end of the file."""
+def pack_index(sections: Sequence[Section], flags: int = 0) -> bytes:
+    """Return the index of sections, and the trailer that locates it from the end of the file.
+
+    Args:
+        sections: All sections of the file.
+        flags: Feature flags of its header.
+    """
     numbers = [n for s in sections for n in astuple(s)[:5]]
     content = write_unsigned([len(sections), *numbers]) + b"".join(
         _CHECKSUM.pack(s.checksum) for s in sections
@@ -172,7 +189,7 @@ def pack_index(sections: Sequence[Section]) -> bytes:
     index = zstd(content)
     offset = HEADER_SIZE + sum(s.length for s in sections)
     return index + _TRAILER.pack(
-        offset, len(index), checksum(pack_header() + index), END_MAGIC
+        offset, len(index), checksum(pack_header(flags) + index), END_MAGIC
     )
 
 

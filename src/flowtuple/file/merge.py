@@ -83,7 +83,8 @@ def merge(
         writer.describe(meta)
         for section in first.sections:
             if section.kind is SectionKind.MODEL:
-                writer.add(section.kind, section.owner, first.read_head(section))
+                head = first.read_head(section)
+                writer.add_model(section.owner, head, first.flags)
         for number, name in enumerate(first.tables):
             for done, file in enumerate(files, 1):
                 for chunk in file.tables[name].chunks:

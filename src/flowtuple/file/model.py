@@ -14,6 +14,7 @@ from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
+from flowtuple.file.layout import EVENT_MODELS
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import RELATIONS, Parent, coding_order, collection_of
 from flowtuple.lattice.event_features import (
@@ -47,6 +48,17 @@ def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
         parts.append(write_unsigned([len(flow.rules)]))
         parts += [_pack_rule(rule, numbers) for rule in flow.rules]
     return zstd(b"".join(parts))
+
+
+def flags_of(flow: LatticeFlow) -> int:
+    """Return the feature flags of a header that a model needs."""
+    columns = flow.columns.values()
+    uses = (
+        bool(flow.rules)
+        or any(p.feature is not None for c in columns for p in c.inputs)
+        or any(c.network is not None and c.network.tree is not None for c in columns)
+    )
+    return EVENT_MODELS if uses else 0
 
 
 def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
@@ -167,13 +179,15 @@ def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
 def _unpack_rules(reader: Reader, columns: Sequence[Column]) -> tuple[Rule, ...]:
     count = reader.unsigned()
     if not 1 <= count <= MAX_RULES:
-        raise Corrupt(f"a model has {count} rules, not 1 to {MAX_RULES}")
+        raise Corrupt(
+            f"a model has more bytes than its columns, and {count} rules, not 1 to {MAX_RULES}"
+        )
     rules = tuple(_unpack_rule(reader, columns) for _ in range(count))
     key = {c.name: collection_of(c) for c in columns if not c.is_opaque}
     for rule in rules:
         keys = [key.get(name) for name in rule.columns]
         together = None not in keys and (rule.kind == "flag" or len(set(keys)) == 1)
-        of_event = rule.kind not in ("flag", "implies") or keys[0] == ""
+        of_event = rule.kind not in ("flag", "implies") or keys[:1] == [""]
         if not (rule.is_well_formed and together and of_event):
             raise Corrupt(f"a model has a rule of kind {rule.kind!r} that makes no sense")
     return rules
@@ -227,7 +241,7 @@ def _count(reader: Reader, most: int, what: str) -> int:
     """Read a number of parts, of which a small frame could declare a great many."""
     count = reader.unsigned()
     if count > most:
-        raise Corrupt(f"a model has a column of {count} {what}, more than {most}")
+        raise Corrupt(f"a model has a part of {count} {what}, more than {most}")
     return count
 
 
@@ -294,6 +308,7 @@ def _may_compute(
         "rest": all(before) and keys == [own],
         "mean": known and len(set(keys)) == 1,
         "length": known and pairs,
+        "needed": known and keys == [own],
         "size": all(before) and keys == [own],
         "energy": all(before) and set(keys) == {own},
         "left": all(before) and set(keys) == {own},
@@ -398,11 +413,11 @@ def _unpack_tree(reader: Reader, inputs: int, bins: Bins) -> Tree:
     nodes = _count(reader, MAX_NODES, "nodes")
     feature, threshold = np.full(nodes, -1, np.int64), np.zeros(nodes, np.int64)
     for node in range(nodes):
-        feature[node] = reader.unsigned() - 1
-        if feature[node] >= 0:
-            threshold[node] = reader.unsigned()
-    if (feature >= inputs).any() or (threshold > 255).any():
-        raise Corrupt("a tree compares what its network does not read")
+        if number := reader.unsigned():
+            limit = reader.unsigned()
+            if number > inputs or limit > 255:
+                raise Corrupt("a tree compares what its network does not read")
+            feature[node], threshold[node] = number - 1, limit
     leaves = int(np.count_nonzero(feature < 0))
     content = reader.take(2 * leaves * bins.symbols)
     logits = np.frombuffer(content, "<i2").astype(np.int16).reshape(leaves, bins.symbols)

@@ -34,6 +34,8 @@ class SectionReader:
         sections: All sections, in the order of the file.
         meta: The description as it is stored.
         index_size: Number of bytes that are in no section.
+        version: Version of the format, such as "1.0"; empty if the header was not read.
+        flags: Feature flags of the header; `None` if it was not read.
 
     Args:
         path: Path or URL.
@@ -55,6 +57,8 @@ class SectionReader:
         self.storage = Storage(path)
         self.memory = memory
         self.index_size = 0
+        self.version = ""
+        self.flags: int | None = None
         try:
             self._prefix = self.storage.read(0, min(self.storage.size, PREFIX))
             self.sections = self._read_index() if sections is None else sections
@@ -80,6 +84,7 @@ class SectionReader:
                 f"{self.path}: its index is damaged (checksum differs); {_ADVICE}"
             )
         self.index_size = self.storage.size - offset + layout.HEADER_SIZE
+        self.version, self.flags = layout.unpack_header(self._prefix)
         return layout.unpack_index(index, offset, self.path)
 
     def _check_owners(self, *, complete: bool) -> None:

@@ -22,8 +22,9 @@ from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.damage import Damage, DamagedFile, coded_by_flow
 from flowtuple.file.description import Part, with_parts
 from flowtuple.file.file import File
-from flowtuple.file.layout import SectionKind
 from flowtuple.file.merge import copy_chunk
+from flowtuple.file.model import flags_of
+from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredChunk, StoredTable, no_events
 from flowtuple.file.writer import Writer, create
 from flowtuple.io.formats import output_suffixes
@@ -300,16 +301,23 @@ def _copy(
     for number, (name, table) in enumerate(damaged.tables.items()):
         section = table.model_section
         if section is not None:
-            writer.add(
-                SectionKind.MODEL,
-                number,
-                models.get(name) or damaged.reader.read(section),
-            )
+            head = models.get(name) or damaged.reader.read(section)
+            writer.add_model(number, head, _flags(damaged.reader, table))
     for number, (name, chunks) in enumerate(whole.items()):
         for chunk in chunks:
             copy_chunk(writer, number, damaged.tables[name], chunk)
     writer.finish(damaged.carried.values())
     return events
+
+
+def _flags(reader: SectionReader, table: StoredTable) -> int:
+    """Return the flags that a model needs: those of the header, or of the model without it."""
+    if reader.flags is not None:
+        return reader.flags
+    try:
+        return flags_of(table.flow)
+    except Corrupt:  # no flags make it readable
+        return 0
 
 
 def _parts(chunks: Iterable[StoredChunk]) -> list[Part]:

@@ -19,9 +19,10 @@ from flowtuple.data.schema import Column
 from flowtuple.data.schema_diff import check_same_columns, read_like, schema_diff
 from flowtuple.data.table import Dataset, Table, concatenate, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge, Truncated, nearest
+from flowtuple.file import layout
 from flowtuple.file.description import DescribedTable, Part
 from flowtuple.file.layout import FRAME_SIZE, Section, SectionKind
-from flowtuple.file.model import unpack_content
+from flowtuple.file.model import flags_of, unpack_content
 from flowtuple.file.reader import SectionReader
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
@@ -146,7 +147,14 @@ class StoredTable(DescribedTable):
         probe()
         with self._reader.naming():
             data = self._reader.unpacked(section, self._reader.memory // MODEL)
-            return unpack_content(data, self.columns)
+            flow = unpack_content(data, self.columns)
+            flags = self._reader.flags
+            if flags is not None and flags_of(flow) & ~flags:
+                raise Corrupt(
+                    f"the model of table {self.name!r} has parts of format {layout.MAJOR}."
+                    f"{layout.MINOR}, of which the header says nothing"
+                )
+            return flow
 
     @property
     def model_section(self) -> Section | None:

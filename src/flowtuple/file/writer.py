@@ -30,6 +30,7 @@ class Writer:
         self._path = path
         self._sections: list[Section] = []
         self._events: dict[tuple[int, int], int] = {}
+        self._flags = 0
         self._write(layout.pack_header())
 
     def _write(self, data: bytes) -> None:
@@ -63,11 +64,25 @@ class Writer:
         self._events[kind, owner] = first + entries
         return section.length
 
+    def add_model(self, number: int, data: bytes, flags: int) -> int:
+        """Write the model of a table and return its bytes, with the frame.
+
+        Args:
+            number: Number of the table.
+            data: The packed flow.
+            flags: Feature flags of the header that it needs.
+        """
+        self._flags |= flags
+        return self.add(SectionKind.MODEL, number, data)
+
     def finish(self, carried: Iterable[bytes] = ()) -> None:
-        """Write carried objects, and the index; nothing may follow."""
+        """Write carried objects, the index, and the flags of models; nothing may follow."""
         for number, content in enumerate(carried):
             self.add(SectionKind.CARRIED, number, zstd(content))
-        self._write(layout.pack_index(self._sections))
+        self._write(layout.pack_index(self._sections, self._flags))
+        if self._flags:
+            self._out.seek(0)
+            self._write(layout.pack_header(self._flags))
 
 
 @contextmanager

@@ -43,6 +43,7 @@ KINDS: Mapping[str, tuple[int, int]] = {
     "size": (1, 0),
     "energy": (3, 0),
     "left": (3, 1),
+    "needed": (1, 0),
 }
 """By name, the number of columns, and of columns in each further group; part of the format.
 
@@ -61,6 +62,8 @@ KINDS: Mapping[str, tuple[int, int]] = {
 - `size`: |x| of the object, as of eta
 - `energy`: that of the object by p_T, eta and m
 - `left`: share of that energy that the parts before leave
+- `needed`: twice x of the first object less the sum of x of known objects, over the number of
+  objects from its own on: the p_T that each of them has on average if they balance the first
 """
 
 
@@ -78,6 +81,11 @@ class EventFeature:
     kind: str
     columns: tuple[str, ...]
     knots: tuple[float, ...] = ()
+
+    @property
+    def searched(self) -> str:
+        """A column of the objects among which it searches the nearest; empty for none."""
+        return self.columns[-1] if self.kind in ("distance", "nearest") else ""
 
     def level(self, values: Array, present: Array) -> Array:
         """Return uint8 levels, shape (n,): 0 for missing, then evenly from the knots.
@@ -146,6 +154,7 @@ class EventFeatures:
     context: Context
     _running: dict[tuple[str, ...], RunningSums] = field(default_factory=dict)
     _totals: dict[tuple[str, ...], Array] = field(default_factory=dict)
+    _searched: dict[str, Array] = field(default_factory=dict)
 
     def evaluate(
         self, feature: EventFeature, reader: str, part: slice
@@ -222,6 +231,15 @@ class EventFeatures:
         event = self.context.rows(reader).event[part]
         return self._total(columns, "1")[event] - self.sum_known(columns, reader, part)
 
+    def needed(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `needed`; NaN for the first object."""
+        rows = self.context.rows(reader)
+        event, number = rows.event[part], rows.number[part]
+        first = rows.find(event, np.where(number > 0, 0, -1))
+        values = self.values(columns[0])[np.maximum(first, 0)]
+        deficit = 2.0 * values - self.sum_known(columns, reader, part)
+        return np.where(first >= 0, deficit / (rows.counts[event] - number), np.nan)
+
     def mean(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `mean`."""
         weight = self.known_sum(columns[:1], "1", reader, part)
@@ -288,11 +306,15 @@ class EventFeatures:
         if source == reader:
             number = np.where(rows.number[part] == 0, -1, number)
         at = self.context.rows(source).find(rows.event[part], number)
-        values = self.values(phi)
+        turn = self._at(phi, at) - self.balance(columns[1:], reader, part)
+        return _wrap(turn)
+
+    def _at(self, column: str, at: Array) -> Array:
+        """Return float64 values of some rows of a column, NaN where the row is -1."""
+        values = self.context.values[column]
         if not len(values):
             return np.full(len(at), np.nan)
-        turn = values[np.maximum(at, 0)] - self.balance(columns[1:], reader, part)
-        return np.where(at >= 0, _wrap(turn), np.nan)
+        return np.where(at >= 0, values[np.maximum(at, 0)].astype(np.float64), np.nan)
 
     def distance(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `distance`."""
@@ -301,10 +323,7 @@ class EventFeatures:
     def nearest(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `nearest`."""
         at, _ = self._nearest(columns[1:], reader, part)
-        values = self.values(columns[0])
-        if not len(values):
-            return np.full(len(at), np.nan)
-        return np.where(at >= 0, values[np.maximum(at, 0)], np.nan)
+        return self._at(columns[0], at)
 
     def _nearest(
         self, columns: Sequence[str], reader: str, part: slice
@@ -320,9 +339,15 @@ class EventFeatures:
             rows.number[part]
             if source == reader
             else np.full(part.stop - part.start, -1),
-            [self.values(c) for c in columns[2:]],
+            [self._complete(c) for c in columns[2:]],
             others,
         )
+
+    def _complete(self, column: str) -> Array:
+        """Return all values of a column decoded before, as float64; converted only once."""
+        if column not in self._searched:
+            self._searched[column] = self.values(column)
+        return self._searched[column]
 
 
 def nearest_rows(
@@ -413,4 +438,5 @@ _FUNCTIONS: Mapping[str, Callable[[EventFeatures, Sequence[str], str, slice], Ar
     "size": EventFeatures.size,
     "energy": EventFeatures.energy,
     "left": EventFeatures.left,
+    "needed": EventFeatures.needed,
 }

@@ -147,6 +147,7 @@ class Prediction:
             len(self.terms) == 1
             and self.terms[0].function == "x"
             and self.terms[0].coefficient == 1.0
+            and self.terms[0].inputs[0].feature is None
         )
 
     def evaluate(

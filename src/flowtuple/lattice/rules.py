@@ -71,11 +71,17 @@ class Rule:
 
     @property
     def is_well_formed(self) -> bool:
-        """Whether it has as many columns and numbers as its kind takes."""
+        """Whether it has as many columns and numbers as its kind takes, and no column twice.
+
+        Several cuts may be on one column, but none on the flag itself.
+        """
         columns, numbers = len(self.columns), self.numbers
         if self.kind == "flag":
             sides = set(numbers[::2]) <= {0.0, 1.0}
-            return columns > 1 and len(numbers) == 2 * (columns - 1) and sides
+            others = self.columns[:1] != () and self.columns[0] not in self.columns[1:]
+            return others and columns > 1 and len(numbers) == 2 * (columns - 1) and sides
+        if len(set(self.columns)) < columns:
+            return False
         if self.kind == "distance":
             half = len(numbers) // 2
             edges, rates = numbers[:half], numbers[half:]

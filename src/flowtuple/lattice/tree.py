@@ -92,13 +92,16 @@ def tree_of(feature: Array, threshold: Array, logits: Array) -> Tree:
     """
     right = np.zeros(len(feature), np.int32)
     waiting: list[int] = []
+    is_complete = False
     for node, compared in enumerate(feature.tolist()):
+        if is_complete:
+            raise Corrupt("a tree has nodes beyond its last leaf")
         if compared >= 0:
             waiting.append(node)
         elif waiting:
             right[waiting.pop()] = node + 1
-        elif node != len(feature) - 1:
-            raise Corrupt("a tree has nodes beyond its last leaf")
-    if waiting or not len(feature):
+        else:
+            is_complete = True
+    if not is_complete:
         raise Corrupt("a tree ends before its last leaf")
     return Tree(feature.astype(np.int16), threshold.astype(np.uint8), right, logits)

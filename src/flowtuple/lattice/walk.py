@@ -34,7 +34,7 @@ BLOCK_ROWS = 2**15
 """Rows whose logits are in memory at once."""
 
 MAX_OBJECTS = 4096
-"""Objects of an event up to which a column may read its own earlier objects."""
+"""Objects of an event up to which a column may read its own earlier objects, or search them."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,19 @@ class ColumnState:
 
     @property
     def is_codable(self) -> bool:
-        """True if the flow may code it; an event of many objects would take as many steps."""
-        most = int(self.rows.counts.max(initial=0)) if self.reads_itself else 0
-        return self.flow is not None and most <= MAX_OBJECTS
+        """True if the flow may code it; an event of many objects would take as many steps.
+
+        So would a search for the nearest object, for each of them.
+        """
+        if self.flow is None:
+            return False
+        features = [p.feature for p in self.flow.inputs if p.feature is not None]
+        searched = {f.searched for f in features if f.searched}
+        keys = {self._context.collection[name] for name in searched}
+        if self.reads_itself:
+            keys.add(self.key)
+        counts = [self._context.rows(key).counts for key in keys]
+        return all(c.max(initial=0) <= MAX_OBJECTS for c in counts)
 
     def enter(self, stored: Array) -> tuple[Array, Array]:
         """Record known values, shape (n,); return indices and the exact values of escapes."""

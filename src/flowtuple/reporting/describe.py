@@ -21,7 +21,6 @@ from flowtuple.data.schema_diff import read_like, schema_diff
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, Table, TableSource, read_all
 from flowtuple.errors import InvalidArgument
-from flowtuple.file import layout
 from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.ledger import Ledger
@@ -167,7 +166,7 @@ def info(
         return {
             "path": file.path,
             "bytes": file.size,
-            "format": f"{layout.MAJOR}.{layout.MINOR}",
+            "format": file.version,
             "sections": dict(sections) | {"index": file.index_size},
             "parts": ledger.parts,
             "rows": [asdict(row) for row in ledger.rows],

@@ -38,6 +38,7 @@ _TURN = 6.283185307179586
 _PAIRS = 2**22  # compared pairs of columns at most, so that time is linear in the columns
 _LEAST_REACH = 64
 _BINS = 48
+_FEWEST_FALLS = 500
 
 _Proposal = tuple[Column, tuple[Term, ...]]
 """A column and a sum of terms that may predict it."""
@@ -79,6 +80,7 @@ def find_predictions(
         if name not in predictions or not predictions[name].is_copy:
             candidates.append(column)
     if whole_events:
+        predictions = dict(_by_object_before(sample)) | predictions
         predictions |= {
             name: prediction
             for name, prediction in find_partitions(sample, predictions)
@@ -246,6 +248,19 @@ def _by_balance(sample: RowSample) -> Iterator[_Proposal]:
         if column.role == "angle" and column.counter is not None:
             for parent in balances(column, sample.columns, sample.columns[:number]):
                 yield column, (value_of(parent),)
+
+
+def _by_object_before(sample: RowSample) -> Iterator[tuple[str, Prediction]]:
+    """Yield the object before as the prediction of columns by which objects are sorted."""
+    for column in sample.columns:
+        if column.counter is None or not column.is_float:
+            continue
+        prediction = Prediction((value_of(Parent("previous", column.name)),))
+        values = as_floats(sample.context.values[column.name])
+        before, there = sample.values(prediction.inputs[0], column)
+        falls = values[there] <= before[there]
+        if len(falls) >= _FEWEST_FALLS and falls.all():
+            yield column.name, prediction
 
 
 def _find_sum(

@@ -16,7 +16,7 @@ from flowtuple.data.memory import CHUNK, LARGEST_CHUNK, MEMORY
 from flowtuple.data.resources import Resources
 from flowtuple.data.table import Dataset, Table, TableSource, column_bytes, ranges
 from flowtuple.file.layout import SectionKind
-from flowtuple.file.model import pack_flow
+from flowtuple.file.model import flags_of, pack_flow
 from flowtuple.file.writer import Writer
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.threads import ordered_map
@@ -93,8 +93,9 @@ def add_models(writer: Writer, tables: list[ResolvedTable]) -> int:
     total = 0
     for number, table in enumerate(tables):
         if table.coding.flow.columns:
-            data = pack_flow(table.coding.flow, table.coding.columns)
-            total += writer.add(SectionKind.MODEL, number, data)
+            flow = table.coding.flow
+            data = pack_flow(flow, table.coding.columns)
+            total += writer.add_model(number, data, flags_of(flow))
     return total
 
 

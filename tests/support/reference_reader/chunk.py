@@ -46,18 +46,15 @@ from reference_reader.container import (
 from reference_reader.description import Column
 from reference_reader.flow import (
     Bins,
-    Chunk,
-    Decoded,
     Flow,
     Model,
-    Row,
-    Rows,
     activation,
     frequencies,
     index_of_residual,
     logits,
     predicted_index,
 )
+from reference_reader.rows import Chunk, Decoded, Row, Rows
 
 
 class Stream:
@@ -273,7 +270,8 @@ def numbers_by_flow(
         activations = [
             activation(p, reader, row, predicted, chunk, model) for p in flow.parents
         ]
-        return stream.number(i, frequencies(logits(flow.layers, activations)), flow.bins)
+        z = logits(flow.layers, activations, flow.tree)
+        return stream.number(i, frequencies(z), flow.bins)
 
     return number, stream
 
@@ -284,15 +282,17 @@ def numbers_from_list(stored: Stored, count: int) -> NumberOfRow:
     return lambda i, row, _predicted: numbers[i if stored.residual else row.position]
 
 
-def check_self_reading(decoded: Decoded, flow: Flow) -> None:
-    """Section 12: objects of an event of a column that reads itself and is stored by FLOW or
-    residuals.
+def check_objects(decoded: Decoded, flow: Flow, chunk: Chunk) -> None:
+    """Section 12: objects of an event of a column that reads itself, or among which it searches the
+    nearest, and that is stored by FLOW or residuals.
     """
-    reads_itself = any(p.column == decoded.column.name for p in flow.reads())
-    require(
-        not reads_itself or max(decoded.rows.counts, default=0) <= MAX_NUMBERED,
-        "too many objects in an event",
-    )
+    features = [p.feature for p in flow.reads() if p.feature is not None]
+    numbered = {f.columns[-1] for f in features if f.kind in {"distance", "nearest"}}
+    name = decoded.column.name
+    numbered |= {name for p in flow.reads() if name in p.columns}
+    for column in numbered:
+        counts = chunk[column].rows.counts
+        require(max(counts, default=0) <= MAX_NUMBERED, "too many objects in an event")
 
 
 def decode_by_numbers(
@@ -310,7 +310,7 @@ def decode_by_numbers(
         number_of_row = numbers_from_list(stored, len(decoded.rows))
     prediction, residual = None, stored.residual
     if flow is not None and (stored.method == FLOW or stored.residual):
-        check_self_reading(decoded, flow)
+        check_objects(decoded, flow, chunk)
         prediction, residual = flow.prediction, stored.residual or flow.codes_residuals
     escapes = iter(escaped_values(stored, dtype, len(decoded.rows)))
     for i, row in enumerate(decoded.rows.row_order()):

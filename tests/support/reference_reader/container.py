@@ -17,6 +17,7 @@ DESCRIPTION, MODEL, CHUNK, CARRIED = range(4)
 FLOW, CONSTANT, INDICES, VALUES, GROUP, OPAQUE, GIVEN = range(7)
 BLOCK = 2**15
 MAX_GROUPED = 4096
+EVENT_MODELS = 1
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,15 @@ class Stored:
     escapes: bytes
 
 
-def check_header(data: bytes) -> None:
-    """Section 2.1."""
+def check_header(data: bytes) -> int:
+    """Section 2.1; the feature flags."""
     if len(data) < HEADER and MAGIC.startswith(data[:8]):
         raise Truncated("no whole header")
     require(data[:8] == MAGIC, "not a file of this format")
     major, _minor, flags = struct.unpack("<HHI", data[8:HEADER])
     require(major == MAJOR, f"major version {major} is not known")
-    require(flags == 0, "a feature flag that is not known")
+    require(flags & ~EVENT_MODELS == 0, "a feature flag that is not known")
+    return int(flags)
 
 
 def index_bytes(data: bytes) -> bytes:

@@ -24,15 +24,18 @@ from reference_reader.chunk import check_stored, decode_column, opaque_entries
 from reference_reader.container import (
     CARRIED,
     CHUNK,
+    EVENT_MODELS,
     MODEL,
     Section,
+    check_header,
     head_of,
     open_container,
     split_chunk,
 )
 from reference_reader.description import Column, Description, Table, parse_description
-from reference_reader.flow import Chunk, Model, coding_order
-from reference_reader.model import check_model, parse_model
+from reference_reader.flow import Model, coding_order
+from reference_reader.model import check_model, parse_model, uses_event_models
+from reference_reader.rows import Chunk
 
 
 @dataclass
@@ -42,6 +45,7 @@ class File:
     """
 
     description: Description
+    flags: int
     models: dict[int, Section] = field(default_factory=dict)
     chunks: dict[int, list[Section]] = field(default_factory=dict)
     carried: dict[int, Section] = field(default_factory=dict)
@@ -50,7 +54,8 @@ class File:
 def open_file(data: bytes) -> File:
     """Section 2.2: what sections a file may have."""
     description, *sections = open_container(data)
-    file = File(parse_description(zstd_content(head_of(description))))
+    flags = check_header(data)
+    file = File(parse_description(zstd_content(head_of(description))), flags)
     for section in sections:
         add_section(file, section)
     require(
@@ -97,7 +102,7 @@ def model_of(file: File, number: int, other: bytes | None) -> Model:
     table = file.description.tables[number]
     model: Model = {}
     if number in file.models:
-        model = parse_model(head_of(file.models[number]), list(table.columns.values()))
+        model = own_model(file, number)
     elif table.model is not None:
         require(
             other is not None,
@@ -105,6 +110,18 @@ def model_of(file: File, number: int, other: bytes | None) -> Model:
         )
         model = model_from_other(table, open_file(other or b""))
     check_model(model, table)
+    return model
+
+
+def own_model(file: File, number: int) -> Model:
+    """Section 2.1: the model of a table in its own file, whose flags announce all that it uses."""
+    columns = list(file.description.tables[number].columns.values())
+    head = head_of(file.models[number])
+    model, rules = parse_model(head, columns)
+    require(
+        file.flags & EVENT_MODELS != 0 or not uses_event_models(model, rules),
+        "a model of 1.1 without its flag",
+    )
     return model
 
 
@@ -122,7 +139,7 @@ def model_from_other(table: Table, other: File) -> Model:
     require(
         f"{xxh3(head_of(section)):016x}" == table.model, f"{table.name}: another model"
     )
-    model = parse_model(head_of(section), list(there.columns.values()))
+    model = own_model(other, number)
     for name in model:
         here = table.columns.get(name)
         if here is None or not same_kind(here, there.columns[name]):

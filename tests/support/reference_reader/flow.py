@@ -5,60 +5,23 @@ from __future__ import annotations
 import math
 import operator
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TypeAlias
 
 from reference_reader.base import (
-    MAX_ROWS,
     NONE,
     REACH,
     A,
     Dtype,
-    number_of,
     pattern_of_float,
     pattern_of_integer,
     pow2,
-    require,
     wrap_i64,
 )
-from reference_reader.description import Column, Table
-
-
-@dataclass(frozen=True)
-class Row:
-    """Section 5: object `number` of `event`, at `position` in stored order."""
-
-    event: int
-    number: int
-    position: int
-
-
-class Rows:
-    """Section 5: the rows of one collection in one chunk."""
-
-    def __init__(self, counts: list[int]) -> None:
-        require(min(counts, default=0) >= 0, "a counter below 0")
-        require(sum(counts) <= MAX_ROWS, "too many rows")
-        self.counts = counts
-        self.starts = [0, *accumulate(counts)]
-
-    def __len__(self) -> int:
-        return self.starts[-1]
-
-    def position(self, event: int, number: int) -> int | None:
-        """The place in stored order of object `number` of `event`; None where there is no such
-        object.
-        """
-        return self.starts[event] + number if 0 <= number < self.counts[event] else None
-
-    def row_order(self) -> Iterator[Row]:
-        """All first objects, then all second ones, ..."""
-        for number in range(max(self.counts, default=0)):
-            for event, count in enumerate(self.counts):
-                if number < count:
-                    yield Row(event, number, self.starts[event] + number)
+from reference_reader.description import Table
+from reference_reader.features import Feature, feature_number
+from reference_reader.functions import FUNCTIONS
+from reference_reader.rows import Chunk, Decoded, Row
 
 
 def coding_order(table: Table, model: Model) -> list[str]:
@@ -86,6 +49,7 @@ RELATIONS = (
     "same",
     "reference",
     "prediction",
+    "feature",
 )
 WITHOUT_COLUMN = ("index", "prediction")
 
@@ -125,6 +89,13 @@ class Parent:
     relation: str
     column: str = ""
     through: str = ""
+    feature: Feature | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that it reads."""
+        of_feature = () if self.feature is None else self.feature.columns
+        return (*(c for c in (self.column, self.through) if c), *of_feature)
 
 
 @dataclass(frozen=True)
@@ -133,6 +104,36 @@ class Layer:
 
     weights: list[list[int]]
     shifts: list[int]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Section 6.3: nodes in preorder, (-1, 0) for a leaf, and the logits of the leaves."""
+
+    nodes: list[tuple[int, int]]
+    leaves: list[tuple[int, ...]]
+
+    def logits(self, activations: list[int]) -> tuple[int, ...]:
+        """Those of the leaf that a row comes to."""
+        node = leaf = 0
+        while self.nodes[node][0] >= 0:
+            i, c = self.nodes[node]
+            node += 1
+            if activations[i] > c:
+                skipped = self.leaves_below(node)
+                leaf += skipped
+                node += 2 * skipped - 1
+        return self.leaves[leaf]
+
+    def leaves_below(self, node: int) -> int:
+        """The number of leaves of the subtree that begins at a node."""
+        open_ends, leaves = 1, 0
+        while open_ends > 0:
+            is_leaf = self.nodes[node][0] < 0
+            leaves += is_leaf
+            open_ends += -1 if is_leaf else 1
+            node += 1
+        return leaves
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Flow:
     prediction: Prediction | None
     codes_residuals: bool
     layers: list[Layer]
+    tree: Tree | None = None
 
     def reads(self) -> list[Parent]:
         """All that the column reads."""
@@ -175,23 +177,6 @@ class Flow:
 
 # by the names of the columns, in the order of the model
 Model: TypeAlias = dict[str, Flow]
-
-
-class Decoded:
-    """Section 8.4: a column of a chunk, as far as it is decoded; indices and values (patterns) in
-    stored order.
-    """
-
-    def __init__(self, column: Column, rows: Rows) -> None:
-        self.column, self.rows = column, rows
-        self.indices = [0] * len(rows)
-        self.values = [0] * len(rows)
-
-    def number(self, position: int) -> int | float:
-        return number_of(self.values[position], self.column.known()[0])
-
-
-Chunk: TypeAlias = dict[str, Decoded]  # the columns of a chunk by name
 
 
 def object_number(value: int | float) -> int | None:
@@ -237,6 +222,9 @@ def activation(
         return 256 * row.number // (row.number + 8)
     if parent.relation == "prediction":
         return model[reader.column.name].level(predicted)
+    if parent.feature is not None:
+        number = feature_number(parent.feature, reader, row, chunk)
+        return parent.feature.level(number)
     position = parent_position(parent, reader, row, chunk)
     return (
         0
@@ -252,11 +240,22 @@ def layer_sums(layer: Layer, activations: list[int]) -> list[int]:
     return [(t + pow2(h - 1)) >> h for t, h in zip(sums, layer.shifts, strict=True)]
 
 
-def logits(layers: list[Layer], activations: list[int]) -> list[int]:
-    """Section 6.3: the network."""
+def limited(z: int) -> int:
+    """Section 6.3: within the limits of a logit."""
+    return min(max(z, -(2**14)), 2**14)
+
+
+def logits(
+    layers: list[Layer], activations: list[int], tree: Tree | None = None
+) -> list[int]:
+    """Section 6.3: the network, and its tree."""
+    levels = activations
     for layer in layers[:-1]:
         activations = [min(max(y, 0), 255) for y in layer_sums(layer, activations)]
-    return [min(max(y, -(2**14)), 2**14) for y in layer_sums(layers[-1], activations)]
+    z = [limited(y) for y in layer_sums(layers[-1], activations)]
+    if tree is None:
+        return z
+    return [limited(y + g) for y, g in zip(z, tree.logits(levels), strict=True)]
 
 
 def integer_16th_root(n: int) -> int:
@@ -278,140 +277,12 @@ def frequencies(z: list[int]) -> list[int]:
     return [*f, 2**16 - sum(f)]
 
 
-# Section 6.8: elementary functions. Python's + - * / and math.sqrt are those of IEEE 754, rounded
-# once.
-
-S = [(-1) ** (k + 1) / math.factorial(2 * k + 3) for k in range(7)]
-C = [(-1) ** (k + 1) / math.factorial(2 * k + 2) for k in range(8)]
-E = [1 / math.factorial(k) for k in range(14)]
-L = [1 / (2 * k + 1) for k in range(12)]
-ATAN = [(-1) ** k / (2 * k + 1) for k in range(14)]
-PI = 3.141592653589793
-HALF_PI = 1.5707963267948966
-
-
-def poly(c: Sequence[float], x: float) -> float:
-    """Section 6.8: s = c_n, then s = s * x + c_k for k = n - 1 down to 0."""
-    s = c[-1]
-    for coefficient in reversed(c[:-1]):
-        s = s * x + coefficient
-    return s
-
-
-def sin_cos(x: float) -> tuple[float, float]:
-    """Section 6.8: sine and cosine, NaN where abs(x) > 2^20."""
-    if math.isnan(x) or abs(x) > 2.0**20:
-        return math.nan, math.nan
-    n = round(x * 0.6366197723675814)
-    y = (x - n * 1.5707963267341256) - n * 6.077100506506192e-11
-    u = y * y
-    s = y + y * (u * poly(S, u))
-    c = 1.0 + u * poly(C, u)
-    return ((s, c), (c, -s), (-s, -c), (-c, s))[n % 4]
-
-
-def sin(x: float) -> float:
-    """Section 6.8."""
-    return sin_cos(x)[0]
-
-
-def cos(x: float) -> float:
-    """Section 6.8."""
-    return sin_cos(x)[1]
-
-
-def exp(x: float) -> float:
-    """Section 6.8: NaN where abs(x) > 64."""
-    if math.isnan(x) or abs(x) > 64.0:
-        return math.nan
-    n = round(x * 1.4426950408889634)
-    y = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
-    return poly(E, y) * 2.0**n
-
-
-def log(x: float) -> float:
-    """Section 6.8: NaN where x <= 0 or x is infinite."""
-    if math.isnan(x) or x <= 0.0 or math.isinf(x):
-        return math.nan
-    f, n = math.frexp(x)
-    if f < 0.7071067811865476:
-        f, n = f + f, n - 1
-    v = (f - 1.0) / (f + 1.0)
-    return n * 0.6931471803691238 + (
-        n * 1.9082149292705877e-10 + (v + v) * poly(L, v * v)
-    )
-
-
-def atan(y: float, x: float) -> float:
-    """Section 6.8: the angle of the point (x, y)."""
-    if math.isnan(x) or math.isnan(y):
-        return math.nan
-    steep = abs(y) > abs(x)
-    above, below = (x, y) if steep else (y, x)
-    v = 0.0 if below == 0.0 else above / below
-    for _ in range(2):
-        v = v / (1.0 + math.sqrt(1.0 + v * v))
-    g = 4.0 * (v * poly(ATAN, v * v))
-    if steep:
-        return -HALF_PI - g if y < 0.0 else HALF_PI - g
-    if x < 0.0:
-        return g - PI if y < 0.0 else g + PI
-    return g
-
-
-# Section 6.5: the functions of predictions
-
-
-def cosh(x: float) -> float:
-    """Section 6.5, in the row of pt cosh eta."""
-    e = exp(x)
-    return (e + 1.0 / e) * 0.5
-
-
-def pt_sinh_eta(pt: float, eta: float) -> float:
-    """Section 6.5, function 3."""
-    e = exp(eta)
-    return pt * ((e - 1.0 / e) * 0.5)
-
-
-def energy(pt: float, eta: float, m: float) -> float:
-    """Section 6.5, function 5."""
-    p = pt * cosh(eta)
-    return math.sqrt(p * p + m * m)
-
-
-def pseudorapidity(pt: float, z: float) -> float:
-    """Section 6.5, function 11."""
-    if pt == 0.0:
-        return math.nan
-    u = abs(z / pt)
-    r = log(u + math.sqrt(u * u + 1.0))
-    return -r if z < 0.0 else r
-
-
-def pair_mass(
-    pt1: float, eta1: float, phi1: float, pt2: float, eta2: float, phi2: float
-) -> float:
-    """Section 6.5, function 12."""
-    d = cosh(eta1 - eta2) - cos(phi1 - phi2)
-    return math.sqrt(abs((2.0 * (pt1 * pt2)) * d))
-
-
-FUNCTIONS: list[tuple[int, Callable[..., float]]] = [  # number of arguments, function
-    (1, lambda x: x),
-    (2, lambda pt, phi: pt * cos(phi)),
-    (2, lambda pt, phi: pt * sin(phi)),
-    (2, pt_sinh_eta),
-    (2, lambda pt, eta: pt * cosh(eta)),
-    (3, energy),
-    (2, lambda x, y: math.sqrt(x * x + y * y)),
-    (3, lambda x, y, z: math.sqrt((x * x + y * y) + z * z)),
-    (2, lambda x, y: x * y),
-    (2, lambda x, y: math.nan if y == 0.0 else x / y),
-    (2, lambda x, y: atan(y, x)),
-    (2, pseudorapidity),
-    (6, pair_mass),
-]
+def argument_of(parent: Parent, reader: Decoded, row: Row, chunk: Chunk) -> float | None:
+    """Section 6.5: the argument that a parent is; None where it has no row or is missing."""
+    if parent.feature is not None:
+        return feature_number(parent.feature, reader, row, chunk)
+    position = parent_position(parent, reader, row, chunk)
+    return None if position is None else float(chunk[parent.column].number(position))
 
 
 def predicted_total(
@@ -420,12 +291,12 @@ def predicted_total(
     """Section 6.5: the sum of the terms; None where there is no prediction."""
     total = 0.0
     for term in prediction.terms:
-        positions = [parent_position(p, reader, row, chunk) for p in term.inputs]
         arguments = []
-        for parent, position in zip(term.inputs, positions, strict=True):
-            if position is None:
+        for parent in term.inputs:
+            argument = argument_of(parent, reader, row, chunk)
+            if argument is None:
                 return None
-            arguments.append(float(chunk[parent.column].number(position)))
+            arguments.append(argument)
         total = total + FUNCTIONS[term.function][1](*arguments) * term.coefficient
     return total if math.isfinite(total) else None
 
@@ -434,6 +305,7 @@ def copied_parent(prediction: Prediction, dtype: Dtype, chunk: Chunk) -> Parent 
     """Section 6.6: the parent of a plain copy; None where the prediction is no such."""
     term = prediction.terms[0]
     plain = len(prediction.terms) == 1 and term.function == 0 and term.coefficient == 1.0
+    plain = plain and term.inputs[0].feature is None
     return (
         term.inputs[0]
         if plain and chunk[term.inputs[0].column].column.dtype == dtype

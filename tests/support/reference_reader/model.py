@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 
 from reference_reader.base import (
     MAX_BINS,
@@ -17,8 +18,8 @@ from reference_reader.base import (
     zstd_content,
 )
 from reference_reader.description import Column, Table
+from reference_reader.features import KINDS, NAMES, Feature, may_read
 from reference_reader.flow import (
-    FUNCTIONS,
     RELATIONS,
     WITHOUT_COLUMN,
     Bins,
@@ -28,20 +29,40 @@ from reference_reader.flow import (
     Parent,
     Prediction,
     Term,
+    Tree,
     coding_order,
 )
+from reference_reader.functions import FUNCTIONS
+from reference_reader.rules import KINDS as RULES
+from reference_reader.rules import Rule, all_formed
+
+MAX_LAYERS, WITH_TREE, MAX_NODES = 64, 128, 65_535
+MAX_COLUMNS, MAX_KNOTS, MAX_RULES, MAX_NUMBERS = 16, 254, 4096, 512
 
 
-def parse_model(section: bytes, columns: Sequence[Column]) -> Model:
-    """Section 9: the columns of a model, by name; their numbers count `columns`."""
+def parse_model(section: bytes, columns: Sequence[Column]) -> tuple[Model, list[Rule]]:
+    """Section 9: the columns of a model, by name, and its rules; their numbers count `columns`."""
     reader = Reader(zstd_content(section))
     model: Model = {}
     for _ in range(reader.varint()):
         name = column_name(reader, columns)
         require(name not in model, "a column twice in a model")
         model[name] = parse_flow(reader, columns)
+    rules: list[Rule] = []
+    if reader.left() > 0:
+        count = reader.varint()
+        require(1 <= count <= MAX_RULES, "another number of rules than a model may have")
+        rules = [parse_rule(reader, columns) for _ in range(count)]
+        require(all_formed(rules), "a rule that is not formed as its kind is")
     reader.finish()
-    return model
+    return model, rules
+
+
+def uses_event_models(model: Model, rules: Sequence[Rule]) -> bool:
+    """Section 2.1: whether bit 0 has to be set."""
+    trees = any(flow.tree is not None for flow in model.values())
+    features = any(p.feature is not None for flow in model.values() for p in flow.reads())
+    return trees or features or len(rules) > 0
 
 
 def column_name(reader: Reader, columns: Sequence[Column]) -> str:
@@ -66,9 +87,15 @@ def parse_flow(reader: Reader, columns: Sequence[Column]) -> Flow:
         prediction = Prediction(
             [parse_term(reader, columns) for _ in range(term_count)], period
         )
-    layers = [parse_layer(reader) for _ in range(reader.varint())]
+    count = reader.varint()
+    has_tree = count >= WITH_TREE
+    count -= WITH_TREE if has_tree else 0
+    require(count <= MAX_LAYERS, "too many layers")
+    layers = [parse_layer(reader) for _ in range(count)]
     check_layers(layers, len(parents), len(bins.first))
-    return Flow(bins, scale, parents, prediction, residual, layers)
+    require(not has_tree or layers != [], "a tree without a network")
+    tree = parse_tree(reader, len(parents), len(bins.first) + 1) if has_tree else None
+    return Flow(bins, scale, parents, prediction, residual, layers, tree)
 
 
 def parse_flag(reader: Reader) -> bool:
@@ -102,9 +129,65 @@ def parse_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
     number = reader.varint()
     require(number < len(RELATIONS), "a reserved relation")
     relation = RELATIONS[number]
+    if relation == "feature":
+        return Parent(relation, feature=parse_feature(reader, columns))
     column = "" if relation in WITHOUT_COLUMN else column_name(reader, columns)
     through = column_name(reader, columns) if relation == "reference" else ""
     return Parent(relation, column, through)
+
+
+def parse_feature(reader: Reader, columns: Sequence[Column]) -> Feature:
+    """Section 9: a feature."""
+    number, count = reader.varint(), reader.varint()
+    require(number < len(NAMES), "a reserved kind of feature")
+    first, group = KINDS[NAMES[number]]
+    further = count - first
+    fits = further > 0 and further % group == 0 if group else further == 0
+    require(fits and count <= MAX_COLUMNS, "a feature of another number of columns")
+    named = tuple(column_name(reader, columns) for _ in range(count))
+    knots = reader.varint()
+    require(knots <= MAX_KNOTS, "too many knots")
+    values = finite_numbers(reader, knots)
+    require(all(a < b for a, b in pairwise(values)), "knots that do not increase")
+    return Feature(NAMES[number], named, values)
+
+
+def finite_numbers(reader: Reader, count: int) -> tuple[float, ...]:
+    """Section 9: finite `f64`."""
+    numbers = tuple(reader.f64() for _ in range(count))
+    require(all(map(math.isfinite, numbers)), "a number that is not finite")
+    return numbers
+
+
+def parse_tree(reader: Reader, parents: int, symbols: int) -> Tree:
+    """Section 9: a tree; its nodes are as many as the subtrees that they begin take."""
+    count = reader.varint()
+    require(1 <= count <= MAX_NODES, "another number of nodes than a tree may have")
+    nodes, open_ends = [], 1
+    for _ in range(count):
+        require(open_ends > 0, "nodes beyond the last leaf")
+        number = reader.varint()
+        threshold = reader.varint() if number > 0 else 0
+        require(number <= parents and threshold <= 255, "a node that compares nothing")
+        nodes.append((number - 1, threshold))
+        open_ends += 1 if number > 0 else -1
+    require(open_ends == 0, "a tree without its last leaf")
+    leaves = [
+        struct.unpack(f"<{symbols}h", reader.take(2 * symbols)) for i, _ in nodes if i < 0
+    ]
+    return Tree(nodes, leaves)
+
+
+def parse_rule(reader: Reader, columns: Sequence[Column]) -> Rule:
+    """Section 9: a rule."""
+    kind, count = reader.varint(), reader.varint()
+    require(kind < len(RULES), "a reserved kind of rule")
+    require(count <= MAX_COLUMNS, "too many columns of a rule")
+    by_name = {c.name: c for c in columns}
+    named = tuple(by_name[column_name(reader, columns)] for _ in range(count))
+    numbers = reader.varint()
+    require(numbers <= MAX_NUMBERS, "too many numbers of a rule")
+    return Rule(RULES[kind], named, finite_numbers(reader, numbers))
 
 
 def parse_period(reader: Reader) -> tuple[int, int] | None:
@@ -179,6 +262,9 @@ def check_parent(parent: Parent, reader: Column, table: Table, before: set[str])
     """Section 6.2: the table of relations, and that columns come before their readers."""
     if parent.relation in WITHOUT_COLUMN:
         return
+    if parent.feature is not None:
+        check_feature(parent.feature, reader, table, before)
+        return
     column = table.columns[parent.column]
     own, neither_event = (
         reader.collection == column.collection,
@@ -207,3 +293,14 @@ def check_parent(parent: Parent, reader: Column, table: Table, before: set[str])
             through.collection == reader.collection and through.name in before,
             f"{reader.name}: bad references",
         )
+
+
+def check_feature(
+    feature: Feature, reader: Column, table: Table, before: set[str]
+) -> None:
+    """Section 6.9: what a feature may read."""
+    columns = [table.columns[name] for name in feature.columns]
+    require(
+        may_read(feature, reader, columns, before),
+        f"{reader.name} cannot read {feature.columns} by {feature.kind}",
+    )
