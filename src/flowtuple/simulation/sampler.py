@@ -20,7 +20,7 @@ from flowtuple.simulation.step import DrawSource, Step
 
 # row numbers of further folds begin here, above those of copies
 _FOLD = np.uint64(1 << 40)
-ATTEMPTS = 12  # further draws of an object that comes too near to another
+ATTEMPTS = 30  # further draws of an object that comes too near to another
 
 
 class _Named(Protocol):
