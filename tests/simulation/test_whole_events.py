@@ -26,7 +26,7 @@ from flowtuple.simulation.build_spec import build_spec
 from flowtuple.simulation.fit_spec import fit_spec
 from flowtuple.simulation.flag_rules import FlagRule, find_flag_rules, plainest
 from flowtuple.simulation.made import Made, rounds
-from flowtuple.simulation.recoil import residual, restore
+from flowtuple.simulation.recoil import fit_scale, residual, restore
 from flowtuple.simulation.sampler import Sampler
 from flowtuple.simulation.shares import complete, energy, find_counts
 from flowtuple.simulation.spacing import Spacing, fit_spacing
@@ -331,7 +331,7 @@ def test_specs_of_earlier_versions_make_objects_at_once() -> None:
     for target in old["targets"]:
         del target["ordered"], target["counts"]
     for recoil in old["recoils"]:
-        del recoil["cells"], recoil["turned"], recoil["blend"]
+        del recoil["cells"], recoil["turned"], recoil["blend"], recoil["scale"]
     read = SimulationSpec.from_json(old)
     assert not read.targets[0].ordered
     assert set(read.targets[0].extra_properties) == {"Jet_pt", "Jet_eta", "Jet_phi"}
@@ -349,7 +349,7 @@ def test_rules_that_break_later_are_dropped_and_counted(
     fitted_spec, steps, notes = training_tables(table, spec, silent)
     assert fitted_spec.rules == ()
     assert "HLT_Jet50" in steps[-1].drawn
-    text = "2 events contradict the rule 'HLT_Jet50 = Jet_pt[0] > 50', which is dropped"
+    text = "the rule 'HLT_Jet50 = Jet_pt[0] > 50' is contradicted 2 times and dropped"
     assert text in notes
 
 
@@ -373,3 +373,38 @@ def test_models_say_their_rules_and_events_obey_them(tmp_path: Path) -> None:
     leading = ak.to_numpy(ak.fill_none(ak.firsts(made["Jet_pt"]), 0))
     assert np.array_equal(made["HLT_Jet50"], leading > 50)
     assert made["HLT_Jet50"].to_numpy().std() > 0
+
+
+def test_parts_that_break_later_are_dropped_and_counted() -> None:
+    spec, block = fitted(made_up(300), "Jet_*")
+    size = int(block.counts["Jet"].sum())
+    pairs = {"Jet_eE": "Jet_eN", "Jet_muE": "Jet_muN"}
+    (target,) = spec.targets
+    ruled = replace(spec, targets=(replace(target, counts=pairs),))
+    for part, count in pairs.items():
+        block.values[count] = np.arange(size) % 2
+        block.values[part] = (np.arange(size) % 2).astype("f4")
+    block.values["Jet_muE"][:5] = 1
+    broken = tables_of.count_broken(block, ruled)
+    assert broken == {
+        "Jet_eE = 0 exactly where Jet_eN = 0": 0,
+        "Jet_muE = 0 exactly where Jet_muN = 0": 3,
+    }
+    bare = tables_of.without_rules(ruled)
+    assert bare.targets[0].counts == {}
+    again = tables_of.with_rules(bare, ruled, {t for t, n in broken.items() if n})
+    assert again.targets[0].counts == {"Jet_eE": "Jet_eN"}
+
+
+def test_vectors_become_as_wide_as_true_ones() -> None:
+    spec, true = fitted(made_up(4000), "Jet_*", "MET_*")
+    (recoil,) = spec.recoils
+    learned = {n: 1.1 * v for n, v in residual(true, spec, recoil).items()}
+    made = replace(true, values=dict(true.values))
+    pt, phi = restore(true, spec, recoil, learned)
+    made.values |= {"MET_pt": pt, "MET_phi": phi}
+    scale = fit_scale(true, made, spec, recoil)
+    assert scale == pytest.approx(1 / 1.1, abs=0.01)
+    narrower = replace(recoil, scale=scale)
+    again = restore(true, spec, narrower, learned)[0]
+    assert np.std(again) == pytest.approx(np.std(true.values["MET_pt"]), rel=0.02)

@@ -20,7 +20,7 @@ Where a jet's p_T is predicted from its generated jet:
 
 Other questions: `spec.py` is all of a simulation but its densities, stored in the model as JSON;
 `shares.py` relates columns of an object to each other, `counting.py` draws them so that they obey;
-`flag_rules.py` explains flags of events by their objects; `spacing.py` and `fit_spacing.py` decide
+`flag_rules.py` explains flags of events by their objects; `spacing.py` and `fit_draws.py` decide
 how near objects come to each other; `recoil.py` and `blend.py` are missing p_T; `neighbours.py` is
 Delta R; `training_targets.py` is the inverse of the program; `out_of_range.py` looks for generated
 values that the training never met.

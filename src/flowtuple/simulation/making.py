@@ -109,17 +109,8 @@ class Making:
         own = self.spec.collection(target.partners)
         partners = [seen[partner_name(name)] for name in own.axes]
 
-        def columns(learned: Mapping[str, Array]) -> dict[str, Array]:
-            # The jet's p_T given its generated jet: drawn as a ratio, and turned back at once.
-            return {
-                r.column: r.inverse(learned[r.name], seen).astype(
-                    self.spec.dtype(r.column)
-                )
-                for r in target.responses
-            }
-
         def distance(learned: Mapping[str, Array], proposed: Array) -> Array:
-            values = columns(learned)
+            values = self._columns(learned, seen)
             axes = [values[name] for name in target.objects.axes[1:]]
             return self.made.nearest(event, axes, proposed)
 
@@ -135,7 +126,7 @@ class Making:
             distance if placed and target.ordered else None,
         )
         learned = self.source(step)
-        values = columns(learned)
+        values = self._columns(learned, seen)
         self.made.add_pulls(event, learned[target.responses[0].name])
         if placed:
             axes = [values[name] for name in target.objects.axes]
@@ -143,6 +134,18 @@ class Making:
             if partners:
                 self.made.add_changes(event, axes, partners)
         return [learned, values]
+
+    def _columns(
+        self, learned: Mapping[str, Array], seen: Conditions
+    ) -> dict[str, Array]:
+        """Return columns of matched objects from what is learned in their place.
+
+        The jet's p_T given its generated jet is drawn as a ratio, and turned back at once.
+        """
+        return {
+            r.column: r.inverse(learned[r.name], seen).astype(self.spec.dtype(r.column))
+            for r in self.target.responses
+        }
 
     def unmatched(self, events: Conditions) -> Objects:
         """Return objects without a partner: how many an event has, then where each is.

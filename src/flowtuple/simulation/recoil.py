@@ -22,6 +22,9 @@ from flowtuple.simulation.cells import find_cells
 from flowtuple.simulation.response import as_angle
 from flowtuple.simulation.spec import Recoil, SimulationSpec
 
+_ENOUGH = 2000  # events that widths are compared in
+_MOST = 1.2  # a scale beyond this is no correction
+
 
 def residual(block: Block, spec: SimulationSpec, recoil: Recoil) -> dict[str, Array]:
     """Return the vector less its sum: float32 of shape (events,) by the names that are learned."""
@@ -87,6 +90,36 @@ def fit_recoil(block: Block, spec: SimulationSpec, recoil: Recoil) -> Recoil:
     return replace(recoil, cells=cells) if wide else recoil
 
 
+def fit_scale(true: Block, made: Block, spec: SimulationSpec, recoil: Recoil) -> float:
+    """Return the factor of the drawn difference that makes simulated events as wide as true ones.
+
+    Widths are those of the difference from the generated vector. What is simulated before adds to
+    them, and more or less than in the truth where it is not quite right.
+
+    Args:
+        true: True events.
+        made: The same events, simulated.
+        spec: The simulation.
+        recoil: The vector.
+    """
+    if true.events < _ENOUGH:
+        return 1.0
+    generated = np.zeros((2, true.events))
+    if recoil.generated:
+        generated = _vector(*(true.values[n] for n in recoil.generated))
+    wanted = _half_width(_measured(true, recoil) - generated)
+    whole = _half_width(_measured(made, recoil) - generated)
+    drawn = _half_width(_measured(made, recoil) - _expected(made, spec, recoil))
+    square = (wanted**2 - whole**2) / max(drawn**2, np.finfo(float).tiny) + 1
+    return float(np.sqrt(np.clip(square, 1 / _MOST**2, _MOST**2)))
+
+
+def _half_width(vector: Array) -> float:
+    """Return half of the central 68 % of both components together."""
+    low, high = np.quantile(vector, [0.16, 0.84])
+    return float(high - low) / 2
+
+
 def _kinds(block: Block, spec: SimulationSpec) -> dict[str, Array]:
     """Return what tells kinds of events apart, generated alone, each of shape (events,).
 
@@ -109,8 +142,8 @@ def _kinds(block: Block, spec: SimulationSpec) -> dict[str, Array]:
 def _width(block: Block, spec: SimulationSpec, recoil: Recoil) -> Array | float:
     """Return the unit of the difference in each event."""
     if recoil.cells is None:
-        return 1.0
-    return np.asarray(recoil.cells.figure(_kinds(block, spec))[:, 0])
+        return recoil.scale
+    return np.asarray(recoil.scale * recoil.cells.figure(_kinds(block, spec))[:, 0])
 
 
 def _direction(block: Block, spec: SimulationSpec) -> Array:

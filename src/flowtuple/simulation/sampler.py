@@ -13,13 +13,14 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.walk import ColumnState, TableCoding
 from flowtuple.model.draw import Distribution, column_key, draw, uniform
 from flowtuple.model.events import SampledTable
+from flowtuple.model.index_sampler import IndexSampler
 from flowtuple.simulation.counting import Counting
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.step import DrawSource, Step
 
 # row numbers of further folds begin here, above those of copies
 _FOLD = np.uint64(1 << 40)
-ATTEMPTS = 12  # further draws of an object that comes too near to another
+ATTEMPTS = 30  # further draws of an object that comes too near to another
 
 
 class _Named(Protocol):
@@ -128,6 +129,18 @@ class Sampler:
                 "training met nothing like it: the model has no densities for "
                 f"{step.name!r}; train it on more"
             )
+        rows = len(event)
+        sample = self._index_sampler(step, label, event, number)
+        sampled = SampledTable(
+            step.name, coding, rows, sample, step.table({}), workers=1, repair=False
+        )
+        drawn = sampled.read(step.columns, 0, rows)
+        return {name: drawn.data[name] for name in step.columns}
+
+    def _index_sampler(
+        self, step: Step, label: str, event: Array, number: Array
+    ) -> IndexSampler:
+        """Return what draws the indices of a step's columns, so that counts are obeyed."""
         counting = Counting.of(self.spec, step)
 
         def sample(
@@ -149,12 +162,7 @@ class Sampler:
             every = np.arange(len(at))
             return counting.obey(state, part, at, indices, indices(0, every))
 
-        rows = len(event)
-        sampled = SampledTable(
-            step.name, coding, rows, sample, step.table({}), workers=1, repair=False
-        )
-        drawn = sampled.read(step.columns, 0, rows)
-        return {name: drawn.data[name] for name in step.columns}
+        return sample
 
     def _from_rows(
         self, flow: Conditional, step: Step, label: str, event: Array, number: Array

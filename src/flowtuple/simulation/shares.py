@@ -247,6 +247,11 @@ def find_counts(shares: Sequence[str], columns: Mapping[str, Array]) -> dict[str
     return out
 
 
+def zero_together(part: str, count: str) -> str:
+    """Return the rule of `find_counts` as text."""
+    return f"{part} = 0 exactly where {count} = 0"
+
+
 def allowed_shares(
     target: Target, values: Mapping[str, Array], name: str
 ) -> tuple[Array, Array, Array]:

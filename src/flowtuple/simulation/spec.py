@@ -108,6 +108,7 @@ class Recoil:
         turned: The difference is learned along and across the leading simulated object, and the sum
             has further terms.
         blend: Coefficients in cells of events, in place of `coefficients`; `None` for one kind.
+        scale: Factor of the drawn difference, so that the vector is as wide as the true one.
     """
 
     pt: str
@@ -117,6 +118,7 @@ class Recoil:
     cells: Cells | None = None
     turned: bool = False
     blend: Cells | None = None
+    scale: float = 1.0
 
     @property
     def learned(self) -> tuple[str, str]:
@@ -239,6 +241,7 @@ class SimulationSpec:
                         Cells.from_json(r.get("cells")),
                         r.get("turned", False),
                         Cells.from_json(r.get("blend")),
+                        float(r.get("scale", 1.0)),
                     )
                     for r in content["recoils"]
                 ),

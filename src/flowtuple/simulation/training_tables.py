@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,9 +14,9 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.progress import Progress
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.fit_spec import fit_spec
-from flowtuple.simulation.flag_rules import FlagRule
 from flowtuple.simulation.out_of_range import merge_seen
 from flowtuple.simulation.response import wrap_angle
+from flowtuple.simulation.shares import zero_together
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.step import Step
 from flowtuple.simulation.steps import run
@@ -89,25 +89,17 @@ def training_tables(
     """
     if not source.num_entries:
         raise InvalidArgument(f"table {source.name!r} holds no events to learn from")
-    spec = fit_spec(spec, read_block(source, spec, 0, min(FITTED, source.num_entries)))
-    # Flags are learned like other columns until it is known that rules hold for all events.
-    rules, spec = spec.rules, replace(spec, rules=())
-    broken: Counter[str] = Counter()
+    fitted = fit_spec(spec, read_block(source, spec, 0, min(FITTED, source.num_entries)))
+    spec = without_rules(fitted)
     parts: dict[str, list[TrainingTable]] = {}
     dangling: Counter[str] = Counter()
+    broken: Counter[str] = Counter()
     for start, stop in ranges(source.num_entries, STEP):
         true = read_block(source, spec, start, stop)
         seen = {n: merge_seen(before, true.values[n]) for n, before in spec.seen.items()}
         spec = replace(spec, seen=seen)
-        for target in spec.targets:
-            if not target.through:
-                continue
-            position = true.positions(
-                target.through, target.objects.name, target.partners
-            )
-            number = true.values[target.through].astype(np.int64)
-            dangling[target.through] += int(((position < 0) & (number != -1)).sum())
-        broken.update(count_broken(true, rules, spec))
+        dangling.update(_dangling(true, spec))
+        broken.update(count_broken(true, fitted))
         targets = TrainingTargets(true, spec)
         run(true.without(spec.simulated, spec.generated), spec, targets)
         for rows in targets.tables:
@@ -117,7 +109,7 @@ def training_tables(
         TrainingTable(concatenate([part.table for part in rows]), rows[0].conditions)
         for rows in parts.values()
     ]
-    spec = replace(spec, rules=tuple(rule for rule in rules if not broken[str(rule)]))
+    spec = with_rules(spec, fitted, {text for text, count in broken.items() if count})
     tables = [_without(rows, {rule.flag for rule in spec.rules}) for rows in tables]
     return (
         spec,
@@ -126,16 +118,52 @@ def training_tables(
     )
 
 
-def count_broken(
-    block: Block, rules: Sequence[FlagRule], spec: SimulationSpec
-) -> dict[str, int]:
-    """Return by rule the events that contradict it."""
+def _dangling(block: Block, spec: SimulationSpec) -> dict[str, int]:
+    """Return by column of references how many point to no object."""
+    out = {}
+    for target in spec.targets:
+        if target.through:
+            name = target.through
+            position = block.positions(name, target.objects.name, target.partners)
+            lost = (position < 0) & (block.values[name].astype(np.int64) != -1)
+            out[name] = int(lost.sum())
+    return out
+
+
+def without_rules(spec: SimulationSpec) -> SimulationSpec:
+    """Return the spec that learns flags and parts like other columns.
+
+    So they are learned until it is known that rules hold for all events.
+    """
+    targets = tuple(replace(target, counts={}) for target in spec.targets)
+    return replace(spec, rules=(), targets=targets)
+
+
+def with_rules(
+    spec: SimulationSpec, fitted: SimulationSpec, broken: Collection[str]
+) -> SimulationSpec:
+    """Return the spec with the rules of another one, but for those that are broken."""
+    rules = tuple(rule for rule in fitted.rules if str(rule) not in broken)
+    targets = []
+    for target, other in zip(spec.targets, fitted.targets, strict=True):
+        pairs = other.counts.items()
+        counts = {part: n for part, n in pairs if zero_together(part, n) not in broken}
+        targets.append(replace(target, counts=counts))
+    return replace(spec, rules=rules, targets=tuple(targets))
+
+
+def count_broken(block: Block, spec: SimulationSpec) -> dict[str, int]:
+    """Return how often each rule is contradicted, by its text."""
     targets = [target.objects for target in spec.targets]
-    flags = {rule: block.values[rule.flag].astype(bool) for rule in rules}
-    return {
-        str(rule): int((rule.apply(block, targets) != flag).sum())
-        for rule, flag in flags.items()
-    }
+    out = {}
+    for rule in spec.rules:
+        flag = block.values[rule.flag].astype(bool)
+        out[str(rule)] = int((rule.apply(block, targets) != flag).sum())
+    for target in spec.targets:
+        for part, count in target.counts.items():
+            zero = [block.values[name] == 0 for name in (part, count)]
+            out[zero_together(part, count)] = int((zero[0] != zero[1]).sum())
+    return out
 
 
 def _without(rows: TrainingTable, flags: set[str]) -> TrainingTable:
@@ -155,7 +183,7 @@ def _notes(
         *(f"column {name!r} {left_out}" for name in spec.left_out),
         *(f"column {name!r}: {n} {pointing}" for name, n in dangling.items() if n),
         *(
-            f"{n} events contradict the rule {rule!r}, which is dropped"
+            f"the rule {rule!r} is contradicted {n} times and dropped"
             for rule, n in broken.items()
             if n
         ),

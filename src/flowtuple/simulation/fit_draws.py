@@ -1,4 +1,7 @@
-"""The comparison of true and drawn distances, which needs the densities of the steps."""
+"""What is learned from draws: distances of objects, and the width of vectors of the event.
+
+Both compare events of the training with draws from the densities that learned from them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource
+from flowtuple.simulation.recoil import fit_scale
 from flowtuple.simulation.sampler import Sampler
 from flowtuple.simulation.spacing import Spacing, fit_spacing
 from flowtuple.simulation.spec import SimulationSpec
@@ -61,3 +65,22 @@ def with_spacing(
         if fitted is not None:
             spacing[step] = fitted
     return replace(spec, spacing=spacing)
+
+
+def with_scales(
+    spec: SimulationSpec, source: TableSource, sampler: Sampler
+) -> SimulationSpec:
+    """Return the spec with vectors that are as wide in simulated events as in true ones.
+
+    Args:
+        spec: The spec with distances.
+        source: Events with all columns, generated and simulated.
+        sampler: The densities that learned from them.
+    """
+    true = read_block(source, spec, 0, min(COMPARED, source.num_entries))
+    made = true.without(spec.simulated, spec.generated)
+    every = np.arange(true.events)
+    if spec.recoils:
+        run(made, spec, replace(sampler, spec=spec).source(every, np.zeros_like(every)))
+    scaled = (replace(r, scale=fit_scale(true, made, spec, r)) for r in spec.recoils)
+    return replace(spec, recoils=tuple(scaled))
