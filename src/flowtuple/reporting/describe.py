@@ -254,6 +254,7 @@ _FEATURES = {
     "nearest": "{0} of the nearest in {3}, {4}",
     "relative length": "vector sum of {vectors} over {0}",
     "opening": "opening of {0} and the vector sum of {vectors}",
+    "needed": "{0} needed to balance the first",
     "size": "size of {0}",
     "energy": "energy of {0}, {1}, {2}",
     "left": "share of the energy left by {group}",
