@@ -45,7 +45,9 @@ def events(seed: int) -> dict[str, ak.Array]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("rules") / "m.flow"
-    ft.train(events(1), path, tolerance="abs:0.01", effort="fast")
+    # At the end of a wide cell the range clips: the value there lies in the cell next to it, too.
+    tolerance = {"Jet_pt": "abs:0.405", "Jet_muE": "abs:0.01"}
+    ft.train(events(1), path, tolerance=tolerance, effort="fast")
     return path
 
 

@@ -184,7 +184,8 @@ class SampledTable:
             some = rows[waiting]
             drawn = self._attempt(state, some, logits, predicted, waiting, first, attempt)
             q[waiting] = drawn
-            if self._obey is None or not self._rules.of(state.name):
+            escapes = drawn == ESCAPE
+            if self._obey is None or not (self._rules.of(state.name) or escapes.any()):
                 break
             values = state.lattice.decode(drawn, _zeros(drawn, state.lattice))
             chance = self._obey.chance(state, some, first, attempt)
@@ -192,7 +193,8 @@ class SampledTable:
             if attempt == ATTEMPTS:
                 q[waiting] = self._rules.settle(candidates, drawn)
                 break
-            waiting = waiting[self._rules.refused(candidates)]
+            # An escape has no value of its own: it stands for one beyond all that was learned.
+            waiting = waiting[self._rules.refused(candidates) | escapes]
             attempt += 1
         return q
 

@@ -316,7 +316,11 @@ def _settled(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array
     """Return the nearest index that a rule allows, for rows that it refuses."""
     zero = _index(lattice, 0)
     if rule.kind == "falling":
-        return lattice.nearest(_before(drawn)[0])
+        before = _before(drawn)[0]
+        nearest = lattice.nearest(before)
+        # At an end of the range, which clips values, the next index may be as near.
+        rises: Array = lattice.decode(nearest) > before
+        return nearest - rises
     if rule.kind == "parts":
         rest = np.maximum(_left(rule, drawn)[0], 0.0)
         return lattice.nearest(rest.astype(lattice.dtype))
