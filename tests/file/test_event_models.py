@@ -294,6 +294,10 @@ READS = [
     ("left", [P, Q, P, Q], None),
     ("left", [P, Q, P, Q, R], "cannot"),
     ("left", [P, Q, P, X], "cannot"),
+    ("needed", [P], None),
+    ("needed", [R], None),
+    ("needed", [X], "cannot"),
+    ("needed", [A], "cannot"),
 ]
 
 
@@ -441,6 +445,8 @@ GOOD = [
     ("distance", [P, Q], [0.5]),
     ("distance", [P, Q], [0.1, 0.4, 0, 1, 0.5]),
     ("parts", [P, Q, R, N, A], [0, 0]),
+    ("least", [A], [0.5]),
+    ("least", [P, Q], [1e-300]),
 ]
 BAD = [
     ("zeros", [], []),
@@ -481,6 +487,13 @@ BAD = [
     ("parts", [P, Q, R, X, Y], [0, 0]),
     ("parts", [P, Q, R], [0, 0]),
     ("parts", [], [0, 0]),
+    ("least", [], [1]),
+    ("least", [P], []),
+    ("least", [P], [0]),
+    ("least", [P], [-1]),
+    ("least", [P, P], [1]),
+    ("least", [P, X], [1]),
+    ("least", [P, Q, R], [1]),
 ]
 
 

@@ -79,7 +79,7 @@ def encode_column(
     if flow is not None and state.is_codable:
         predicted = state.predict(state.whole)
         if flow.prediction is not None and predicted is not None:
-            residuals = flow.prediction.residual(q, predicted, flow.absolute)
+            residuals = flow.prediction.residual(q, predicted, flow.absolute, flow.window)
         if residuals is not None:
             candidates.append(_pack(residuals, exact, residual=True))
         coded = residuals if flow.residual else q

@@ -308,6 +308,7 @@ def _may_compute(
         "rest": all(before) and keys == [own],
         "mean": known and len(set(keys)) == 1,
         "length": known and pairs,
+        "needed": known and keys == [own],
         "size": all(before) and keys == [own],
         "energy": all(before) and set(keys) == {own},
         "left": all(before) and set(keys) == {own},

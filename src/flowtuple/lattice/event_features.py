@@ -14,16 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import PI, arctangent, exponential, sine_cosine
+from flowtuple.lattice.rows import RowSet
 from flowtuple.runtime.compiled import compiled
-
-if TYPE_CHECKING:
-    from flowtuple.lattice.context import Context, RowSet
 
 MAX_KNOTS = 254
 MAX_COLUMNS = 16
@@ -43,6 +41,7 @@ KINDS: Mapping[str, tuple[int, int]] = {
     "size": (1, 0),
     "energy": (3, 0),
     "left": (3, 1),
+    "needed": (1, 0),
 }
 """By name, the number of columns, and of columns in each further group; part of the format.
 
@@ -61,6 +60,8 @@ KINDS: Mapping[str, tuple[int, int]] = {
 - `size`: |x| of the object, as of eta
 - `energy`: that of the object by p_T, eta and m
 - `left`: share of that energy that the parts before leave
+- `needed`: twice x of the first object less the sum of x of known objects, over the number of
+  objects from its own on: the p_T that each of them has on average if they balance the first
 """
 
 
@@ -145,10 +146,14 @@ class EventFeatures:
     """The features of one context; what several rows need is computed once.
 
     Attributes:
-        context: Decoded columns.
+        rows_of: Rows of each collection, by the key of `context.collection_of`.
+        collection: Key of each column's collection.
+        decoded: Values of columns in row order.
     """
 
-    context: Context
+    rows_of: Callable[[str], RowSet]
+    collection: Mapping[str, str]
+    decoded: Mapping[str, Array]
     _running: dict[tuple[str, ...], RunningSums] = field(default_factory=dict)
     _totals: dict[tuple[str, ...], Array] = field(default_factory=dict)
     _searched: dict[str, Array] = field(default_factory=dict)
@@ -179,9 +184,9 @@ class EventFeatures:
             reader: Key of the reader's collection.
             part: Rows of the reader.
         """
-        rows = self.context.rows(reader)
+        rows = self.rows_of(reader)
         key = (name, *columns)
-        source = self.context.collection[columns[0]]
+        source = self.collection[columns[0]]
         if source == reader and reader:
             if key not in self._running:
                 self._running[key] = RunningSums(rows, self._summands(columns, name))
@@ -192,7 +197,7 @@ class EventFeatures:
         """Return the sum over all objects of each event."""
         key = (name, *columns)
         if key not in self._totals:
-            rows = self.context.rows(self.context.collection[columns[0]])
+            rows = self.rows_of(self.collection[columns[0]])
             terms = self._summands(columns, name)(slice(0, len(rows)))
             # Rows are sorted by object number, and each event's terms are added in this order.
             self._totals[key] = np.bincount(rows.event, terms, len(rows.counts))
@@ -206,7 +211,7 @@ class EventFeatures:
 
     def values(self, column: str, part: slice = slice(None)) -> Array:
         """Return decoded values of a column as float64."""
-        values: Array = self.context.values[column][part].astype(np.float64)
+        values: Array = self.decoded[column][part].astype(np.float64)
         return values
 
     def vector(self, columns: Sequence[str], reader: str, part: slice) -> list[Array]:
@@ -225,8 +230,17 @@ class EventFeatures:
 
     def rest(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `rest`."""
-        event = self.context.rows(reader).event[part]
+        event = self.rows_of(reader).event[part]
         return self._total(columns, "1")[event] - self.sum_known(columns, reader, part)
+
+    def needed(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `needed`; NaN for the first object."""
+        rows = self.rows_of(reader)
+        event, number = rows.event[part], rows.number[part]
+        first = rows.find(event, np.where(number > 0, 0, -1))
+        twice = 2.0 * self._at(columns[0], first)
+        deficit: Array = twice - self.sum_known(columns, reader, part)
+        return deficit / (rows.counts[event] - number)
 
     def mean(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `mean`."""
@@ -283,23 +297,23 @@ class EventFeatures:
 
     def turn_of_last(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `turn of the last`."""
-        number = self.context.rows(reader).number[part] - 1
+        number = self.rows_of(reader).number[part] - 1
         return self._turn(columns, reader, part, number)
 
     def _turn(
         self, columns: Sequence[str], reader: str, part: slice, number: Array
     ) -> Array:
-        rows, phi = self.context.rows(reader), columns[0]
-        source = self.context.collection[phi]
+        rows, phi = self.rows_of(reader), columns[0]
+        source = self.collection[phi]
         if source == reader:
             number = np.where(rows.number[part] == 0, -1, number)
-        at = self.context.rows(source).find(rows.event[part], number)
+        at = self.rows_of(source).find(rows.event[part], number)
         turn = self._at(phi, at) - self.balance(columns[1:], reader, part)
         return _wrap(turn)
 
     def _at(self, column: str, at: Array) -> Array:
         """Return float64 values of some rows of a column, NaN where the row is -1."""
-        values = self.context.values[column]
+        values = self.decoded[column]
         if not len(values):
             return np.full(len(at), np.nan)
         return np.where(at >= 0, values[np.maximum(at, 0)].astype(np.float64), np.nan)
@@ -317,9 +331,9 @@ class EventFeatures:
         self, columns: Sequence[str], reader: str, part: slice
     ) -> tuple[Array, Array]:
         """Return row and Delta R of the nearest object for each row, -1 and NaN for none."""
-        rows = self.context.rows(reader)
-        source = self.context.collection[columns[2]]
-        others = self.context.rows(source)
+        rows = self.rows_of(reader)
+        source = self.collection[columns[2]]
+        others = self.rows_of(source)
         return nearest_rows(
             [self.values(c, part) for c in columns[:2]],
             rows.event[part],
@@ -426,4 +440,5 @@ _FUNCTIONS: Mapping[str, Callable[[EventFeatures, Sequence[str], str, slice], Ar
     "size": EventFeatures.size,
     "energy": EventFeatures.energy,
     "left": EventFeatures.left,
+    "needed": EventFeatures.needed,
 }

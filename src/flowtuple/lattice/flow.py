@@ -57,6 +57,19 @@ class ColumnFlow:
         absolute: Array = points[(points >= FIRST_ABSOLUTE) & (points < ATOM)] - ABSOLUTE
         return absolute
 
+    @cached_property
+    def window(self) -> tuple[int, int] | None:
+        """Smallest and largest residual, where other indices have bins of their own; else `None`.
+
+        Such a column takes what others leave, or a part of it that is counted from zero.
+        """
+        first, last = self.bins.first, self.bins.last
+        counted = first < FIRST_ABSOLUTE
+        wide = (first < last) & ~counted & (first < ATOM)
+        if not self.residual or not wide.any() or not counted.any():
+            return None
+        return int(first[counted].min()), int(last[counted].max())
+
     @property
     def has_density(self) -> bool:
         """True if values have a probability, by a network or a prediction."""

@@ -170,7 +170,11 @@ class Prediction:
         return np.where(present, total, 0.0), present
 
     def subtract(
-        self, q: Array, predicted: Array, absolute: Array
+        self,
+        q: Array,
+        predicted: Array,
+        absolute: Array,
+        window: tuple[int, int] | None = None,
     ) -> tuple[Array, Array]:
         """Return residuals, int64, and which rows can have one, bool; those of others mean nothing.
 
@@ -178,6 +182,7 @@ class Prediction:
             q: Indices, shape (n,).
             predicted: From `index`, the same shape.
             absolute: Indices, increasing, that always stand for themselves.
+            window: Smallest and largest residual; indices with another one stand for themselves.
         """
         same = (q == predicted) & (q != ESCAPE)
         countable = _near(q) | (q >= ATOM) | same
@@ -192,13 +197,21 @@ class Prediction:
             low, turn = self.period
             itself |= (q < low) | (q >= low + turn)
             r = (q - origin + turn // 2) % turn - turn // 2
+        if window is not None:
+            itself |= (r < window[0]) | (r > window[1])
         r = np.where(itself, ABSOLUTE + q, r)
         r = np.where(q >= ATOM, q, r)
         return np.where(same & ~usable, 0, r), countable
 
-    def residual(self, q: Array, predicted: Array, absolute: Array) -> Array | None:
+    def residual(
+        self,
+        q: Array,
+        predicted: Array,
+        absolute: Array,
+        window: tuple[int, int] | None = None,
+    ) -> Array | None:
         """Return residuals as `subtract` does; `None` where a row cannot have one."""
-        residuals, countable = self.subtract(q, predicted, absolute)
+        residuals, countable = self.subtract(q, predicted, absolute, window)
         return residuals if countable.all() else None
 
     def restore(self, r: Array, predicted: Array) -> Array:

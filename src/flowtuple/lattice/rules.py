@@ -20,6 +20,7 @@ RULES: Mapping[str, str] = {
     "flag": "an event flag is set exactly where cuts on first objects or the event hold",
     "distance": "objects at Delta R from the nearest one before are taken with a rate",
     "parts": "parts add up to the energy of p_T, eta and m, within rounding",
+    "least": "x is 0 or at least t times the count n of the same row; n is 1 for a lone column",
 }
 """Each kind of rule by its name; the order is part of the format."""
 
@@ -52,7 +53,7 @@ class Rule:
             phi; of parts p_T, eta, m and the parts.
         numbers: Of a flag, 1 for above or 0 for below and the threshold, cut by cut; of a
             distance the k edges of Delta R, increasing, and the k + 1 rates between them; of
-            parts an absolute tolerance and one relative to the energy.
+            parts an absolute tolerance and one relative to the energy; of a least value t.
     """
 
     kind: str
@@ -87,23 +88,29 @@ class Rule:
             increasing = all(a < b for a, b in pairwise(edges))
             fits = increasing and all(0 <= rate <= 1 for rate in rates)
             return columns == 2 and len(numbers) % 2 == 1 and fits
+        if self.kind == "least":
+            return columns in (1, 2) and len(numbers) == 1 and numbers[0] > 0
         if self.kind == "parts":
             return columns > 4 and len(numbers) == 2 and min(numbers) >= 0
         return columns == (1 if self.kind == "falling" else 2) and not numbers
 
     def __str__(self) -> str:
-        if self.kind == "flag":
-            return f"{self.columns[0]} = " + " and ".join(map(str, self.cuts))
-        if self.kind == "zeros":
-            return f"{self.columns[1]} = 0 exactly where {self.columns[0]} = 0"
-        if self.kind == "falling":
-            return f"{self.columns[0]} falls from object to object"
-        if self.kind == "implies":
-            return f"{self.columns[0]} only with {self.columns[1]}"
-        if self.kind == "parts":
-            pt, eta, mass, *parts = self.columns
-            return f"{' + '.join(parts)} = energy of {pt}, {eta} and {mass}"
-        return f"rate of near objects by {' and '.join(self.columns)}"
+        a, b = self.columns[0], self.columns[-1]
+        parts = " + ".join(self.columns[3:])
+        words = {
+            "zeros": f"{b} is 0 exactly where {a} is 0",
+            "falling": f"{a} does not rise from object to object",
+            "implies": f"{a} only with {b}",
+            "flag": f"{a} = " + " and ".join(map(str, self._cuts_in_words())),
+            "distance": f"rate of near objects by {a} and {b}",
+            "parts": f"{parts} = energy of {', '.join(self.columns[:3])}",
+            "least": f"{a} is 0 or at least "
+            + " x ".join([f"{t:g}" for t in self.numbers[:1]] + [*self.columns[1:]]),
+        }
+        return words[self.kind]
+
+    def _cuts_in_words(self) -> tuple[Cut, ...]:
+        return self.cuts if self.kind == "flag" else ()
 
 
 def cuts_rule(flag: str, cuts: tuple[Cut, ...]) -> Rule:

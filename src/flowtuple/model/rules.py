@@ -104,7 +104,7 @@ class RuleBook:
         lattice = candidates.state.lattice
         for rule in self.of(candidates.state.name):
             bad = _CHECKS[rule.kind](rule, candidates)
-            if rule.kind != "distance" and bad.any():
+            if rule.kind not in ("distance", "least") and bad.any():
                 q = np.where(bad, _settled(rule, candidates, q, lattice), q)
         return q
 
@@ -217,6 +217,18 @@ def _parts(rule: Rule, drawn: Candidates) -> Array:
     return (rest < -tolerance) | (complete & (rest > tolerance))
 
 
+def _least(rule: Rule, drawn: Candidates) -> Array:
+    values, name = drawn.context.values, drawn.state.name
+    if any(c != name and c not in values for c in rule.columns):
+        return np.zeros(len(drawn.rows), bool)
+    x, *count = [
+        drawn.values if c == name else values[c][drawn.rows] for c in rule.columns
+    ]
+    least = rule.numbers[0] * (count[0].astype(np.float64) if count else 1.0)
+    refused: Array = (x != 0) & (x.astype(np.float64) < least)
+    return refused
+
+
 def _left(rule: Rule, drawn: Candidates) -> tuple[Array, Array, bool]:
     """Return what other parts leave of the energy, its tolerance, and whether all are known."""
     values, name = drawn.context.values, drawn.state.name
@@ -270,6 +282,7 @@ _CHECKS: Mapping[str, Callable[[Rule, Candidates], Array]] = {
     "flag": _flag,
     "distance": _distance,
     "parts": _parts,
+    "least": _least,
 }
 
 

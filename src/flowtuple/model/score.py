@@ -101,7 +101,7 @@ def measure(
     predicted = state.predict(state.whole)
     if predicted is not None and (flow.residual or flow.network is None):
         q, countable = state.require(flow.prediction).subtract(
-            q, predicted, flow.absolute
+            q, predicted, flow.absolute, flow.window
         )
     if flow.network is None:
         return np.where(countable & (q == 0), certain, impossible)

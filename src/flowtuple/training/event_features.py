@@ -29,37 +29,51 @@ def propose_features(
     """
     key = collection_of(column)
     readable = {c.name for c in earlier} | {column.name}
+    own = _axes(columns, key, readable)
     if column.is_float:
         yield EventFeature("sum", (column.name,))
-    own = _axes(columns, key, readable)
-    if "eta" in own and own["eta"] != column.name:
-        yield EventFeature("size", (own["eta"],))
-    others = [
-        _axes(columns, other, readable)
-        for other in {collection_of(c): None for c in earlier}
-        if other not in ("", key)
-    ]
     yield from _of_momenta(column.name, own)
     for vectors in vector_groups(column, columns, earlier):
-        yield EventFeature("length", vectors)
-        if "pt" in own and own["pt"] != column.name:
-            yield EventFeature("relative length", (own["pt"], *vectors))
-            yield EventFeature("opening", (own["pt"], *vectors))
-        if own.get("phi") in vectors:
-            yield EventFeature("turn of the first", (own["phi"], *vectors))
-            yield EventFeature("turn of the last", (own["phi"], *vectors))
+        yield from _of_vectors(column.name, own, vectors)
+    others = {
+        collection_of(c): None for c in earlier if collection_of(c) not in ("", key)
+    }
+    yield from _of_neighbours(column.name, own, own)
+    for other in others:
+        yield from _of_neighbours(column.name, own, _axes(columns, other, readable))
+
+
+def _of_vectors(
+    name: str, own: _Axes, vectors: tuple[str, ...]
+) -> Iterator[EventFeature]:
+    """Propose how a vector sum compares with an object, and where it points."""
+    yield EventFeature("length", vectors)
+    if "pt" in own and own["pt"] != name:
+        yield EventFeature("relative length", (own["pt"], *vectors))
+        yield EventFeature("opening", (own["pt"], *vectors))
+    if own.get("phi") in vectors:
+        yield EventFeature("turn of the first", (own["phi"], *vectors))
+        yield EventFeature("turn of the last", (own["phi"], *vectors))
+
+
+def _of_neighbours(name: str, own: _Axes, other: _Axes) -> Iterator[EventFeature]:
+    """Propose the nearest object of a collection, and the p_T sum of another one."""
     place = tuple(own[axis] for axis in ("eta", "phi") if axis in own)
-    for other in (own, *others):
-        if other is not own and "pt" in other:
-            yield EventFeature("sum", (other["pt"],))
-        there = tuple(other[axis] for axis in ("eta", "phi") if axis in other)
-        if len(place) == len(there) == 2 and column.name not in place:
-            yield EventFeature("distance", (*place, *there))
-            if "pt" in other and other["pt"] != column.name:
-                yield EventFeature("nearest", (other["pt"], *place, *there))
+    there = tuple(other[axis] for axis in ("eta", "phi") if axis in other)
+    if other is not own and "pt" in other:
+        yield EventFeature("sum", (other["pt"],))
+    if len(place) == len(there) == 2 and name not in place:
+        yield EventFeature("distance", (*place, *there))
+        if "pt" in other and other["pt"] != name:
+            yield EventFeature("nearest", (other["pt"], *place, *there))
 
 
 def _of_momenta(name: str, own: _Axes) -> Iterator[EventFeature]:
+    """Propose |eta|, and sums and means of p_T of the collection."""
+    if "eta" in own and own["eta"] != name:
+        yield EventFeature("size", (own["eta"],))
+    if "pt" in own:
+        yield EventFeature("needed", (own["pt"],))
     if "pt" not in own or own["pt"] == name:
         return
     yield EventFeature("sum", (own["pt"],))

@@ -28,6 +28,7 @@ from flowtuple.training.relations import (
     decoding_order,
     reach,
     residuals,
+    windowed,
     worth_subtracting,
 )
 from flowtuple.training.sample import EncodedTable
@@ -60,6 +61,14 @@ EFFORTS: dict[str, EffortPreset] = {
     "default": EffortPreset((0.5, 1.0), 2000),
     "best": EffortPreset((0.5, 1.0, 2.0, 4.0), 6000),
 }
+
+
+COMPLETE_EFFORTS: dict[str, EffortPreset] = {
+    "fast": EffortPreset((0.7,), 400),
+    "default": EffortPreset((0.7,), 1000),
+    "best": EffortPreset((1.0,), 6000),
+}
+"""Of models of whole events, each of whose trainings ends with a tree."""
 
 
 def check_effort(effort: str) -> str:
@@ -270,12 +279,16 @@ class _Planner:
                 return  # the prediction leaves nothing to learn
             settled = prediction.period is not None or bool(np.mean(r == 0) > SETTLED)
         parents = self._readable(column)
+        classes = self.encoded.classes(column)
+        if r is not None and self.whole_events and not settled:
+            whole, r = r, windowed(q, r, classes)
+            # Among residuals and indices in one alphabet, there is nothing to choose.
+            settled = r is not whole
         if not settled:
             yield self._draft(column, q, parents, residual=False)
         if r is not None:
             some = self._undetermined(q)[:: _stride(q)]
-            classes = self.encoded.classes(column)[some]
-            if settled or worth_subtracting(q[some], r[some], classes):
+            if settled or worth_subtracting(q[some], r[some], classes[some]):
                 yield self._draft(column, r, parents, residual=True)
 
     def _undetermined(self, q: Array) -> Array:
@@ -309,7 +322,8 @@ class _Planner:
                 bins.level(coded[::stride]),
                 np.ascontiguousarray(levels, np.uint8),
                 # A column that reads itself is decoded object after object.
-                np.array([name in p.names for p in readable], bool),
+                # For whole events that is what it is for.
+                np.array([name in p.names and not self.whole_events for p in readable]),
                 self.ancestry.above(name),
                 needs if self.is_wide else None,
                 self.ancestry.limit(name),

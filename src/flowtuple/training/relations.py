@@ -14,16 +14,16 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.table import Table
-from flowtuple.lattice.bins import fit_bins
+from flowtuple.lattice.bins import FIRST_ABSOLUTE, fit_bins
 from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
 from flowtuple.lattice.grid import ATOM, Decimal, Uniform
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.lattice.prediction import LARGEST, Prediction, Term
+from flowtuple.lattice.prediction import ABSOLUTE, LARGEST, Prediction, Term
 from flowtuple.training.event_features import balances
 from flowtuple.training.kinematics import kinematic_terms, value_of
 from flowtuple.training.partitions import find_partitions
 from flowtuple.training.regression import linear_terms
-from flowtuple.training.sample import RowSample, as_floats
+from flowtuple.training.sample import SAMPLE_ROWS, RowSample, as_floats
 from flowtuple.training.selection import information
 
 LEAST_GAIN = 0.3  # bits per value; a conditioner learns a relation of less gain as well
@@ -38,6 +38,7 @@ _TURN = 6.283185307179586
 _PAIRS = 2**22  # compared pairs of columns at most, so that time is linear in the columns
 _LEAST_REACH = 64
 _BINS = 48
+_FEWEST_FALLS = 500
 
 _Proposal = tuple[Column, tuple[Term, ...]]
 """A column and a sum of terms that may predict it."""
@@ -79,6 +80,7 @@ def find_predictions(
         if name not in predictions or not predictions[name].is_copy:
             candidates.append(column)
     if whole_events:
+        predictions = dict(_by_object_before(sample)) | predictions
         predictions |= {
             name: prediction
             for name, prediction in find_partitions(sample, predictions)
@@ -248,6 +250,19 @@ def _by_balance(sample: RowSample) -> Iterator[_Proposal]:
                 yield column, (value_of(parent),)
 
 
+def _by_object_before(sample: RowSample) -> Iterator[tuple[str, Prediction]]:
+    """Yield the object before as the prediction of columns by which objects are sorted."""
+    for column in sample.columns:
+        if column.counter is None or not column.is_float:
+            continue
+        prediction = Prediction((value_of(Parent("previous", column.name)),))
+        values = as_floats(sample.context.values[column.name])
+        before, there = sample.values(prediction.inputs[0], column)
+        falls = values[there] <= before[there]
+        if len(falls) >= _FEWEST_FALLS and falls.all():
+            yield column.name, prediction
+
+
 def _find_sum(
     sample: RowSample, column: Column, others: Sequence[Column]
 ) -> Prediction | None:
@@ -306,6 +321,29 @@ def _is_informative(sample: RowSample, column: Column, terms: tuple[Term, ...]) 
     predicted = [sample.predicted(Prediction(some), column) for some in (terms, *alone)]
     bits = information(levels(q), np.stack([levels(indices) for indices in predicted]))
     return bool(bits[0] > bits[1:].max() + LEAST_INFORMATION)
+
+
+def windowed(q: Array, r: Array, classes: Array) -> Array:
+    """Return residuals, with large ones replaced by indices that stand for themselves.
+
+    A part of an energy is all that is left, to rounding, or some of it. What it is then is told
+    better from zero than from the rest. The limit of the residuals is the one of fewest bits.
+
+    Args:
+        q: Indices, shape (n,).
+        r: Their residuals, shape (n,).
+        classes: Class of each row, for `class_bits`, shape (n,).
+    """
+    stride = max(1, len(q) // SAMPLE_ROWS)
+    best = r
+    least = class_bits(r[::stride], classes[::stride])
+    for power in range(1, 14):
+        inside = (np.abs(r) <= 1 << power) | (r >= FIRST_ABSOLUTE)
+        tried = np.where(inside, r, ABSOLUTE + q)
+        bits = class_bits(tried[::stride], classes[::stride])
+        if not inside.all() and bits < least:
+            best, least = tried, bits
+    return best
 
 
 def worth_subtracting(q: Array, r: Array, classes: Array) -> bool:

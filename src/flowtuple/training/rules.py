@@ -10,7 +10,9 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
-from flowtuple.lattice.context import RowSet, collection_counts, collection_of
+from flowtuple.lattice.context import collection_counts, collection_of
+from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.rows import RowSet
 from flowtuple.lattice.rules import Cut, Rule, cuts_rule
 
 FEWEST = 50
@@ -21,6 +23,7 @@ MOST_FLAGS = 64
 """Event flags that are compared with one another; the pairs grow as its square."""
 
 _FALLING_PAIRS = 500
+_ROUNDED = 1 - 1e-9  # the smallest quotient itself passes, however it is rounded
 _LONGEST_DECIMAL = 7
 
 
@@ -77,6 +80,35 @@ def _zeros(columns: Sequence[Column], rows: _Rows) -> Iterator[Rule]:
             other = first.setdefault(key, column)
             if other is not column:
                 yield Rule("zeros", (other.name, column.name))
+
+
+def least_rules(
+    rules: Sequence[Rule], table: Table, lattices: Mapping[str, Lattice]
+) -> Iterator[Rule]:
+    """Yield the smallest energy, and energy for each constituent, that decoded values have.
+
+    Args:
+        rules: Rules of columns that are zero in the same rows.
+        table: Events to learn from.
+        lattices: Lattice by column name.
+    """
+    for rule in rules:
+        if rule.kind != "zeros":
+            continue
+        energy, count = sorted(
+            rule.columns, key=lambda name: "float" not in lattices[name].dtype
+        )
+        if "float" not in lattices[energy].dtype or "float" in lattices[count].dtype:
+            continue
+        x, n = (
+            lattices[name].snap(table.data[name]).reshape(-1).astype(np.float64)
+            for name in (energy, count)
+        )
+        some = (x != 0) & (n != 0)
+        if some.any() and (x[some] > 0).all() and (n[some] > 0).all():
+            yield Rule("least", (energy,), (float(x[some].min()) * _ROUNDED,))
+            each = float((x[some] / n[some]).min())
+            yield Rule("least", (energy, count), (each * _ROUNDED,))
 
 
 def _falling(columns: Sequence[Column], rows: _Rows) -> Iterator[Rule]:

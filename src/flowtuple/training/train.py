@@ -41,6 +41,7 @@ from flowtuple.training.conditioners import (
 from flowtuple.training.pair_rates import with_pair_rates
 from flowtuple.training.partitions import parts_rules
 from flowtuple.training.plan import (
+    COMPLETE_EFFORTS,
     EFFORTS,
     MIN_ROWS,
     Candidate,
@@ -50,7 +51,7 @@ from flowtuple.training.plan import (
     bin_count,
     make_plan,
 )
-from flowtuple.training.rules import find_rules
+from flowtuple.training.rules import find_rules, least_rules
 from flowtuple.training.trees import grow_tree
 
 EXPORT_ROWS = 32_768  # on which integer and float networks are compared
@@ -127,8 +128,10 @@ def train_flow(
         ids = {c.name for c in table.columns if c.role == "id"}
         for name in choices.keys() - ids - external:
             choices[name] = choices[name] or [_marginal(plan.indices[name])]
-    # How wide functions change densities under conditions has not been measured.
-    jobs = list(_jobs(plan, EFFORTS[effort], complete, wide=complete and not external))
+    # How trees and wide functions change densities under conditions has not been measured.
+    of_events = complete and not external
+    presets = COMPLETE_EFFORTS if of_events else EFFORTS
+    jobs = list(_jobs(plan, presets[effort], complete, wide=of_events))
     stage, folder = f"train {table.name}", resources.folder
 
     def report(share: float, bits: float) -> None:
@@ -140,16 +143,20 @@ def train_flow(
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
             choices[c.name].append(_choice(job.task, c, flow, validation))
-            if complete:
+            if of_events:
                 corrected = _corrected(job.task, c, network, seed)
                 flow = replace(c.flow, network=corrected)
                 choices[c.name].append(_choice(job.task, c, flow, validation))
     resources.progress(stage, 1.0, "")
     whole = choose(plan, choices, complete=complete)
-    if not complete:
+    if not of_events:
         return whole
-    rules = (*find_rules(table, external), *parts_rules(table, coding, predictions))
-    whole = replace(whole, rules=rules)
+    rules = find_rules(table, external)
+    more = (
+        *least_rules(rules, table, coding.lattices),
+        *parts_rules(table, coding, predictions),
+    )
+    whole = replace(whole, rules=rules + more)
     return with_pair_rates(whole, table, coding, seed)
 
 
