@@ -253,6 +253,7 @@ def test_gather_takes_parents_side_by_side(counts: np.ndarray) -> None:
 
 
 def test_every_relation_is_tested() -> None:
+    """Features have tests of their own."""
     assert {p.relation for parents in READ.values() for p in parents} | {
         "index",
         "prediction",

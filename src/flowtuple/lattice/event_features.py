@@ -238,9 +238,9 @@ class EventFeatures:
         rows = self.rows_of(reader)
         event, number = rows.event[part], rows.number[part]
         first = rows.find(event, np.where(number > 0, 0, -1))
-        values = self.values(columns[0])[np.maximum(first, 0)]
-        deficit = 2.0 * values - self.sum_known(columns, reader, part)
-        return np.where(first >= 0, deficit / (rows.counts[event] - number), np.nan)
+        twice = 2.0 * self._at(columns[0], first)
+        deficit: Array = twice - self.sum_known(columns, reader, part)
+        return deficit / (rows.counts[event] - number)
 
     def mean(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `mean`."""
