@@ -17,7 +17,7 @@ from flowtuple.data.schema import Array
 from flowtuple.data.table import read_all
 from flowtuple.io.source import open_dataset
 from flowtuple.lattice.bins import fit_bins
-from flowtuple.lattice.context import RowSet
+from flowtuple.lattice.rows import RowSet
 from flowtuple.reporting.describe import report_input
 from flowtuple.reporting.report import totals
 from flowtuple.runtime.progress import silent

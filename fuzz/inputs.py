@@ -128,12 +128,13 @@ def file_of(data: bytes) -> bytes:
     )
     index = zstd(parts.index or _index([section for section, _ in sections]))
     offset = layout.HEADER_SIZE + len(placed)
-    digest = layout.checksum(layout.pack_header() + index)
+    header = layout.pack_header(layout.KNOWN_FLAGS)
+    digest = layout.checksum(header + index)
     trailer = (
         b"".join(n.to_bytes(8, "little") for n in (offset, len(index), digest))
         + layout.END_MAGIC
     )
-    return layout.pack_header() + placed + index + trailer
+    return header + placed + index + trailer
 
 
 def _index(sections: Sequence[Section]) -> bytes:

@@ -30,7 +30,6 @@ from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import (
     Parent,
-    RowSet,
     coding_order,
     collection_counts,
     collection_of,
@@ -40,6 +39,7 @@ from flowtuple.lattice.grid import ATOM, ESCAPE, Integers, Ordered, Uniform
 from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import ABSOLUTE, LARGEST, Prediction, Term
+from flowtuple.lattice.rows import RowSet
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.lattice.walk import TableCoding
 

@@ -32,9 +32,12 @@ from flowtuple.file.writer import create
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Parent, collection_of
+from flowtuple.lattice.event_features import EventFeature
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
+from flowtuple.lattice.rules import Cut, Rule, cuts_rule
+from flowtuple.lattice.tree import tree_of
 from hand_made import (
     DEPENDENT_PARENTS,
     DEPENDENT_TOLERANCE,
@@ -583,11 +586,58 @@ def bins_of_any_kind(draw):
 EVERYWHERE = (
     *COLUMNS,
     Column("n", "int32", "counter"),
-    *(Column(name, "float32", counter="n") for name in "pq"),
+    *(Column(name, "float32", counter="n") for name in "pqrs"),
     Column("i", "int16", "reference", counter="n"),
     *(Column(name, "float64", shape=(3,)) for name in "xy"),
 )
 KEYS = {c.name: collection_of(c) for c in EVERYWHERE}
+
+
+def computable(name, before):
+    """Some features that a column may compute of those before it, of itself, and of others."""
+    key = KEYS[name]
+    own = [c for c in before if KEYS[c] == key] if key else []
+    known = [*before, name] if key else []
+    found = [EventFeature("sum", (c,)) for c in known]
+    found += [
+        EventFeature(kind, (a, b), (-1.5, -0.0, 1e300))
+        for kind in ("length", "balance", "mean")
+        for a, b in itertools.permutations(known, 2)
+        if KEYS[a] == KEYS[b]
+    ]
+    for c in own:
+        found += [EventFeature(kind, (c,), (2.0,)) for kind in ("rest", "size")]
+        found += [EventFeature("energy", (c, c, c)), EventFeature("left", (c,) * 5)]
+        found += [EventFeature(k, (c, name, c)) for k in ("relative length", "opening")]
+        found += [EventFeature(f"turn of the {k}", (c, c, c)) for k in ("first", "last")]
+        found += [EventFeature("distance", (c, c, o, o)) for o in before]
+        found += [EventFeature("nearest", (o, c, c, o, o)) for o in before]
+    return found
+
+
+@st.composite
+def trees(draw, inputs, symbols):
+    """A tree in preorder, whose nodes are drawn one after another until no end is open."""
+    nodes, open_ends = [], 1
+    while open_ends:
+        grows = inputs > 0 and len(nodes) < 9 and draw(st.booleans())
+        nodes.append(draw(st.integers(0, inputs - 1)) if grows else -1)
+        open_ends += 1 if grows else -1
+    thresholds = [draw(st.integers(0, 255)) if n >= 0 else 0 for n in nodes]
+    seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    logits = seed.integers(-(2**15), 2**15, (nodes.count(-1), symbols))
+    return tree_of(np.array(nodes), np.array(thresholds), logits.astype(np.int16))
+
+
+RULED = (
+    Rule("zeros", ("p", "q")),
+    Rule("falling", ("p",)),
+    Rule("implies", ("a", "n")),
+    cuts_rule("a", (Cut("p", True, 20.0), Cut("x", False, -0.0), Cut("p", False, 1e9))),
+    Rule("distance", ("p", "q"), (0.5, 1.0, 0.0, 0.25, 1.0)),
+    Rule("distance", ("x", "y"), (0.5,)),
+    Rule("parts", ("p", "q", "i", "r", "s"), (0.0, 1e-3)),
+)
 
 
 def readable(name, before):
@@ -605,6 +655,7 @@ def readable(name, before):
             for t in before
             if KEYS[t] == key and KEYS[other]
         ]
+    found += [Parent("feature", feature=f) for f in computable(name, before)]
     for other in [*before, name] if key else []:
         found += [Parent("previous", other)] * (KEYS[other] == key) + [
             Parent("leading", other)
@@ -640,7 +691,7 @@ def flows(draw):
     for name in sorted(names, key=lambda n: KEYS[n] != ""):
         bins = draw(bins_of_any_kind())
         parents = readable(name, columns)
-        valued = [p for p in parents if p.column]
+        valued = [p for p in parents if p.names]
         prediction = draw(predictions(valued)) if valued and draw(st.booleans()) else None
         if prediction:
             parents.append(Parent("prediction"))
@@ -658,7 +709,8 @@ def flows(draw):
             )
             for m, n in itertools.pairwise(widths)
         )
-        network = Network(layers) if draw(st.booleans()) else None
+        tree = draw(st.none() | trees(len(parents), bins.symbols))
+        network = Network(layers, tree) if draw(st.booleans()) else None
         scale = draw(st.none() | bins_of_any_kind())
         columns[name] = ColumnFlow(
             bins,
@@ -668,7 +720,8 @@ def flows(draw):
             bool(prediction) and draw(st.booleans()),
             scale,
         )
-    return LatticeFlow(columns)
+    rules = draw(st.lists(st.sampled_from(RULED), max_size=3)) if columns else ()
+    return LatticeFlow(columns, tuple(rules))
 
 
 def assert_same_bins(a, b):
@@ -678,6 +731,7 @@ def assert_same_bins(a, b):
 
 def assert_same_flow(left, right):
     assert list(left.columns) == list(right.columns)
+    assert left.rules == right.rules
     for name, a in left.columns.items():
         b = right.columns[name]
         assert_same_bins(a.bins, b.bins)
@@ -693,6 +747,12 @@ def assert_same_flow(left, right):
             for one, other in zip(a.network.layers, b.network.layers, strict=True):
                 assert np.array_equal(one.weights, other.weights)
                 assert np.array_equal(one.shifts, other.shifts)
+            assert (a.network.tree is None) == (b.network.tree is None)
+            if a.network.tree is not None:
+                for part in ("feature", "threshold", "right", "logits"):
+                    one, other = (getattr(c.network.tree, part) for c in (a, b))
+                    assert np.array_equal(one, other)
+                    assert one.dtype == other.dtype
 
 
 @pytest.mark.slow
@@ -710,9 +770,14 @@ def test_flow_round_trip(flow):
 def test_shortened_flow_is_corrupt(flow, data):
     content = unzstd(pack_flow(flow, EVERYWHERE))
     cut = data.draw(st.integers(0, len(content) - 1))
+    unruled = unzstd(pack_flow(LatticeFlow(flow.columns), EVERYWHERE))
+    if content[:cut] == unruled:
+        assert unpack_flow(zstd(unruled), EVERYWHERE).rules == ()
+        return
     with pytest.raises(Corrupt, match=r"section|network|frame|model"):
         unpack_flow(zstd(content[:cut]), EVERYWHERE)
-    with pytest.raises(Corrupt, match="a model has more bytes than its columns"):
+    more = "a model has more bytes than its columns"
+    with pytest.raises(Corrupt, match=more):
         unpack_flow(zstd(content + b"\0"), EVERYWHERE)
 
 

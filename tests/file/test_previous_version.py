@@ -119,8 +119,8 @@ def test_files_of_reference_methods_decode(name, expected) -> None:
     check(decode_rows(PREVIOUS / f"{name}.ref"), f"{name}.ref", expected, rtol=1e-3)
 
 
-def test_a_training_takes_up_the_checkpoint(tmp_path, sample, expected) -> None:
-    """No part is trained again: none is added, and the model is the same."""
+def test_a_training_leaves_parts_of_another_alone(tmp_path, sample) -> None:
+    """Models of whole events are trained otherwise than before: no part of then fits them."""
     folder = tmp_path / "parts"
     shutil.copytree(PREVIOUS / "events_checkpoint", folder)
     ft.train(
@@ -135,8 +135,9 @@ def test_a_training_takes_up_the_checkpoint(tmp_path, sample, expected) -> None:
         path.name: path.read_bytes()
         for path in (PREVIOUS / "events_checkpoint").iterdir()
     }
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    check(ft.sample(tmp_path / "m.flow", 20, seed=1), "sample", expected)
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert before.items() < after.items()
+    assert ft.sample(tmp_path / "m.flow", 20, seed=1).num_entries == 20
 
 
 def test_a_training_of_a_flow_over_rows_goes_on(tmp_path, sample) -> None:

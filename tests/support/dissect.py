@@ -55,6 +55,7 @@ def assemble(
     sections: Sequence[Section],
     contents: Sequence[bytes],
     heads: Sequence[int] | None = None,
+    flags: int = 0,
 ) -> None:
     """Write a file of a description and sections; frames, index and trailer follow from the
     contents.
@@ -67,6 +68,7 @@ def assemble(
         contents: Their bytes.
         heads: How many of these are head; by default as many as before of chunks, and all of
         others.
+        flags: Feature flags of the header.
     """
     if heads is None:
         pairs = zip(sections, contents, strict=True)
@@ -77,7 +79,11 @@ def assemble(
     description = pack_description(meta)
     described = Section(SectionKind.DESCRIPTION, 0, 0, len(description), 0, 0)
     write(
-        path, [described, *sections], [description, *contents], [len(description), *heads]
+        path,
+        [described, *sections],
+        [description, *contents],
+        [len(description), *heads],
+        flags,
     )
 
 
@@ -86,9 +92,10 @@ def write(
     sections: Sequence[Section],
     contents: Sequence[bytes],
     heads: Sequence[int],
+    flags: int = 0,
 ) -> None:
     """As `assemble`, of all sections."""
-    indexed, parts, events = [], [layout.pack_header()], dict[int, int]()
+    indexed, parts, events = [], [layout.pack_header(flags)], dict[int, int]()
     for section, content, head in zip(sections, contents, heads, strict=True):
         first = events.get(section.owner, 0) if section.kind is SectionKind.CHUNK else 0
         if section.kind is SectionKind.CHUNK:
@@ -102,7 +109,7 @@ def write(
         )
         indexed.append(placed)
         parts += [frame_of(placed), content]
-    path.write_bytes(b"".join(parts) + layout.pack_index(indexed))
+    path.write_bytes(b"".join(parts) + layout.pack_index(indexed, flags))
 
 
 def frame_of(section: Section) -> bytes:

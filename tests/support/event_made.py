@@ -48,6 +48,7 @@ FEATURES: dict[str, tuple[tuple[str, ...], ...]] = {
     "size": (("Jet_eta",),),
     "energy": (WHOLE,),
     "left": ((*WHOLE, "Jet_a"), (*WHOLE, "Jet_a", "Jet_b")),
+    "needed": (("Jet_pt",), ("Jet_id",)),
 }
 """Of each kind, columns that a column of jets may give it."""
 
@@ -61,6 +62,7 @@ WALKS: dict[str, tuple[str, ...]] = {
     "turn of the last": ("Jet_walk", *WALK),
     "relative length": ("Jet_pt", *WALK),
     "opening": ("Jet_pt", *WALK),
+    "needed": ("Jet_walk",),
 }
 """Of each kind that allows it, columns with the reader itself among them."""
 
@@ -75,6 +77,7 @@ RULES: dict[str, Rule] = {
     ),
     "distance": Rule("distance", AXES, (0.1, 0.5, 3.0, 0.0, 0.125, 1.0, 1.0)),
     "parts": Rule("parts", (*WHOLE, "Jet_a", "Jet_b"), (0.0, 0.25)),
+    "least": Rule("least", ("Jet_b", "Jet_a"), (0.5,)),
 }
 
 KNOTS = (-30.0, -2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 20.0, 60.0, 150.0)

@@ -71,11 +71,7 @@ def make_flow(
     predictions = predictions or {}
     predicting = {p for prediction in predictions.values() for p in prediction.inputs}
     everything = predicting.union(*parents.values())
-    named = (
-        {c for p in everything for c in (p.column, p.through) if c}
-        | set(parents)
-        | set(predictions)
-    )
+    named = {c for p in everything for c in p.names} | set(parents) | set(predictions)
     context, columns = make_context(coding.columns, table.num_entries, table.data), {}
     for column in decoding_order(coding.columns, predictions, coding.external):
         name, key, lattice = (

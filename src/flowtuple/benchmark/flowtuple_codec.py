@@ -23,8 +23,9 @@ from flowtuple.file.file import File
 from flowtuple.file.provenance import provenance
 from flowtuple.file.writer import create
 from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.context import Context, Parent, RowSet
+from flowtuple.lattice.context import Context, Parent
 from flowtuple.lattice.network import probe
+from flowtuple.lattice.rows import RowSet
 from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import resolve_tables
 from flowtuple.training.write_events import write_events

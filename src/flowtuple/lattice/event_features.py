@@ -14,16 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import PI, arctangent, exponential, sine_cosine
+from flowtuple.lattice.rows import RowSet
 from flowtuple.runtime.compiled import compiled
-
-if TYPE_CHECKING:
-    from flowtuple.lattice.context import Context, RowSet
 
 MAX_KNOTS = 254
 MAX_COLUMNS = 16
@@ -148,10 +146,14 @@ class EventFeatures:
     """The features of one context; what several rows need is computed once.
 
     Attributes:
-        context: Decoded columns.
+        rows_of: Rows of each collection, by the key of `context.collection_of`.
+        collection: Key of each column's collection.
+        decoded: Values of columns in row order.
     """
 
-    context: Context
+    rows_of: Callable[[str], RowSet]
+    collection: Mapping[str, str]
+    decoded: Mapping[str, Array]
     _running: dict[tuple[str, ...], RunningSums] = field(default_factory=dict)
     _totals: dict[tuple[str, ...], Array] = field(default_factory=dict)
     _searched: dict[str, Array] = field(default_factory=dict)
@@ -182,9 +184,9 @@ class EventFeatures:
             reader: Key of the reader's collection.
             part: Rows of the reader.
         """
-        rows = self.context.rows(reader)
+        rows = self.rows_of(reader)
         key = (name, *columns)
-        source = self.context.collection[columns[0]]
+        source = self.collection[columns[0]]
         if source == reader and reader:
             if key not in self._running:
                 self._running[key] = RunningSums(rows, self._summands(columns, name))
@@ -195,7 +197,7 @@ class EventFeatures:
         """Return the sum over all objects of each event."""
         key = (name, *columns)
         if key not in self._totals:
-            rows = self.context.rows(self.context.collection[columns[0]])
+            rows = self.rows_of(self.collection[columns[0]])
             terms = self._summands(columns, name)(slice(0, len(rows)))
             # Rows are sorted by object number, and each event's terms are added in this order.
             self._totals[key] = np.bincount(rows.event, terms, len(rows.counts))
@@ -209,7 +211,7 @@ class EventFeatures:
 
     def values(self, column: str, part: slice = slice(None)) -> Array:
         """Return decoded values of a column as float64."""
-        values: Array = self.context.values[column][part].astype(np.float64)
+        values: Array = self.decoded[column][part].astype(np.float64)
         return values
 
     def vector(self, columns: Sequence[str], reader: str, part: slice) -> list[Array]:
@@ -228,17 +230,17 @@ class EventFeatures:
 
     def rest(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `rest`."""
-        event = self.context.rows(reader).event[part]
+        event = self.rows_of(reader).event[part]
         return self._total(columns, "1")[event] - self.sum_known(columns, reader, part)
 
     def needed(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `needed`; NaN for the first object."""
-        rows = self.context.rows(reader)
+        rows = self.rows_of(reader)
         event, number = rows.event[part], rows.number[part]
         first = rows.find(event, np.where(number > 0, 0, -1))
-        values = self.values(columns[0])[np.maximum(first, 0)]
-        deficit = 2.0 * values - self.sum_known(columns, reader, part)
-        return np.where(first >= 0, deficit / (rows.counts[event] - number), np.nan)
+        twice = 2.0 * self._at(columns[0], first)
+        deficit: Array = twice - self.sum_known(columns, reader, part)
+        return deficit / (rows.counts[event] - number)
 
     def mean(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `mean`."""
@@ -295,23 +297,23 @@ class EventFeatures:
 
     def turn_of_last(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `turn of the last`."""
-        number = self.context.rows(reader).number[part] - 1
+        number = self.rows_of(reader).number[part] - 1
         return self._turn(columns, reader, part, number)
 
     def _turn(
         self, columns: Sequence[str], reader: str, part: slice, number: Array
     ) -> Array:
-        rows, phi = self.context.rows(reader), columns[0]
-        source = self.context.collection[phi]
+        rows, phi = self.rows_of(reader), columns[0]
+        source = self.collection[phi]
         if source == reader:
             number = np.where(rows.number[part] == 0, -1, number)
-        at = self.context.rows(source).find(rows.event[part], number)
+        at = self.rows_of(source).find(rows.event[part], number)
         turn = self._at(phi, at) - self.balance(columns[1:], reader, part)
         return _wrap(turn)
 
     def _at(self, column: str, at: Array) -> Array:
         """Return float64 values of some rows of a column, NaN where the row is -1."""
-        values = self.context.values[column]
+        values = self.decoded[column]
         if not len(values):
             return np.full(len(at), np.nan)
         return np.where(at >= 0, values[np.maximum(at, 0)].astype(np.float64), np.nan)
@@ -329,9 +331,9 @@ class EventFeatures:
         self, columns: Sequence[str], reader: str, part: slice
     ) -> tuple[Array, Array]:
         """Return row and Delta R of the nearest object for each row, -1 and NaN for none."""
-        rows = self.context.rows(reader)
-        source = self.context.collection[columns[2]]
-        others = self.context.rows(source)
+        rows = self.rows_of(reader)
+        source = self.collection[columns[2]]
+        others = self.rows_of(source)
         return nearest_rows(
             [self.values(c, part) for c in columns[:2]],
             rows.event[part],

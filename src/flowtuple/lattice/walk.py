@@ -23,10 +23,11 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
-from flowtuple.lattice.context import Context, RowSet, coding_order
+from flowtuple.lattice.context import Context, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.rows import RowSet
 
 T = TypeVar("T")
 

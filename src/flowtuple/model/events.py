@@ -11,9 +11,10 @@ from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Unsupported
-from flowtuple.lattice.context import Context, RowSet, make_context
+from flowtuple.lattice.context import Context, make_context
 from flowtuple.lattice.grid import ATOM, ESCAPE
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.rows import RowSet
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 from flowtuple.model.draw import Distribution
 from flowtuple.model.index_sampler import AtRandom, IndexSampler

@@ -10,8 +10,9 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
-from flowtuple.lattice.context import RowSet, collection_counts, collection_of
+from flowtuple.lattice.context import collection_counts, collection_of
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.rows import RowSet
 from flowtuple.lattice.rules import Cut, Rule, cuts_rule
 
 FEWEST = 50

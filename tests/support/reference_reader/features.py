@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[int, int]] = {
     "size": (1, 0),
     "energy": (3, 0),
     "left": (3, 1),
+    "needed": (1, 0),
 }
 NAMES = tuple(KINDS)
 VECTORS = tuple(name for name, (_, group) in KINDS.items() if group == 2)
@@ -187,6 +188,15 @@ def left(place: Place, columns: Sequence[str]) -> float:
     return quotient(rest, whole)
 
 
+def needed(place: Place, columns: Sequence[str]) -> float:
+    """Kind 14."""
+    (x,) = columns
+    if place.row.number == 0:
+        return math.nan
+    deficit = 2.0 * place.of(x, 0) - place.sum(lambda x: x, x)
+    return deficit / (place.count(x) - place.row.number)
+
+
 FORMULAS: dict[str, Callable[[Place, Sequence[str]], float]] = {
     "sum": lambda place, c: place.sum(lambda x: x, c[0]),
     "rest": lambda place, c: place.all(c[0]) - place.sum(lambda x: x, c[0]),
@@ -202,6 +212,7 @@ FORMULAS: dict[str, Callable[[Place, Sequence[str]], float]] = {
     "size": lambda place, c: abs(place.own(c[0])),
     "energy": lambda place, c: energy(*(place.own(column) for column in c)),
     "left": left,
+    "needed": needed,
 }
 
 
@@ -233,6 +244,8 @@ def may_read(
             "opening": own[0] and earlier[0],
         }[feature.kind]
         fits = all(known) and all(a == b for a, b in pairs) and alone
+    elif feature.kind == "needed":
+        fits = all(known) and all(own)
     elif feature.kind in {"sum", "mean"}:
         fits = all(known) and len(set(places)) == 1
     elif feature.kind in {"distance", "nearest"}:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from reference_reader.description import Column
 
-KINDS = ("zeros", "falling", "implies", "flag", "distance", "parts")
+KINDS = ("zeros", "falling", "implies", "flag", "distance", "parts", "least")
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,15 @@ class Rule:
         one_place = len({c.collection for c in self.columns}) == 1
         if not one_place or len(set(names)) < len(names):
             return False
-        if self.kind == "distance":
-            return len(names) == 2 and self.has_rates()
-        if self.kind == "parts":
-            tolerances = len(self.numbers) == 2 and all(n >= 0 for n in self.numbers)
-            return len(names) >= 5 and tolerances
-        if self.kind == "implies" and not self.columns[0].is_event:
-            return False
-        return len(names) == (1 if self.kind == "falling" else 2) and not self.numbers
+        count, numbers = len(names), self.numbers
+        return {
+            "zeros": count == 2 and numbers == (),
+            "falling": count == 1 and numbers == (),
+            "implies": count == 2 and numbers == () and self.columns[0].is_event,
+            "distance": count == 2 and self.has_rates(),
+            "parts": count >= 5 and len(numbers) == 2 and all(n >= 0 for n in numbers),
+            "least": count in {1, 2} and len(numbers) == 1 and numbers[0] > 0,
+        }[self.kind]
 
     def is_flag(self) -> bool:
         """Kind 3."""
