@@ -240,7 +240,8 @@ class EventFeatures:
         first = rows.find(event, np.where(number > 0, 0, -1))
         twice = 2.0 * self._at(columns[0], first)
         deficit: Array = twice - self.sum_known(columns, reader, part)
-        return deficit / (rows.counts[event] - number)
+        each: Array = deficit / (rows.counts[event] - number)
+        return each
 
     def mean(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `mean`."""

@@ -1,4 +1,4 @@
-"""What is learned from draws: distances of objects, and the width of vectors of the event.
+"""Corrections learned from draws: distances of objects, and the width of vectors of the event.
 
 Both compare events of the training with draws from the densities that learned from them.
 """

@@ -158,18 +158,16 @@ class Made:
         }
         return _narrow(out)
 
-    def nearest(
-        self, event: Array, axes: Sequence[Array], first: Array | None = None
-    ) -> Array:
+    def nearest(self, event: Array, axes: Sequence[Array], proposed: Array) -> Array:
         """Return Delta R of objects to the nearest one that is made, infinite for none.
 
         Args:
             event: Event of each object, shape (n,), increasing.
             axes: Their eta and phi, each of shape (n,).
-            first: Which of them are no further than proposals, shape (n,), bool: others are as if
-                made, and a proposal also looks at earlier proposals of its event. `None` for all.
+            proposed: Which of them are no further than proposals, shape (n,), bool: others are as
+                if made, and a proposal also looks at earlier proposals of its event. Only these
+                have a distance.
         """
-        proposed = np.ones(len(event), bool) if first is None else first
         index = np.arange(len(event))
         made, eta, phi = self._where
         own = np.concatenate([np.full(len(made), -1), index])
@@ -180,8 +178,10 @@ class Made:
         owner = others[0].astype(np.int64)
         order = np.argsort(owner, kind="stable")
         counts = np.bincount(owner, minlength=len(self.count))
-        one = np.repeat(index, counts[event])
-        two = order[spans(begin_of(counts)[event], counts[event])]
+        rows = np.flatnonzero(proposed)
+        near = counts[event[rows]]
+        one = np.repeat(rows, near)
+        two = order[spans(begin_of(counts)[event[rows]], near)]
         there = own[two]
         # A proposal looks at what is made, at what is settled, and at proposals before it.
         seen = (there < 0) | ((there != one) & (~proposed[there] | (there < one)))

@@ -109,10 +109,17 @@ class Making:
         own = self.spec.collection(target.partners)
         partners = [seen[partner_name(name)] for name in own.axes]
 
+        place = {name: np.zeros(len(rows)) for name in target.objects.axes[1:]}
+
         def distance(learned: Mapping[str, Array], proposed: Array) -> Array:
-            values = self._columns(learned, seen)
-            axes = [values[name] for name in target.objects.axes[1:]]
-            return self.made.nearest(event, axes, proposed)
+            # Places of others are those of the call before.
+            index = np.flatnonzero(proposed)
+            known = {name: seen[name][index] for name in self._read_by_responses()}
+            some = {name: content[index] for name, content in learned.items()}
+            values = self._columns(some, known)
+            for name, content in place.items():
+                content[index] = values[name]
+            return self.made.nearest(event, list(place.values()), proposed)
 
         placed = _has_axes(target, {r.column for r in target.responses})
         ready = self.made.responses(event, partners[2] if partners and placed else None)
@@ -134,6 +141,11 @@ class Making:
             if partners:
                 self.made.add_changes(event, axes, partners)
         return [learned, values]
+
+    def _read_by_responses(self) -> set[str]:
+        """Return the conditions that responses are inverted with."""
+        names = {partner_name(r.partner) for r in self.target.responses}
+        return names.union(*(r.cells.columns for r in self.target.responses if r.cells))
 
     def _columns(
         self, learned: Mapping[str, Array], seen: Conditions

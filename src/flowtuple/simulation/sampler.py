@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,8 @@ from flowtuple.simulation.step import DrawSource, Step
 
 # row numbers of further folds begin here, above those of copies
 _FOLD = np.uint64(1 << 40)
-ATTEMPTS = 30  # further draws of an object that comes too near to another
+_ATTEMPT = np.uint64(1 << 56)  # and those of further draws of an object that is too near
+_BATCHES = (4, 26)  # further draws that are made together, one batch after another
 
 
 class _Named(Protocol):
@@ -96,28 +97,65 @@ class Sampler:
         """Draw the rows of a step; those too near to other objects are drawn again."""
         drawn = self._draw(step, event, number)
         spacing = self.spec.spacing.get(step.name)
-        if spacing is None or step.distance is None:
+        if spacing is None or step.distance is None or not len(event):
             return drawn
+        distance = step.distance
+
+        def accepted(columns: Mapping[str, Array], rows: Array) -> Array:
+            return spacing.probability(distance(columns, rows))
+
         proposed = np.ones(len(event), bool)
-        for attempt in range(1, ATTEMPTS + 1):
-            key = column_key(self.seed, step.name, f"accept {attempt}")
-            accept = spacing.probability(step.distance(drawn, proposed))
-            proposed &= uniform(key, event, number) >= accept
-            again = np.flatnonzero(proposed)
-            if not len(again):
+        attempt = 1
+        for attempts in _BATCHES:
+            self._refuse(step, accepted, drawn, proposed, (event, number, attempt))
+            rows = np.flatnonzero(proposed)
+            if not len(rows):
                 break
-            some = self._draw(step.take(again), event[again], number[again], attempt)
-            for name, content in some.items():
-                drawn[name][again] = content
+            # All attempts of a batch are drawn together, each with random numbers of its own.
+            which = np.arange(attempt, attempt + attempts, dtype=np.uint64)
+            index = np.tile(rows, attempts)
+            numbers = number[index] + np.repeat(which, len(rows)) * _ATTEMPT
+            more = self._draw(step.take(index), event[index], numbers)
+            for k in range(attempts):
+                if k:
+                    self._refuse(
+                        step, accepted, drawn, proposed, (event, number, attempt)
+                    )
+                left = proposed[rows]
+                if not left.any():
+                    return drawn
+                for name, content in more.items():
+                    drawn[name][rows[left]] = content.reshape(attempts, -1)[k][left]
+                attempt += 1
         return drawn
 
-    def _draw(
-        self, step: Step, event: Array, number: Array, attempt: int = 0
-    ) -> dict[str, Array]:
+    def _refuse(
+        self,
+        step: Step,
+        accepted: Callable[[Mapping[str, Array], Array], Array],
+        drawn: Mapping[str, Array],
+        proposed: Array,
+        numbers: tuple[Array, Array, int],
+    ) -> None:
+        """Leave among the proposed rows those that are too near to other objects.
+
+        Args:
+            step: The step.
+            accepted: Computes the probability to accept each row.
+            drawn: The columns of all rows.
+            proposed: Which rows are no further than proposals, bool; changed.
+            numbers: Event and number of each row, and of the attempt.
+        """
+        event, number, attempt = numbers
+        rows = np.flatnonzero(proposed)
+        key = column_key(self.seed, step.name, f"accept {attempt}")
+        accept = accepted(drawn, proposed)[rows]
+        proposed[rows] = uniform(key, event[rows], number[rows]) >= accept
+
+    def _draw(self, step: Step, event: Array, number: Array) -> dict[str, Array]:
         """Draw the rows of a step, whose event and number among all have shape (n,)."""
-        label = f"{step.name} {attempt}" if attempt else step.name
         if step.name in self.flows:
-            return self._from_rows(self.flows[step.name], step, label, event, number)
+            return self._from_rows(self.flows[step.name], step, event, number)
         coding = self.codings.get(step.name)
         if coding is None and not len(event):
             # There was no such object in the training either.
@@ -130,16 +168,14 @@ class Sampler:
                 f"{step.name!r}; train it on more"
             )
         rows = len(event)
-        sample = self._index_sampler(step, label, event, number)
+        sample = self._index_sampler(step, event, number)
         sampled = SampledTable(
             step.name, coding, rows, sample, step.table({}), workers=1, repair=False
         )
         drawn = sampled.read(step.columns, 0, rows)
         return {name: drawn.data[name] for name in step.columns}
 
-    def _index_sampler(
-        self, step: Step, label: str, event: Array, number: Array
-    ) -> IndexSampler:
+    def _index_sampler(self, step: Step, event: Array, number: Array) -> IndexSampler:
         """Return what draws the indices of a step's columns, so that counts are obeyed."""
         counting = Counting.of(self.spec, step)
 
@@ -153,7 +189,7 @@ class Sampler:
             at = state.rows.event[part] + first
 
             def indices(turn: int, rows: Array) -> Array:
-                again = f"{label} again {turn}" if turn else label
+                again = f"{step.name} again {turn}" if turn else step.name
                 key = column_key(self.seed, again, state.name)
                 chosen = rows if len(distribution.logits) > 1 else slice(None)
                 some = Distribution(distribution.logits[chosen], distribution.bins)
@@ -165,9 +201,9 @@ class Sampler:
         return sample
 
     def _from_rows(
-        self, flow: Conditional, step: Step, label: str, event: Array, number: Array
+        self, flow: Conditional, step: Step, event: Array, number: Array
     ) -> dict[str, Array]:
-        keys = [column_key(self.seed, label, name) for name in flow.columns]
+        keys = [column_key(self.seed, step.name, name) for name in flow.columns]
         u = np.stack([uniform(key, event, number) for key in keys], axis=1)
         conditions = as_matrix(step.conditions, flow.context.columns, len(u))
         columns = zip(flow.from_uniform(u, conditions).T, flow.dtypes, strict=True)
