@@ -180,11 +180,7 @@ class Sampler:
         counting = Counting.of(self.spec, step)
 
         def sample(
-            state: ColumnState,
-            part: slice | Array,
-            distribution: Distribution,
-            first: int,
-            attempt: int,
+            state: ColumnState, part: slice, distribution: Distribution, first: int
         ) -> Array:
             at = state.rows.event[part] + first
 
