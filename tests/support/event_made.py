@@ -122,9 +122,9 @@ def kinematics(draw: np.random.Generator, count: int) -> tuple[Array, Array, Arr
     return pt, eta, phi
 
 
-def whole_events() -> Maker:
+def whole_events(seed: int = 20) -> Maker:
     """Events of up to 12 jets, each column of which reads another feature."""
-    made, draw = Maker("events", EVENTS), np.random.default_rng(20)
+    made, draw = Maker("events", EVENTS), np.random.default_rng(seed)
     jets = draw.integers(0, 5, EVENTS)
     jets[:4] = [1, 12, 0, 2]
     muons = draw.integers(0, 4, EVENTS)
@@ -227,9 +227,9 @@ def single_tree() -> Maker:
     return made
 
 
-def write(path: Path) -> None:
+def write(path: Path, seed: int = 20) -> None:
     """The file: both tables, each with its model and one chunk."""
-    made = [whole_events(), single_tree()]
+    made = [whole_events(seed), single_tree()]
     tables = [m.description(m.events) for m in made]
     provenance = {"flowtuple": "by hand"}
     with create(path) as writer:
