@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,10 @@ class Candidates:
         return values[np.maximum(at, 0)], at >= 0
 
 
+MOST_STEPS = 512
+"""Indices to either side of a drawn one that are tried at last."""
+
+
 class RuleBook:
     """The rules of a model by the columns that they bind.
 
@@ -104,7 +108,9 @@ class RuleBook:
         lattice = candidates.state.lattice
         for rule in self.of(candidates.state.name):
             bad = _CHECKS[rule.kind](rule, candidates)
-            if rule.kind not in ("distance", "least") and bad.any():
+            if rule.kind == "distance" and bad.any():
+                q = np.where(bad, _turned(rule, candidates, q), q)
+            elif rule.kind != "least" and bad.any():
                 q = np.where(bad, _settled(rule, candidates, q, lattice), q)
         return q
 
@@ -300,6 +306,20 @@ def _settled(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array
         return np.where(drawn.values != 0, zero, _index(lattice, 1))
     point = lattice.grid.index(np.zeros(1, lattice.dtype))[0]
     return np.where(drawn.values != 0, zero, point + 1)
+
+
+def _turned(rule: Rule, drawn: Candidates, q: Array) -> Array:
+    """Return the indices next to those drawn, on either side, that a rate takes."""
+    out, waiting = q, _distance(rule, drawn)
+    for step in range(1, MOST_STEPS + 1):
+        for turn in (step, -step):
+            values = drawn.state.lattice.decode(q + turn)
+            refused = _distance(rule, replace(drawn, values=values))
+            out = np.where(waiting & ~refused, q + turn, out)
+            waiting = waiting & refused
+        if not waiting.any():
+            break
+    return out
 
 
 def _beyond(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array:
