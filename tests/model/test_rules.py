@@ -190,8 +190,12 @@ def test_distance(chance: float) -> None:
     near = [0.25, 0.75, 0.5]
     rates = [0.0 if d < 0.5 else 0.25 if d < 1 else 1.0 for d in near]
     assert refused(rule, drawn) == [False] * 3 + [chance >= rate for rate in rates]
-    q = drawn.state.lattice.encode(drawn.values)
-    assert np.array_equal(RuleBook([rule], COLUMNS).settle(drawn, q), q)
+    lattice = drawn.state.lattice
+    q = RuleBook([rule], COLUMNS).settle(drawn, lattice.encode(drawn.values))
+    values, bad = lattice.decode(q), np.array(refused(rule, drawn))
+    assert np.array_equal(values[~bad], drawn.values[~bad])
+    assert refused(rule, replace(drawn, values=values)) == [False] * 6
+    assert np.abs(values - drawn.values).max() <= 1.0
     assert refused(rule, candidates("phi", [0] * 6, {})) == [False] * 6
     assert refused(rule, candidates("eta", [0] * 6, {"phi": [0] * 6})) == [False] * 6
 
