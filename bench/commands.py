@@ -191,12 +191,24 @@ def part(columns: Columns, rows: np.ndarray | slice) -> Columns:
     return {name: values[rows] for name, values in columns.items()}
 
 
-def boosted_trees(x: np.ndarray, labels: np.ndarray, seed: int) -> Any:
-    """Return gradient-boosted trees that tell rows of shape (n, d) by their labels."""
+def boosted_trees(
+    x: np.ndarray, labels: np.ndarray, seed: int, *, all_rounds: bool = False
+) -> Any:
+    """Return gradient-boosted trees that tell rows of shape (n, d) by their labels.
+
+    Args:
+        x: The rows.
+        labels: Label of each row, shape (n,).
+        seed: Seed of the trees.
+        all_rounds: Whether many rows train all rounds, too, in place of stopping early.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     trees = HistGradientBoostingClassifier(
-        max_iter=200, learning_rate=0.05, random_state=seed
+        max_iter=200,
+        learning_rate=0.05,
+        random_state=seed,
+        early_stopping=False if all_rounds else "auto",
     )
     return trees.fit(x, labels)
 

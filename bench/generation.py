@@ -280,16 +280,16 @@ def distances(one: Rows, other: Rows) -> np.ndarray:
 # -- simulated events -----------------------------------------------------------------------------
 
 
-@script.command("train", "judge", effort="default", seed=1)
+@script.command("train", "judge", effort="default", seed=1, model="")
 def simulate(a: argparse.Namespace) -> None:
     """Test the closure of a simulation on true events of an independent sample.
 
     A model learns from TRAIN (FILE.root:TREE) to simulate `Jet_*`, `Muon_*`, `MET_*` and `HLT_*`
-    from `Gen*` and `Pileup_nPU`. The first half of JUDGE is simulated from its generated columns
-    alone and compared with the true events of its second half, as are the true first half, which is
-    the best that can be reached, and the true events of TRAIN: samples whose generators differ (in
-    the pool that pile-up is drawn from, say) differ themselves, and what is learned from one fits
-    the other no better.
+    from `Gen*` and `Pileup_nPU`; `--model` names where it stays, or one that is there. The first
+    half of JUDGE is simulated from its generated columns alone and compared with the true events of
+    its second half, as are the true first half, which is the best that can be reached, and the true
+    events of TRAIN: samples whose generators differ (in the pool that pile-up is drawn from, say)
+    differ themselves, and what is learned from one fits the other no better.
 
     All figures are those of `flowtuple closure`, `ft.closure(second, made, given=...,
     real=first)`. Printed for each collection: area under the ROC curve of gradient-boosted trees
@@ -309,21 +309,25 @@ def simulate(a: argparse.Namespace) -> None:
     first, second = events[:half], events[half:]
     generated = first[[n for n in first.fields if n.startswith(EVENT_COLUMNS)]]
     with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder) / "m.flow"
-        options = {"target": TARGET, "given": GENERATED, "effort": a.effort}
-        _, seconds = timed(lambda: ft.train(a.train, model, **options))
-        print(
-            f"trained in {seconds:.0f} s, model {model.stat().st_size} bytes", flush=True
-        )
-        made = simulate_files(model, generated, tree, a.seed)
+        model = Path(a.model or Path(folder) / "m.flow")
+        if not model.exists():
+            options = {"target": TARGET, "given": GENERATED, "effort": a.effort}
+            _, seconds = timed(lambda: ft.train_simulation(a.train, model, **options))
+            print(
+                f"trained in {seconds:.0f} s, model {model.stat().st_size} bytes",
+                flush=True,
+            )
+        made = simulate_files(model, generated, tree, a.seed, Path(folder))
     show_closure(
         *(ft.closure(second, x, given=PARTNERS, real=first) for x in (made, known))
     )
 
 
-def simulate_files(model: Path, generated: ak.Array, tree: str, seed: int) -> ak.Array:
+def simulate_files(
+    model: Path, generated: ak.Array, tree: str, seed: int, folder: Path
+) -> ak.Array:
     """Simulate events from generated ones by way of files, timed the second time."""
-    gen, out = model.with_name("gen.root"), model.with_name("sim.root")
+    gen, out = folder / "gen.root", folder / "sim.root"
     content = {
         f: generated[f]
         for f in generated.fields

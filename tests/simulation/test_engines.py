@@ -53,10 +53,10 @@ def test_counts_are_of_the_lattice_and_properties_of_rows(model: str) -> None:
     assert set(rows) == {
         "Jet response",
         "Jet properties",
+        "Jet extra axes",
         "Jet extra properties",
         "Muon response",
         "event MET_pt",
-        "event",
     }
     assert lattice == {
         "Jet found",

@@ -46,6 +46,7 @@ from flowtuple.runtime.old_names import accepts_old
 from flowtuple.runtime.progress import Progress, losses, silent
 from flowtuple.runtime.torch_threads import SingleTorchThread
 from flowtuple.simulation.build_spec import build_spec
+from flowtuple.simulation.fit_draws import with_scales, with_spacing
 from flowtuple.simulation.sampler import Conditional, Sampler, as_matrix
 from flowtuple.simulation.simulator import SimulatedTable
 from flowtuple.simulation.spec import SimulationSpec
@@ -163,6 +164,10 @@ def train_simulation(
     with create(output) as writer:
         prepared = [table for rows in on_lattices for table in _prepared(rows)]
         trained = with_flows(prepared, effort, seed, resources, complete=True)
+        codings = {rows.source.name: rows.coding for rows in trained}
+        sampler = Sampler(spec, codings, load_rows(flows, where), seed)
+        spec = with_spacing(spec, table, sampler)
+        spec = with_scales(spec, table, sampler)
         extra = {SPEC: spec.to_json()} | ({FLOWS: flows} if flows else {})
         write_model(writer, trained, provenance(effort, seed, source), extra)
     return (*left_out_notes(dataset), *(f"{where}: {note}" for note in notes))

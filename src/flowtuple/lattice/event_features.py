@@ -239,9 +239,9 @@ class EventFeatures:
         event, number = rows.event[part], rows.number[part]
         first = rows.find(event, np.where(number > 0, 0, -1))
         twice = 2.0 * self._at(columns[0], first)
-        deficit = twice - self.sum_known(columns, reader, part)
-        average: Array = deficit / (rows.counts[event] - number)
-        return average
+        deficit: Array = twice - self.sum_known(columns, reader, part)
+        each: Array = deficit / (rows.counts[event] - number)
+        return each
 
     def mean(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `mean`."""

@@ -174,58 +174,42 @@ class SampledTable:
         self, state: ColumnState, context: Context, part: slice, first: int
     ) -> Array:
         """Draw the indices of some rows, again for those that a rule refuses."""
-        predicted = state.predict(part)
-        if state.required_flow.network is None and predicted is not None:
+        flow, predicted = state.required_flow, state.predict(part)
+        if flow.network is None and predicted is not None:
             return predicted
         logits = state.logits(part, predicted)
+        distribution = Distribution(logits, flow.bins)
+        drawn = self._sample(state, part, distribution, first)
+        q = _restored(state, drawn, predicted)
+        if self._obey is None or not self._rules.of(state.name):
+            return q
         rows = np.arange(part.start, part.stop)
-        q = np.empty(len(rows), np.int64)
         waiting, attempt = np.arange(len(rows)), 0
-        while len(waiting):
+        while True:
             some = rows[waiting]
-            drawn = self._attempt(state, some, logits, predicted, waiting, first, attempt)
-            q[waiting] = drawn
-            if self._obey is None or not self._rules.of(state.name):
-                break
-            values = state.lattice.decode(drawn, _zeros(drawn, state.lattice))
+            values = state.lattice.decode(q[waiting], _zeros(q[waiting], state.lattice))
             chance = self._obey.chance(state, some, first, attempt)
             candidates = Candidates(state, context, some, values, chance)
             if attempt == ATTEMPTS:
-                q[waiting] = self._rules.settle(candidates, drawn)
-                break
+                q[waiting] = self._rules.settle(candidates, q[waiting])
+                return q
             waiting = waiting[self._rules.refused(candidates)]
+            if not len(waiting):
+                return q
             attempt += 1
-        return q
+            own = Distribution(logits if len(logits) == 1 else logits[waiting], flow.bins)
+            drawn = self._obey.again(state, rows[waiting], own, first, attempt)
+            known = None if predicted is None else predicted[waiting]
+            q[waiting] = _restored(state, drawn, known)
 
-    def _attempt(
-        self,
-        state: ColumnState,
-        rows: Array,
-        logits: Array,
-        predicted: Array | None,
-        within: Array,
-        first: int,
-        attempt: int,
-    ) -> Array:
-        """Draw indices of some rows of a part.
 
-        Args:
-            state: The column.
-            rows: The rows, shape (n,).
-            logits: Logits of the part, or of all rows alike.
-            predicted: Predicted indices of the part.
-            within: Places of the rows in the part, shape (n,).
-            first: Number of the first event.
-            attempt: How often these rows were drawn before.
-        """
-        flow = state.required_flow
-        own = logits if len(logits) == 1 else logits[within]
-        drawn = self._sample(state, rows, Distribution(own, flow.bins), first, attempt)
-        if not flow.residual or predicted is None:
-            return drawn
-        # A residual may lead beyond the last atom, where no value is: those become escapes.
-        q = state.restore(drawn, predicted[within])
-        return np.where((q >= ATOM + len(state.lattice.atoms)) & (q != ESCAPE), ESCAPE, q)
+def _restored(state: ColumnState, drawn: Array, predicted: Array | None) -> Array:
+    """Return the indices of what was drawn: these themselves, or residuals from a prediction."""
+    if not state.required_flow.residual or predicted is None:
+        return drawn
+    # A residual may lead beyond the last atom, where no value is: those become escapes.
+    q = state.restore(drawn, predicted)
+    return np.where((q >= ATOM + len(state.lattice.atoms)) & (q != ESCAPE), ESCAPE, q)
 
 
 def _target(column: Column, columns: Sequence[Column]) -> str | None:

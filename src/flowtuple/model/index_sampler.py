@@ -14,10 +14,8 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.walk import ColumnState
 from flowtuple.model.draw import Distribution, column_key, draw, inverse_cdf, uniform
 
-IndexSampler: TypeAlias = Callable[
-    [ColumnState, slice | Array, Distribution, int, int], Array
-]
-"""Return indices of some rows of a column, from their distribution, first event and attempt."""
+IndexSampler: TypeAlias = Callable[[ColumnState, slice, Distribution, int], Array]
+"""Return indices of some rows of a column, from their distribution and the first event."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +33,27 @@ class AtRandom:
     def __call__(
         self,
         state: ColumnState,
-        part: slice | Array,
+        part: slice,
+        distribution: Distribution,
+        first: int,
+    ) -> Array:
+        """Return indices of some rows of a column."""
+        return draw(distribution, *self._keys(state, part, first, 0, "#"))
+
+    def again(
+        self,
+        state: ColumnState,
+        rows: Array,
         distribution: Distribution,
         first: int,
         attempt: int,
     ) -> Array:
-        """Return indices of some rows of a column; another attempt gives other ones."""
-        return draw(distribution, *self._keys(state, part, first, attempt, "#"))
+        """Return other indices of some rows, for every attempt from 1 on."""
+        return draw(distribution, *self._keys(state, rows, first, attempt, "#"))
 
-    def chance(
-        self, state: ColumnState, part: slice | Array, first: int, attempt: int
-    ) -> Array:
+    def chance(self, state: ColumnState, rows: Array, first: int, attempt: int) -> Array:
         """Return numbers above 0 and below 1 that decide whether rates take an attempt."""
-        return uniform(*self._keys(state, part, first, attempt + 1, "/"))
+        return uniform(*self._keys(state, rows, first, attempt + 1, "/"))
 
     def _keys(
         self, state: ColumnState, part: slice | Array, first: int, number: int, mark: str
@@ -68,11 +74,7 @@ def from_latent(latent: TableSource) -> IndexSampler:
     """
 
     def sample(
-        state: ColumnState,
-        part: slice | Array,
-        distribution: Distribution,
-        first: int,
-        attempt: int,
+        state: ColumnState, part: slice, distribution: Distribution, first: int
     ) -> Array:
         name, rows = state.name, state.rows
         events = latent.read([name], first, first + len(rows.counts))

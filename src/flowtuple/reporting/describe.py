@@ -179,12 +179,24 @@ def info(
             ],
             "provenance": file.meta.get("provenance", {}),
             "carried": file.meta.get("carried", []),
+            **_simulation_info(file.meta),
             "left_out": [part.to_json() for part in file.left_out],
             "tables": [
                 _table_info(t, storage.get(t.name, {}), ledger, known=model is not None)
                 for t in file.tables.values()
             ],
         }
+
+
+def _simulation_info(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rules that simulated events obey, of a model that simulates."""
+    spec = meta.get("simulation")
+    if spec is None:
+        return {}
+    zero = {k: v for t in spec["targets"] for k, v in t.get("counts", {}).items()}
+    flags = [rule["text"] for rule in spec.get("rules", ())]
+    none = [f"{part} = 0 exactly where {count} = 0" for part, count in zero.items()]
+    return {"simulation": {"rules": flags + none}}
 
 
 def _table_info(

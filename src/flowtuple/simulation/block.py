@@ -36,6 +36,13 @@ class Block:
             table.num_entries, counts, {c.name: table[c.name] for c in table.columns}
         )
 
+    def without(self, columns: Iterable[str], collections: Iterable[Collection]) -> Block:
+        """Return the events without some columns, with the objects of some collections."""
+        gone = set(columns)
+        counts = {c.name: self.counts[c.name] for c in collections}
+        values = {n: v for n, v in self.values.items() if n not in gone}
+        return Block(self.events, counts, values)
+
     def begin(self, collection: str) -> Array:
         """Return the position of each event's first object, shape (events,)."""
         return begin_of(self.counts[collection])

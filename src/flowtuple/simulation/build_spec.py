@@ -129,10 +129,17 @@ def _target(
         and reference_target(c.name) in others
     }
     if not through:
-        return Target(objects, references=references)
+        return Target(objects, references=references, ordered=True)
     partner = next(c for c in collections if c.name == partners)
     responses = (_response(name, objects, partner, derived) for name in objects.columns)
-    return Target(objects, through, partners, tuple(filter(None, responses)), references)
+    return Target(
+        objects,
+        through,
+        partners,
+        tuple(filter(None, responses)),
+        references,
+        ordered=True,
+    )
 
 
 def _response(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from flowtuple.simulation.block import Block
 from flowtuple.simulation.neighbours import nearest_columns
 from flowtuple.simulation.response import partner_name
 from flowtuple.simulation.spec import SimulationSpec, Target
-
-Conditions = dict[str, Array]
+from flowtuple.simulation.step import Conditions
 
 
 def event_conditions(
@@ -102,6 +101,34 @@ def neighbour_conditions(
     for other in (t.objects for t in others if t.objects.axes):
         out |= nearest_columns(block, objects, event, axes, other)
     return out
+
+
+def nearest_own(
+    block: Block, target: Target, parts: Sequence[tuple[Array, Mapping[str, Array]]]
+) -> list[Conditions]:
+    """Return distance and p_T of the nearest object of the same collection, part by part.
+
+    Args:
+        block: The events.
+        target: The collection; nothing is returned for one that is not ordered.
+        parts: Event and columns of objects that are not sorted yet.
+    """
+    axes = target.objects.axes
+    if not (target.ordered and axes and all(set(axes) <= set(v) for _, v in parts)):
+        return [{} for _ in parts]
+    event = np.concatenate([event for event, _ in parts])
+    columns = {n: np.concatenate([v[n] for _, v in parts]) for n in axes}
+    order = np.argsort(event, kind="stable")
+    ordered = {n: content[order] for n, content in columns.items()}
+    counts = {target.objects.name: np.bincount(event, minlength=block.events)}
+    alone = Block(block.events, counts, ordered)
+    near = nearest_columns(
+        alone, target.objects, event[order], list(ordered.values()), target.objects
+    )
+    back = np.argsort(order)
+    ends = np.cumsum([len(event) for event, _ in parts])[:-1]
+    split = {n: np.split(content[back], ends) for n, content in near.items()}
+    return [{n: pieces[k] for n, pieces in split.items()} for k in range(len(parts))]
 
 
 def _summary(block: Block, collection: Collection, names: Iterable[str]) -> Conditions:

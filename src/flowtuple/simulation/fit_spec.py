@@ -10,11 +10,13 @@ from flowtuple.simulation.block import Block
 from flowtuple.simulation.build_spec import NO_CONDITION
 from flowtuple.simulation.cells import find_cells
 from flowtuple.simulation.conditions import partner_columns
+from flowtuple.simulation.flag_rules import find_flag_rules
 from flowtuple.simulation.out_of_range import NOTHING_SEEN
-from flowtuple.simulation.recoil import fit_coefficients
+from flowtuple.simulation.recoil import fit_recoil
 from flowtuple.simulation.response import partner_name
 from flowtuple.simulation.shares import (
     energy,
+    find_counts,
     find_hypots,
     find_scales,
     find_shares,
@@ -36,12 +38,14 @@ def fit_spec(spec: SimulationSpec, block: Block) -> SimulationSpec:
     spec = replace(spec, targets=tuple(_with_relations(spec, t, block) for t in targets))
     vectors = [r for r in spec.recoils if _is_vector(block, r)]
     others = [name for r in spec.recoils if r not in vectors for name in (r.pt, r.phi)]
-    recoils = tuple(
-        replace(r, coefficients=fit_coefficients(block, spec, r)) for r in vectors
-    )
+    recoils = tuple(fit_recoil(block, spec, r) for r in vectors)
     names = [c.name for c in spec.generated_columns if c.role not in NO_CONDITION]
     seen = dict.fromkeys(names, NOTHING_SEEN)
-    return replace(spec, event=(*spec.event, *others), recoils=recoils, seen=seen)
+    event = (*spec.event, *others)
+    flags = [n for n in event if not spec.dtype(n).startswith("float")]
+    numbers = [n for n in (*event, *(r.pt for r in vectors)) if n not in flags]
+    rules = find_flag_rules(block, flags, numbers, [t.objects for t in spec.targets])
+    return replace(spec, event=event, recoils=recoils, seen=seen, rules=rules)
 
 
 def _is_vector(block: Block, recoil: Recoil) -> bool:
@@ -102,6 +106,7 @@ def _with_relations(spec: SimulationSpec, target: Target, block: Block) -> Targe
         target,
         mass=mass if shares else "",
         shares=shares,
+        counts=find_counts(shares, columns),
         sums=sums,
         hypots=hypots,
         scales=find_scales(

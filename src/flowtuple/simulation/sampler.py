@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,11 +13,15 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.walk import ColumnState, TableCoding
 from flowtuple.model.draw import Distribution, column_key, draw, uniform
 from flowtuple.model.events import SampledTable
+from flowtuple.model.index_sampler import IndexSampler
+from flowtuple.simulation.counting import Counting
 from flowtuple.simulation.spec import SimulationSpec
-from flowtuple.simulation.steps import DrawSource, Step
+from flowtuple.simulation.step import DrawSource, Step
 
 # row numbers of further folds begin here, above those of copies
 _FOLD = np.uint64(1 << 40)
+_ATTEMPT = np.uint64(1 << 56)  # and those of further draws of an object that is too near
+_BATCHES = (4, 26)  # further draws that are made together, one batch after another
 
 
 class _Named(Protocol):
@@ -85,9 +89,68 @@ class Sampler:
 
         def draw_step(step: Step) -> dict[str, Array]:
             number = step.number.astype(np.uint64) + _FOLD * fold[step.event]
-            return self._draw(step, event[step.event], number)
+            return self._accepted(step, event[step.event], number)
 
         return draw_step
+
+    def _accepted(self, step: Step, event: Array, number: Array) -> dict[str, Array]:
+        """Draw the rows of a step; those too near to other objects are drawn again."""
+        drawn = self._draw(step, event, number)
+        spacing = self.spec.spacing.get(step.name)
+        if spacing is None or step.distance is None or not len(event):
+            return drawn
+        distance = step.distance
+
+        def accepted(columns: Mapping[str, Array], rows: Array) -> Array:
+            return spacing.probability(distance(columns, rows))
+
+        proposed = np.ones(len(event), bool)
+        attempt = 1
+        for attempts in _BATCHES:
+            self._refuse(step, accepted, drawn, proposed, (event, number, attempt))
+            rows = np.flatnonzero(proposed)
+            if not len(rows):
+                break
+            # All attempts of a batch are drawn together, each with random numbers of its own.
+            which = np.arange(attempt, attempt + attempts, dtype=np.uint64)
+            index = np.tile(rows, attempts)
+            numbers = number[index] + np.repeat(which, len(rows)) * _ATTEMPT
+            more = self._draw(step.take(index), event[index], numbers)
+            for k in range(attempts):
+                if k:
+                    self._refuse(
+                        step, accepted, drawn, proposed, (event, number, attempt)
+                    )
+                left = proposed[rows]
+                if not left.any():
+                    return drawn
+                for name, content in more.items():
+                    drawn[name][rows[left]] = content.reshape(attempts, -1)[k][left]
+                attempt += 1
+        return drawn
+
+    def _refuse(
+        self,
+        step: Step,
+        accepted: Callable[[Mapping[str, Array], Array], Array],
+        drawn: Mapping[str, Array],
+        proposed: Array,
+        numbers: tuple[Array, Array, int],
+    ) -> None:
+        """Leave among the proposed rows those that are too near to other objects.
+
+        Args:
+            step: The step.
+            accepted: Computes the probability to accept each row.
+            drawn: The columns of all rows.
+            proposed: Which rows are no further than proposals, bool; changed.
+            numbers: Event and number of each row, and of the attempt.
+        """
+        event, number, attempt = numbers
+        rows = np.flatnonzero(proposed)
+        key = column_key(self.seed, step.name, f"accept {attempt}")
+        accept = accepted(drawn, proposed)[rows]
+        proposed[rows] = uniform(key, event[rows], number[rows]) >= accept
 
     def _draw(self, step: Step, event: Array, number: Array) -> dict[str, Array]:
         """Draw the rows of a step, whose event and number among all have shape (n,)."""
@@ -104,24 +167,34 @@ class Sampler:
                 "training met nothing like it: the model has no densities for "
                 f"{step.name!r}; train it on more"
             )
-
-        def sample(
-            state: ColumnState,
-            part: slice | Array,
-            distribution: Distribution,
-            first: int,
-            attempt: int,
-        ) -> Array:
-            key = column_key(self.seed, step.name, state.name)
-            at = state.rows.event[part] + first
-            return draw(distribution, key, event[at], number[at])
-
         rows = len(event)
+        sample = self._index_sampler(step, event, number)
         sampled = SampledTable(
             step.name, coding, rows, sample, step.table({}), workers=1, repair=False
         )
         drawn = sampled.read(step.columns, 0, rows)
         return {name: drawn.data[name] for name in step.columns}
+
+    def _index_sampler(self, step: Step, event: Array, number: Array) -> IndexSampler:
+        """Return what draws the indices of a step's columns, so that counts are obeyed."""
+        counting = Counting.of(self.spec, step)
+
+        def sample(
+            state: ColumnState, part: slice, distribution: Distribution, first: int
+        ) -> Array:
+            at = state.rows.event[part] + first
+
+            def indices(turn: int, rows: Array) -> Array:
+                again = f"{step.name} again {turn}" if turn else step.name
+                key = column_key(self.seed, again, state.name)
+                chosen = rows if len(distribution.logits) > 1 else slice(None)
+                some = Distribution(distribution.logits[chosen], distribution.bins)
+                return draw(some, key, event[at[rows]], number[at[rows]])
+
+            every = np.arange(len(at))
+            return counting.obey(state, part, at, indices, indices(0, every))
+
+        return sample
 
     def _from_rows(
         self, flow: Conditional, step: Step, event: Array, number: Array

@@ -19,6 +19,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.prediction import FUNCTIONS
+from flowtuple.model.draw import uniform
 from flowtuple.simulation.spec import SimulationSpec, Target
 
 CLOSE = 1e-4  # share of the energy that sums of float32 numbers may miss it by
@@ -103,8 +104,9 @@ def complete(
     """
     out = dict(values)
     if target.shares:
-        shares = [out[target.learned(name)] for name in target.shares]
-        parts = from_shares(shares, _energy(target, out))
+        shares = [_obedient(target, out, name) for name in target.shares]
+        total = (_unrounded_energy if target.ordered else _energy)(target, out)
+        parts = from_shares(shares, total)
         for name, part in zip(target.shares, parts, strict=True):
             out[name] = part.astype(spec.dtype(name))
     waiting: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
@@ -126,6 +128,34 @@ def complete(
     return {
         name: content for name, content in out.items() if name in target.objects.columns
     }
+
+
+def _obedient(target: Target, values: Mapping[str, Array], name: str) -> Array:
+    """Return the share of a part that does not contradict its count."""
+    share = values[target.learned(name)].astype(np.float64)
+    if name not in target.counts:
+        return share
+    zero, one, between = allowed_shares(target, values, name)
+    share = np.where(zero, 0.0, np.where(one, 1.0, share))
+    some = values[target.counts[name]] > 0
+    share = np.where(some, np.maximum(share, CLOSE), share)
+    return np.where(between, np.minimum(share, 1 - CLOSE), share)
+
+
+def _unrounded_energy(target: Target, columns: Mapping[str, Array]) -> Array:
+    """Return the energy of p_T, eta and m as they may have been before they were rounded.
+
+    Parts of true objects add up to that energy, and miss that of the rounded numbers by as much.
+    The places within half a step of rounding follow from the bits of the numbers.
+    """
+    before: list[Array] = []
+    for name in (*target.objects.axes[:2], target.mass):
+        content = columns[name]
+        bits, zeros = f"u{content.dtype.itemsize}", np.zeros(len(content), np.uint64)
+        step = np.spacing(np.abs(content)).astype(np.float64)
+        place = uniform(len(before), content.view(bits), zeros)
+        before.append(content.astype(np.float64) + (place - 0.5) * step)
+    return energy(before)
 
 
 def _energy(target: Target, columns: Mapping[str, Array]) -> Array:
@@ -198,6 +228,50 @@ def _summands(
     return tuple(
         n for n, c in zip(names, coefficients, strict=True) if abs(c - 1.0) < _UNIT
     )
+
+
+def find_counts(shares: Sequence[str], columns: Mapping[str, Array]) -> dict[str, str]:
+    """Return by part the whole number that is zero exactly where the part is.
+
+    Args:
+        shares: Names of the parts.
+        columns: Parts and other columns, each of shape (n,).
+    """
+    whole = {n: v == 0 for n, v in columns.items() if v.dtype.kind in "iu"}
+    out = {}
+    for name in shares:
+        zero = columns[name] == 0
+        count = next((n for n, v in whole.items() if np.array_equal(v, zero)), None)
+        if count and zero.any() and not zero.all():
+            out[name] = count
+    return out
+
+
+def zero_together(part: str, count: str) -> str:
+    """Return the rule of `find_counts` as text."""
+    return f"{part} = 0 exactly where {count} = 0"
+
+
+def allowed_shares(
+    target: Target, values: Mapping[str, Array], name: str
+) -> tuple[Array, Array, Array]:
+    """Return where counts say that a share is 0, where it is 1, and where it is neither.
+
+    Args:
+        target: The collection.
+        values: Counts, each of shape (n,).
+        name: The part.
+    """
+    has = values[target.counts[name]] > 0
+    later = target.shares[target.shares.index(name) + 1 :]
+    some, known = np.zeros(len(has), bool), np.ones(len(has), bool)
+    for other in later:
+        count = target.counts.get(other)
+        if count is None:
+            known[:] = False
+        else:
+            some |= values[count] > 0
+    return ~has, has & known & ~some, has & some
 
 
 def find_hypots(columns: Mapping[str, Array]) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,9 @@ from flowtuple.data.collections import Collection
 from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt
 from flowtuple.simulation.cells import Cells
+from flowtuple.simulation.flag_rules import FlagRule
 from flowtuple.simulation.response import Response, response_from_json
+from flowtuple.simulation.spacing import Spacing
 
 VERSION = 1
 
@@ -33,6 +35,9 @@ class Target:
         scales: Columns that are learned as multiples of another, by name, with that one.
         efficiency: Cells of generated objects with the mean number of reconstructed objects of one;
             `None` where there are too few objects.
+        counts: By column of `shares` the count that is zero exactly where it is.
+        ordered: Objects are made one after another and read those made before; models of earlier
+            versions make them all at once.
     """
 
     objects: Collection
@@ -46,16 +51,34 @@ class Target:
     hypots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scales: Mapping[str, str] = field(default_factory=dict)
     efficiency: Cells | None = None
+    counts: Mapping[str, str] = field(default_factory=dict)
+    ordered: bool = False
 
     @property
     def properties(self) -> tuple[str, ...]:
         """Learned columns of objects with a partner, without the responses."""
         responses = {r.column for r in self.responses}
-        return tuple(name for name in self.extra_properties if name not in responses)
+        return tuple(name for name in self._learned if name not in responses)
 
     @property
     def extra_properties(self) -> tuple[str, ...]:
-        """Learned columns of objects without a partner."""
+        """Learned columns of objects without a partner, without `extra_axes`."""
+        return tuple(n for n in self._learned if n not in self._own_axes)
+
+    @property
+    def extra_axes(self) -> tuple[str, ...]:
+        """Columns that place an object without a partner, drawn one object after another.
+
+        p_T, eta, and phi relative to the direction opposite to the sum of the objects made so far.
+        """
+        return (*self._own_axes[:2], f"{self._own_axes[2]}Turn") if self._own_axes else ()
+
+    @property
+    def _own_axes(self) -> tuple[str, ...]:
+        return self.objects.axes if self.ordered else ()
+
+    @property
+    def _learned(self) -> tuple[str, ...]:
         derived = (self.through, *self.references, *self.sums, *self.hypots)
         return tuple(
             self.learned(name) for name in self.objects.columns if name not in derived
@@ -80,12 +103,22 @@ class Recoil:
         generated: Columns of the generated vector's magnitude and direction; empty for none.
         coefficients: Coefficient of the generated vector, then for each target of the change of p_T
             from generated to reconstructed objects and of the p_T of objects without a partner.
+        cells: Half-width of the difference in cells of events; the difference is learned in units
+            of it. `None` learns it as it is.
+        turned: The difference is learned along and across the leading simulated object, and the sum
+            has further terms.
+        blend: Coefficients in cells of events, in place of `coefficients`; `None` for one kind.
+        scale: Factor of the drawn difference, so that the vector is as wide as the true one.
     """
 
     pt: str
     phi: str
     generated: tuple[str, ...]
     coefficients: tuple[float, ...]
+    cells: Cells | None = None
+    turned: bool = False
+    blend: Cells | None = None
+    scale: float = 1.0
 
     @property
     def learned(self) -> tuple[str, str]:
@@ -108,6 +141,8 @@ class SimulationSpec:
         left_out: Columns that cannot be simulated although they were requested; nor are they
             copied.
         seen: By generated column the values of the training, where they are few, or their range.
+        rules: Flags of the event that follow from objects, and are not drawn.
+        spacing: By step how often a draw is accepted, by its distance to the nearest object.
     """
 
     table: str
@@ -119,6 +154,14 @@ class SimulationSpec:
     recoils: tuple[Recoil, ...] = ()
     left_out: tuple[str, ...] = ()
     seen: Mapping[str, Any] = field(default_factory=dict)
+    rules: tuple[FlagRule, ...] = ()
+    spacing: Mapping[str, Spacing] = field(default_factory=dict)
+
+    @property
+    def drawn_event(self) -> tuple[str, ...]:
+        """Columns of `event` that are drawn: those that no rule explains."""
+        ruled = {rule.flag for rule in self.rules}
+        return tuple(name for name in self.event if name not in ruled)
 
     @property
     def generated_columns(self) -> tuple[Column, ...]:
@@ -169,6 +212,8 @@ class SimulationSpec:
         for part in (content, *content["recoils"]):
             part["given"] = part.pop("generated")  # the key in files
         columns = [c.to_json() for c in self.columns]
+        for rule, part in zip(self.rules, content["rules"], strict=True):
+            part["text"] = str(rule)
         return {"version": VERSION} | content | {"columns": columns}
 
     @classmethod
@@ -188,14 +233,29 @@ class SimulationSpec:
                 tuple(map(_target, content["targets"])),
                 content["event"],
                 tuple(
-                    Recoil(r["pt"], r["phi"], r["given"], r["coefficients"])
+                    Recoil(
+                        r["pt"],
+                        r["phi"],
+                        r["given"],
+                        r["coefficients"],
+                        Cells.from_json(r.get("cells")),
+                        r.get("turned", False),
+                        Cells.from_json(r.get("blend")),
+                        float(r.get("scale", 1.0)),
+                    )
                     for r in content["recoils"]
                 ),
                 content["left_out"],
                 data["seen"],
+                tuple(map(FlagRule.from_json, content.get("rules", ()))),
+                {
+                    step: Spacing.from_json(part)
+                    for step, part in content.get("spacing", {}).items()
+                },
             )
             generated = [name for c in spec.generated for name in c.columns]
-            for name in (*spec.simulated, *spec.conditions, *generated):
+            cut = [cut.column for rule in spec.rules for cut in rule.cuts]
+            for name in (*spec.simulated, *spec.conditions, *generated, *cut):
                 spec.column(name)
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
             raise Corrupt(

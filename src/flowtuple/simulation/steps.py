@@ -7,61 +7,27 @@ the densities that learned these records (`sampler.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.data.schema import Array, Column
-from flowtuple.data.table import Table
+from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block, take, unfold
 from flowtuple.simulation.conditions import (
-    Conditions,
     event_conditions,
+    nearest_own,
     neighbour_conditions,
-    partner_conditions,
 )
+from flowtuple.simulation.made import Made
+from flowtuple.simulation.making import Making, Objects
 from flowtuple.simulation.neighbours import find_neighbours
-from flowtuple.simulation.recoil import restore
+from flowtuple.simulation.recoil import recoil_conditions, restore
 from flowtuple.simulation.shares import complete
 from flowtuple.simulation.spec import SimulationSpec, Target
+from flowtuple.simulation.step import Conditions, DrawSource, Step
 
-COPIES, EXTRAS = "copies", "extras"
-"""Learned counts: reconstructed objects of a generated one, objects of an event without partner."""
-
-_COPY = 1 << 20  # row numbers of further copies begin here, above the numbers of objects
 _CANDIDATES = 2  # nearest objects whose distances decide which one a reference points to
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """Rows of one step of the simulation, before their columns are decided.
-
-    Attributes:
-        name: Name of the step, such as `Jet response`.
-        conditions: Columns that the densities may read, each of shape (n,).
-        event: Event of each row in its block, shape (n,).
-        number: Number of each row, unique within its event, shape (n,).
-        columns: Names of the columns to draw.
-    """
-
-    name: str
-    conditions: Conditions
-    event: Array
-    number: Array
-    columns: Sequence[str]
-
-    def table(self, drawn: Mapping[str, Array]) -> Table:
-        """Return conditions and drawn columns as a flat table without meanings of columns."""
-        data = {**self.conditions, **drawn}
-        columns = tuple(
-            Column(name, content.dtype.name) for name, content in data.items()
-        )
-        return Table(self.name, columns, len(self.event), data)
-
-
-DrawSource = Callable[[Step], dict[str, Array]]
-"""Decides the columns of a step's rows: returns them by name, each of shape (n,)."""
 
 
 def property_steps(spec: SimulationSpec) -> tuple[str, ...]:
@@ -69,7 +35,7 @@ def property_steps(spec: SimulationSpec) -> tuple[str, ...]:
     objects = [
         f"{target.objects.name} {step}"
         for target in spec.targets
-        for step in ("response", "properties", "extra properties")
+        for step in ("response", "properties", "extra axes", "extra properties")
     ]
     return (*objects, *(f"event {recoil.pt}" for recoil in spec.recoils), "event")
 
@@ -85,23 +51,10 @@ def run(block: Block, spec: SimulationSpec, source: DrawSource) -> None:
     program = _Program(block, spec, source)
     events = event_conditions(block, spec)
     for k, target in enumerate(spec.targets):
-        parts = [program.unmatched_objects(target, events)]
-        if target.through:
-            matched = program.matched_objects(target, spec.targets[:k], events)
-            parts.insert(0, matched)
-        program.merge(target, parts)
+        program.make(target, spec.targets[:k], events)
     for target in spec.targets:
         program.point_to_others(target)
     program.fill_events()
-
-
-@dataclass(frozen=True, eq=False)
-class _Objects:
-    """Objects of a collection before they are sorted: events, partners (-1 for none), columns."""
-
-    event: Array
-    partner: Array
-    values: Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,56 +63,54 @@ class _Program:
     spec: SimulationSpec
     source: DrawSource
 
-    def _count(self, step: Step) -> tuple[Array, Array, Conditions]:
-        """Draw how many objects each row has.
-
-        Returns:
-            The row of each object, its number there, and its conditions: the row's and the count.
-        """
-        (name,) = step.columns
-        counts = self.source(step)[name]
-        row, number = unfold(counts.astype(np.int64))
-        seen = {**step.conditions, name: counts.astype(np.int16)}
-        return row, number, {n: content[row] for n, content in seen.items()}
-
-    def matched_objects(
-        self, target: Target, before: Sequence[Target], events: Conditions
-    ) -> _Objects:
-        """Reconstruct generated objects: how often each, its responses, then all other columns."""
-        name, block, spec = target.objects.name, self.block, self.spec
-        seen = partner_conditions(block, spec, target, events)
-        event, number = unfold(block.counts[target.partners])
-        partner, copy, seen = self._count(
-            Step(f"{name} found", seen, event, number, [COPIES])
+    def make(self, target: Target, before: Sequence[Target], events: Conditions) -> None:
+        """Make the objects of a collection: first where all of them are, then what they are."""
+        making = Making(
+            self.block, self.spec, target, self.source, Made(self.block.events)
         )
-        event, number = event[partner], number[partner] + _COPY * copy
-        seen["copy"] = copy.astype(np.int16)
-        # The jet's p_T given its generated jet: drawn as a ratio, and turned back at once.
+        parts = []
+        if target.through:
+            parts = [("properties", making.matched(events), target.properties)]
+            events = events | making.made.summary()
+        extras = making.unmatched(events)
+        parts.append(("extra properties", extras, target.extra_properties))
+        own = nearest_own(
+            self.block,
+            target,
+            [(objects.event, objects.values) for _, objects, _ in parts],
+        )
+        self.merge(
+            target,
+            [
+                self._complete(target, before, *part, near)
+                for part, near in zip(parts, own, strict=True)
+            ],
+        )
+
+    def _complete(
+        self,
+        target: Target,
+        before: Sequence[Target],
+        name: str,
+        objects: Objects,
+        columns: Sequence[str],
+        near: Conditions,
+    ) -> Objects:
+        """Return objects with all columns, from objects with those that place them."""
+        event, values = objects.event, objects.values
+        seen = {**objects.seen, **values, **near}
+        seen |= neighbour_conditions(self.block, target.objects, event, values, before)
         step = Step(
-            f"{name} response", seen, event, number, [r.name for r in target.responses]
+            f"{target.objects.name} {name}",
+            seen,
+            event,
+            objects.number,
+            self.spec.counts_first(columns),
         )
-        learned = self.source(step)
-        values = {
-            r.column: r.inverse(learned[r.name], seen).astype(spec.dtype(r.column))
-            for r in target.responses
-        }
-        seen = seen | learned | values
-        seen |= neighbour_conditions(block, target.objects, event, values, before)
-        names = spec.counts_first(target.properties)
-        values |= self.source(Step(f"{name} properties", seen, event, number, names))
-        return _Objects(event, partner, complete(spec, target, values))
+        whole = complete(self.spec, target, {**values, **self.source(step)})
+        return replace(objects, values=whole)
 
-    def unmatched_objects(self, target: Target, events: Conditions) -> _Objects:
-        """Add objects without a partner: how many an event has, then all their columns."""
-        name, spec = target.objects.name, self.spec
-        event, number, seen = self._count(
-            self._of_events(f"{name} extras", events, [EXTRAS])
-        )
-        names = spec.counts_first(target.extra_properties)
-        values = self.source(Step(f"{name} extra properties", seen, event, number, names))
-        return _Objects(event, np.full(len(event), -1), complete(spec, target, values))
-
-    def merge(self, target: Target, parts: Sequence[_Objects]) -> None:
+    def merge(self, target: Target, parts: Sequence[Objects]) -> None:
         """Put objects with and without partners into one collection, sorted by p_T."""
         objects, block = target.objects, self.block
         event = np.concatenate([p.event for p in parts])
@@ -202,14 +153,19 @@ class _Program:
         block, spec = self.block, self.spec
         seen = event_conditions(block, spec, spec.targets)
         for recoil in spec.recoils:
+            ready = seen | recoil_conditions(block, spec, recoil)
             learned = self.source(
-                self._of_events(f"event {recoil.pt}", seen, recoil.learned)
+                self._of_events(f"event {recoil.pt}", ready, recoil.learned)
             )
             vector = restore(block, spec, recoil, learned)
             for name, content in zip((recoil.pt, recoil.phi), vector, strict=True):
                 block.values[name] = content.astype(spec.dtype(name))
             seen = seen | {recoil.pt: block.values[recoil.pt]}
-        block.values |= self.source(self._of_events("event", seen, spec.event))
+        block.values |= self.source(self._of_events("event", seen, spec.drawn_event))
+        targets = [target.objects for target in spec.targets]
+        for rule in spec.rules:
+            flag = rule.apply(block, targets)
+            block.values[rule.flag] = flag.astype(spec.dtype(rule.flag))
 
     def _of_events(self, name: str, seen: Conditions, columns: Sequence[str]) -> Step:
         """Return a step with one row for each event."""

@@ -11,7 +11,8 @@ from flowtuple.simulation.neighbours import find_neighbours
 from flowtuple.simulation.recoil import residual
 from flowtuple.simulation.shares import learned_columns
 from flowtuple.simulation.spec import SimulationSpec, Target
-from flowtuple.simulation.steps import COPIES, EXTRAS, falling_order
+from flowtuple.simulation.step import COPIES, EXTRAS
+from flowtuple.simulation.steps import falling_order
 
 Targets = dict[str, dict[str, Array]]
 """Columns to draw, by step and name."""
@@ -40,6 +41,9 @@ def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> Targets:
         partner = block.positions(target.through, name, target.partners)
     order = np.argsort(partner, kind="stable")
     unmatched, matched = np.split(order, [int((partner < 0).sum())])
+    if target.extra_axes:
+        own = block.axes(objects)[0][unmatched]
+        unmatched = unmatched[falling_order(event[unmatched], own)]
     learned = learned_columns(target, block.values)
     extras = np.bincount(event[unmatched], minlength=block.events)
     out: Targets = {
@@ -48,11 +52,17 @@ def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> Targets:
             n: learned[n][unmatched] for n in target.extra_properties
         },
     }
+    if target.extra_axes:
+        # The program counts phi from a direction that it knows.
+        axes = zip(target.extra_axes, objects.axes, strict=True)
+        out[f"{name} extra axes"] = {
+            learned_as: block.values[axis][unmatched] for learned_as, axis in axes
+        }
     pt = block.axes(objects)[0] if objects.axes else None
     if target.through:
-        own, partner = spec.collection(target.partners), partner[matched]
-        copies = np.bincount(partner, minlength=int(block.counts[own.name].sum()))
-        partners = {n: v[partner] for n, v in partner_columns(block, own).items()}
+        others, partner = spec.collection(target.partners), partner[matched]
+        copies = np.bincount(partner, minlength=int(block.counts[others.name].sum()))
+        partners = {n: v[partner] for n, v in partner_columns(block, others).items()}
         responses = {
             r.name: r.forward(block.values[r.column][matched], partners).astype(
                 spec.response_dtype(r.column)

@@ -96,7 +96,8 @@ def _rates(
     for attempt in range(DRAWS):
         for part, logits in state.blocks(predicted):
             distribution = Distribution(logits, flow.bins)
-            drawn = draws(state, part, distribution, 0, attempt)
+            rows_here = np.arange(part.start, part.stop)
+            drawn = draws.again(state, rows_here, distribution, 0, attempt)
             if flow.residual and predicted is not None:
                 drawn = state.restore(drawn, predicted[part])
             q[part] = drawn

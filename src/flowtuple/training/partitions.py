@@ -26,6 +26,7 @@ FEWEST_PARTS = 3
 _ROWS = 4096
 _UNIT = 0.1  # a coefficient this near to 1 marks a part
 _CLOSE = 0.05  # share of the energy that the parts may miss it by: eta and m are rounded
+_STEPS = 33  # absolute tolerances that are tried
 _TYPICAL = 0.98  # share of the objects that a partition has to hold for
 
 
@@ -89,18 +90,28 @@ def _is_left(term: Term) -> bool:
 def _tolerance(
     table: Table, coding: TableCoding, names: Sequence[str], parts: Sequence[str]
 ) -> tuple[float, ...]:
-    """Return the smallest tolerances that decoded values need, none if they are large."""
+    """Return tolerances, absolute and relative, that decoded values need; none if they are large.
+
+    Of all pairs that no object exceeds, they are the pair of the smallest mean tolerance.
+    """
     decoded = {
         name: coding.lattices[name].snap(table.data[name]).reshape(-1).astype(np.float64)
         for name in (*names, *parts)
     }
     energy = FUNCTIONS["energy"][1](*(decoded[name] for name in names))
+    missing = np.abs(energy - sum(decoded[name] for name in parts))
+    usable = energy > 0
+    if not usable.any() or (missing[~usable] > 0).any():
+        return ()
+    missing, energy = missing[usable], energy[usable]
     grids = [coding.lattices[name].grid for name in parts]
-    absolute = sum(grid.half_width for grid in grids if isinstance(grid, Uniform))
-    missing = np.abs(energy - sum(decoded[name] for name in parts)) - absolute
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = float(np.nan_to_num((missing / energy).max(initial=0.0), nan=1.0))
-    return (float(absolute), relative) if relative <= _CLOSE else ()
+    widest = 2 * sum(grid.half_width for grid in grids if isinstance(grid, Uniform))
+    pairs = [
+        (float(t), max(float(((missing - t) / energy).max()), 0.0))
+        for t in np.linspace(0.0, widest, _STEPS)
+    ]
+    absolute, relative = min(pairs, key=lambda pair: pair[0] + pair[1] * energy.mean())
+    return (absolute, relative) if relative <= _CLOSE else ()
 
 
 def _is_sum(prediction: Prediction | None) -> bool:
