@@ -495,6 +495,8 @@ GOOD = [
     ("parts", [P, Q, R, N, A], [0, 0]),
     ("least", [A], [0.5]),
     ("least", [P, Q], [1e-300]),
+    ("excess", [P], [-1, 1, 0.25]),
+    ("excess", [P, Q], [0.25]),
 ]
 BAD = [
     ("zeros", [], []),
@@ -535,6 +537,13 @@ BAD = [
     ("parts", [P, Q, R, X, Y], [0, 0]),
     ("parts", [P, Q, R], [0, 0]),
     ("parts", [], [0, 0]),
+    ("excess", [], [1]),
+    ("excess", [P, Q, R], [1]),
+    ("excess", [P, P], [1]),
+    ("excess", [P, X], [1]),
+    ("excess", [P], [1, 1]),
+    ("excess", [P], [0, 1, 2]),
+    ("excess", [P], [2, 1, 1, 1, 1]),
     ("least", [], [1]),
     ("least", [P], []),
     ("least", [P], [0]),

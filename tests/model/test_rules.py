@@ -200,6 +200,48 @@ def test_distance(chance: float) -> None:
     assert refused(rule, candidates("eta", [0] * 6, {"phi": [0] * 6})) == [False] * 6
 
 
+@pytest.mark.parametrize("chance", [0.05, 0.3, 0.9])
+def test_excess_of_size(chance: float) -> None:
+    """What balances the first jet, less what jets of this p_T at most can have."""
+    rule = of_kind("excess", "pt", numbers=(0.0, 5.0, 1.0, 0.25, 0.0))
+    # the first jets have 10, 40 and 8; the second ones are the last and the last but one
+    drawn = candidates("pt", [10, 40, 8, 7, 20, 10], {}, chance)
+    excess = [2 * 10 - 17, 2 * 40 - 60 - 20, 2 * 40 - 70]
+    rates = [0.25, 0.25, 0.0]
+    assert excess == [3, 0, 10]
+    assert refused(rule, drawn) == [False] * 3 + [chance >= rate for rate in rates]
+
+
+@pytest.mark.parametrize("chance", [0.05, 0.3, 0.9])
+def test_excess(chance: float) -> None:
+    """The length of the vector sum, less the p_T of all later jets."""
+    rule = of_kind("excess", "pt", "phi", numbers=(1.0, 6.0, 1.0, 0.25, 0.0))
+    known = {"pt": [3, 8, 8, 4, 4, 9]}
+    drawn = candidates("phi", [0, 0, 1, 1.5, 0, 3], known, chance)
+    later = (
+        np.sqrt(9 + 16 + 24 * np.cos(1.5)),
+        12 - 9,
+        np.hypot(12 + 9 * np.cos(3), 9 * np.sin(3)),
+    )
+    rates = [1.0 if e < 1 else 0.25 if e < 6 else 0.0 for e in later]
+    assert rates == [0.25, 0.25, 0.25]
+    assert refused(rule, drawn) == [False] * 3 + [chance >= rate for rate in rates]
+    del known["pt"]
+    assert refused(rule, candidates("phi", [0] * 6, known, chance)) == [False] * 6
+    q = drawn.state.lattice.encode(drawn.values)
+    assert np.array_equal(RuleBook([rule], COLUMNS).settle(drawn, q), q)
+
+
+def test_rates_are_multiplied() -> None:
+    near = of_kind("distance", "eta", "phi", numbers=(0.5, 0.5, 1.0))
+    unbalanced = of_kind("excess", "pt", "phi", numbers=(0.0, 1.0, 0.5))
+    known = {"pt": [5] * 6, "eta": [0] * 6}
+    for chance, taken in [(0.2, True), (0.3, False)]:
+        drawn = candidates("phi", [0] * 6, known, chance)
+        found = RuleBook([near, unbalanced], COLUMNS).refused(drawn)
+        assert found.tolist() == [False] * 3 + [not taken] * 3
+
+
 def test_parts() -> None:
     rule = of_kind("parts", "pt", "eta", "m", "a", "b", numbers=(0.25, 0.0))
     known = {"pt": [3, 4, 6] * 2, "eta": [0] * 6, "m": [4, 3, 8] * 2}  # 5, 5 and 10
@@ -234,6 +276,7 @@ def test_every_kind_is_tested() -> None:
     test_implies("one")
     test_flag_drawn_last()
     test_distance(0.5)
+    test_excess(0.5)
     test_parts()
     assert set(RULES) == TESTED
 

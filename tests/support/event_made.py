@@ -78,6 +78,7 @@ RULES: dict[str, Rule] = {
     "distance": Rule("distance", AXES, (0.1, 0.5, 3.0, 0.0, 0.125, 1.0, 1.0)),
     "parts": Rule("parts", (*WHOLE, "Jet_a", "Jet_b"), (0.0, 0.25)),
     "least": Rule("least", ("Jet_b", "Jet_a"), (0.5,)),
+    "excess": Rule("excess", JETS, (-20.0, 0.0, 1.0, 0.5, 0.0)),
 }
 
 KNOTS = (-30.0, -2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 20.0, 60.0, 150.0)

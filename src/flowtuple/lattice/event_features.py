@@ -126,7 +126,7 @@ class RunningSums:
         self._total = np.zeros(len(self.rows.counts))
         self._before = np.zeros(len(self.rows))
 
-    def before(self, part: slice) -> Array:
+    def before(self, part: slice | Array) -> Array:
         """Return the sums over the objects before each row of a part, shape (n,)."""
         last = int(self.rows.number[part].max(initial=-1))
         while self._upto <= last:
@@ -174,7 +174,7 @@ class EventFeatures:
         return np.where(present, values, 0.0), present
 
     def known_sum(
-        self, columns: Sequence[str], name: str, reader: str, part: slice
+        self, columns: Sequence[str], name: str, reader: str, part: slice | Array
     ) -> Array:
         """Return a sum over known objects: of x, of w x, of p_T cos(phi) or p_T sin(phi).
 
@@ -224,11 +224,13 @@ class EventFeatures:
             out.append(total)
         return out
 
-    def sum_known(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+    def sum_known(
+        self, columns: Sequence[str], reader: str, part: slice | Array
+    ) -> Array:
         """Return the kind `sum`."""
         return self.known_sum(columns, "1", reader, part)
 
-    def rest(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+    def rest(self, columns: Sequence[str], reader: str, part: slice | Array) -> Array:
         """Return the kind `rest`."""
         event = self.rows_of(reader).event[part]
         return self._total(columns, "1")[event] - self.sum_known(columns, reader, part)

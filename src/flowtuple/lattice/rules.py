@@ -21,8 +21,12 @@ RULES: Mapping[str, str] = {
     "distance": "objects at Delta R from the nearest one before are taken with a rate",
     "parts": "parts add up to the energy of p_T, eta and m, within rounding",
     "least": "x is 0 or at least t times the count n of the same row; n is 1 for a lone column",
+    "excess": "objects that others can hardly balance are taken with a rate",
 }
 """Each kind of rule by its name; the order is part of the format."""
+
+RATES = ("distance", "excess")
+"""Kinds that take a draw with a rate; of several rates of a column the product counts."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,13 @@ class Rule:
             return others and columns > 1 and len(numbers) == 2 * (columns - 1) and sides
         if len(set(self.columns)) < columns:
             return False
-        if self.kind == "distance":
+        if self.kind in RATES:
             half = len(numbers) // 2
             edges, rates = numbers[:half], numbers[half:]
             increasing = all(a < b for a, b in pairwise(edges))
             fits = increasing and all(0 <= rate <= 1 for rate in rates)
-            return columns == 2 and len(numbers) % 2 == 1 and fits
+            few = columns == 2 or (columns == 1 and self.kind == "excess")
+            return few and len(numbers) % 2 == 1 and fits
         if self.kind == "least":
             return columns in (1, 2) and len(numbers) == 1 and numbers[0] > 0
         if self.kind == "parts":
@@ -103,6 +108,7 @@ class Rule:
             "implies": f"{a} only with {b}",
             "flag": f"{a} = " + " and ".join(map(str, self._cuts_in_words())),
             "distance": f"rate of near objects by {a} and {b}",
+            "excess": f"rate of unbalanced objects by {' and '.join(self.columns)}",
             "parts": f"{parts} = energy of {', '.join(self.columns[:3])}",
             "least": f"{a} is 0 or at least "
             + " x ".join([f"{t:g}" for t in self.numbers[:1]] + [*self.columns[1:]]),

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flowtuple.data.schema import Array, Column
+from flowtuple.lattice.arithmetic import sine_cosine
 from flowtuple.lattice.context import Context
 from flowtuple.lattice.event_features import nearest_rows
+from flowtuple.lattice.grid import ATOM
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import FUNCTIONS, LARGEST
-from flowtuple.lattice.rules import Cut, Rule
+from flowtuple.lattice.rules import RATES, Cut, Rule
 from flowtuple.lattice.walk import ColumnState
 
 ATTEMPTS = 64
@@ -98,21 +100,30 @@ class RuleBook:
 
     def refused(self, candidates: Candidates) -> Array:
         """Return which candidates a rule forbids, or a rate does not take: bool, shape (n,)."""
-        refused = np.zeros(len(candidates.rows), bool)
+        refused, rate = np.zeros((2, len(candidates.rows)))
+        rate += 1.0
         for rule in self.of(candidates.state.name):
-            refused |= _CHECKS[rule.kind](rule, candidates)
-        return refused
+            if rule.kind in RATES:
+                rate *= _rate(rule, candidates)
+            else:
+                refused += _CHECKS[rule.kind](rule, candidates)
+        return (refused > 0) | (candidates.chance >= rate)
 
     def settle(self, candidates: Candidates, q: Array) -> Array:
         """Return indices with the nearest ones that each rule allows in place of those refused."""
         lattice = candidates.state.lattice
         for rule in self.of(candidates.state.name):
-            bad = _CHECKS[rule.kind](rule, candidates)
-            if rule.kind == "distance" and bad.any():
-                q = np.where(bad, _turned(rule, candidates, q), q)
-            elif rule.kind != "least" and bad.any():
-                q = np.where(bad, _settled(rule, candidates, q, lattice), q)
+            if rule.kind == "distance":
+                q = _turned(rule, candidates, q)
+            elif rule.kind in _SETTLED:
+                bad = _CHECKS[rule.kind](rule, candidates)
+                if bad.any():
+                    q = np.where(bad, _settled(rule, candidates, q, lattice), q)
         return q
+
+
+_SETTLED = ("zeros", "falling", "implies", "flag", "parts")
+"""Kinds that are obeyed in the end, whatever is drawn."""
 
 
 def _cuts(rule: Rule) -> tuple[Cut, ...]:
@@ -249,18 +260,66 @@ def _left(rule: Rule, drawn: Candidates) -> tuple[Array, Array, bool]:
     return rest, absolute + relative * energy, len(known) == len(others)
 
 
-def _distance(rule: Rule, drawn: Candidates) -> Array:
-    eta, phi = rule.columns
-    values = drawn.context.values
-    if drawn.state.name != phi or eta not in values or phi not in values:
-        return np.zeros(len(drawn.rows), bool)
-    near = nearest_before(drawn, values[eta], values[phi])
+def _rate(rule: Rule, drawn: Candidates) -> Array:
+    """Return the rate with which a rule takes each candidate, 1 where it says nothing."""
+    number = rated_number(rule.kind, rule.columns, drawn)
+    if number is None:
+        return np.ones(len(drawn.rows))
     half = len(rule.numbers) // 2
     edges, rates = np.array(rule.numbers[:half]), np.array(rule.numbers[half:])
-    rate = np.where(
-        np.isnan(near), 1.0, rates[np.searchsorted(edges, near, side="right")]
+    return np.where(
+        np.isnan(number), 1.0, rates[np.searchsorted(edges, number, side="right")]
     )
-    return drawn.chance >= rate
+
+
+def rated_number(kind: str, columns: Sequence[str], drawn: Candidates) -> Array | None:
+    """Return the number that the rate of candidates depends on, NaN for none: shape (n,).
+
+    Args:
+        kind: `distance`, Delta R to the nearest object before; or `excess`, by how much later
+            objects miss what balances the event, as far as p_T or p_T and phi tell.
+        columns: eta and phi, or p_T, or p_T and phi.
+        drawn: Candidates of the last of these columns.
+
+    Returns:
+        `None` where the candidates are of another column, or columns are not drawn yet.
+    """
+    values, name = drawn.context.values, drawn.state.name
+    if name != columns[-1] or any(c not in values for c in columns):
+        return None
+    if kind == "distance":
+        return nearest_before(drawn, values[columns[0]], values[columns[1]])
+    own = drawn.values.astype(np.float64)
+    return (
+        _excess_of_size(columns, drawn, own)
+        if len(columns) == 1
+        else _excess(columns, drawn, own)
+    )
+
+
+def _excess_of_size(columns: Sequence[str], drawn: Candidates, pt: Array) -> Array:
+    """Return the p_T that balances the first object less what later objects can have at most."""
+    features, key = drawn.context.features, drawn.state.key
+    rows = drawn.state.rows
+    first = rows.find(drawn.event, np.zeros_like(drawn.event))
+    leading = drawn.context.values[columns[0]][first].astype(np.float64)
+    before = features.known_sum(columns, "1", key, drawn.rows)
+    later = rows.counts[drawn.event] - 1 - drawn.number
+    missing = 2.0 * leading - (before + pt)
+    return np.where(drawn.number > 0, missing - pt * later, np.nan)
+
+
+def _excess(columns: Sequence[str], drawn: Candidates, phi: Array) -> Array:
+    """Return the magnitude of the vector sum less the p_T of all later objects."""
+    features, key = drawn.context.features, drawn.state.key
+    pt_name = columns[0]
+    pt = drawn.context.values[pt_name][drawn.rows].astype(np.float64)
+    sine, cosine = sine_cosine(phi)
+    x = features.known_sum(columns, "x", key, drawn.rows) + pt * cosine
+    y = features.known_sum(columns, "y", key, drawn.rows) + pt * sine
+    later = features.rest((pt_name,), key, drawn.rows) - pt
+    excess: Array = np.sqrt(x * x + y * y) - later
+    return np.where(drawn.number > 0, excess, np.nan)
 
 
 def nearest_before(drawn: Candidates, eta: Array, phi: Array) -> Array:
@@ -286,7 +345,6 @@ _CHECKS: Mapping[str, Callable[[Rule, Candidates], Array]] = {
     "falling": _falling,
     "implies": _implies,
     "flag": _flag,
-    "distance": _distance,
     "parts": _parts,
     "least": _least,
 }
@@ -310,11 +368,11 @@ def _settled(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array
 
 def _turned(rule: Rule, drawn: Candidates, q: Array) -> Array:
     """Return the indices next to those drawn, on either side, that a rate takes."""
-    out, waiting = q, _distance(rule, drawn)
+    out, waiting = q, drawn.chance >= _rate(rule, drawn)
     for step in range(1, MOST_STEPS + 1):
         for turn in (step, -step):
-            values = drawn.state.lattice.decode(q + turn)
-            refused = _distance(rule, replace(drawn, values=values))
+            values = drawn.state.lattice.decode(np.where(q < ATOM, q + turn, q))
+            refused = drawn.chance >= _rate(rule, replace(drawn, values=values))
             out = np.where(waiting & ~refused, q + turn, out)
             waiting = waiting & refused
         if not waiting.any():

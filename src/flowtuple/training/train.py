@@ -38,7 +38,6 @@ from flowtuple.training.conditioners import (
     train_conditioners,
     validation_rows,
 )
-from flowtuple.training.pair_rates import with_pair_rates
 from flowtuple.training.partitions import parts_rules
 from flowtuple.training.plan import (
     COMPLETE_EFFORTS,
@@ -51,6 +50,7 @@ from flowtuple.training.plan import (
     bin_count,
     make_plan,
 )
+from flowtuple.training.rates import with_rates
 from flowtuple.training.rules import find_rules, least_rules
 from flowtuple.training.trees import grow_tree
 
@@ -157,7 +157,7 @@ def train_flow(
         *parts_rules(table, coding, predictions),
     )
     whole = replace(whole, rules=rules + more)
-    return with_pair_rates(whole, table, coding, seed)
+    return with_rates(whole, table, coding, seed)
 
 
 def _frequencies(task: ColumnTask, c: Candidate, validation: int | None) -> Choice:
