@@ -40,6 +40,8 @@ from hand_made import (
     write_model,
 )
 from odd_made import NO_BINS, bins_of, network
+from reference_reader import Invalid, base, description, read_file
+from reference_reader import model as model_of_page
 
 PLAIN = "89465455500d0a1a" + "0100" + "0000" + "00000000"
 EVENT_MODELS = "89465455500d0a1a" + "0100" + "0100" + "01000000"
@@ -82,6 +84,19 @@ def events(folder, model):
 def same_events(path, other):
     with ft.File(path) as one, ft.File(other) as two:
         return difference(read_all(one.tables["events"]), read_all(two.tables["events"]))
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_both_readers_decode_the_same_bits(tmp_path, seed):
+    path = tmp_path / "events.ftup"
+    event_made.write(path, seed)
+    found = read_file(path.read_bytes())
+    with ft.File(path) as file:
+        for name, stored in file.tables.items():
+            table = read_all(stored)
+            for column in table.columns:
+                values = table[column.name]
+                assert values.tobytes() == found[name][column.name].tobytes()
 
 
 def test_header_tells_of_models(made, model, events):
@@ -217,9 +232,42 @@ COLUMNS = (
     *(Column(name, "float64", shape=(2,)) for name in "xy"),
 )
 A, N, P, Q, R, S, X, Y = range(8)
+TABLE = {
+    c.name: description.Column(
+        c.name,
+        None if c.is_opaque else base.DTYPES[c.dtype],
+        c.counter,
+        c.shape,
+        False,
+        None,
+    )
+    for c in COLUMNS
+}
 FEATURE = 8
 NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 RULE = {kind: number for number, kind in enumerate(RULES)}
+
+
+def by_reference(data):
+    """Whether the reference reader, too, takes a model of these columns."""
+    table = description.Table("t", 0, TABLE, None, [])
+    try:
+        read, _ = model_of_page.parse_model(data, list(TABLE.values()))
+        model_of_page.check_model(read, table)
+    except Invalid:
+        return False
+    return True
+
+
+def unpack(data, columns=COLUMNS):
+    """The flow, by both readers: each refuses what the other does."""
+    try:
+        flow = unpack_flow(data, columns)
+    except Corrupt:
+        assert columns is not COLUMNS or not by_reference(data)
+        raise
+    assert columns is not COLUMNS or by_reference(data)
+    return flow
 
 
 def doubles(*numbers):
@@ -311,12 +359,12 @@ def test_each_kind_is_read_and_refused():
 def test_features_take_what_is_decoded_before(kind, columns, message):
     data = model_of(*BEFORE, bare(R, computed(kind, columns)))
     if message is None:
-        (parent,) = unpack_flow(data, COLUMNS).columns["r"].parents
+        (parent,) = unpack(data, COLUMNS).columns["r"].parents
         names = tuple(COLUMNS[number].name for number in columns)
         assert parent.feature == EventFeature(kind, names)
         return
     with pytest.raises(Corrupt, match=f"lets column 'r' read .*, which it {message}"):
-        unpack_flow(data, COLUMNS)
+        unpack(data, COLUMNS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -324,7 +372,7 @@ def test_no_event_column_reads_features(kind):
     first, group = KINDS[kind]
     data = model_of(bare(N), bare(A, computed(kind, [N] * (first + group))))
     with pytest.raises(Corrupt, match="lets column 'a' read 'n', which it cannot"):
-        unpack_flow(data, COLUMNS)
+        unpack(data, COLUMNS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -332,7 +380,7 @@ def test_features_read_what_is_in_the_model(kind):
     first, group = KINDS[kind]
     data = model_of(bare(R, computed(kind, [P] * (first + group))))
     with pytest.raises(Corrupt, match=r"which it cannot|which has no place in it"):
-        unpack_flow(data, COLUMNS)
+        unpack(data, COLUMNS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -344,7 +392,7 @@ def test_features_take_as_many_columns_as_their_kind(kind, change):
         count = MAX_COLUMNS + 1
     data = model_of(*BEFORE, bare(R, computed(kind, [P] * count)))
     with pytest.raises(Corrupt, match=r"cannot take \d+ columns|sums no vector"):
-        unpack_flow(data, COLUMNS)
+        unpack(data, COLUMNS)
 
 
 TOO_MANY = write_unsigned([MAX_KNOTS + 1]) + doubles(*range(MAX_KNOTS + 1))
@@ -368,7 +416,7 @@ TOO_MANY = write_unsigned([MAX_KNOTS + 1]) + doubles(*range(MAX_KNOTS + 1))
 )
 def test_impossible_features_are_corrupt(parent, message):
     with pytest.raises(Corrupt, match=message):
-        unpack_flow(model_of(*BEFORE, bare(R, parent)), COLUMNS)
+        unpack(model_of(*BEFORE, bare(R, parent)), COLUMNS)
 
 
 BINS = bytes([1, 0, 0])  # one bin, of the index 0
@@ -414,17 +462,17 @@ INDEX = bytes([2])
 )
 def test_impossible_trees_are_corrupt(column, message):
     with pytest.raises(Corrupt, match=message):
-        unpack_flow(model_of(column), COLUMNS)
+        unpack(model_of(column), COLUMNS)
 
 
 def test_trees_at_the_limits_are_read():
     column = with_tree([(1, 255), (0,), (1, 0), (0,), (0,)], 3, [INDEX])
-    tree = unpack_flow(model_of(column), COLUMNS).columns["r"].network.tree
+    tree = unpack(model_of(column), COLUMNS).columns["r"].network.tree
     assert tree.right.tolist() == [2, 0, 4, 0, 0]
     assert tree.leaf.tolist() == [-1, 0, 0, 1, 2]
     assert tree.logits.tolist() == [[0, 1], [2, 3], [4, 5]]
     chain = [(1, 0), (0,)] * (MAX_NODES // 2) + [(0,)]
-    flow = unpack_flow(model_of(with_tree(chain, len(chain) // 2 + 1, [INDEX])), COLUMNS)
+    flow = unpack(model_of(with_tree(chain, len(chain) // 2 + 1, [INDEX])), COLUMNS)
     levels = np.array([[0, 1, 255]], np.uint8)
     assert len(flow.columns["r"].network.tree.feature) == MAX_NODES
     assert len(flow.columns["r"].network.logits(levels)) == 3
@@ -447,6 +495,8 @@ GOOD = [
     ("parts", [P, Q, R, N, A], [0, 0]),
     ("least", [A], [0.5]),
     ("least", [P, Q], [1e-300]),
+    ("excess", [P], [-1, 1, 0.25]),
+    ("excess", [P, Q], [0.25]),
 ]
 BAD = [
     ("zeros", [], []),
@@ -487,6 +537,13 @@ BAD = [
     ("parts", [P, Q, R, X, Y], [0, 0]),
     ("parts", [P, Q, R], [0, 0]),
     ("parts", [], [0, 0]),
+    ("excess", [], [1]),
+    ("excess", [P, Q, R], [1]),
+    ("excess", [P, P], [1]),
+    ("excess", [P, X], [1]),
+    ("excess", [P], [1, 1]),
+    ("excess", [P], [0, 1, 2]),
+    ("excess", [P], [2, 1, 1, 1, 1]),
     ("least", [], [1]),
     ("least", [P], []),
     ("least", [P], [0]),
@@ -507,18 +564,18 @@ def test_rules_are_read(kind, columns, numbers):
     schema = (*COLUMNS, *many)
     columns = list(range(8, 13)) if kind == "parts" else columns
     rules = write_unsigned([2]) + rule_of(kind, columns, numbers) * 2
-    flow = unpack_flow(model_of(bare(A), rules=rules), schema)
+    flow = unpack(model_of(bare(A), rules=rules), schema)
     names = tuple(schema[number].name for number in columns)
     assert flow.rules == (Rule(kind, names, tuple(map(float, numbers))),) * 2
     assert str(flow.rules[0])
-    assert unpack_flow(pack_flow(flow, schema), schema).rules == flow.rules
+    assert unpack(pack_flow(flow, schema), schema).rules == flow.rules
 
 
 @pytest.mark.parametrize(("kind", "columns", "numbers"), BAD)
 def test_rules_that_make_no_sense_are_corrupt(kind, columns, numbers):
     rules = b"\1" + rule_of(kind, columns, numbers)
     with pytest.raises(Corrupt, match=f"a rule of kind '{kind}' that makes no sense"):
-        unpack_flow(model_of(bare(A), rules=rules), COLUMNS)
+        unpack(model_of(bare(A), rules=rules), COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -543,7 +600,7 @@ def test_rules_that_make_no_sense_are_corrupt(kind, columns, numbers):
 )
 def test_impossible_rules_are_corrupt(rules, message):
     with pytest.raises(Corrupt, match=message):
-        unpack_flow(model_of(bare(A), rules=rules), COLUMNS)
+        unpack(model_of(bare(A), rules=rules), COLUMNS)
 
 
 def every_part():
@@ -562,10 +619,10 @@ def every_part():
 
 def test_every_prefix_of_a_model_is_corrupt():
     unruled, content = every_part()
-    assert len(unpack_flow(zstd(content), COLUMNS).rules) == len(RULES) - 1
+    assert len(unpack(zstd(content), COLUMNS).rules) == len(RULES) - 1
     for length in set(range(len(content))) - {len(unruled)}:
         with pytest.raises(Corrupt):
-            unpack_flow(zstd(content[:length]), COLUMNS)
+            unpack(zstd(content[:length]), COLUMNS)
 
 
 def test_changed_models_are_others_or_corrupt():
@@ -577,7 +634,7 @@ def test_changed_models_are_others_or_corrupt():
         for _ in range(draw.integers(1, 4)):
             damaged[draw.integers(len(content))] = draw.choice([0, 1, 127, 128, 255])
         with contextlib.suppress(Corrupt):
-            flow = unpack_flow(zstd(bytes(damaged)), COLUMNS)
+            flow = unpack(zstd(bytes(damaged)), COLUMNS)
             read += pack_flow(flow, COLUMNS) is not None
     assert read > 50
 
@@ -598,7 +655,7 @@ def test_changed_models_are_others_or_corrupt():
 def test_declared_parts_take_no_memory(data):
     tracemalloc.start()
     with pytest.raises(Corrupt):
-        unpack_flow(data, COLUMNS)
+        unpack(data, COLUMNS)
     assert tracemalloc.get_traced_memory()[1] < 1 << 22
     tracemalloc.stop()
 

@@ -78,6 +78,7 @@ RULES: dict[str, Rule] = {
     "distance": Rule("distance", AXES, (0.1, 0.5, 3.0, 0.0, 0.125, 1.0, 1.0)),
     "parts": Rule("parts", (*WHOLE, "Jet_a", "Jet_b"), (0.0, 0.25)),
     "least": Rule("least", ("Jet_b", "Jet_a"), (0.5,)),
+    "excess": Rule("excess", JETS, (-20.0, 0.0, 1.0, 0.5, 0.0)),
 }
 
 KNOTS = (-30.0, -2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 20.0, 60.0, 150.0)
@@ -122,9 +123,9 @@ def kinematics(draw: np.random.Generator, count: int) -> tuple[Array, Array, Arr
     return pt, eta, phi
 
 
-def whole_events() -> Maker:
+def whole_events(seed: int = 20) -> Maker:
     """Events of up to 12 jets, each column of which reads another feature."""
-    made, draw = Maker("events", EVENTS), np.random.default_rng(20)
+    made, draw = Maker("events", EVENTS), np.random.default_rng(seed)
     jets = draw.integers(0, 5, EVENTS)
     jets[:4] = [1, 12, 0, 2]
     muons = draw.integers(0, 4, EVENTS)
@@ -227,9 +228,9 @@ def single_tree() -> Maker:
     return made
 
 
-def write(path: Path) -> None:
+def write(path: Path, seed: int = 20) -> None:
     """The file: both tables, each with its model and one chunk."""
-    made = [whole_events(), single_tree()]
+    made = [whole_events(seed), single_tree()]
     tables = [m.description(m.events) for m in made]
     provenance = {"flowtuple": "by hand"}
     with create(path) as writer:

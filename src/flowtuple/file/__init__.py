@@ -1,6 +1,6 @@
 """The file: layout of its parts, and the reader and writer of the whole.
 
-docs/format.md is normative: it says, byte by byte, what a file of format 1.0 is. This package is
+docs/format.md is normative: it says, byte by byte, what a file of format 1.1 is. This package is
 one implementation of it. A file is a header, sections, an index of them and a trailer. The
 sections are the description (JSON: tables, columns, lattices), models, chunks of events, and
 carried objects.

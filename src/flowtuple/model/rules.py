@@ -14,7 +14,7 @@ from flowtuple.lattice.context import Context, make_context
 from flowtuple.lattice.event_features import nearest_rows
 from flowtuple.lattice.grid import ATOM
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.lattice.prediction import FUNCTIONS
+from flowtuple.lattice.prediction import FUNCTIONS, LARGEST
 from flowtuple.lattice.rules import RATES, Cut, Rule
 from flowtuple.lattice.walk import ColumnState, TableCoding
 
@@ -411,20 +411,42 @@ def _turned(rule: Rule, drawn: Candidates, q: Array) -> Array:
 
 
 def _beyond(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array:
-    """Return the index next to a threshold, on its other side."""
-    out = q
-    for cut in rule.cuts:
-        if cut.column == drawn.state.name:
-            middle = lattice.grid.index(np.array([cut.threshold], lattice.dtype))[0]
-            there = np.ones(len(q), bool)
-            steps = middle + np.arange(-2, 3)
-            sides = _passes(cut, lattice.decode(steps), there[:5])
-            passing, failing = steps[sides], steps[~sides]
-            towards = passing[0] if cut.above else passing[-1]
-            back = failing[-1] if cut.above else failing[0]
-            passes = _passes(cut, drawn.values, there)
-            out = np.where(passes, back, towards)
+    """Return indices next to thresholds: inside of the cuts that fail, or outside of one if none.
+
+    An index stays where the lattice has no value on that side.
+    """
+    there = np.ones(len(q), bool)
+    own = [cut for cut in rule.cuts if cut.column == drawn.state.name]
+    passes = [_passes(cut, drawn.values, there) for cut in own]
+    out, holds = q, np.logical_and.reduce(passes)
+    for cut, passed in zip(own, passes, strict=True):
+        inside, outside = _sides(cut, lattice)
+        if inside is not None:
+            out = np.where(passed, out, inside)
+        if outside is not None:
+            out = np.where(holds, outside, out)
     return out
+
+
+def _sides(cut: Cut, lattice: Lattice) -> tuple[int | None, int | None]:
+    """Return the indices nearest to a threshold that pass and that do not; `None` for none."""
+    threshold = np.array([cut.threshold])
+    if np.dtype(lattice.dtype).kind in "iu":
+        limits = np.iinfo(lattice.dtype)
+        if not limits.min <= cut.threshold <= limits.max:
+            return None, None
+    with np.errstate(over="ignore"):
+        middle = int(lattice.grid.index(threshold.astype(lattice.dtype))[0])
+    if not -LARGEST < middle < LARGEST:
+        return None, None
+    steps = middle + np.arange(-2, 3)
+    sides = _passes(cut, lattice.decode(steps), np.ones(5, bool))
+    passing, failing = steps[sides].tolist(), steps[~sides].tolist()
+    near, far = (0, -1) if cut.above else (-1, 0)
+    return (
+        passing[near] if passing else None,
+        failing[far] if failing else None,
+    )
 
 
 def _index(lattice: Lattice, value: int) -> int:
