@@ -346,6 +346,10 @@ READS = [
     ("needed", [R], None),
     ("needed", [X], "cannot"),
     ("needed", [A], "cannot"),
+    ("from the first", [P], None),
+    ("from the first", [R], "cannot"),
+    ("from the last", [P], None),
+    ("from the last", [X], "cannot"),
 ]
 
 
