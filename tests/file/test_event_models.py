@@ -346,10 +346,6 @@ READS = [
     ("needed", [R], None),
     ("needed", [X], "cannot"),
     ("needed", [A], "cannot"),
-    ("from the first", [P], None),
-    ("from the first", [R], "cannot"),
-    ("from the last", [P], None),
-    ("from the last", [X], "cannot"),
 ]
 
 

@@ -219,8 +219,6 @@ RIGHT = np.pi / 2
         ("energy", WHOLE, [None] * 3),
         ("left", (*WHOLE, "Jet_a"), [None] * 3),
         ("needed", ("Jet_pt",), [None, 1.5, -1.0]),
-        ("from the first", ("Jet_eta",), [None, 2.0, 1.0]),
-        ("from the last", ("Jet_eta",), [None, 2.0, 3.0]),
     ],
 )
 def test_numbers_of_three_jets(
@@ -247,7 +245,7 @@ def test_a_single_object(kind: str, columns: tuple[str, ...]) -> None:
     names = {name.removeprefix("Jet_"): [2.0] for name in columns} | {"pt": [2.0]}
     (found,) = numbers(one_event(**names), kind, columns)
     others = {"mean", "balance", "turn of the first", "turn of the last", "distance"}
-    others |= {"nearest", "opening", "needed", "from the first", "from the last"}
+    others |= {"nearest", "opening", "needed"}
     assert (found is None) == (kind in others)
 
 

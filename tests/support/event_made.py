@@ -49,8 +49,6 @@ FEATURES: dict[str, tuple[tuple[str, ...], ...]] = {
     "energy": (WHOLE,),
     "left": ((*WHOLE, "Jet_a"), (*WHOLE, "Jet_a", "Jet_b")),
     "needed": (("Jet_pt",), ("Jet_id",)),
-    "from the first": (("Jet_eta",), ("Jet_id",)),
-    "from the last": (("Jet_eta",), ("Jet_id",)),
 }
 """Of each kind, columns that a column of jets may give it."""
 

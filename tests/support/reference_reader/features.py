@@ -27,8 +27,6 @@ KINDS: dict[str, tuple[int, int]] = {
     "energy": (3, 0),
     "left": (3, 1),
     "needed": (1, 0),
-    "from the first": (1, 0),
-    "from the last": (1, 0),
 }
 NAMES = tuple(KINDS)
 VECTORS = tuple(name for name, (_, group) in KINDS.items() if group == 2)
@@ -199,13 +197,6 @@ def needed(place: Place, columns: Sequence[str]) -> float:
     return deficit / (place.count(x) - place.row.number)
 
 
-def away(place: Place, column: str, number: int) -> float:
-    """Kinds 15 and 16, from the object of this number."""
-    if place.row.number == 0:
-        return math.nan
-    return abs(place.own(column) - place.of(column, number))
-
-
 FORMULAS: dict[str, Callable[[Place, Sequence[str]], float]] = {
     "sum": lambda place, c: place.sum(lambda x: x, c[0]),
     "rest": lambda place, c: place.all(c[0]) - place.sum(lambda x: x, c[0]),
@@ -222,8 +213,6 @@ FORMULAS: dict[str, Callable[[Place, Sequence[str]], float]] = {
     "energy": lambda place, c: energy(*(place.own(column) for column in c)),
     "left": left,
     "needed": needed,
-    "from the first": lambda place, c: away(place, c[0], 0),
-    "from the last": lambda place, c: away(place, c[0], place.row.number - 1),
 }
 
 
