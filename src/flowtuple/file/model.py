@@ -309,8 +309,6 @@ def _may_compute(
         "mean": known and len(set(keys)) == 1,
         "length": known and pairs,
         "needed": known and keys == [own],
-        "from the first": all(before) and keys == [own],
-        "from the last": all(before) and keys == [own],
         "size": all(before) and keys == [own],
         "energy": all(before) and set(keys) == {own},
         "left": all(before) and set(keys) == {own},

@@ -42,8 +42,6 @@ KINDS: Mapping[str, tuple[int, int]] = {
     "energy": (3, 0),
     "left": (3, 1),
     "needed": (1, 0),
-    "from the first": (1, 0),
-    "from the last": (1, 0),
 }
 """By name, the number of columns, and of columns in each further group; part of the format.
 
@@ -64,8 +62,6 @@ KINDS: Mapping[str, tuple[int, int]] = {
 - `left`: share of that energy that the parts before leave
 - `needed`: twice x of the first object less the sum of x of known objects, over the number of
   objects from its own on: the p_T that each of them has on average if they balance the first
-- `from the first`: |x - x'| of the object and the first one of the collection
-- `from the last`: |x - x'| of the object and the one before
 """
 
 
@@ -248,24 +244,6 @@ class EventFeatures:
         deficit: Array = twice - self.sum_known(columns, reader, part)
         each: Array = deficit / (rows.counts[event] - number)
         return each
-
-    def from_first(self, columns: Sequence[str], reader: str, part: slice) -> Array:
-        """Return the kind `from the first`; NaN for the first object."""
-        return self._distance_from(columns[0], reader, part, last=False)
-
-    def from_last(self, columns: Sequence[str], reader: str, part: slice) -> Array:
-        """Return the kind `from the last`; NaN for the first object."""
-        return self._distance_from(columns[0], reader, part, last=True)
-
-    def _distance_from(
-        self, column: str, reader: str, part: slice, *, last: bool
-    ) -> Array:
-        rows = self.rows_of(reader)
-        number = rows.number[part]
-        other = number - 1 if last else np.where(number > 0, 0, -1)
-        at = rows.find(rows.event[part], other)
-        distance: Array = np.abs(self.values(column, part) - self._at(column, at))
-        return distance
 
     def mean(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `mean`."""
@@ -466,6 +444,4 @@ _FUNCTIONS: Mapping[str, Callable[[EventFeatures, Sequence[str], str, slice], Ar
     "energy": EventFeatures.energy,
     "left": EventFeatures.left,
     "needed": EventFeatures.needed,
-    "from the first": EventFeatures.from_first,
-    "from the last": EventFeatures.from_last,
 }

@@ -72,8 +72,6 @@ def _of_momenta(name: str, own: _Axes) -> Iterator[EventFeature]:
     """Propose |eta|, and sums and means of p_T of the collection."""
     if "eta" in own and own["eta"] != name:
         yield EventFeature("size", (own["eta"],))
-        yield EventFeature("from the first", (own["eta"],))
-        yield EventFeature("from the last", (own["eta"],))
     if "pt" in own:
         yield EventFeature("needed", (own["pt"],))
     if "pt" not in own or own["pt"] == name:
