@@ -255,8 +255,6 @@ _FEATURES = {
     "relative length": "vector sum of {vectors} over {0}",
     "opening": "opening of {0} and the vector sum of {vectors}",
     "needed": "{0} needed to balance the first",
-    "from the first": "distance in {0} from the first",
-    "from the last": "distance in {0} from the last",
     "size": "size of {0}",
     "energy": "energy of {0}, {1}, {2}",
     "left": "share of the energy left by {group}",
