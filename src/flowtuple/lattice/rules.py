@@ -75,7 +75,7 @@ class Rule:
 
     @property
     def is_well_formed(self) -> bool:
-        """Whether it has as many columns and numbers as its kind takes, and no column twice.
+        """True if it has as many columns and numbers as its kind takes, and none twice.
 
         Several cuts may be on one column, but none on the flag itself.
         """
