@@ -189,6 +189,19 @@ def test_flags_that_contradict_one_another() -> None:
     assert not low.refused(drawn).any()
 
 
+@pytest.mark.parametrize(("threshold", "excluded"), [(15.0, True), (25.0, False)])
+def test_flags_that_exclude_one_another(threshold: float, excluded: bool) -> None:
+    """No jet is above 20 and below 15; between 20 and 25 there are some."""
+    low = cuts_rule("two", (Cut("pt", False, threshold),))
+    book = RuleBook([FLAG, low], COLUMNS)
+    for name, other in (("one", "two"), ("two", "one")):
+        known = {other: [1, 0, 1, 0], "nJet": COUNTS.tolist()}
+        drawn = replace(candidates(name, [1, 0, 0, 1], known), flags=book.flags)
+        assert book.refused(drawn).tolist() == [excluded, False, False, False]
+        q = book.settle(drawn, drawn.state.lattice.encode(drawn.values))
+        assert q.tolist() == [not excluded, 0, 0, 1]
+
+
 def test_flag_that_is_set_needs_objects() -> None:
     drawn = candidates("nJet", [0, 0, 1, 0], {"one": [1, 0, 1, 0]})
     assert refused(FLAG, drawn) == [True, False, False, False]

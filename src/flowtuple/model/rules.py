@@ -77,16 +77,23 @@ class Candidates:
         """
         if passes is not None:
             return passes
-        sure = np.zeros(len(self.rows), bool)
+        return self._where_set(lambda other: _is_stricter(other, cut))
+
+    def excluded(self, cut: Cut) -> Array:
+        """Return for which rows a cut cannot hold, because of a flag that is set."""
+        return self._where_set(lambda other: _excludes(other, cut))
+
+    def _where_set(self, matches: Callable[[Cut], bool]) -> Array:
+        """Return for which rows a flag is set that has a cut of some kind."""
+        found = np.zeros(len(self.rows), bool)
         for rule in self.flags:
-            if any(_is_stricter(other, cut) for other in rule.cuts):
-                flag = rule.columns[0]
-                first = self.of_first(flag)
-                if flag == self.state.name:
-                    sure |= self.values != 0
+            if any(matches(cut) for cut in rule.cuts):
+                first = self.of_first(rule.columns[0])
+                if rule.columns[0] == self.state.name:
+                    found |= self.values != 0
                 elif first is not None:
-                    sure |= first[0] != 0
-        return sure
+                    found |= first[0] != 0
+        return found
 
 
 MOST_STEPS = 512
@@ -286,11 +293,21 @@ def _is_stricter(a: Cut, b: Cut) -> bool:
     return same and beyond
 
 
+def _excludes(a: Cut, b: Cut) -> bool:
+    """Return whether nothing passes both of two cuts."""
+    if a.column != b.column or a.above == b.above:
+        return False
+    low, high = (a, b) if a.above else (b, a)
+    return low.threshold >= high.threshold
+
+
 def _refused_flags(rule: Rule, drawn: Candidates, known: Sequence[Array | None]) -> Array:
     """Return which values of a flag contradict the cuts, or a first object that is not there."""
     value = drawn.values != 0
     possible = [
-        _has_objects(cut.column, drawn) if passes is None else passes
+        _has_objects(cut.column, drawn) & ~drawn.excluded(cut)
+        if passes is None
+        else passes
         for cut, passes in zip(rule.cuts, known, strict=True)
     ]
     contradicted: Array = value & ~np.logical_and.reduce(possible)
