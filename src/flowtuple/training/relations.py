@@ -7,6 +7,7 @@ indices.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
@@ -18,7 +19,7 @@ from flowtuple.lattice.bins import FIRST_ABSOLUTE, fit_bins
 from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
 from flowtuple.lattice.grid import ATOM, Decimal, Uniform
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.lattice.prediction import ABSOLUTE, LARGEST, Prediction, Term
+from flowtuple.lattice.prediction import ABSOLUTE, FUNCTIONS, LARGEST, Prediction, Term
 from flowtuple.training.event_features import balances
 from flowtuple.training.kinematics import kinematic_terms, value_of
 from flowtuple.training.partitions import find_partitions
@@ -39,6 +40,9 @@ _PAIRS = 2**22  # compared pairs of columns at most, so that time is linear in t
 _LEAST_REACH = 64
 _BINS = 48
 _FEWEST_FALLS = 500
+_MOST_PAIRED = 32  # columns of a collection whose pairs are tried
+_PAIRED_ROWS = 512
+_MOSTLY = 0.6  # share of rows where rounded values still tell
 
 _Proposal = tuple[Column, tuple[Term, ...]]
 """A column and a sum of terms that may predict it."""
@@ -168,7 +172,7 @@ def _named_relations(
         *kinematic_terms(sample.columns),
         *_by_reference(sample),
         *_by_angle(sample),
-        *(_by_balance(sample) if whole_events else ()),
+        *((*_by_balance(sample), *_by_pairs(sample)) if whole_events else ()),
     )
     accepted: list[tuple[float, str, Prediction]] = []
     for column, terms in proposals:
@@ -248,6 +252,35 @@ def _by_balance(sample: RowSample) -> Iterator[_Proposal]:
         if column.role == "angle" and column.counter is not None:
             for parent in balances(column, sample.columns, sample.columns[:number]):
                 yield column, (value_of(parent),)
+
+
+def _by_pairs(sample: RowSample) -> Iterator[_Proposal]:
+    """Propose columns as sqrt(a^2 + b^2) or a / b of two columns of their rows.
+
+    An example is an impact parameter in space by its two components, and its significance.
+    """
+    by_key = defaultdict[str, list[Column]](list)
+    for column in sample.columns:
+        if column.is_float and collection_of(column):
+            by_key[collection_of(column)].append(column)
+    for columns in by_key.values():
+        if len(columns) > _MOST_PAIRED:
+            continue
+        values = {
+            c.name: as_floats(sample.context.values[c.name][:_PAIRED_ROWS])
+            for c in columns
+        }
+        for a, b in itertools.permutations(columns, 2):
+            for function in ("hypot", "quotient"):
+                if function == "hypot" and a.name > b.name:
+                    continue
+                with np.errstate(all="ignore"):
+                    made = FUNCTIONS[function][1](values[a.name], values[b.name])
+                    for column in columns:
+                        close = np.abs(made - values[column.name]) <= 0.02 * np.abs(made)
+                        if column not in (a, b) and close.mean() > _MOSTLY:
+                            inputs = (Parent("row", a.name), Parent("row", b.name))
+                            yield column, (Term(1.0, function, inputs),)
 
 
 def _by_object_before(sample: RowSample) -> Iterator[tuple[str, Prediction]]:
