@@ -42,7 +42,10 @@ _BINS = 48
 _FEWEST_FALLS = 500
 _MOST_PAIRED = 32  # columns of a collection whose pairs are tried
 _PAIRED_ROWS = 512
-_MOSTLY = 0.6  # share of rows where rounded values still tell
+_FEWEST_PAIRED = 100
+_MOSTLY = 0.7  # share of these rows where rounded values still tell
+_CLOSE = 0.2  # a tenth of each may be noise; bits decide
+_APART = 0.1
 
 _Proposal = tuple[Column, tuple[Term, ...]]
 """A column and a sum of terms that may predict it."""
@@ -271,16 +274,24 @@ def _by_pairs(sample: RowSample) -> Iterator[_Proposal]:
             for c in columns
         }
         for a, b in itertools.permutations(columns, 2):
-            for function in ("hypot", "quotient"):
-                if function == "hypot" and a.name > b.name:
-                    continue
-                with np.errstate(all="ignore"):
-                    made = FUNCTIONS[function][1](values[a.name], values[b.name])
-                    for column in columns:
-                        close = np.abs(made - values[column.name]) <= 0.02 * np.abs(made)
-                        if column not in (a, b) and close.mean() > _MOSTLY:
-                            inputs = (Parent("row", a.name), Parent("row", b.name))
-                            yield column, (Term(1.0, function, inputs),)
+            for function in ("hypot", "quotient") if a.name < b.name else ("quotient",):
+                x, y = values[a.name], values[b.name]
+                for column in columns:
+                    other = column not in (a, b)
+                    if other and _is_made_of(values[column.name], x, y, function):
+                        inputs = (Parent("row", a.name), Parent("row", b.name))
+                        yield column, (Term(1.0, function, inputs),)
+
+
+def _is_made_of(values: Array, x: Array, y: Array, function: str) -> bool:
+    """Return whether values follow from two others, in rows where both of these matter."""
+    with np.errstate(all="ignore"):
+        made = FUNCTIONS[function][1](x, y)
+        matter = (np.abs(made / x - 1) > _APART) & (np.abs(made / y - 1) > _APART)
+        close = np.abs(made - values) <= _CLOSE * np.abs(made)
+    rows = int(np.count_nonzero(matter))
+    right = int(np.count_nonzero(close & matter))
+    return rows >= _FEWEST_PAIRED and right > _MOSTLY * rows
 
 
 def _by_object_before(sample: RowSample) -> Iterator[tuple[str, Prediction]]:
