@@ -223,6 +223,8 @@ def _cut(name: str, above: bool, values: Array, is_set: Array, passing: Array) -
     inside = values[is_set].min() if above else values[is_set].max()
     with np.errstate(invalid="ignore"):
         outside = values[passing & ((values < inside) if above else (values > inside))]
+    # A threshold lies between numbers: what is infinite does not pass whatever it is.
+    outside = outside[np.isfinite(outside)]
     if not len(outside):
         return Cut(name, above, float(np.nextafter(inside, -np.inf if above else np.inf)))
     nearest = outside.max() if above else outside.min()
