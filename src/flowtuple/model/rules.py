@@ -67,8 +67,8 @@ class Candidates:
         return values[np.maximum(at, 0)], at >= 0
 
 
-STEPS = range(8, 513, 8)
-"""Distances to either side of a drawn index that are tried at last."""
+MOST_STEPS = 512
+"""Indices to either side of a drawn one that are tried at last."""
 
 
 class RuleBook:
@@ -417,14 +417,21 @@ def _settled(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array
 
 def _turned(rule: Rule, drawn: Candidates, q: Array) -> Array:
     """Return the indices next to those drawn, on either side, that a rate takes."""
-    out, waiting = q, drawn.chance >= _rate(rule, drawn)
-    for step in STEPS:
+    out = q.copy()
+    waiting = np.flatnonzero((drawn.chance >= _rate(rule, drawn)) & (q < ATOM))
+    for step in range(1, MOST_STEPS + 1):
         for turn in (step, -step):
-            values = drawn.state.lattice.decode(np.where(q < ATOM, q + turn, q))
-            refused = drawn.chance >= _rate(rule, replace(drawn, values=values))
-            out = np.where(waiting & ~refused, q + turn, out)
-            waiting = waiting & refused
-        if not waiting.any():
+            tried = q[waiting] + turn
+            some = replace(
+                drawn,
+                rows=drawn.rows[waiting],
+                values=drawn.state.lattice.decode(tried),
+                chance=drawn.chance[waiting],
+            )
+            taken = some.chance < _rate(rule, some)
+            out[waiting[taken]] = tried[taken]
+            waiting = waiting[~taken]
+        if not len(waiting):
             break
     return out
 

@@ -8,7 +8,17 @@ from itertools import pairwise
 
 from reference_reader.description import Column
 
-KINDS = ("zeros", "falling", "implies", "flag", "distance", "parts", "least", "excess", "mass")
+KINDS = (
+    "zeros",
+    "falling",
+    "implies",
+    "flag",
+    "distance",
+    "parts",
+    "least",
+    "excess",
+    "mass",
+)
 
 
 @dataclass(frozen=True)
