@@ -64,6 +64,7 @@ def events(seed: int, n: int = TRAINED) -> dict[str, ak.Array]:
         "HLT_tight": loose & (draw.random(n) < 0.4),
         "HLT_loose": loose,
         "HLT_Track": leading > 0,
+        "HLT_Jet45": first > 45,
         "Jet_pt": pt,
         **{f"Jet_{name}": ak.unflatten(x, counts) for name, x in flat.items()},
         "Track_q": charge,
@@ -103,6 +104,7 @@ def test_the_model_has_rules_of_every_kind_that_is_made(model: EventModel) -> No
         "HLT_both": {"Jet_pt", "MET"},
         "HLT_MET": {"MET"},
         "HLT_Track": {"Track_q"},
+        "HLT_Jet45": {"Jet_pt"},
     }
     words = {str(rule) for rule in rules}
     assert "Jet_pt does not rise from object to object" in words

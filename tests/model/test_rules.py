@@ -152,6 +152,56 @@ def test_flag_drawn_first() -> None:
     assert values[2] > 20
 
 
+def test_flags_that_contradict_one_another() -> None:
+    """Both flags are drawn before the jets; MET is known, or it is drawn after them."""
+    jet = cuts_rule("two", (Cut("pt", True, 25.0),))
+    book = RuleBook([FLAG, jet], COLUMNS)
+    met = {"MET": [10, 10, 30, 10]}
+
+    def refused_by_all(drawn: Candidates) -> list[bool]:
+        found: list[bool] = book.refused(replace(drawn, flags=book.flags)).tolist()
+        return found
+
+    # pt > 25 and MET < 30 set flag one; where that is not set, flag two cannot be
+    known = {"one": [0, 0, 0, 1], **met, "nJet": [1, 1, 1, 1]}
+    drawn = candidates("two", [1, 0, 1, 1], known)
+    assert refused_by_all(drawn) == [True, False, False, False]
+    q = book.settle(
+        replace(drawn, flags=book.flags), drawn.state.lattice.encode(drawn.values)
+    )
+    assert q.tolist() == [0, 0, 1, 1]
+    # and the other way round
+    known = {"two": [1, 0, 1, 1], **met, "nJet": [1, 1, 1, 1]}
+    drawn = candidates("one", [0, 0, 0, 1], known)
+    assert refused_by_all(drawn) == [True, False, False, False]
+    # MET comes last: it has to undo what flag one forbids
+    known = {"one": [0, 0, 0, 1], "two": [1, 0, 1, 1]}
+    drawn = candidates("MET", [10, 10, 40, 10], known)
+    assert refused_by_all(drawn) == [True, False, False, False]
+    q = book.settle(
+        replace(drawn, flags=book.flags), drawn.state.lattice.encode(drawn.values)
+    )
+    assert drawn.state.lattice.decode(q)[0] >= 30
+    # a lower threshold says nothing of a higher one
+    low = RuleBook([FLAG, cuts_rule("two", (Cut("pt", True, 15.0),))], COLUMNS)
+    known = {"two": [1, 0, 1, 1], **met, "nJet": [1, 1, 1, 1]}
+    drawn = replace(candidates("one", [0, 0, 0, 1], known), flags=low.flags)
+    assert not low.refused(drawn).any()
+
+
+@pytest.mark.parametrize(("threshold", "excluded"), [(15.0, True), (25.0, False)])
+def test_flags_that_exclude_one_another(threshold: float, excluded: bool) -> None:
+    """No jet is above 20 and below 15; between 20 and 25 there are some."""
+    low = cuts_rule("two", (Cut("pt", False, threshold),))
+    book = RuleBook([FLAG, low], COLUMNS)
+    for name, other in (("one", "two"), ("two", "one")):
+        known = {other: [1, 0, 1, 0], "nJet": COUNTS.tolist()}
+        drawn = replace(candidates(name, [1, 0, 0, 1], known), flags=book.flags)
+        assert book.refused(drawn).tolist() == [excluded, False, False, False]
+        q = book.settle(drawn, drawn.state.lattice.encode(drawn.values))
+        assert q.tolist() == [not excluded, 0, 0, 1]
+
+
 def test_flag_that_is_set_needs_objects() -> None:
     drawn = candidates("nJet", [0, 0, 1, 0], {"one": [1, 0, 1, 0]})
     assert refused(FLAG, drawn) == [True, False, False, False]

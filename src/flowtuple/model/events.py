@@ -190,7 +190,9 @@ class SampledTable:
             some = rows[waiting]
             values = state.lattice.decode(q[waiting], _zeros(q[waiting], state.lattice))
             chance = self._obey.chance(state, some, first, attempt)
-            candidates = Candidates(state, context, some, values, chance)
+            candidates = Candidates(
+                state, context, some, values, chance, self._rules.flags
+            )
             if attempt == ATTEMPTS:
                 settled = self._rules.settle(candidates, q[waiting])
                 escapes = _zeros(settled, state.lattice)

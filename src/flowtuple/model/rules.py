@@ -32,6 +32,7 @@ class Candidates:
         rows: Their rows, int64 of shape (n,).
         values: The values, shape (n,).
         chance: Numbers above 0 and below 1, for rates, shape (n,).
+        flags: Rules of all flags: where one is set, its cuts hold for columns drawn later.
     """
 
     state: ColumnState
@@ -39,6 +40,7 @@ class Candidates:
     rows: Array
     values: Array
     chance: Array
+    flags: Sequence[Rule] = ()
 
     @property
     def event(self) -> Array:
@@ -66,6 +68,33 @@ class Candidates:
             return np.zeros(len(at)), np.zeros(len(at), bool)
         return values[np.maximum(at, 0)], at >= 0
 
+    def surely(self, cut: Cut, passes: Array | None) -> Array:
+        """Return for which rows a cut holds, or has to hold because of a flag that is set.
+
+        Args:
+            cut: The cut.
+            passes: Which rows pass it, `None` if its column is not drawn yet.
+        """
+        if passes is not None:
+            return passes
+        return self._where_set(lambda other: _is_stricter(other, cut))
+
+    def excluded(self, cut: Cut) -> Array:
+        """Return for which rows a cut cannot hold, because of a flag that is set."""
+        return self._where_set(lambda other: _excludes(other, cut))
+
+    def _where_set(self, matches: Callable[[Cut], bool]) -> Array:
+        """Return for which rows a flag is set that has a cut of some kind."""
+        found = np.zeros(len(self.rows), bool)
+        for rule in self.flags:
+            if any(matches(cut) for cut in rule.cuts):
+                first = self.of_first(rule.columns[0])
+                if rule.columns[0] == self.state.name:
+                    found |= self.values != 0
+                elif first is not None:
+                    found |= first[0] != 0
+        return found
+
 
 MOST_STEPS = 512
 """Indices to either side of a drawn one that are tried at last."""
@@ -85,6 +114,16 @@ class RuleBook:
         for rule in rules:
             for name in self.bound(rule):
                 self._by_column.setdefault(name, []).append(rule)
+        self.flags = tuple(rule for rule in rules if rule.kind == "flag")
+        self._implied = {
+            rule.columns[0]: [
+                other
+                for other in self.flags
+                if other.columns[0] != rule.columns[0]
+                if any(_is_stricter(a, b) for a in rule.cuts for b in other.cuts)
+            ]
+            for rule in self.flags
+        }
 
     def bound(self, rule: Rule) -> set[str]:
         """Return all columns that a rule speaks of, with the counters of its cuts."""
@@ -108,6 +147,8 @@ class RuleBook:
                 rate *= _rate(rule, candidates)
             else:
                 refused += _CHECKS[rule.kind](rule, candidates)
+        for rule in self._implied.get(candidates.state.name, ()):
+            refused += _refused_by_other(rule, candidates)
         return (refused > 0) | (candidates.chance >= rate)
 
     def settle(self, candidates: Candidates, q: Array) -> Array:
@@ -120,6 +161,10 @@ class RuleBook:
                 bad = _CHECKS[rule.kind](rule, candidates)
                 if bad.any():
                     q = np.where(bad, _settled(rule, candidates, q, lattice), q)
+        for rule in self._implied.get(candidates.state.name, ()):
+            bad = _refused_by_other(rule, candidates)
+            if bad.any():
+                q = np.where(bad, _settled(rule, candidates, q, lattice), q)
         return q
 
 
@@ -221,23 +266,53 @@ def _flag(rule: Rule, drawn: Candidates) -> Array:
         [_passes(cut, drawn.values, here) for cut in own]
     )
     refused: Array = is_set & here & ~passes
-    if all(k is not None for k in known):
-        others = [k for k in known if k is not None]
-        refused |= np.logical_and.reduce([~is_set & passes, *others])
+    cuts = [cut for cut in rule.cuts if cut.column != name]
+    others = [drawn.surely(*pair) for pair in zip(cuts, known, strict=True)]
+    refused |= np.logical_and.reduce([~is_set & passes, *others])
     return refused
+
+
+def _refused_by_other(rule: Rule, drawn: Candidates) -> Array:
+    """Return where a flag just set forces the cuts of another one, which is not set."""
+    other = drawn.of_first(rule.columns[0])
+    if other is None:
+        return np.zeros(len(drawn.rows), bool)
+    contradicted: Array = (drawn.values != 0) & (other[0] == 0)
+    for cut in rule.cuts:
+        if contradicted.any():
+            first = drawn.of_first(cut.column)
+            passes = None if first is None else _passes(cut, *first)
+            contradicted &= drawn.surely(cut, passes)
+    return contradicted
+
+
+def _is_stricter(a: Cut, b: Cut) -> bool:
+    """Return whether whatever passes one cut passes another one."""
+    same = (a.column, a.above) == (b.column, b.above)
+    beyond = a.threshold >= b.threshold if a.above else a.threshold <= b.threshold
+    return same and beyond
+
+
+def _excludes(a: Cut, b: Cut) -> bool:
+    """Return whether nothing passes both of two cuts."""
+    if a.column != b.column or a.above == b.above:
+        return False
+    low, high = (a, b) if a.above else (b, a)
+    return low.threshold >= high.threshold
 
 
 def _refused_flags(rule: Rule, drawn: Candidates, known: Sequence[Array | None]) -> Array:
     """Return which values of a flag contradict the cuts, or a first object that is not there."""
     value = drawn.values != 0
-    drawn_before = [k for k in known if k is not None]
     possible = [
-        _has_objects(cut.column, drawn) if passes is None else passes
+        _has_objects(cut.column, drawn) & ~drawn.excluded(cut)
+        if passes is None
+        else passes
         for cut, passes in zip(rule.cuts, known, strict=True)
     ]
     contradicted: Array = value & ~np.logical_and.reduce(possible)
-    if len(drawn_before) == len(known):
-        contradicted |= ~value & np.logical_and.reduce(drawn_before)
+    sure = [drawn.surely(*pair) for pair in zip(rule.cuts, known, strict=True)]
+    contradicted |= np.logical_and.reduce([~value, *sure])
     return contradicted
 
 
