@@ -13,7 +13,11 @@ import pytest
 from scipy.stats import kstest
 
 import flowtuple as ft
+from flowtuple.data.table import read_all
 from flowtuple.errors import InvalidArgument, Unsupported
+from flowtuple.model.events import SampledTable
+from flowtuple.model.index_sampler import AtRandom
+from flowtuple.model.score import to_latent
 from flowtuple.samples import sample_path
 from short_training import shorten_training
 
@@ -55,11 +59,27 @@ def test_latent_values_are_uniform(model: Path) -> None:
     """Events that the model has drawn are uniform; columns of few values are steps instead."""
     loaded = ft.load(model)
     latent = loaded.to_latent(loaded.sample(4000, seed=3))
-    for name in ("Jet_pt", "Jet_eta", "Jet_mass", "MET_pt"):
+    for name in ("Jet_eta", "Jet_mass", "MET_pt", "genWeight"):
         u = ak.to_numpy(ak.flatten(latent[name], axis=None))
         assert kstest(u, "uniform").pvalue > 1e-3, name
     pt, mass = (ak.to_numpy(ak.flatten(latent[name])) for name in ("Jet_pt", "Jet_mass"))
     assert abs(np.corrcoef(pt, mass)[0, 1]) < 0.05
+
+
+@pytest.mark.slow
+def test_rules_bind_drawn_events_and_not_the_density(model: Path) -> None:
+    """p_T falls in drawn events, so its latent values are uniform only for draws without rules."""
+    with ft.open(model) as file:
+        coding = file.table().coding
+    assert "falling" in {r.kind for r in coding.flow.rules if r.columns == ("Jet_pt",)}
+    pvalues = []
+    for rules in (AtRandom(3, "Events"), None):
+        drawn = SampledTable(
+            "Events", coding, 4000, AtRandom(3, "Events"), workers=1, obey=rules
+        )
+        u = to_latent(read_all(drawn), coding).data["Jet_pt"]
+        pvalues.append(kstest(u, "uniform").pvalue)
+    assert pvalues[0] < 1e-3 < pvalues[1]
 
 
 @pytest.mark.slow

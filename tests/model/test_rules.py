@@ -282,6 +282,23 @@ def test_excess(chance: float) -> None:
     assert np.array_equal(RuleBook([rule], COLUMNS).settle(drawn, q), q)
 
 
+@pytest.mark.parametrize("chance", [0.05, 0.3, 0.9])
+def test_mass(chance: float) -> None:
+    """Massless first and second jets, back to back as long as phi is not known."""
+    rates = {"numbers": (15.0, 30.0, 0.0, 0.25, 1.0)}
+    known = {"pt": [8, 18, 1, 8, 8, 8], "eta": [0] * 6}
+    back_to_back = candidates("eta", [0] * 6, {"pt": known["pt"]}, chance)
+    masses = [2 * 8.0, 2 * 12.0]
+    expected = [False] * 3 + [chance >= 0.25 for _ in masses] + [False]
+    assert refused(of_kind("mass", "pt", "eta", **rates), back_to_back) == expected
+    drawn = candidates("phi", [0, 0, 0, np.pi / 3, np.pi, 0], known, chance)
+    masses = [np.sqrt(2 * 8 * 8 * 0.5), 24.0]
+    taken = [0.0 if m < 15 else 0.25 for m in masses]
+    assert taken == [0.0, 0.25]
+    expected = [False] * 3 + [chance >= rate for rate in taken] + [False]
+    assert refused(of_kind("mass", "pt", "eta", "phi", **rates), drawn) == expected
+
+
 def test_rates_are_multiplied() -> None:
     near = of_kind("distance", "eta", "phi", numbers=(0.5, 0.5, 1.0))
     unbalanced = of_kind("excess", "pt", "phi", numbers=(0.0, 1.0, 0.5))

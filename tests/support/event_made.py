@@ -78,6 +78,7 @@ RULES: dict[str, Rule] = {
     "distance": Rule("distance", AXES, (0.1, 0.5, 3.0, 0.0, 0.125, 1.0, 1.0)),
     "parts": Rule("parts", (*WHOLE, "Jet_a", "Jet_b"), (0.0, 0.25)),
     "least": Rule("least", ("Jet_b", "Jet_a"), (0.5,)),
+    "mass": Rule("mass", ("Jet_pt", "Jet_eta", "Jet_phi"), (10.0, 90.0, 0.5, 0.25, 1.0)),
     "excess": Rule("excess", JETS, (-20.0, 0.0, 1.0, 0.5, 0.0)),
 }
 

@@ -10,8 +10,10 @@ In: arrays of one dtype, `Column` and `Bound` from `data`. Out: indices, levels 
 integer arrays. Nothing here reads or writes files.
 
 Modules, from the small to the large: `arithmetic`, `grid`, `statistics`, `lattice` (values to
-indices); `bins`, `network`, `prediction`, `flow` (indices to logits); `context`, `walk` (columns
-to their order). `codec`, `model`, `file`, `training` and all above may import them.
+indices); `bins`, `tree`, `network`, `prediction`, `flow` (indices to logits); `rows`,
+`event_features` (sums, directions and nearest objects of the event so far), `context`, `walk`
+(columns to their order); `rules`, which bind drawn events alone. `codec`, `model`, `file`,
+`training` and all above may import them.
 
 Laws, and the tests that hold them:
 
@@ -23,5 +25,7 @@ Laws, and the tests that hold them:
 - `restore` inverts `subtract` for every index that has a residual: `test_prediction.py`.
 - Every int64 has a symbol: `test_bins.py`.
 - Each relation reads the object that it names: `test_context.py`.
+- Features of the event have the same bits when known and when decoded object by object:
+  `test_event_features.py`.
 - Known values and decoded parts take the same steps on the walk: `test_walk.py`.
 """

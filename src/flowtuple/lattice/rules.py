@@ -22,10 +22,11 @@ RULES: Mapping[str, str] = {
     "parts": "parts add up to the energy of p_T, eta and m, within rounding",
     "least": "x is 0 or at least t times the count n of the same row; n is 1 for a lone column",
     "excess": "objects that others can hardly balance are taken with a rate",
+    "mass": "second objects by their mass with the first one are taken with a rate",
 }
 """Each kind of rule by its name; the order is part of the format."""
 
-RATES = ("distance", "excess")
+RATES = ("distance", "excess", "mass")
 """Kinds that take a draw with a rate; of several rates of a column the product counts."""
 
 
@@ -91,8 +92,10 @@ class Rule:
             edges, rates = numbers[:half], numbers[half:]
             increasing = all(a < b for a, b in pairwise(edges))
             fits = increasing and all(0 <= rate <= 1 for rate in rates)
-            few = columns == 2 or (columns == 1 and self.kind == "excess")
-            return few and len(numbers) % 2 == 1 and fits
+            least, most = {"distance": (2, 2), "excess": (1, 2), "mass": (2, 3)}[
+                self.kind
+            ]
+            return least <= columns <= most and len(numbers) % 2 == 1 and fits
         if self.kind == "least":
             return columns in (1, 2) and len(numbers) == 1 and numbers[0] > 0
         if self.kind == "parts":
@@ -108,6 +111,7 @@ class Rule:
             "implies": f"{a} only with {b}",
             "flag": f"{a} = " + " and ".join(map(str, self._cuts_in_words())),
             "distance": f"rate of near objects by {a} and {b}",
+            "mass": f"rate of masses with the first object by {' and '.join(self.columns)}",
             "excess": f"rate of unbalanced objects by {' and '.join(self.columns)}",
             "parts": f"{parts} = energy of {', '.join(self.columns[:3])}",
             "least": f"{a} is 0 or at least "

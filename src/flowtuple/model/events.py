@@ -181,7 +181,8 @@ class SampledTable:
         distribution = Distribution(logits, flow.bins)
         drawn = self._sample(state, part, distribution, first)
         q = _restored(state, drawn, predicted)
-        if self._obey is None or not (self._rules.of(state.name) or (q == ESCAPE).any()):
+        fits = flow.residual or (q == ESCAPE).any()
+        if self._obey is None or not (self._rules.of(state.name) or fits):
             return q
         rows = np.arange(part.start, part.stop)
         waiting, attempt = np.arange(len(rows)), 0
@@ -193,11 +194,14 @@ class SampledTable:
                 state, context, some, values, chance, self._rules.flags
             )
             if attempt == ATTEMPTS:
-                q[waiting] = self._rules.settle(candidates, q[waiting])
+                settled = self._rules.settle(candidates, q[waiting])
+                escapes = _zeros(settled, state.lattice)
+                q[waiting] = state.lattice.nearest(state.lattice.decode(settled, escapes))
                 return q
-            # An escape has no value of its own: it stands for one beyond all that was learned.
-            escapes = q[waiting] == ESCAPE
-            waiting = waiting[self._rules.refused(candidates) | escapes]
+            # An escape has no value of its own, and a residual may lead out of the range: both
+            # stand for values beyond all that was learned.
+            beyond = state.lattice.nearest(values) != q[waiting]
+            waiting = waiting[self._rules.refused(candidates) | beyond]
             if not len(waiting):
                 return q
             attempt += 1

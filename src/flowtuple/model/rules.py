@@ -9,7 +9,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
-from flowtuple.lattice.arithmetic import sine_cosine
+from flowtuple.lattice.arithmetic import PI, sine_cosine
 from flowtuple.lattice.context import Context, make_context
 from flowtuple.lattice.event_features import nearest_rows
 from flowtuple.lattice.grid import ATOM
@@ -18,7 +18,7 @@ from flowtuple.lattice.prediction import FUNCTIONS, LARGEST
 from flowtuple.lattice.rules import RATES, Cut, Rule
 from flowtuple.lattice.walk import ColumnState, TableCoding
 
-ATTEMPTS = 64
+ATTEMPTS = 32
 """Draws of a value before the nearest one that the rules allow takes its place."""
 
 
@@ -377,9 +377,10 @@ def rated_number(kind: str, columns: Sequence[str], drawn: Candidates) -> Array 
     """Return the number that the rate of candidates depends on, NaN for none: shape (n,).
 
     Args:
-        kind: `distance`, Delta R to the nearest object before; or `excess`, by how much later
-            objects miss what balances the event, as far as p_T or p_T and phi tell.
-        columns: eta and phi, or p_T, or p_T and phi.
+        kind: `distance`, Delta R to the nearest object before; `excess`, by how much later objects
+            miss what balances the event, as far as p_T or p_T and phi tell; `mass`, that of the
+            first and the second object.
+        columns: eta and phi; p_T; p_T and phi; p_T and eta; or p_T, eta and phi.
         drawn: Candidates of the last of these columns.
 
     Returns:
@@ -391,11 +392,29 @@ def rated_number(kind: str, columns: Sequence[str], drawn: Candidates) -> Array 
     if kind == "distance":
         return nearest_before(drawn, values[columns[0]], values[columns[1]])
     own = drawn.values.astype(np.float64)
+    if kind == "mass":
+        return _pair_mass(columns, drawn, own)
     return (
         _excess_of_size(columns, drawn, own)
         if len(columns) == 1
         else _excess(columns, drawn, own)
     )
+
+
+def _pair_mass(columns: Sequence[str], drawn: Candidates, own: Array) -> Array:
+    """Return the mass of first and second object, back to back as long as phi is not known.
+
+    NaN for all objects but the second.
+    """
+    first = drawn.state.rows.find(drawn.event, np.zeros_like(drawn.event))
+    values = [drawn.context.values[c].astype(np.float64) for c in columns]
+    one = [v[first] for v in values]
+    two = [*(v[drawn.rows] for v in values[:-1]), own]
+    if len(columns) == 2:
+        one.append(np.zeros(len(own)))
+        two.append(np.full(len(own), PI))
+    mass = FUNCTIONS["pair mass"][1](*one, *two)
+    return np.where(drawn.number == 1, mass, np.nan)
 
 
 def _excess_of_size(columns: Sequence[str], drawn: Candidates, pt: Array) -> Array:
@@ -473,14 +492,21 @@ def _settled(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array
 
 def _turned(rule: Rule, drawn: Candidates, q: Array) -> Array:
     """Return the indices next to those drawn, on either side, that a rate takes."""
-    out, waiting = q, drawn.chance >= _rate(rule, drawn)
+    out = q.copy()
+    waiting = np.flatnonzero((drawn.chance >= _rate(rule, drawn)) & (q < ATOM))
     for step in range(1, MOST_STEPS + 1):
         for turn in (step, -step):
-            values = drawn.state.lattice.decode(np.where(q < ATOM, q + turn, q))
-            refused = drawn.chance >= _rate(rule, replace(drawn, values=values))
-            out = np.where(waiting & ~refused, q + turn, out)
-            waiting = waiting & refused
-        if not waiting.any():
+            tried = q[waiting] + turn
+            some = replace(
+                drawn,
+                rows=drawn.rows[waiting],
+                values=drawn.state.lattice.decode(tried),
+                chance=drawn.chance[waiting],
+            )
+            taken = some.chance < _rate(rule, some)
+            out[waiting[taken]] = tried[taken]
+            waiting = waiting[~taken]
+        if not len(waiting):
             break
     return out
 

@@ -8,13 +8,16 @@ The steps, each a module:
 1. `lattices` resolves bounds to lattices in one pass, or takes both from a model; `shared_grids`
    gives copies one grid.
 2. `fit` reads events to learn from. `relations` finds columns that are functions of others, with
-   `kinematics` for relations by name, `regression` for sums, and `sample` for encoded tables.
+   `kinematics` for relations by name, `regression` for sums, `partitions` for parts of an energy,
+   and `sample` for encoded tables.
 3. `plan` chooses bins and parents, with `selection` for the information that parents tell and
-   the cost of reading them.
+   the cost of reading them, and `event_features` for what may be read of the event so far.
 4. `train` and `conditioners` train the networks of each collection with PyTorch and make them
    integer; `checkpoint` stores finished parts; `linear_basis` speeds the training up.
-5. `choose` takes the shortest code of each column, or the likeliest.
-6. `write_events` encodes the chunks and writes the file.
+5. `trees` corrects the networks of models of whole events by a few cuts each. `choose` takes the
+   shortest code of each column, or the likeliest.
+6. `rules` finds what no training event violates, and `rates` what is rarer than it is drawn.
+7. `write_events` encodes the chunks and writes the file.
 
 Used by `reporting`, `benchmark` and `api`. Only `train`, `conditioners` and `linear_basis` import
 PyTorch, and `fit` imports them only if there is something to train.

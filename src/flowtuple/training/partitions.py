@@ -50,8 +50,6 @@ def find_partitions(
             if c.is_float and not _is_sum(predictions.get(c.name))
         ]
         parts = _parts(sample, total, candidates)
-        if parts and parts[0] in predictions:  # it may be decoded after the others
-            continue
         for k in range(len(parts)):
             known = [
                 replace(value_of(Parent("row", p)), coefficient=-1.0) for p in parts[:k]

@@ -19,9 +19,10 @@ from flowtuple.data.table import Table
 from flowtuple.lattice.context import Context, make_context
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
-from flowtuple.lattice.rules import Rule
+from flowtuple.lattice.rules import RATES, Rule
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 from flowtuple.model.draw import Distribution
+from flowtuple.model.events import SampledTable
 from flowtuple.model.index_sampler import AtRandom
 from flowtuple.model.rules import Candidates, rated_number
 from flowtuple.training.kinematics import families
@@ -32,10 +33,14 @@ EDGES = np.round(np.arange(1, 31) * 0.05, 2)
 QUANTILES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 1.0)
 """Quantiles of the true excess at which its rates change: the tail of unbalanced events counts."""
 
+MASS_BINS = 60
+
 DRAWS = 8
 ROUNDS = 20
 FEWEST_PAIRS = 20  # drawn ones in a bin, before its rate is more than a guess
 EVENTS = 20_000
+DRAWN_EVENTS = 12_000
+LARGEST_CHANGE = (0.3, 3.0)  # of a rate by whole drawn events
 LEAST_CHANGE = 0.001  # share of draws that have to be refused for rates to be worth it
 
 
@@ -62,7 +67,73 @@ def with_rates(
         own = [r for r in rated if r.columns[-1] == state.name]
         draws = _drawn_values(state, AtRandom(seed, "pairs")) if own else np.empty(0)
         rules += [rule for r in own if (rule := _rates(r, state, context, draws))]
-    return replace(flow, rules=flow.rules + tuple(rules))
+    return _calibrated(
+        replace(flow, rules=flow.rules + tuple(rules)), table.name, coding, context, seed
+    )
+
+
+def _calibrated(
+    flow: LatticeFlow, name: str, coding: TableCoding, true: Context, seed: int
+) -> LatticeFlow:
+    """Return the flow with rates that make whole drawn events as the true ones are.
+
+    The first rates are right where all that was drawn before is true. Here it is drawn as well.
+
+    Args:
+        flow: The flow with its first rates.
+        name: Name of the table.
+        coding: Schema and lattices.
+        true: True events, all columns recorded.
+        seed: Seed of the events that are drawn.
+    """
+    rated = [rule for rule in flow.rules if rule.kind in RATES]
+    if not rated:
+        return flow
+    drawn = _drawn_context(flow, name, coding, seed)
+    adjusted = {}
+    for rule in rated:
+        half = len(rule.numbers) // 2
+        edges, rates = np.array(rule.numbers[:half]), np.array(rule.numbers[half:])
+        shares = []
+        for context in (drawn, true):
+            numbers = _numbers(rule, coding, context)
+            place = np.searchsorted(edges, numbers[~np.isnan(numbers)], side="right")
+            counts = np.bincount(place, minlength=len(rates)) + 1.0
+            shares.append(counts / counts.sum())
+        enough = shares[0] * (len(place) + len(rates)) > FEWEST_PAIRS
+        ratio = np.where(enough, np.clip(shares[1] / shares[0], *LARGEST_CHANGE), 1.0)
+        better = rates * ratio
+        better = better / better.max()
+        adjusted[rule] = replace(rule, numbers=(*edges.tolist(), *better.tolist()))
+    return replace(flow, rules=tuple(adjusted.get(rule, rule) for rule in flow.rules))
+
+
+def _drawn_context(
+    flow: LatticeFlow, name: str, coding: TableCoding, seed: int
+) -> Context:
+    """Return drawn events with the values of all columns."""
+    sampler = AtRandom(seed, "rates")
+    names = [c.name for c in coding.columns if not c.is_opaque]
+    sampled = SampledTable(
+        name, replace(coding, flow=flow), DRAWN_EVENTS, sampler, workers=1, obey=sampler
+    )
+    events = sampled.read(names, 0, DRAWN_EVENTS)
+    context = make_context(coding.columns, DRAWN_EVENTS, events.data)
+    for column in names:
+        rows = context.rows(context.collection[column])
+        context.values[column] = rows.sort(events.data[column].reshape(-1))
+    return context
+
+
+def _numbers(rule: Rule, coding: TableCoding, context: Context) -> Array:
+    """Return the rated numbers of all objects in a context, NaN for none."""
+    name = rule.columns[-1]
+    (column,) = (c for c in coding.columns if c.name == name)
+    state = ColumnState(column, coding, context)
+    values = context.values[name]
+    every = Candidates(state, context, np.arange(len(values)), values, np.empty(0))
+    numbers = rated_number(rule.kind, rule.columns, every)
+    return np.empty(0) if numbers is None else numbers
 
 
 @dataclass(frozen=True)
@@ -80,6 +151,8 @@ def _rated(columns: tuple[Column, ...]) -> Iterator[_Rated]:
             yield _Rated("excess", (pt,))
             yield _Rated("excess", (pt, phi))
             yield _Rated("distance", (eta, phi))
+            yield _Rated("mass", (pt, eta))
+            yield _Rated("mass", (pt, eta, phi))
 
 
 def _is_drawn(names: tuple[str, ...], flow: LatticeFlow) -> bool:
@@ -111,7 +184,8 @@ def _rates(
     rated: _Rated, state: ColumnState, context: Context, draws: Array
 ) -> Rule | None:
     """Return the rule of a rated number, `None` if it would hardly change a draw."""
-    rows = np.flatnonzero(state.rows.number > 0)
+    number = state.rows.number
+    rows = np.flatnonzero(number == 1 if rated.kind == "mass" else number > 0)
 
     def numbers(values: Array) -> Array:
         some = Candidates(state, context, rows, values[rows], np.empty(0))
@@ -124,6 +198,8 @@ def _rates(
     edges = EDGES
     if rated.kind == "excess":
         edges = np.unique(np.quantile(true, QUANTILES))
+    if rated.kind == "mass":
+        edges = np.unique(np.nanquantile(true, np.linspace(0.0, 1.0, MASS_BINS + 1)))
     bins = [np.searchsorted(edges, numbers(values), side="right") for values in draws]
     counts = np.bincount(
         np.searchsorted(edges, true, side="right"), minlength=len(edges) + 1

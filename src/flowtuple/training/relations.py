@@ -7,6 +7,7 @@ indices.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
@@ -18,7 +19,7 @@ from flowtuple.lattice.bins import FIRST_ABSOLUTE, fit_bins
 from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
 from flowtuple.lattice.grid import ATOM, Decimal, Uniform
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.lattice.prediction import ABSOLUTE, LARGEST, Prediction, Term
+from flowtuple.lattice.prediction import ABSOLUTE, FUNCTIONS, LARGEST, Prediction, Term
 from flowtuple.training.event_features import balances
 from flowtuple.training.kinematics import kinematic_terms, value_of
 from flowtuple.training.partitions import find_partitions
@@ -39,6 +40,12 @@ _PAIRS = 2**22  # compared pairs of columns at most, so that time is linear in t
 _LEAST_REACH = 64
 _BINS = 48
 _FEWEST_FALLS = 500
+_MOST_PAIRED = 32  # columns of a collection whose pairs are tried
+_PAIRED_ROWS = 512
+_FEWEST_PAIRED = 100
+_MOSTLY = 0.7  # share of these rows where rounded values still tell
+_CLOSE = 0.2  # a tenth of each may be noise; bits decide
+_APART = 0.1
 
 _Proposal = tuple[Column, tuple[Term, ...]]
 """A column and a sum of terms that may predict it."""
@@ -168,7 +175,7 @@ def _named_relations(
         *kinematic_terms(sample.columns),
         *_by_reference(sample),
         *_by_angle(sample),
-        *(_by_balance(sample) if whole_events else ()),
+        *((*_by_balance(sample), *_by_pairs(sample)) if whole_events else ()),
     )
     accepted: list[tuple[float, str, Prediction]] = []
     for column, terms in proposals:
@@ -248,6 +255,43 @@ def _by_balance(sample: RowSample) -> Iterator[_Proposal]:
         if column.role == "angle" and column.counter is not None:
             for parent in balances(column, sample.columns, sample.columns[:number]):
                 yield column, (value_of(parent),)
+
+
+def _by_pairs(sample: RowSample) -> Iterator[_Proposal]:
+    """Propose columns as sqrt(a^2 + b^2) or a / b of two columns of their rows.
+
+    An example is an impact parameter in space by its two components, and its significance.
+    """
+    by_key = defaultdict[str, list[Column]](list)
+    for column in sample.columns:
+        if column.is_float and collection_of(column):
+            by_key[collection_of(column)].append(column)
+    for columns in by_key.values():
+        if len(columns) > _MOST_PAIRED:
+            continue
+        values = {
+            c.name: as_floats(sample.context.values[c.name][:_PAIRED_ROWS])
+            for c in columns
+        }
+        for a, b in itertools.permutations(columns, 2):
+            for function in ("hypot", "quotient") if a.name < b.name else ("quotient",):
+                x, y = values[a.name], values[b.name]
+                for column in columns:
+                    other = column not in (a, b)
+                    if other and _is_made_of(values[column.name], x, y, function):
+                        inputs = (Parent("row", a.name), Parent("row", b.name))
+                        yield column, (Term(1.0, function, inputs),)
+
+
+def _is_made_of(values: Array, x: Array, y: Array, function: str) -> bool:
+    """Return whether values follow from two others, in rows where both of these matter."""
+    with np.errstate(all="ignore"):
+        made = FUNCTIONS[function][1](x, y)
+        matter = (np.abs(made / x - 1) > _APART) & (np.abs(made / y - 1) > _APART)
+        close = np.abs(made - values) <= _CLOSE * np.abs(made)
+    rows = int(np.count_nonzero(matter))
+    right = int(np.count_nonzero(close & matter))
+    return rows >= _FEWEST_PAIRED and right > _MOSTLY * rows
 
 
 def _by_object_before(sample: RowSample) -> Iterator[tuple[str, Prediction]]:

@@ -18,6 +18,9 @@ from flowtuple.lattice.rules import Cut, Rule, cuts_rule
 FEWEST = 50
 """Rows that a rule is seen at work in; with fewer it may be chance."""
 
+EXAMINED = 20_000
+"""Events that choose the columns of a flag's cuts, so that time and memory are bounded."""
+
 MOST_CUTS = 3
 MOST_FLAGS = 64
 """Event flags that are compared with one another; the pairs grow as its square."""
@@ -147,16 +150,22 @@ def _implications(columns: Sequence[Column], rows: _Rows) -> Iterator[Rule]:
 
 
 def _flags(columns: Sequence[Column], rows: _Rows) -> Iterator[Rule]:
-    """Explain event flags by cuts on first objects and numbers of the event."""
+    """Explain event flags by cuts on first objects and numbers of the event.
+
+    The first events choose the columns, and all events the thresholds.
+    """
     flags = _event_flags(columns, rows)
-    numbers = {
-        c.name: rows.first(c)
+    known = [
+        c
         for c in columns
         if c.name not in flags and c.role not in ("counter", "reference", "angle")
-        if flags
-    }
+    ]
+    some = _Rows(rows.table.read([c.name for c in columns], 0, EXAMINED))
+    numbers = {c.name: some.first(c) for c in known} if flags else {}
     for name, is_set in flags.items():
-        cuts = explain(is_set, numbers)
+        chosen = {cut.column for cut in explain(is_set[:EXAMINED], numbers)}
+        every = {c.name: rows.first(c) for c in known if c.name in chosen}
+        cuts = explain(is_set, every)
         if cuts:
             yield cuts_rule(name, cuts)
 

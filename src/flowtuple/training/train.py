@@ -106,6 +106,7 @@ def train_flow(
         weight: Weight of each event, shape (events,); `None` for equal weights.
     """
     external = coding.external
+    of_events = complete and not external
     plan = make_plan(
         table,
         coding.lattices,
@@ -116,7 +117,7 @@ def train_flow(
         least=LEAST if complete else MIN_ROWS,
         # Such a model must be right under every condition, also under rare combinations.
         thorough=complete and bool(external),
-        whole_events=complete and not external,
+        whole_events=of_events,
     )
     # A density decides on validation rows.
     validation = seed if complete else None
@@ -129,7 +130,6 @@ def train_flow(
         for name in choices.keys() - ids - external:
             choices[name] = choices[name] or [_marginal(plan.indices[name])]
     # How trees and wide functions change densities under conditions has not been measured.
-    of_events = complete and not external
     presets = COMPLETE_EFFORTS if of_events else EFFORTS
     jobs = list(_jobs(plan, presets[effort], complete, wide=of_events))
     stage, folder = f"train {table.name}", resources.folder
@@ -148,16 +148,15 @@ def train_flow(
                 flow = replace(c.flow, network=corrected)
                 choices[c.name].append(_choice(job.task, c, flow, validation))
     resources.progress(stage, 1.0, "")
-    whole = choose(plan, choices, complete=complete)
+    chosen = choose(plan, choices, complete=complete)
     if not of_events:
-        return whole
+        return chosen
     rules = find_rules(table, external)
     more = (
         *least_rules(rules, table, coding.lattices),
         *parts_rules(table, coding, predictions),
     )
-    whole = replace(whole, rules=rules + more)
-    return with_rates(whole, table, coding, seed)
+    return with_rates(replace(chosen, rules=rules + more), table, coding, seed)
 
 
 def _frequencies(task: ColumnTask, c: Candidate, validation: int | None) -> Choice:

@@ -8,7 +8,17 @@ from itertools import pairwise
 
 from reference_reader.description import Column
 
-KINDS = ("zeros", "falling", "implies", "flag", "distance", "parts", "least", "excess")
+KINDS = (
+    "zeros",
+    "falling",
+    "implies",
+    "flag",
+    "distance",
+    "parts",
+    "least",
+    "excess",
+    "mass",
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Rule:
             "implies": count == 2 and numbers == () and self.columns[0].is_event,
             "distance": count == 2 and self.has_rates(),
             "parts": count >= 5 and len(numbers) == 2 and all(n >= 0 for n in numbers),
+            "mass": count in {2, 3} and self.has_rates(),
             "excess": count in {1, 2} and self.has_rates(),
             "least": count in {1, 2} and len(numbers) == 1 and numbers[0] > 0,
         }[self.kind]
