@@ -6,10 +6,12 @@ import pytest
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table, read_all
-from flowtuple.lattice.bins import fit_bins
+from flowtuple.lattice.bins import Bins, fit_bins
+from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Integers, Uniform
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.lattice.rules import Rule
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import SampledTable
@@ -163,13 +165,17 @@ def test_rates_follow_the_rules_that_are_there() -> None:
     assert len(one) > 1
 
 
-@pytest.mark.parametrize("order", [("nJet", *AXES[:2]), ("nJet", "Jet_phi", "Jet_eta")])
-def test_columns_that_are_not_drawn_in_turn_have_no_rates(order: tuple[str, ...]) -> None:
-    """phi has no network, or it is drawn before eta and without p_T."""
+def test_columns_that_are_not_drawn_in_turn_have_no_rates() -> None:
+    """phi follows from eta and is not drawn, or it is drawn before eta and p_T."""
     table = jets()
-    flow = frequencies(table, order)
-    rated = with_rates(flow, table, TableCoding(COLUMNS, LATTICES, flow), 1)
-    assert [r.kind for r in rated.rules if "Jet_phi" in r.columns] == []
+    copy = Prediction((Term(1.0, "x", (Parent("row", "Jet_eta"),)),))
+    nothing = Bins(np.empty(0, np.int64), np.empty(0, np.int64))
+    follows = dict(frequencies(table, ("nJet", *AXES[:2])).columns)
+    follows["Jet_phi"] = ColumnFlow(nothing, (), None, copy, True)
+    before = frequencies(table, ("nJet", "Jet_phi", "Jet_eta", "Jet_pt"))
+    for flow in (LatticeFlow(follows), before):
+        rated = with_rates(flow, table, TableCoding(COLUMNS, LATTICES, flow), 1)
+        assert [r.kind for r in rated.rules if "Jet_phi" in r.columns] == []
 
 
 def test_few_events_have_no_rates() -> None:
