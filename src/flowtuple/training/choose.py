@@ -111,9 +111,12 @@ def _likeliest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow |
         return alone[0]
     if not choices:
         return None
-    return min(
-        choices, key=lambda c: flow_bits(c.flow, c.coded, c.features, c.weight)
-    ).flow
+    return min(choices, key=choice_bits).flow
+
+
+def choice_bits(choice: Choice) -> float:
+    """Return the bits of a choice's rows."""
+    return flow_bits(choice.flow, choice.coded, choice.features, choice.weight)
 
 
 def packed_bytes(q: Array) -> float:

@@ -306,7 +306,7 @@ def first_objects_often(event: Array) -> Array:
 
     Example:
         >>> first_objects_often(np.array([0, 1, 0, 1, 1])).tolist()
-        [0, 1, 2, 3, 4, 0, 2, 3, 4]
+        [0, 1, 2, 3, 4, 0, 2, 4]
     """
     number = np.concatenate([[0], np.cumsum(np.diff(event) <= 0)])
     classes = [np.flatnonzero(np.minimum(number, 3) == k) for k in range(4)]

@@ -64,7 +64,7 @@ EFFORTS: dict[str, EffortPreset] = {
 
 
 COMPLETE_EFFORTS: dict[str, EffortPreset] = {
-    "fast": EffortPreset((0.7,), 400),
+    "fast": EffortPreset((0.7,), 600),
     "default": EffortPreset((0.7,), 1000),
     "best": EffortPreset((1.0,), 6000),
 }

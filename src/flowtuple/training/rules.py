@@ -88,7 +88,7 @@ def _zeros(columns: Sequence[Column], rows: _Rows) -> Iterator[Rule]:
 def least_rules(
     rules: Sequence[Rule], table: Table, lattices: Mapping[str, Lattice]
 ) -> Iterator[Rule]:
-    """Yield the smallest energy, and energy for each constituent, that decoded values have.
+    """Yield the smallest energy, and energy for each constituent, before and after decoding.
 
     Args:
         rules: Rules of columns that are zero in the same rows.
@@ -103,15 +103,18 @@ def least_rules(
         )
         if "float" not in lattices[energy].dtype or "float" in lattices[count].dtype:
             continue
-        x, n = (
-            lattices[name].snap(table.data[name]).reshape(-1).astype(np.float64)
-            for name in (energy, count)
-        )
+        x, n = (_both(table.data[name], lattices[name]) for name in (energy, count))
         some = (x != 0) & (n != 0)
         if some.any() and (x[some] > 0).all() and (n[some] > 0).all():
             yield Rule("least", (energy,), (float(x[some].min()) * _ROUNDED,))
             each = float((x[some] / n[some]).min())
             yield Rule("least", (energy, count), (each * _ROUNDED,))
+
+
+def _both(values: Array, lattice: Lattice) -> Array:
+    """Return values as they were measured and as they decode, in float64."""
+    flat = values.reshape(-1)
+    return np.concatenate([flat, lattice.snap(flat)]).astype(np.float64)
 
 
 def _falling(columns: Sequence[Column], rows: _Rows) -> Iterator[Rule]:
@@ -183,7 +186,7 @@ def explain(is_set: Array, numbers: Mapping[str, tuple[Array, Array]]) -> tuple[
     Example:
         >>> pt = np.arange(55.0, 66.0).repeat(20)
         >>> [str(cut) for cut in explain(pt > 60.3, {"Jet_pt": (pt, pt > 0)})]
-        ['Jet_pt > 60.5']
+        ['Jet_pt > 60']
     """
     sides = dict(_sides(is_set, numbers))
     left, chosen = ~is_set, list[tuple[str, bool]]()

@@ -23,11 +23,18 @@ from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.runtime.torch_threads import torch_threads
 from flowtuple.training.checkpoint import Checkpoint, fingerprint
-from flowtuple.training.choose import Choice, choose, flow_bits
+from flowtuple.training.choose import (
+    Choice,
+    choice_bits,
+    choose,
+    flow_bits,
+    model_bytes,
+)
 from flowtuple.training.conditioners import (
     FINE_WEIGHTS,
     LOGIT_UNITS,
     UNIT,
+    VALIDATION_SHARE,
     WEIGHT_LIMITS,
     Conditioners,
     Progress,
@@ -62,6 +69,7 @@ DETAIL = 2  # factor on the number of bins, since a density is flat within a bin
 GENEROUS = 4.0  # factor on the network width
 LEAST = 1000  # rows for a conditioner
 EPOCHS = 100  # at most; more of them only memorise the rows
+TREE_PRICE = 0.25  # share of a tree's bytes that it has to save
 DECAY = 1000  # weight decay times the number of rows, which is a prior of fixed strength
 
 Report = Callable[[float, float], None]
@@ -142,11 +150,10 @@ def train_flow(
     for job, networks in _trained(jobs, train, report, resources.workers):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
-            choices[c.name].append(_choice(job.task, c, flow, validation))
+            choice = _choice(job.task, c, flow, validation)
             if of_events:
-                corrected = _corrected(job.task, c, network, seed)
-                flow = replace(c.flow, network=corrected)
-                choices[c.name].append(_choice(job.task, c, flow, validation))
+                choice = _corrected(job.task, c, choice, seed)
+            choices[c.name].append(choice)
     resources.progress(stage, 1.0, "")
     chosen = choose(plan, choices, complete=complete)
     if not of_events:
@@ -184,13 +191,27 @@ def _choice(
     return Choice(flow, c.coded[rows], features[:, rows], weight)
 
 
-def _corrected(task: ColumnTask, c: Candidate, network: Network, seed: int) -> Network:
-    """Return a network with the tree that corrects it, grown without the validation rows."""
+def _corrected(task: ColumnTask, c: Candidate, choice: Choice, seed: int) -> Choice:
+    """Return a choice with the tree that corrects its network, if this saves enough.
+
+    The tree is grown without the validation rows, on which it has to save their share of a part of
+    its own bytes: a density is worth more than bytes, but not than any number of them.
+    """
+    network = choice.flow.network
+    if network is None:
+        return choice
     rows = ~validation_rows(task.event, seed)
     levels = task.features[list(c.inputs)][:, rows]
     weight = None if task.weight is None else task.weight[rows]
     symbols = c.flow.bins.symbol(c.coded[rows])
-    return replace(network, tree=grow_tree(network, levels, symbols, weight))
+    flow = replace(
+        choice.flow,
+        network=replace(network, tree=grow_tree(network, levels, symbols, weight)),
+    )
+    corrected = replace(choice, flow=flow)
+    more = model_bytes(flow) - model_bytes(choice.flow)
+    saved = choice_bits(choice) - choice_bits(corrected)
+    return corrected if saved > 8 * VALIDATION_SHARE * TREE_PRICE * more else choice
 
 
 def _jobs(
