@@ -103,7 +103,7 @@ def least_rules(
         )
         if "float" not in lattices[energy].dtype or "float" in lattices[count].dtype:
             continue
-        x, n = (_both(table.data[name], lattices[name]) for name in (energy, count))
+        x, n = (_smaller(table.data[name], lattices[name]) for name in (energy, count))
         some = (x != 0) & (n != 0)
         if some.any() and (x[some] > 0).all() and (n[some] > 0).all():
             yield Rule("least", (energy,), (float(x[some].min()) * _ROUNDED,))
@@ -111,10 +111,11 @@ def least_rules(
             yield Rule("least", (energy, count), (each * _ROUNDED,))
 
 
-def _both(values: Array, lattice: Lattice) -> Array:
-    """Return values as they were measured and as they decode, in float64."""
+def _smaller(values: Array, lattice: Lattice) -> Array:
+    """Return the smaller of each value as it was measured and as it decodes; 0 if that is 0."""
     flat = values.reshape(-1)
-    return np.concatenate([flat, lattice.snap(flat)]).astype(np.float64)
+    decoded = lattice.snap(flat)
+    return np.where(decoded == 0, 0.0, np.minimum(flat, decoded).astype(np.float64))
 
 
 def _falling(columns: Sequence[Column], rows: _Rows) -> Iterator[Rule]:
