@@ -2,9 +2,9 @@
 
 Jets do not overlap, and they balance one another. No small network learns so sharp an edge in two
 angles, or in many momenta. So the flow draws a value, and the sampler takes it with a rate that
-depends on one number: Delta R to the nearest object before, or by how much later objects miss what
-balances the event. The rates make the drawn spectrum of that number the true one; where training
-has exceptions, they remain as frequent as they are.
+depends on one number: Delta R to the nearest object before, by how much later objects miss what
+balances the event, or the mass of the first two objects. The rates bring the drawn spectrum of that
+number to the true one; where training has exceptions, they remain about as frequent as they are.
 """
 
 from __future__ import annotations
