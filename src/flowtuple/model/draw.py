@@ -94,9 +94,8 @@ def _fill_indices(
         for a in range(len(keys)):
             random = _random(keys[a], event[i], number[i])
             slot = np.int64(_below(random, uint64(ends[-1])))
-            symbol = np.searchsorted(ends, slot, side="right")
-            # Of symbols that are all banned the first one stands for any.
-            symbol = symbol if symbol < len(ends) else 0
+            # Where all symbols are banned, the first one stands for any.
+            symbol = np.searchsorted(ends, slot, side="right") % len(ends)
             place = _below(_mix(random + uint64(_GAMMA)), spans[symbol] + uint64(1))
             out[i, a] = starts[symbol] + np.int64(place)
 
