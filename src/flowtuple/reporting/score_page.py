@@ -53,7 +53,7 @@ def write_score_page(
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
-    header = [Text(title, "soft files"), _verdict(figures or cross_fitted)]
+    header: list[Block] = [Text(title, "soft files"), _verdict(figures or cross_fitted)]
     body: list[Block] = []
     if figures:
         body += _section("Scored events", "judged", figures)
