@@ -14,13 +14,14 @@ from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Unsupported
 from flowtuple.lattice.context import Context, make_context
-from flowtuple.lattice.grid import ATOM, ESCAPE
+from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.rows import RowSet
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 from flowtuple.model.draw import Distribution
 from flowtuple.model.index_sampler import AtRandom, IndexSampler
-from flowtuple.model.rules import ATTEMPTS, Candidates, RuleBook
+from flowtuple.model.obeying import DrawnRows, restored, zeros
+from flowtuple.model.rules import RuleBook
 from flowtuple.runtime.threads import ordered_map
 
 BLOCK = 8192  # events made at a time by one thread
@@ -230,8 +231,8 @@ class SampledTable:
             if state.name in self._targets:
                 counts = contents[self._targets[state.name]][state.rows.event[part]]
                 q[part] = _existing(q[part], state.lattice, counts)
-            state.record(part, q[part], _zeros(q[part], state.lattice))
-        return state.rows.unsort(state.lattice.decode(q, _zeros(q, state.lattice)))
+            state.record(part, q[part], zeros(q[part], state.lattice))
+        return state.rows.unsort(state.lattice.decode(q, zeros(q, state.lattice)))
 
     def _parts(self, state: ColumnState) -> Iterable[slice]:
         """Return the parts to draw one by one; rules of near objects need one object at a time."""
@@ -247,47 +248,15 @@ class SampledTable:
         flow, predicted = state.required_flow, state.predict(part)
         if flow.network is None and predicted is not None:
             return predicted
-        logits = state.logits(part, predicted)
-        distribution = Distribution(logits, flow.bins)
+        distribution = Distribution(state.logits(part, predicted), flow.bins)
         drawn = draws.sample(state, part, distribution, draws.first)
-        q = _restored(state, drawn, predicted)
+        q = restored(state, drawn, predicted)
         fits = flow.residual or (q == ESCAPE).any()
         if draws.obey is None or not (self._rules.of(state.name) or fits):
             return q
         rows = np.arange(part.start, part.stop)
-        waiting, attempt = np.arange(len(rows)), 0
-        while True:
-            some = rows[waiting]
-            values = state.lattice.decode(q[waiting], _zeros(q[waiting], state.lattice))
-            chance = draws.obey.chance(state, some, draws.first, attempt)
-            candidates = Candidates(
-                state, context, some, values, chance, self._rules.flags
-            )
-            if attempt == ATTEMPTS:
-                settled = self._rules.settle(candidates, q[waiting])
-                escapes = _zeros(settled, state.lattice)
-                q[waiting] = state.lattice.nearest(state.lattice.decode(settled, escapes))
-                return q
-            # An escape has no value of its own, and a residual may lead out of the range: both
-            # stand for values beyond all that was learned.
-            beyond = state.lattice.nearest(values) != q[waiting]
-            waiting = waiting[self._rules.refused(candidates) | beyond]
-            if not len(waiting):
-                return q
-            attempt += 1
-            own = Distribution(logits if len(logits) == 1 else logits[waiting], flow.bins)
-            drawn = draws.obey.again(state, rows[waiting], own, draws.first, attempt)
-            known = None if predicted is None else predicted[waiting]
-            q[waiting] = _restored(state, drawn, known)
-
-
-def _restored(state: ColumnState, drawn: Array, predicted: Array | None) -> Array:
-    """Return the indices of what was drawn: these themselves, or residuals from a prediction."""
-    if not state.required_flow.residual or predicted is None:
-        return drawn
-    # A residual may lead beyond the last atom, where no value is: those become escapes.
-    q = state.restore(drawn, predicted)
-    return np.where((q >= ATOM + len(state.lattice.atoms)) & (q != ESCAPE), ESCAPE, q)
+        waiting = DrawnRows(state, context, rows, draws.first, distribution, predicted)
+        return waiting.obeying(q, self._rules, draws.obey)
 
 
 def _target(column: Column, columns: Sequence[Column]) -> str | None:
@@ -309,11 +278,6 @@ def _existing(q: Array, lattice: Lattice, counts: Array) -> Array:
     """Replace references to objects that their event does not have by -1."""
     none = lattice.nearest(np.array([-1]).astype(lattice.dtype))
     return np.where(lattice.decode(q) >= counts, none, q)
-
-
-def _zeros(q: Array, lattice: Lattice) -> Array:
-    """Exact values of drawn escapes, which have none: zeros."""
-    return np.zeros(int(np.count_nonzero(q == ESCAPE)), lattice.dtype)
 
 
 def _fresh(column: Column, rows: RowSet, events: Array) -> Array:

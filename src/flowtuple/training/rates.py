@@ -18,11 +18,11 @@ from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
 from flowtuple.lattice.context import Context, make_context
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.rules import RATES, Rule
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 from flowtuple.model.draw import Distribution
 from flowtuple.model.index_sampler import AtRandom
+from flowtuple.model.obeying import restored, zeros
 from flowtuple.model.rules import Candidates, rated_number
 from flowtuple.training.contexts import drawn_context
 from flowtuple.training.kinematics import families
@@ -94,8 +94,7 @@ def _calibrated(
     )
     adjusted = {}
     for rule in rated:
-        half = len(rule.numbers) // 2
-        edges, rates = np.array(rule.numbers[:half]), np.array(rule.numbers[half:])
+        edges, rates = map(np.array, rule.spectrum)
         shares = []
         for context in (drawn, true):
             numbers = _numbers(rule, coding, context)
@@ -152,16 +151,12 @@ def _drawn_values(state: ColumnState, draws: AtRandom) -> Array:
     flow, predicted = state.required_flow, state.predict(state.whole)
     out = np.empty((DRAWS, len(state.rows)), state.lattice.dtype)
     for part, logits in state.blocks(predicted):
-        distribution, rows = (
-            Distribution(logits, flow.bins),
-            np.arange(part.start, part.stop),
-        )
-        for attempt in range(DRAWS):
-            q = draws.again(state, rows, distribution, 0, attempt)
-            if flow.residual and predicted is not None:
-                q = state.restore(q, predicted[part])
-            escapes = np.zeros(int(np.count_nonzero(q == ESCAPE)), state.lattice.dtype)
-            out[attempt, part] = state.lattice.decode(q, escapes)
+        distribution = Distribution(logits, flow.bins)
+        drawn = draws.several(state, part, distribution, 0, range(DRAWS))
+        known = None if predicted is None else predicted[part]
+        q = restored(state, drawn, known)
+        values = state.lattice.decode(q.ravel(), zeros(q, state.lattice))
+        out[:, part] = values.reshape(q.shape).T
     return out
 
 
