@@ -196,7 +196,8 @@ class EventQuantities:
     def delta_eta(self, quantity: Quantity) -> Array:
         """Return the kind `delta eta`."""
         one, two = map(self._at, quantity.columns, quantity.objects)
-        return np.abs(one - two)
+        difference: Array = np.abs(one - two)
+        return difference
 
     def pair_mass(self, quantity: Quantity) -> Array:
         """Return the kind `pair mass`."""
