@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 import flowtuple as ft
 from flowtuple.cli.app import app
-from flowtuple.data.flat_events import take_events
 from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.flat_events import take_events
 from flowtuple.data.schema_diff import OwnCounters
 from flowtuple.data.table import read_all
 from flowtuple.errors import Corrupt, InvalidArgument

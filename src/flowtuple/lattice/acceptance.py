@@ -77,6 +77,9 @@ class Acceptance:
     trees: tuple[AcceptanceTree, ...]
     offset: int
 
+    def __str__(self) -> str:
+        return f"{len(self.trees)} trees on {len(self.quantities)} numbers of the event"
+
     @cached_property
     def columns(self) -> frozenset[str]:
         """Names of all columns that the quantities take."""
