@@ -29,13 +29,14 @@ def log_losses(log_odds: Array, signal: Array) -> Array:
 
 
 def probability(log_odds: Array) -> Array:
-    """Return the probability of log-odds, shape (n,).
+    """Return the probability of log-odds, NaN where these are, shape (n,).
 
     Example:
         >>> probability(np.array([-1000.0, 0.0])).tolist()
         [0.0, 0.5]
     """
-    p: Array = np.exp(-np.logaddexp(0.0, -log_odds))
+    with np.errstate(invalid="ignore"):
+        p: Array = np.exp(-np.logaddexp(0.0, -log_odds))
     return p
 
 
