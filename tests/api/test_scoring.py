@@ -319,6 +319,52 @@ def test_the_command_calibrates_and_shows_figures(folder: Path) -> None:
         assert {"probability", "classifier_log_ratio", "label"} <= set(scores)
 
 
+def test_figures_of_learned_events_are_said_to_flatter(folder: Path) -> None:
+    models = folder / "b.flow", folder / "labelled.npz", "--against", folder / "s.flow"
+    labelled = "--label", "is_signal", "--calibrate", folder / "labelled.npz"
+    ended = run(*models, *labelled)
+    assert ended.returncode == 0, ended.stderr
+    assert "the figures of them flatter" in ended.stdout
+    ended = run(*models, "--label", "is_signal")
+    assert "flatter" not in ended.stdout
+
+
+@pytest.mark.slow
+def test_objects_are_calibrated_too(tmp_path: Path) -> None:
+    pytest.importorskip("zuko")
+
+    def jets(seed: int, n: int, kinds: tuple[int, ...]) -> dict[str, ak.Array]:
+        draw = np.random.default_rng(seed)
+        label = draw.choice(kinds, n)
+        counts = draw.integers(0, 4, n)
+        kind = np.repeat(label, counts)
+        columns = {
+            "Jet_x": draw.normal(kind, 1.0),
+            "Jet_y": np.where(draw.random(len(kind)) < 0.02, np.nan, draw.normal(0, 1.0)),
+        }
+        return {k: ak.unflatten(v, counts) for k, v in columns.items()} | {"kind": label}
+
+    flow = ft.RowFlow("maf", ft.Shape(hidden=(8,)), ft.Training(epochs=15, batch=128))
+    for name, kind in (("b", 0), ("s", 1)):
+        columns = {k: v for k, v in jets(kind, 400, (kind,)).items() if k != "kind"}
+        like = None if name == "b" else tmp_path / "b.flow"
+        ft.train_flow(columns, tmp_path / f"{name}.flow", flow=flow, like=like)
+    judge = jets(5, 800, (0, 1))
+    options = {"against": tmp_path / "s.flow", "label": "kind"}
+    labelled = jets(4, 600, (0, 1))
+    scores = ft.score(
+        tmp_path / "b.flow", judge, calibrate=labelled, classifier=labelled, **options
+    )
+    undefined = np.isnan(ak.flatten(judge["Jet_y"]).to_numpy())
+    assert (np.isnan(scores["probability"].to_numpy()) == undefined).all()
+    figures = ft.reliability(scores)
+    assert 0.7 < figures["probability"].slope < 1.4
+    assert figures["probability"].auc.value > 0.7
+    assert figures["classifier_probability"].auc.value > 0.7
+    again = ft.score(tmp_path / "b.flow", judge, **options)
+    assert ak.array_equal(again["probability"], scores["probability"], equal_nan=True)
+
+
 def test_wrong_options_end_with_code_2(folder: Path) -> None:
     models = folder / "b.flow", folder / "judge.npz", "-o", folder / "out.npz"
     labelled = "--calibrate", folder / "labelled.npz"

@@ -13,6 +13,7 @@ from flowtuple.comparison.calibration.curves import (
     Isotonic,
     Logistic,
     curve_from_json,
+    fit_by_column,
     fit_isotonic,
     fit_logistic,
 )
@@ -89,7 +90,7 @@ def test_one_value_in_a_rare_cell_does_not_decide() -> None:
     sample, odds = bold(4)
     shares = sample.shares.copy()
     rows = DRAW(5).choice(len(shares), 200, replace=False)
-    shares[rows, 0] += DRAW(6).choice([-60.0, 60.0], 200)
+    shares[rows, DRAW(7).integers(0, 3, 200)] += DRAW(6).choice([-60.0, 60.0], 200)
     parts = sample.signal, sample.weight, sample.event
     made, _ = calibrate(LabelledScores("toy.csv", shares, *parts), ("a", "b", "c"))
     assert made.limit <= 4
@@ -261,3 +262,25 @@ def test_a_classifier_reads_all_objects_of_events() -> None:
     assert np.isnan(features["max(Jet_pt)"][1])
     with pytest.raises(InvalidArgument, match="no column of numbers for a classifier"):
         event_features(events.read(["event", "label"], 0, 3), ("label",))
+
+
+def test_columns_of_noise_count_less() -> None:
+    sample, odds = bold(1)
+    noise = DRAW(2).normal(0, 2, (len(odds), 12))
+    shares = np.concatenate([sample.shares[:, :1], noise], axis=1)
+    names = tuple(f"c{k}" for k in range(13))
+    parts = sample.signal, sample.weight, sample.event
+    made, _ = calibrate(LabelledScores("x", shares, *parts), names)
+    assert made.method.startswith("logistic by column")
+    assert np.abs(made.weights[1:]).max() < 0.4 * made.weights[0]
+    assert made.losses["logistic by column"] < made.losses["logistic"] - 0.02
+    again = Calibrations.from_text(Calibrations("m", {("a", ""): made}).to_text(), "x")
+    assert again.by_pair["a", ""] == made
+
+
+def test_a_few_events_leave_columns_their_common_slope() -> None:
+    sample, _ = bold(1, 130)
+    slopes, curve = fit_by_column(sample.shares, sample.signal, sample.weight)
+    common = fit_logistic(sample.shares.sum(axis=1), sample.signal, sample.weight)
+    assert slopes == pytest.approx([common.slope] * 3, rel=0.2)
+    assert curve.reach == common.reach

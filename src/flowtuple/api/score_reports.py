@@ -117,6 +117,11 @@ def _cross_fitted(scored: ScoredEvents) -> dict[str, Reliability]:
 
 def _notes(scored: ScoredEvents) -> list[str]:
     notes = [SURPRISE]
+    if scored.learned and scored.has_label:
+        notes.append(
+            "these events are among the labelled ones that were learned from, so the figures of "
+            "them flatter; name other events"
+        )
     if scored.calibration is not None:
         made = scored.calibration
         of_signal, others = made.counts

@@ -167,6 +167,7 @@ class ScoredEvents:
         fitted: Its quality, if it was made by this call.
         path: File that it was stored in, if it was made by this call.
         has_label: Whether the scores have a label.
+        learned: Whether events that were learned from are among those that were scored.
     """
 
     dataset: Dataset
@@ -174,6 +175,7 @@ class ScoredEvents:
     fitted: Fitted | None = None
     path: Path | None = None
     has_label: bool = False
+    learned: bool = False
 
 
 def score_events(
@@ -214,7 +216,19 @@ def score_events(
     if added:
         scores = _with_columns(read_all(scores), added)
     whole = Dataset(dataset.description, {"scores": scores})
-    return ScoredEvents(whole, made, fitted, path, has_label)
+    learned = _share_a_file(source, learning)
+    return ScoredEvents(whole, made, fitted, path, has_label, learned)
+
+
+def _share_a_file(source: Source, learning: Learning) -> bool:
+    """Return whether scored events are in a file of labelled ones."""
+    labelled = _files(learning.calibrate) | _files(learning.classifier)
+    return bool(_files(source) & labelled)
+
+
+def _files(source: Source | None) -> set[Path]:
+    parts = source if isinstance(source, (list, tuple)) else [source]
+    return {Path(part).resolve() for part in parts if isinstance(part, (str, Path))}
 
 
 def _open_rival(density: Density, against: FilePath | None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from flowtuple.comparison.calibration.curves import (
     Curve,
     curve_from_json,
+    fit_by_column,
     fit_isotonic,
     fit_logistic,
 )
@@ -27,10 +28,8 @@ LEAST_LABELLED = 50
 """Labelled events of each kind, at least."""
 
 FOLDS = 5
-METHODS: Mapping[str, Callable[[Array, Array, Array], Curve]] = {
-    "logistic": fit_logistic,
-    "isotonic": fit_isotonic,
-}
+BY_COLUMN = "logistic by column"
+METHODS = ("logistic", "isotonic", BY_COLUMN)
 LIMITS = (math.inf, 8.0, 4.0, 2.0, 1.0)
 """Limits of the share of a column: one value in a rare cell must not decide for an event."""
 
@@ -66,6 +65,7 @@ class Calibration:
     Attributes:
         columns: Names of the columns whose shares add up to the score.
         limit: Largest |share| of a column; larger ones count as this.
+        weights: Factors of the shares; empty where all are 1.
         curve: Curve from the sum to log-odds.
         prior: Log-odds of signal among the labelled rows.
         counts: Labelled rows: signal, others.
@@ -74,6 +74,7 @@ class Calibration:
 
     columns: tuple[str, ...]
     limit: float
+    weights: tuple[float, ...]
     curve: Curve
     prior: float
     counts: tuple[int, int]
@@ -82,7 +83,8 @@ class Calibration:
     @property
     def method(self) -> str:
         """The chosen method and limit, as in `losses`."""
-        return method_name(str(self.curve.to_json()["kind"]), self.limit)
+        kind = BY_COLUMN if self.weights else str(self.curve.to_json()["kind"])
+        return method_name(kind, self.limit)
 
     def log_odds(self, shares: Array) -> Array:
         """Return the log-odds of signal, at the share of signal of the labelled rows.
@@ -90,13 +92,16 @@ class Calibration:
         Args:
             shares: Shares of the columns, shape (n, d).
         """
-        return self.curve.log_odds(limited_sum(shares, self.limit))
+        limited = np.clip(shares, -self.limit, self.limit)
+        factors = self.weights or np.ones(shares.shape[1])
+        return self.curve.log_odds(limited @ np.array(factors))
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that `from_json` reads."""
         return {
             "columns": list(self.columns),
             "limit": None if math.isinf(self.limit) else self.limit,
+            "weights": list(self.weights),
             "curve": self.curve.to_json(),
             "prior": self.prior,
             "counts": list(self.counts),
@@ -116,25 +121,21 @@ class Calibration:
         if not limit > 0 or not math.isfinite(prior):
             raise ValueError("its limit or its prior is out of range")
         of_signal, others = (int(count) for count in data["counts"])
-        return cls(
+        columns, weights = (
             tuple(map(str, data["columns"])),
+            tuple(map(float, data["weights"])),
+        )
+        if len(weights) not in (0, len(columns)) or not np.isfinite(weights).all():
+            raise ValueError("its weights are not one finite number a column")
+        return cls(
+            columns,
             limit,
+            weights,
             curve_from_json(data["curve"]),
             prior,
             (of_signal, others),
             {str(key): float(value) for key, value in data["losses"].items()},
         )
-
-
-def limited_sum(shares: Array, limit: float) -> Array:
-    """Return the sum of the shares of a row, each between -limit and limit.
-
-    Example:
-        >>> limited_sum(np.array([[0.5, -40.0]]), 2.0).tolist()
-        [-1.5]
-    """
-    total: Array = np.clip(shares, -limit, limit).sum(axis=1)
-    return total
 
 
 def method_name(method: str, limit: float) -> str:
@@ -166,11 +167,11 @@ def calibrate(
     check_enough(labelled)
     events = int(labelled.event.max()) + 1
     fold = np.random.default_rng([seed, 7]).permutation(events) % FOLDS
-    limits = LIMITS if labelled.shares.shape[1] > 1 else LIMITS[:1]
+    has_columns = labelled.shares.shape[1] > 1
     cross_fitted = {
         (method, limit): _cross_fitted(labelled, method, limit, fold[labelled.event])
-        for limit in limits
-        for method in METHODS
+        for limit in (LIMITS if has_columns else LIMITS[:1])
+        for method in METHODS[: None if has_columns else 2]
     }
     losses = {
         choice: float(
@@ -179,14 +180,15 @@ def calibrate(
         for choice, odds in cross_fitted.items()
     }
     method, limit = min(losses, key=lambda choice: losses[choice])
-    score = limited_sum(labelled.shares, limit)
+    weights, curve = _fit(labelled, method, limit)
     totals = [
         float(labelled.weight[k].sum()) for k in (labelled.signal, ~labelled.signal)
     ]
     made = Calibration(
         columns,
         limit,
-        METHODS[method](score, labelled.signal, labelled.weight),
+        weights,
+        curve,
         math.log(totals[0] / totals[1]),
         (int(labelled.signal.sum()), int((~labelled.signal).sum())),
         {method_name(*choice): loss for choice, loss in losses.items()},
@@ -196,16 +198,29 @@ def calibrate(
     return made, measure_reliability(odds, *parts)
 
 
+def _fit(
+    labelled: LabelledScores, method: str, limit: float
+) -> tuple[tuple[float, ...], Curve]:
+    """Return the factors of the shares, none for those of 1, and the curve of their sum."""
+    limited = np.clip(labelled.shares, -limit, limit)
+    if method == BY_COLUMN:
+        return fit_by_column(limited, labelled.signal, labelled.weight)
+    fit = fit_logistic if method == "logistic" else fit_isotonic
+    return (), fit(limited.sum(axis=1), labelled.signal, labelled.weight)
+
+
 def _cross_fitted(
     labelled: LabelledScores, method: str, limit: float, fold: Array
 ) -> Array:
     """Return log-odds of all rows, each by a fit to the other folds."""
-    score = limited_sum(labelled.shares, limit)
-    odds = np.empty(len(score))
+    odds = np.empty(len(labelled.shares))
     for k in range(FOLDS):
-        rows = fold != k
-        fit = METHODS[method](score[rows], labelled.signal[rows], labelled.weight[rows])
-        odds[~rows] = fit.log_odds(score[~rows])
+        others = fold != k
+        weights, curve = _fit(labelled.some(others), method, limit)
+        limited = np.clip(labelled.shares[~others], -limit, limit)
+        odds[~others] = curve.log_odds(
+            limited @ np.array(weights or np.ones(limited.shape[1]))
+        )
     return odds
 
 

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from flowtuple.comparison.calibration.reliability import fit_line
+from flowtuple.comparison.calibration.reliability import fit_line, fit_plane
 from flowtuple.data.schema import Array
 
+_PRIOR = 100.0  # labelled events that the common slope of columns is worth, about a quarter each
 _GROUPS = 2000  # of like scores at most, before an isotonic fit
 
 
@@ -88,10 +89,35 @@ def fit_logistic(scores: Array, signal: Array, weight: Array) -> Logistic:
         signal: bool, shape (n,).
         weight: Weights from 0 on, shape (n,).
     """
-    of_signal, others = (effective_count(weight[k]) for k in (signal, ~signal))
-    target = np.where(signal, (of_signal + 1) / (of_signal + 2), 1 / (others + 2))
-    slope, intercept = fit_line(scores, target, weight)
+    slope, intercept = fit_line(scores, smooth_labels(signal, weight), weight)
     return Logistic(slope, intercept, math.log(effective_count(weight) + 1))
+
+
+def fit_by_column(
+    shares: Array, signal: Array, weight: Array
+) -> tuple[tuple[float, ...], Logistic]:
+    """Fit log-odds with a slope for each column, drawn to the slope of the sum of all.
+
+    Columns in which both densities are noise then count less.
+
+    Args:
+        shares: Finite shares of the columns, shape (n, d).
+        signal: bool, shape (n,).
+        weight: Weights from 0 on, shape (n,).
+
+    Returns:
+        The slopes, and log-odds linear in the sum of the shares times these.
+    """
+    target, count = smooth_labels(signal, weight), effective_count(weight)
+    common, _ = fit_line(shares.sum(axis=1), target, weight)
+    slopes, intercept = fit_plane(shares, target, weight, common, _PRIOR / count)
+    return tuple(slopes.tolist()), Logistic(1.0, intercept, math.log(count + 1))
+
+
+def smooth_labels(signal: Array, weight: Array) -> Array:
+    """Return targets that allow for the number of events, as Laplace's rule does, shape (n,)."""
+    of_signal, others = (effective_count(weight[k]) for k in (signal, ~signal))
+    return np.where(signal, (of_signal + 1) / (of_signal + 2), 1 / (others + 2))
 
 
 def fit_isotonic(scores: Array, signal: Array, weight: Array) -> Isotonic:

@@ -29,20 +29,19 @@ def log_losses(log_odds: Array, signal: Array) -> Array:
 
 
 def probability(log_odds: Array) -> Array:
-    """Return the probability of log-odds, shape (n,).
+    """Return the probability of log-odds, NaN where these are, shape (n,).
 
     Example:
         >>> probability(np.array([-1000.0, 0.0])).tolist()
         [0.0, 0.5]
     """
-    p: Array = np.exp(-np.logaddexp(0.0, -log_odds))
+    with np.errstate(invalid="ignore"):
+        p: Array = np.exp(-np.logaddexp(0.0, -log_odds))
     return p
 
 
 def fit_line(scores: Array, target: Array, weight: Array) -> tuple[float, float]:
     """Return slope and intercept of log-odds that are linear in a score: logistic regression.
-
-    Newton's method, whose steps are halved where they increase the loss.
 
     Args:
         scores: Finite scores, shape (n,).
@@ -55,28 +54,52 @@ def fit_line(scores: Array, target: Array, weight: Array) -> tuple[float, float]
         >>> round(slope, 3)  # ln 3
         1.099
     """
-    middle, width = float(np.average(scores, weights=weight)), float(scores.std()) or 1.0
-    x = np.stack([(scores - middle) / width, np.ones(len(scores))])
+    slopes, intercept = fit_plane(scores[:, None], target, weight, 0.0, _RIDGE)
+    return float(slopes[0]), intercept
+
+
+def fit_plane(
+    scores: Array, target: Array, weight: Array, centre: float, ridge: float
+) -> tuple[Array, float]:
+    """Return slopes of shape (d,) and intercept of log-odds that are linear in several scores.
+
+    Newton's method, whose steps are halved where they increase the loss.
+
+    Args:
+        scores: Finite scores, shape (n, d).
+        target: Label of each row, from 0 to 1, shape (n,).
+        weight: Weights from 0 on, shape (n,).
+        centre: Slope that all scores are drawn to.
+        ridge: Strength of this, for scores in units of their standard deviations: ridge / 2 times
+            the squared distance is added to the mean loss of a row.
+    """
+    middle, width = np.average(scores, axis=0, weights=weight), scores.std(axis=0)
+    width = np.where(width > 0, width, 1.0)
+    x = np.concatenate([((scores - middle) / width).T, np.ones((1, len(scores)))])
     share = weight / weight.sum()
+    start, ridges = (
+        np.append(centre * width, 0.0),
+        np.append(np.full(len(width), ridge), 0),
+    )
 
-    def loss(line: Array) -> float:
-        log_odds = line @ x
+    def loss(plane: Array) -> float:
+        log_odds = plane @ x
         fit = np.logaddexp(0.0, log_odds) - target * log_odds
-        return float(share @ fit + _RIDGE / 2 * line[0] ** 2)
+        return float(share @ fit + ridges @ np.square(plane - start) / 2)
 
-    line, best = np.zeros(2), loss(np.zeros(2))
+    plane, best = start, loss(start)
     for _ in range(_STEPS):
-        p = probability(line @ x)
-        ridge = np.array([_RIDGE, 0.0])
-        slope = x @ (share * (p - target)) + ridge * line
-        curvature = (x * (share * p * (1 - p))) @ x.T + np.diag(ridge + 1e-12)
+        p = probability(plane @ x)
+        slope = x @ (share * (p - target)) + ridges * (plane - start)
+        curvature = (x * (share * p * (1 - p))) @ x.T + np.diag(ridges + 1e-12)
         step = np.linalg.solve(curvature, slope)
-        while (value := loss(line - step)) > best and np.abs(step).max() > _SMALL:
+        while (value := loss(plane - step)) > best and np.abs(step).max() > _SMALL:
             step = step / 2
-        line, gain, best = line - step, best - value, value
+        plane, gain, best = plane - step, best - value, value
         if gain < _SMALL:
             break
-    return float(line[0] / width), float(line[1] - line[0] * middle / width)
+    slopes: Array = plane[:-1] / width
+    return slopes, float(plane[-1] - slopes @ middle)
 
 
 @dataclass(frozen=True)
