@@ -541,7 +541,7 @@ class TestRaggedTables:
             columns=["Jet_*"],
             weight="w",
             tests=["ks", "w1"],
-            options=ft.ComparisonOptions(permutations=50),
+            options=ft.ComparisonOptions(permutations=50, unit="rows"),
         )
         assert (measured.columns, measured.constant) == (("Jet_pt",), ("Jet_n",))
         assert measured.reference.events == 60
@@ -562,7 +562,11 @@ class TestRaggedTables:
             InvalidArgument,
             match=r"one collection at a time, such as `columns=` 'Jet_\*'",
         ):
-            ft.compare(self.events(1), self.events(2))
+            ft.compare(
+                self.events(1),
+                self.events(2),
+                options=ft.ComparisonOptions(unit="rows"),
+            )
 
 
 class TestCommandLine:
@@ -611,7 +615,7 @@ class TestCommandLine:
         assert (measured["differ"], measured["copied"], measured["permutations"]) == (
             True,
             True,
-            500,
+            300,
         )
         trees = next(o for o in measured["outcomes"] if o["test"] == "c2st-trees")
         assert (trees["details"]["max_iter"], trees["details"]["learning_rate"]) == (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,12 @@ from flowtuple.api.inputs import FilePath, pages
 from flowtuple.comparison.closure.result import Closure
 from flowtuple.comparison.closure.samples import ClosureSample, layout_of, read_sample
 from flowtuple.comparison.closure.verdicts import measure_closure
+from flowtuple.comparison.events.event_sample import (
+    EventSample,
+    fill_absent,
+    has_collections,
+    read_events,
+)
 from flowtuple.comparison.two_sample.compare_samples import compare_samples
 from flowtuple.comparison.two_sample.copies import find_copies
 from flowtuple.comparison.two_sample.ratio import Ratio, density_ratio
@@ -24,11 +30,13 @@ from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, Table
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.io.source import ReadOptions, Source, open_dataset, write_dataset
 from flowtuple.reporting.comparison_pages import write_closure, write_comparison
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.old_names import accepts_old, moved
+
+_UNITS = ("events", "rows")
 
 
 @dataclass(frozen=True)
@@ -164,13 +172,17 @@ class ComparisonOptions:
         permutations: Number for each p-value. `None` takes as many as the number of tests needs, at
             most 20,000.
         derived: A collection, such as `Jet`, whose H_T, missing H_T, dijet mass, p_T and Delta R
-            are compared.
+            are compared, and nothing else.
         cuts: Conditions such as `Jet_pt > 30 and abs(Jet_eta) < 2.4`. The shares of rows that pass
             are compared.
         paired: Row k of one sample is row k of the other, as before and after compression. Cuts
             then count the rows that are gained and lost.
         ratio: Learn the density ratio in folds, and name the columns and rows where it differs from
             1.
+        unit: `events` compares numbers of whole events, `rows` the objects of one collection or the
+            columns of events. `None` takes events where there are collections.
+        features: Further numbers of events as `NAME=EXPRESSION`, such as
+            `Jet_share=Jet_mass / Jet_pt`, a column of objects, or `fraction=Jet1_pt / Jet_HT`.
 
     Example:
         >>> import flowtuple as ft
@@ -185,6 +197,8 @@ class ComparisonOptions:
     cuts: Iterable[str] = ()
     paired: bool = False
     ratio: bool = False
+    unit: str | None = None
+    features: Iterable[str] = ()
 
 
 @moved(given=closure)
@@ -204,22 +218,23 @@ def compare(
 ) -> Comparison:
     """Test whether two samples are of one distribution, column by column and all columns together.
 
-    Every p-value comes from permuting events between the samples. The verdict is adjusted for the
-    number of tests.
+    Where there are collections, the rows are events, and their columns are numbers of whole events:
+    leading objects, sums, pairs, and columns of events. Every p-value comes from permuting events
+    between the samples. The verdict is adjusted for the number of tests.
 
     Args:
         reference: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
         other: Another sample with the same columns.
         folder: Folder for `compare.json` and `compare.html`; `None` writes neither.
-        columns: Names or globs of event columns, or of columns of one collection, whose objects
-            then are the rows.
+        columns: Names or globs of columns. With the unit `rows`, of event columns, or of columns of
+            one collection, whose objects then are the rows.
         weight: Name of the column of weights in both samples. The weights of each sample are
             divided by their mean.
         tests: Names of tests; none means all.
         train: Training sample of the model that made `other`. Rows of `other` are searched for
             copies of it; `reference` then is a sample that the model has not seen.
         seed: The same inputs, options and seed give the same result on one machine.
-        options: Level, permutations, derived quantities, cuts and the density ratio.
+        options: Level, permutations, unit, features, derived quantities, cuts, density ratio.
         resources: Its `progress` is called at each stage.
 
     Returns:
@@ -248,20 +263,14 @@ def compare(
             "`derived=` compares its own quantities; leave out `columns=`"
         )
     with pages(folder) as target:
-
-        def rows_of(source: Source) -> Rows:
-            dataset = open_dataset(source, ReadOptions(names=options.names))
-            if options.derived is None:
-                return read_rows(dataset, globs, weight)
-            return derived_rows(dataset, options.derived, weight)
-
-        first, second = rows_of(reference), rows_of(other)
-        first.like(second)  # a column that only the second sample has is refused as well
-        second = second.like(first)
+        sources = (reference, other, *([] if train is None else [train]))
+        unit, samples, notes = _read(sources, globs, weight, options)
+        first, second = samples[:2]
         cuts = _cuts(first, second, options)
+        tested = fill_absent(samples) if unit == "events" else samples
         result = compare_samples(
-            first,
-            second,
+            tested[0],
+            tested[1],
             tests=tuple(tests),
             level=options.level,
             permutations=options.permutations,
@@ -269,10 +278,10 @@ def compare(
             seed=seed,
             progress=resources.progress,
         )
-        result = replace(result, cuts=cuts)
+        result = replace(result, cuts=cuts, unit=unit, notes=(*result.notes, *notes))
         if train is not None:
             resources.progress("compare", 1.0, "looking for copies")
-            copies = find_copies(rows_of(train).like(first), first, second, seed)
+            copies = find_copies(tested[2], tested[0], tested[1], seed)
             result = replace(result, copies=copies)
         if options.ratio:
             ratio = density_ratio(first, second, seed, progress=resources.progress)
@@ -281,6 +290,61 @@ def compare(
             resources.progress("compare", 1.0, "drawing")
             _write(result, [first, second], target)
         return result
+
+
+def _read(
+    sources: Sequence[Source],
+    columns: tuple[str, ...],
+    weight: str | None,
+    options: ComparisonOptions,
+) -> tuple[str, list[Rows], tuple[str, ...]]:
+    """Return the unit, the rows of each sample with the columns of the first, and notes."""
+    read = ReadOptions(names=options.names)
+    datasets = [open_dataset(source, read) for source in sources]
+    unit = _unit(datasets[0], columns, options)
+    notes: tuple[str, ...] = ()
+    if options.derived is not None:
+        samples = [derived_rows(dataset, options.derived, weight) for dataset in datasets]
+    elif unit == "events":
+        events = [
+            read_events(dataset, columns, weight, tuple(options.features))
+            for dataset in datasets
+        ]
+        samples = [sample.rows for sample in events]
+        if events[0].left_out:
+            notes = (_left_out(events[0]),)
+    else:
+        samples = [read_rows(dataset, columns, weight) for dataset in datasets]
+    # A column that only another sample has is refused as well.
+    for sample in samples[1:2]:
+        samples[0].like(sample)
+    return unit, [sample.like(samples[0]) for sample in samples], notes
+
+
+def _unit(dataset: Dataset, columns: tuple[str, ...], options: ComparisonOptions) -> str:
+    """Return what a row is: `events`, or `rows` of a collection or of a table without any.
+
+    Raises:
+        InvalidArgument: The unit is unknown, or features are requested of rows.
+    """
+    unit = options.unit
+    if unit is None:
+        several = options.derived is None and has_collections(dataset, columns)
+        unit = "events" if several or options.features else "rows"
+    if unit not in _UNITS:
+        raise InvalidArgument(f"there is no unit {unit!r}; {nearest(unit, _UNITS)}")
+    if options.features and (unit == "rows" or options.derived is not None):
+        raise InvalidArgument(
+            "`features=` are numbers of events; leave out `derived=` and the unit 'rows'"
+        )
+    return "rows" if options.derived is not None else unit
+
+
+def _left_out(sample: EventSample) -> str:
+    return (
+        f"{len(sample.rows.columns)} numbers of events are compared and {sample.left_out} more "
+        "are not; choose with `columns=`"
+    )
 
 
 def _cuts(reference: Rows, other: Rows, options: ComparisonOptions) -> tuple[Cut, ...]:

@@ -67,6 +67,18 @@ def _options(
         INPUT,
     ),
     names: Names,
+    unit: str | None = option(
+        "--unit events|rows",
+        "What is compared: whole events, or objects; default: events where there are any.",
+        None,
+        INPUT,
+    ),
+    features: list[str] = option(
+        "--feature NAME=EXPR",
+        "One more number, such as 'Jet_share=Jet_mass / Jet_pt'.",
+        (),
+        INPUT,
+    ),
     level: float = option(
         "--level", "Of the verdict, over all tests together.", 0.01, _TESTS
     ),
@@ -85,7 +97,9 @@ def _options(
         "--paired", "Same rows in both: count what a cut gains and loses.", False, _CUTS
     ),
 ) -> api.ComparisonOptions:
-    return api.ComparisonOptions(names, level, permutations, derived, cuts, paired, ratio)
+    return api.ComparisonOptions(
+        names, level, permutations, derived, cuts, paired, ratio, unit, features
+    )
 
 
 @command(app)
@@ -127,6 +141,8 @@ def compare(
             "weight",
             "derived",
             "names",
+            "unit",
+            "features",
             "tests",
             "permutations",
             "train",

@@ -48,6 +48,7 @@ _ON_CONDITIONS: dict[Any, Operation] = {
     ast.Invert: np.logical_not,
 }
 _LONGEST = 1000  # characters
+_EXAMPLE = "'Jet_pt > 30 and abs(Jet_eta) < 2.4'"
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _share(sample: Rows, passes: Array) -> tuple[float, float]:
 
 
 def cut_columns(expression: str) -> set[str]:
-    """Return the names of the columns of a cut; an expression that is no cut has none.
+    """Return the names of the columns of an expression; one that cannot be read has none.
 
     Example:
         >>> sorted(cut_columns("Jet_pt > 30 and abs(Jet_eta) < 2.4"))
@@ -155,26 +156,62 @@ def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array
     Raises:
         InvalidArgument: The expression is no cut.
     """
-    if len(expression) > _LONGEST:
-        raise InvalidArgument(
-            f"a cut of {len(expression)} characters is too long; the most is {_LONGEST}"
-        )
-    try:
-        tree = ast.parse(expression.strip(), mode="eval")
-        with np.errstate(all="ignore"):
-            passes = np.asarray(_Evaluator(columns, where).value(tree.body))
-    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        if isinstance(error, InvalidArgument):
-            raise
-        raise InvalidArgument(
-            f"the cut {expression!r} cannot be read; "
-            "write for example 'Jet_pt > 30 and abs(Jet_eta) < 2.4'"
-        ) from None
+    passes = _value(expression, columns, where, "cut", _EXAMPLE)
     if passes.dtype != np.bool_ or passes.ndim != 1:
         raise InvalidArgument(
             f"the cut {expression!r} is no condition on columns; write for example 'Jet_pt > 30'"
         )
     return passes
+
+
+def calculate(expression: str, columns: Mapping[str, Array], where: str) -> Array:
+    """Return a number of each row: float64, shape (n,).
+
+    Args:
+        expression: Columns and numbers with `+ - * /` and abs, sqrt, log, exp, cos. A condition
+            gives 1 where it holds and 0 elsewhere.
+        columns: Values by name, each of shape (n,).
+        where: Name of the sample in messages.
+
+    Raises:
+        InvalidArgument: The expression cannot be read, or is a number for all rows.
+
+    Example:
+        >>> calculate("x * x", {"x": np.array([1.0, 3.0])}, "toy").tolist()
+        [1.0, 9.0]
+    """
+    values = _value(expression, columns, where, "expression", "'Jet_mass / Jet_pt'")
+    if values.ndim != 1:
+        raise InvalidArgument(
+            f"the expression {expression!r} names no column; write for example "
+            "'Jet_mass / Jet_pt'"
+        )
+    return values.astype(np.float64)
+
+
+def _value(
+    expression: str, columns: Mapping[str, Array], where: str, what: str, example: str
+) -> Array:
+    """Return the values of an expression of some rows.
+
+    Raises:
+        InvalidArgument: It cannot be read.
+    """
+    if len(expression) > _LONGEST:
+        raise InvalidArgument(
+            f"{'an' if what[0] == 'e' else 'a'} {what} of {len(expression)} characters is too "
+            f"long; the most is {_LONGEST}"
+        )
+    try:
+        tree = ast.parse(expression.strip(), mode="eval")
+        with np.errstate(all="ignore"):
+            return np.asarray(_Evaluator(columns, where, what).value(tree.body))
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        if isinstance(error, InvalidArgument):
+            raise
+        raise InvalidArgument(
+            f"the {what} {expression!r} cannot be read; write for example {example}"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -183,6 +220,7 @@ class _Evaluator:
 
     columns: Mapping[str, Array]
     where: str
+    what: str = "cut"
 
     def value(self, node: ast.expr) -> Any:
         """Return the value of a part: numbers or conditions, of each row or of all."""
@@ -212,7 +250,7 @@ class _Evaluator:
     def _column(self, name: str) -> Array:
         if name not in self.columns:
             raise InvalidArgument(
-                f"{self.where}: the cut names column {name!r}, which is not there; "
+                f"{self.where}: the {self.what} names column {name!r}, which is not there; "
                 f"{nearest(name, self.columns)}"
             )
         return self.columns[name]
@@ -229,11 +267,12 @@ class _Evaluator:
         for operand, value in zip(operands, values, strict=True):
             if (np.asarray(value).dtype == np.bool_) != on_conditions:
                 text = repr(ast.unparse(operand))
-                raise InvalidArgument(
-                    f"the cut joins {text}, which is no condition; put conditions in brackets"
+                fault = (
+                    f"joins {text}, which is no condition; put conditions in brackets"
                     if on_conditions
-                    else f"the cut calculates with {text}, which is a condition and no number"
+                    else f"calculates with {text}, which is a condition and no number"
                 )
+                raise InvalidArgument(f"the {self.what} {fault}")
         return (
             operation(*values)
             if len(values) == 1
@@ -243,5 +282,5 @@ class _Evaluator:
     def _refuse(self, node: ast.expr) -> NoReturn:
         what = "comparisons, and, or, not, + - * / and " + ", ".join(_FUNCTIONS)
         raise InvalidArgument(
-            f"the cut cannot hold {ast.unparse(node)!r}; it takes {what}"
+            f"the {self.what} cannot hold {ast.unparse(node)!r}; it takes {what}"
         )

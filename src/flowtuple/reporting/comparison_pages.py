@@ -215,6 +215,9 @@ def _columns(
     for name in drawn:
         place = names.index(name)
         both = np.concatenate([values[:, place] for values, _ in samples])
+        both = both[np.isfinite(both)]
+        if not len(both):
+            continue
         edges = find_binning(both, integer=bool((both == np.rint(both)).all())).edges
         shares = [
             _shares(values[:, place], weights, edges) for values, weights in samples
@@ -224,9 +227,11 @@ def _columns(
 
 
 def _shares(values: Array, weights: Array, edges: Array) -> tuple[Array, Array]:
-    """Return the shares of the bins, with errors from the sum of w^2."""
-    counts = np.histogram(values, edges, weights=weights)[0]
-    squares = np.histogram(values, edges, weights=np.square(weights))[0]
+    """Return the shares of the bins, with errors from the sum of w^2; NaN is in no bin."""
+    there = np.isfinite(values)
+    inside, weight = values[there], weights[there]
+    counts = np.histogram(inside, edges, weights=weight)[0]
+    squares = np.histogram(inside, edges, weights=np.square(weight))[0]
     return counts / weights.sum(), np.sqrt(squares) / weights.sum()
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from flowtuple.data.collections import Collection
+from flowtuple.data.flat_events import begin_of, spans
 from flowtuple.data.schema import Array
-from flowtuple.simulation.block import Block, begin_of, spans, take
+from flowtuple.simulation.block import Block, take
 from flowtuple.simulation.response import wrap_angle
 
 CONE = 0.5

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from flowtuple.data.flat_events import unfold
 from flowtuple.data.schema import Array
-from flowtuple.simulation.block import Block, take, unfold
+from flowtuple.simulation.block import Block, take
 from flowtuple.simulation.conditions import (
     event_conditions,
     nearest_own,

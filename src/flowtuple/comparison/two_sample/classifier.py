@@ -30,7 +30,6 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.progress import Progress
 
 LEAST_ROWS = 100
-_SMALL = 5000  # rows
 # Trees of 8 leaves: with scikit-learn's 31 a shift of 0.1 sigma in one of 25 columns drowned in
 # overfitting.
 _TREES: dict[str, Any] = {
@@ -142,7 +141,7 @@ def _scores(
     rows, weight = pooled.standardised, pooled.weight[train]
     # With the weights of each sample times the other's total both samples weigh alike.
     balanced = other_totals(other[train], weight) * weight
-    with threads(1 if len(rows) < _SMALL else None):  # on few rows threads mostly wait
+    with threads(1):  # several threads would add gradients in an order of their own
         model = fit(rows[train], other[train], balanced / balanced.mean(), seed)
         return np.asarray(model.predict_proba(rows[test])[:, 1])
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from flowtuple.comparison.two_sample import classifier, distributions, kernels, moments
+from flowtuple.comparison.two_sample.adjusting import PValues, adjusted_p_values
 from flowtuple.comparison.two_sample.permutations import (
     MOST,
     Permutations,
     Prepare,
     PreparedTest,
-    holm,
-    permutation_p_values,
     permutations_for,
+    permuted_statistics,
 )
 from flowtuple.comparison.two_sample.pooled import Pooled, pool
 from flowtuple.comparison.two_sample.result import Comparison, Outcome, SampleSize
@@ -83,18 +83,18 @@ def compare_samples(
             "nothing to compare"
         )
     pooled = pool(reference.only(columns), other.only(columns), seed)
-    prepared = _prepare(pooled, wanted, seed, progress)
-    number = sum(len(family.keys) for family in prepared)
-    count = (
-        min(MOST, permutations_for(number, level))
-        if permutations is None
-        else permutations
-    )
+    # One thread: sums in another order would make the result depend on the number of cores.
+    with classifier.threads(1):
+        prepared = _prepare(pooled, wanted, seed, progress)
+        keys = [key for family in prepared for key in family.keys]
+        number = len({test for test, _ in keys})
+        count = permutations or min(MOST, permutations_for(number, level))
 
-    def statistics(labels: Permutations) -> Array:
-        return np.concatenate([family.statistics(labels) for family in prepared])
+        def statistics(labels: Permutations) -> Array:
+            return np.concatenate([family.statistics(labels) for family in prepared])
 
-    values, p = permutation_p_values(pooled, statistics, count, seed, progress)
+        values = permuted_statistics(pooled, statistics, count, seed, progress)
+    judged = adjusted_p_values(values, [test for test, _ in keys], seed)
     return Comparison(
         SampleSize.of(reference),
         SampleSize.of(other),
@@ -104,7 +104,7 @@ def compare_samples(
         level=level,
         permutations=count,
         seed=seed,
-        outcomes=(*_outcomes(prepared, values, p, level), *refused),
+        outcomes=(*_outcomes(prepared, judged, level), *refused),
         notes=_notes(number, count, level),
     )
 
@@ -171,22 +171,26 @@ def _prepare(
 
 
 def _outcomes(
-    prepared: Sequence[PreparedTest], statistics: Array, p: Array, level: float
+    prepared: Sequence[PreparedTest], judged: PValues, level: float
 ) -> list[Outcome]:
-    adjusted = holm(p)
     keys = [(*key, family.details[key[0]]) for family in prepared for key in family.keys]
     return [
         Outcome(
             test,
             column,
-            float(statistics[k]) if np.isfinite(statistics[k]) else None,
-            float(p[k]),
-            float(adjusted[k]),
-            bool(adjusted[k] < level),
+            _finite(judged.statistic[k]),
+            float(judged.p[k]),
+            float(judged.adjusted[k]),
+            bool(judged.adjusted[k] < level),
+            _finite(judged.deviations[k]),
             details=details,
         )
         for k, (test, column, details) in enumerate(keys)
     ]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _notes(tests: int, count: int, level: float) -> tuple[str, ...]:

@@ -23,10 +23,14 @@ from flowtuple.runtime.compiled import compiled
 from flowtuple.runtime.progress import Progress
 from flowtuple.runtime.threads import ordered_map
 
-_ABREAST = 64  # labels of one event in one cache line
+_ABREAST = 64  # permutations at a time, whose labels of one event are 8 bytes
+_BITS = np.unpackbits(
+    np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little"
+).astype(np.float64)
 _BINS = 20
 _ROWS_PER_BIN = 10
 _DIRECTIONS = 32
+_MOST_AXES = 64  # columns; of more only random directions are taken, three times as many
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -91,9 +95,13 @@ class SortedColumn:
         rows = self.event, self.weight, self.below, self.gap, self.stops
         for k in range(0, width, _ABREAST):
             some = slice(k, k + _ABREAST)
-            largest[some], area[some] = _walk(
-                *rows, labels.other[:, some], scale[some], rest[some], filled[:, some]
-            )
+            packed = labels.packed[:, k // 8 : (k + _ABREAST) // 8]
+            pair = np.zeros((2, 8 * packed.shape[1]))
+            pair[:, : len(scale[some])] = scale[some], rest[some]
+            sums = np.zeros((len(self.stops), pair.shape[1]))
+            one, other = _walk(*rows, packed, _BITS, pair[0], pair[1], sums)
+            largest[some], area[some] = one[: len(scale[some])], other[: len(scale[some])]
+            filled[:, some] = sums[:, : len(scale[some])]
         return largest, area, np.diff(filled, axis=0, prepend=0)
 
 
@@ -104,7 +112,8 @@ def _walk(
     below: Any,
     gap: Any,
     stops: Any,
-    labels: Any,
+    packed: Any,
+    bits: Any,
     scale: Any,
     rest: Any,
     filled: Any,
@@ -112,15 +121,18 @@ def _walk(
     """Return max |F' - F| and the integral of |F' - F|, and sum the second sample up to each stop.
 
     F' - F is c / C' - (b - c) / C, where the weight c of the second sample's C' lies below, and b
-    of both. With scale = 1 / C' + 1 / C and rest = 1 / C that is c scale - b rest.
+    of both. With scale = 1 / C' + 1 / C and rest = 1 / C that is c scale - b rest. The labels are
+    bits, so that those of all events stay near to the processor: rows come in the order of values.
     """
-    c = np.zeros(labels.shape[1])
+    c = np.zeros(len(scale))
     largest, area = np.zeros(len(c)), np.zeros(len(c))
     k = 0
     for i in range(len(event)):
-        row, w, step, b = labels[event[i]], weight[i], gap[i], below[i]
-        for p in range(len(c)):
-            c[p] += w * row[p]
+        w, step, b = weight[i], gap[i], below[i]
+        for j in range(packed.shape[1]):
+            row = bits[packed[event[i], j]]
+            for p in range(8):
+                c[8 * j + p] += w * row[p]
         # Between equal values the functions have not yet changed.
         if step > 0:
             for p in range(len(c)):
@@ -212,8 +224,14 @@ def prepare_columns(
 
 
 def directions(columns: int, seed: int) -> Array:
-    """Return unit vectors along every column and 32 random ones: shape (columns, columns + 32)."""
-    vectors = np.random.default_rng(seed).normal(size=(columns, _DIRECTIONS))
+    """Return unit vectors along every column and 32 random ones: shape (columns, columns + 32).
+
+    Of more than 64 columns there are 96 random ones only.
+    """
+    number = _DIRECTIONS if columns <= _MOST_AXES else 3 * _DIRECTIONS
+    vectors = np.random.default_rng(seed).normal(size=(columns, number))
+    if columns > _MOST_AXES:
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=0))
     return np.concatenate(
         [np.eye(columns), vectors / np.linalg.norm(vectors, axis=0)], axis=1
     )

@@ -12,7 +12,7 @@ from flowtuple.comparison.two_sample.permutations import (
     Test,
     extra,
 )
-from flowtuple.comparison.two_sample.pooled import Pooled
+from flowtuple.comparison.two_sample.pooled import Pooled, subsample
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
 
@@ -37,7 +37,7 @@ def prepare(
     for name in names:
         kernel, about = _gaussian(rows) if name == "mmd" else _polynomial(rows)
         grams.append(weight @ kernel @ weight.T)
-        details[name] = {"rows": len(rows), **about}
+        details[name] = {**subsample(inside), **about}
     size = weight.sum(axis=1)
 
     def statistics(labels: Permutations) -> Array:

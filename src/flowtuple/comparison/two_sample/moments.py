@@ -12,11 +12,12 @@ from flowtuple.comparison.two_sample.permutations import (
     Test,
     extra,
 )
-from flowtuple.comparison.two_sample.pooled import Pooled
+from flowtuple.comparison.two_sample.pooled import Pooled, subsample
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
 
 _PRODUCTS = 4_000_000  # numbers in the matrix of products that every permutation is multiplied with
+_MOST_COLUMNS = 32
 _TINY = 1e-12
 
 
@@ -28,27 +29,40 @@ def prepare(
     The Frechet distance of two samples is that of two normal distributions with their moments,
     Dowson and Landau (1982), as in Kansal et al., "Evaluating generative models in high energy
     physics" (2023), but without extrapolation to infinite samples: the permutations show the
-    effect of size.
+    effect of size. Of more than 32 columns the correlation takes the first 32, and the distance the
+    32 principal components of both samples together.
     """
-    d = len(pooled.columns)
+    d = min(_MOST_COLUMNS, len(pooled.columns))
     events, inside, place = pooled.some(_PRODUCTS // (1 + d + d * (d + 1) // 2), seed)
-    rows = pooled.standardised[inside]
-    matrices = {}
+    matrices, details = {}, {}
     for name in names:
-        z = _ranks(pooled.values[inside]) if name == "correlation" else rows
+        if name == "correlation":
+            z, kind = _ranks(pooled.values[inside, :d]), "columns"
+        else:
+            z, kind = _components(pooled.standardised, d)[inside], "components"
         matrices[name] = _by_event(z, pooled.weight[inside], place, len(events))
+        details[name] = subsample(inside)
+        if d < len(pooled.columns):
+            details[name] |= {kind: d, "of_columns": len(pooled.columns)}
 
     def statistics(labels: Permutations) -> Array:
-        chosen = labels.other[events].astype(np.float32)
+        chosen = labels.other[events].astype(np.float64)
         values = []
         for name, matrix in matrices.items():
-            other = (matrix @ chosen).astype(np.float64)
-            rest = matrix.sum(axis=1, dtype=np.float64)[:, None] - other
+            other = matrix @ chosen
+            rest = matrix.sum(axis=1)[:, None] - other
             distance = _correlation_distance if name == "correlation" else _frechet
             values.append(distance(other, rest, d))
         return np.stack(values)
 
-    return PreparedTest(statistics, {name: {"rows": int(inside.sum())} for name in names})
+    return PreparedTest(statistics, details)
+
+
+def _components(z: Array, d: int) -> Array:
+    """Return the d principal components of widest spread, or all columns if there are no more."""
+    if z.shape[1] <= d:
+        return z
+    return np.asarray(z @ np.linalg.eigh(z.T @ z)[1][:, -d:])
 
 
 def _ranks(values: Array) -> Array:
@@ -57,12 +71,12 @@ def _ranks(values: Array) -> Array:
 
 
 def _by_event(z: Array, weight: Array, place: Array, events: int) -> Array:
-    """Sum 1, z, z z' over the rows of each event: float32 of shape (1 + d + d (d + 1) / 2, E)."""
+    """Sum 1, z, z z' over the rows of each event: shape (1 + d + d (d + 1) / 2, E)."""
     left, right = np.triu_indices(z.shape[1])
     products = np.concatenate([np.ones((len(z), 1)), z, z[:, left] * z[:, right]], axis=1)
     by_event = np.zeros((events, products.shape[1]))
     np.add.at(by_event, place, products * weight[:, None])
-    return np.ascontiguousarray(by_event.T.astype(np.float32))
+    return np.ascontiguousarray(by_event.T)
 
 
 def _moments(sums: Array, d: int) -> tuple[Array, Array]:

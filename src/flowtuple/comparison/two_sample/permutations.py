@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,6 +37,11 @@ class Permutations:
     """
 
     other: Array
+
+    @cached_property
+    def packed(self) -> Array:
+        """The labels as bits, the first permutation lowest: uint8 of shape (E, P / 8)."""
+        return np.packbits(self.other, axis=1, bitorder="little")
 
     def sums(self, by_event: Array) -> Array:
         """Sum over the events of the second sample: float64 of shape (K, P) from (E, K)."""
@@ -161,48 +167,69 @@ def _sample_labels(
         events[h] -= 1
 
 
-def permutation_p_values(
+def permuted_statistics(
     pooled: Pooled,
     statistics: Statistics,
     count: int,
     seed: int,
     progress: Progress = silent,
-) -> tuple[Array, Array]:
-    """Return the statistics of two samples and their p-values.
+) -> Array:
+    """Return statistics of the true labels, then of random permutations: shape (K, 1 + count).
 
-    A p-value is the true statistic's rank among all permutations over their number. The rank among
+    Args:
+        pooled: Both samples.
+        statistics: Computes K statistics from permutations.
+        count: Random permutations.
+        seed: Seed of the permutations.
+        progress: Receives the share of the permutations that is done.
+
+    Returns:
+        The statistics; undefined ones are infinite, so that they count as the largest. Those that
+        differ from the true one by rounding only are equal to it.
+    """
+    parts: list[Array] = []
+    done = 0
+    for labels in draw_permutations(pooled, count, seed):
+        # A permutation may leave a sample without weight.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = statistics(labels)
+        parts.append(np.where(np.isnan(values), np.inf, values))
+        done += labels.other.shape[1]
+        progress("compare", done / (count + 1), f"{done} of {count + 1} permutations")
+    whole = np.concatenate(parts, axis=1)
+    true = whole[:, :1]
+    near = np.where(np.isfinite(true), _SAME * np.abs(true), 0.0)
+    with np.errstate(invalid="ignore"):
+        equal = np.abs(whole - true) <= near
+    return np.where(equal, true, whole)
+
+
+def ranked(values: Array, seed: int) -> Array:
+    """Return p-values of the first of each row of statistics, shape (K,) from (K, 1 + count).
+
+    A p-value is the first statistic's rank among all of them over their number. The rank among
     equal statistics is drawn at random.
+    """
+    larger = (values > values[:, :1]).sum(axis=1)
+    same = (values == values[:, :1]).sum(axis=1)
+    # the true labels are one of them
+    rank = np.random.default_rng([seed, 2]).integers(0, same)
+    return np.asarray((1 + larger + rank) / values.shape[1])
+
+
+def permutation_p_values(
+    pooled: Pooled, statistics: Statistics, count: int, seed: int
+) -> tuple[Array, Array]:
+    """Return the statistics of two samples and their p-values, each of shape (K,).
 
     Args:
         pooled: Both samples.
         statistics: Computes K statistics from permutations.
         count: Random permutations.
         seed: Seed of the permutations and of the ranks among equal statistics.
-        progress: Receives the share of the permutations that is done.
-
-    Returns:
-        Statistics and p-values, each of shape (K,); an undefined statistic is infinite.
     """
-    true: Any = None
-    larger: Any = 0
-    same: Any = 0
-    done = 0
-    for labels in draw_permutations(pooled, count, seed):
-        # A permutation may leave a sample without weight.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = statistics(labels)
-            # Undefined statistics count as the largest.
-            values = np.where(np.isnan(values), np.inf, values)
-            true = values[:, :1] if true is None else true
-            near = np.where(np.isfinite(true), _SAME * np.abs(true), 0.0)
-            equal = (values == true) | (np.abs(values - true) <= near)
-        larger = larger + ((values > true) & ~equal).sum(axis=1)
-        same = same + equal.sum(axis=1)
-        done += labels.other.shape[1]
-        progress("compare", done / (count + 1), f"{done} of {count + 1} permutations")
-    # the true labels are one of them
-    rank = np.random.default_rng([seed, 2]).integers(0, same)
-    return true[:, 0], (1 + larger + rank) / (1 + count)
+    values = permuted_statistics(pooled, statistics, count, seed)
+    return values[:, 0], ranked(values, seed)
 
 
 def holm(p: Array) -> Array:

@@ -60,6 +60,12 @@ class Pooled:
         return events, inside, np.searchsorted(events, self.event[inside])
 
 
+def subsample(inside: Array) -> dict[str, int]:
+    """Return the number of rows that a statistic reads, and that of all where it reads a part."""
+    rows, whole = int(inside.sum()), len(inside)
+    return {"rows": rows} if rows == whole else {"rows": rows, "of_rows": whole}
+
+
 def pool(reference: Rows, other: Rows, seed: int) -> Pooled:
     """Join two samples of equal columns.
 

@@ -23,8 +23,9 @@ class Outcome:
         column: The column; empty for a test of all columns together.
         statistic: Its value; `None` where the test was not possible.
         p: Chance of such a value or a larger one if both samples had the same distribution.
-        adjusted: The same after Holm's correction for the number of tests.
+        adjusted: The same, adjusted for the number of columns of the test and of tests.
         rejected: True if `adjusted` is below the level.
+        deviations: Standard deviations by which the statistic exceeds the mean of the permutations.
         note: Why the test was not possible.
         details: Bins, hyperparameters, intervals.
 
@@ -40,6 +41,7 @@ class Outcome:
     p: float | None = None
     adjusted: float | None = None
     rejected: bool = False
+    deviations: float | None = None
     note: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -84,6 +86,7 @@ class Comparison(Shown):
         copies: The search for copied training rows, if these were named.
         cuts: Shares that pass each cut, if cuts were named.
         ratio: The density ratio, if it was requested.
+        unit: What a row is: `events`, whose columns are numbers of whole events, or `rows`.
 
     Example:
         >>> import flowtuple as ft
@@ -104,6 +107,7 @@ class Comparison(Shown):
     copies: Copies | None = None
     cuts: tuple[Cut, ...] = ()
     ratio: Ratio | None = None
+    unit: str = "rows"
 
     def facts(self) -> dict[str, object]:
         """Return the samples, their rows and the verdict."""
@@ -137,9 +141,10 @@ class Comparison(Shown):
         if least is None:
             return "no test could be made"
         column = f" of {least.column}" if least.column else ""
+        smallest = len({o.test for o in made}) / (self.permutations + 1)
         undecided = (
             "undecided, for want of permutations,"
-            if self.notes
+            if smallest >= self.level
             else "no difference was found"
         )
         return (
