@@ -17,6 +17,7 @@ from flowtuple.model.draw import (
     column_key,
     draw_by_keys,
     inverse_cdf,
+    uniform,
     uniform_by_keys,
 )
 
@@ -31,10 +32,12 @@ class AtRandom:
     Attributes:
         seed: From 0 to 2^63 - 1.
         table: Name of the table; another name gives other events.
+        events: Number of each event of a block, shape (events,); `None` for one after another.
     """
 
     seed: int
     table: str
+    events: Array | None = None
 
     def __call__(
         self,
@@ -81,11 +84,16 @@ class AtRandom:
             )
             for k in numbers
         ]
-        return (
-            keys,
-            state.rows.event[part] + first,
-            state.rows.number[part],
-        )
+        event = state.rows.event[part]
+        events = event + first if self.events is None else self.events[event]
+        return keys, events, state.rows.number[part]
+
+    def accepts(self, probability: Array) -> Array:
+        """Return which events are accepted, bool of shape (events,), by their probabilities."""
+        events = np.arange(len(probability)) if self.events is None else self.events
+        key = column_key(self.seed, self.table, "?")
+        accepted: Array = uniform(key, events, np.zeros_like(events)) < probability
+        return accepted
 
 
 def from_latent(latent: TableSource) -> IndexSampler:

@@ -226,6 +226,7 @@ def _table_info(
         "model_bytes": table.model_bytes,
         "model_reference": table.model_reference,
         "rules": [str(rule) for rule in flow.rules],
+        "acceptance": str(flow.acceptance) if flow.acceptance else None,
         "root_changes": root_changes(table.columns, storage),
         "root_renamed": root_renamed(table.name, table.columns, storage),
         "columns": columns,

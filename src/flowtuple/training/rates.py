@@ -21,10 +21,10 @@ from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.rules import RATES, Rule
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 from flowtuple.model.draw import Distribution
-from flowtuple.model.events import SampledTable
 from flowtuple.model.index_sampler import AtRandom
 from flowtuple.model.obeying import restored, zeros
 from flowtuple.model.rules import Candidates, rated_number
+from flowtuple.training.contexts import drawn_context
 from flowtuple.training.kinematics import families
 
 EDGES = np.round(np.arange(1, 31) * 0.05, 2)
@@ -89,7 +89,9 @@ def _calibrated(
     rated = [rule for rule in flow.rules if rule.kind in RATES]
     if not rated:
         return flow
-    drawn = _drawn_context(flow, name, coding, seed)
+    drawn = drawn_context(
+        replace(coding, flow=flow), name, DRAWN_EVENTS, AtRandom(seed, "rates")
+    )
     adjusted = {}
     for rule in rated:
         edges, rates = map(np.array, rule.spectrum)
@@ -105,23 +107,6 @@ def _calibrated(
         better = better / better.max()
         adjusted[rule] = replace(rule, numbers=(*edges.tolist(), *better.tolist()))
     return replace(flow, rules=tuple(adjusted.get(rule, rule) for rule in flow.rules))
-
-
-def _drawn_context(
-    flow: LatticeFlow, name: str, coding: TableCoding, seed: int
-) -> Context:
-    """Return drawn events with the values of all columns."""
-    sampler = AtRandom(seed, "rates")
-    names = [c.name for c in coding.columns if not c.is_opaque]
-    sampled = SampledTable(
-        name, replace(coding, flow=flow), DRAWN_EVENTS, sampler, workers=1, obey=sampler
-    )
-    events = sampled.read(names, 0, DRAWN_EVENTS)
-    context = make_context(coding.columns, DRAWN_EVENTS, events.data)
-    for column in names:
-        rows = context.rows(context.collection[column])
-        context.values[column] = rows.sort(events.data[column].reshape(-1))
-    return context
 
 
 def _numbers(rule: Rule, coding: TableCoding, context: Context) -> Array:

@@ -22,6 +22,7 @@ from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.runtime.torch_threads import torch_threads
+from flowtuple.training.acceptance import with_acceptance
 from flowtuple.training.checkpoint import Checkpoint, fingerprint
 from flowtuple.training.choose import (
     Choice,
@@ -163,7 +164,8 @@ def train_flow(
         *least_rules(rules, table, coding.lattices),
         *parts_rules(table, coding, predictions),
     )
-    return with_rates(replace(chosen, rules=rules + more), table, coding, seed)
+    rated = with_rates(replace(chosen, rules=rules + more), table, coding, seed)
+    return with_acceptance(rated, table, coding, seed, weight)
 
 
 def _frequencies(task: ColumnTask, c: Candidate, validation: int | None) -> Choice:
