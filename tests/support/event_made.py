@@ -51,8 +51,8 @@ FEATURES: dict[str, tuple[tuple[str, ...], ...]] = {
     "needed": (("Jet_pt",), ("Jet_id",)),
     "mass": (("Jet_pt", *AXES),),
     "back to back": (("Jet_pt", "Jet_eta"),),
-    "place": (("Jet_pt",), ("Jet_id",)),
-    "place of size": (("Jet_eta",), ("Jet_phi",)),
+    "place": (("Jet_pt",), ("Jet_m",)),
+    "place of size": (("Jet_eta",), ("Jet_b",)),
 }
 """Of each kind, columns that a column of jets may give it."""
 

@@ -70,9 +70,13 @@ def test_what_follows_nothing_or_changes_sign_has_no_curve() -> None:
 
 
 def test_few_rows_and_odd_values_have_no_curve() -> None:
-    table = leptons()
-    table.data["Lep_ptErr"][:] = np.nan
-    assert not list(curves(sampled(table)))
+    assert not list(curves(sampled(leptons().read(["Lep_pt", "Lep_ptErr"], 0, 200))))
+    negative = leptons()
+    negative.data["Lep_ptErr"][7] = -1
+    assert [c.name for c, _ in curves(sampled(negative))] == ["Lep_posErr"]
+    holes = leptons()
+    holes.data["Lep_ptErr"][::2] = np.nan
+    assert len(list(curves(sampled(holes)))) == 2
     constant = leptons(same=np.full(2 * EVENTS, 2.0))
     assert "Lep_same" not in [c.name for c, _ in curves(sampled(constant))]
 
