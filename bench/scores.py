@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import awkward as ak
 import numpy as np
 from commands import (
     Columns,
@@ -38,6 +40,7 @@ from flowtuple.comparison.two_sample.auc import area_under_roc, gained_area
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.bounds import Bound
 from flowtuple.data.expressions import cut_columns, evaluate
+from flowtuple.data.globs import fits_name
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -207,6 +210,134 @@ def tree_area(train: Columns, test: Columns, label: str, seed: int) -> str:
         area_under_roc(
             trees.predict_proba(rows[1])[:, 1], test[label] > test[label].min()
         )
+    )
+
+
+@script.command(
+    "source",
+    "judge?",
+    label=str,
+    columns=[],
+    flow="lattice",
+    bound="std:0.1",
+    effort="default",
+    share=0.3,
+    calibrate=0.2,
+    seed=77,
+)
+def calibrated(a: argparse.Namespace) -> None:
+    """Measure calibrated ratios of densities as probabilities, on events for this alone.
+
+    Models of background and signal learn the events but a share, --calibrate, on which their ratio
+    is calibrated; the classifier learns both parts. All judge the file JUDGE or, without one, the
+    last --share of the events, shuffled by --seed. The columns are learned in the order in which
+    --columns names them. Isotonic regression refitted on the judged events shows the least
+    log-loss that a monotone map can have: refitted in sample, which flatters it, and by ten folds.
+    The trees are scikit-learn's with its own settings, on the same columns and on all.
+    """
+    everything = labelled_columns(a.source, a.label, [])
+    order = np.random.default_rng(a.seed).permutation(len(everything[a.label]))
+    cut = len(order) if a.judge else round((1 - a.share) * len(order))
+    learned = part(everything, order[:cut])
+    judge = part(everything, order[cut:])
+    if a.judge:
+        judge = labelled_columns(a.judge, a.label, [])
+    names = list(labelled_columns(a.source, a.label, a.columns))
+    few = round(a.calibrate * cut)
+    labelled, train = part(learned, slice(few)), part(learned, slice(few, None))
+    print(f"{len(train[a.label])} events to train on, {few} to calibrate on, ", end="")
+    print(f"{len(judge[a.label])} to judge; {len(names) - 1} columns", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        _, seconds = train_pair(a, {n: train[n] for n in names}, Path(name))
+        scores = ft.score(
+            Path(name) / "one.flow",
+            judge,
+            against=Path(name) / "two.flow",
+            label=a.label,
+            calibrate=labelled,
+            classifier=learned,
+        )
+        stored = (Path(name) / "one.flow.calibration.json").read_text()
+    losses = json.loads(stored)["calibrations"][0]["losses"]
+    print(f"trained in {seconds:.0f} s; calibrated: {min(losses, key=losses.get)}")
+    show_header("score", "log-loss", "slope", "area under the ROC curve")
+    show_reliability(ft.reliability(scores))
+    for title, chosen in (("these columns", names), ("all columns", list(everything))):
+        trees = sklearn_trees(learned, judge, chosen, a.label)
+        columns = {"probability": trees, "label": scores["label"]}
+        figures = ft.reliability(ak.Array(columns))["probability"]
+        show_reliability({f"scikit-learn's trees, {title}": figures})
+    show_refits(np.asarray(scores["probability"]), np.asarray(scores["label"]) > 0)
+
+
+def labelled_columns(source: str, label: str, columns: list[str]) -> Columns:
+    """Return flat columns in the order in which they are named, and the label."""
+    data = first_table(source, [*columns, label] if columns else []).data
+    named = [n for pattern in columns for n in data if fits_name(pattern, n)]
+    chosen = dict.fromkeys([*(named or data), label])
+    return {name: np.asarray(data[name]) for name in chosen}
+
+
+def train_pair(a: argparse.Namespace, train: Columns, folder: Path) -> tuple[None, float]:
+    """Train models of background and signal, one.flow and two.flow; return the seconds."""
+    labels = train.pop(a.label)
+    signal = labels > labels.min()
+
+    def both() -> None:
+        one, two = folder / "one.flow", folder / "two.flow"
+        parts = part(train, ~signal), part(train, signal)
+        if a.flow == "lattice":
+            bound = {"*": a.bound}
+            ft.train(parts[0], one, tolerance=bound, effort=a.effort)
+            ft.train(parts[1], two, like=one, effort=a.effort)
+        else:
+            ft.train_flow(parts[0], one, flow=ft.RowFlow(a.flow))
+            ft.train_flow(parts[1], two, like=one, flow=ft.RowFlow(a.flow))
+
+    return timed(both)
+
+
+def show_reliability(figures: dict[str, ft.Reliability]) -> None:
+    """Print a row for each probability."""
+    for name, f in figures.items():
+        loss = f"{f.log_loss:.4f} +- {f.error:.4f}"
+        show_row(name, loss, f"{f.slope:.2f}", f.auc)
+
+
+def sklearn_trees(
+    learned: Columns, judge: Columns, names: list[str], label: str
+) -> Array:
+    """Return probabilities of scikit-learn's boosted trees with its own settings."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rows = [
+        np.stack([x[n] for n in names if n != label], axis=1) for x in (learned, judge)
+    ]
+    trees = HistGradientBoostingClassifier(random_state=0)
+    trees.fit(rows[0], learned[label] > learned[label].min())
+    return np.asarray(trees.predict_proba(rows[1])[:, 1])
+
+
+def show_refits(p: Array, signal: Array) -> None:
+    """Print the log-loss of isotonic regression refitted on the judged events."""
+    from sklearn.isotonic import IsotonicRegression
+
+    def loss(q: Array, of: Array) -> float:
+        q = np.clip(q, 1e-4, 1 - 1e-4)
+        return float(-np.mean(np.log(np.where(of, q, 1 - q))))
+
+    refit = IsotonicRegression(out_of_bounds="clip")
+    inside = refit.fit_transform(p, signal)
+    folded = np.empty(len(p))
+    fold = np.random.default_rng(0).permutation(len(p)) % 10
+    for k in range(10):
+        refit.fit(p[fold != k], signal[fold != k])
+        folded[fold == k] = refit.predict(p[fold == k])
+    show_row(
+        "isotonic refitted on the judge, in sample", f"{loss(inside, signal):.4f}", "", ""
+    )
+    show_row(
+        "isotonic refitted on the judge, ten folds", f"{loss(folded, signal):.4f}", "", ""
     )
 
 

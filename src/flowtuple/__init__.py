@@ -40,6 +40,7 @@ Generate:
     simulate          Simulate generated events.
     score             Return the likelihood of events.
     separation        Return how well scores separate signal from background.
+    reliability       Return how well calibrated scores state probabilities.
     load              Load a model.
     Model             A loaded model: sample, log_prob, to_latent, from_latent.
     fold_histogram    Fill a histogram of events simulated several times.
@@ -70,6 +71,8 @@ Results:
     Outcome           One statistic with its p-value.
     Closure           Of `closure`: figures of each collection, and a verdict.
     Area              Of `separation`: the area under a ROC curve.
+    Reliability       Of `reliability`: log-loss, slope, bins.
+    Bin               Rows of like probability in a `Reliability`.
 
 Errors:
     FlowtupleError    Base of all errors of flowtuple.
@@ -108,6 +111,7 @@ from flowtuple.api import (
     load,
     preset,
     recompress,
+    reliability,
     report,
     sample,
     score,
@@ -120,6 +124,7 @@ from flowtuple.api import (
     verify,
 )
 from flowtuple.benchmark.result import Bench, Measurement
+from flowtuple.comparison.calibration.reliability import Bin, Reliability
 from flowtuple.comparison.folds import FoldHistogram, fold_histogram
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.result import Comparison, Outcome
@@ -152,6 +157,7 @@ from flowtuple.reporting.describe import info
 __all__ = [
     "Area",
     "Bench",
+    "Bin",
     "Bound",
     "BoundViolated",
     "Closure",
@@ -176,6 +182,7 @@ __all__ = [
     "Recompressed",
     "Recovered",
     "Refused",
+    "Reliability",
     "Resources",
     "RowFlow",
     "Selection",
@@ -205,6 +212,7 @@ __all__ = [
     "preset",
     "recompress",
     "recover",
+    "reliability",
     "report",
     "sample",
     "score",

@@ -596,7 +596,7 @@ EFFECTIVE = {
     "verify x.root out": "model as_json",
     "sample m.flow -n 1 -o out": "output number seed tree per_file",
     "simulate m.flow x.root -o out": "output oversample weight flag seed drop",
-    "score m.flow x.root -o out": "output against by_column label tree as_json",
+    "score m.flow x.root -o out": "output against by_column label calibration tree as_json",
     "compare x.root y.root": "columns level fail as_json",
 }
 

@@ -18,13 +18,14 @@ from typer.testing import CliRunner
 import flowtuple as ft
 from flowtuple.cli.app import app
 from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.flat_events import take_events
 from flowtuple.data.schema_diff import OwnCounters
 from flowtuple.data.table import read_all
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import open_dataset
 from flowtuple.runtime.progress import silent
-from flowtuple.simulation.block import Block, take_events
+from flowtuple.simulation.block import Block
 from flowtuple.simulation.build_spec import build_spec
 from flowtuple.simulation.cells import Cells, find_cells
 from flowtuple.simulation.fit_spec import fit_spec

@@ -35,11 +35,12 @@ Modules are named by what their functions do: `compressing`, `reading`, `trainin
 from flowtuple.api.checking import Verified, report, verify
 from flowtuple.api.comparing import ClosureOptions, ComparisonOptions, closure, compare
 from flowtuple.api.compressing import Compressed, Recompressed, compress, recompress, snap
-from flowtuple.api.generating import Model, load, sample, score, separation, write
+from flowtuple.api.generating import Model, load, sample, write
 from flowtuple.api.inputs import EVERYTHING, Selection, Weighted, preset
 from flowtuple.api.measuring import bench, demo, inspect
 from flowtuple.api.reading import Decompressed, decompress
 from flowtuple.api.reference import decode_rows, encode_rows, report_rows, sample_rows
+from flowtuple.api.scoring import reliability, score, separation
 from flowtuple.api.simulating import SimulationOptions, simulate, train_simulation
 from flowtuple.api.training import train, train_flow
 from flowtuple.comparison.closure.result import Closure
@@ -69,6 +70,7 @@ __all__ = [
     "load",
     "preset",
     "recompress",
+    "reliability",
     "report",
     "report_rows",
     "sample",

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import awkward as ak
 import numpy as np
 
 from flowtuple.api.inputs import FilePath, check_seed, is_of_rows, refuse_simulation
-from flowtuple.comparison.two_sample.auc import Area, area_under_roc
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.resources import Resources
-from flowtuple.data.schema import Array, Column
+from flowtuple.data.schema import Array
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, read_all
 from flowtuple.errors import InvalidArgument
@@ -21,8 +19,6 @@ from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.model.model import EventModel
-from flowtuple.reporting.plots import roc_png
-from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old, names_tree
@@ -138,10 +134,11 @@ def load(path: FilePath) -> Model:
         >>> ft.load(path).log_prob({"n": [3]}).round(1).tolist()
         [-0.7]
     """
-    return Model(_open(path))
+    return Model(open_density(path))
 
 
-def _open(path: FilePath) -> Density:
+def open_density(path: FilePath) -> Density:
+    """Open a model of any flow; arguments and errors as of `load`."""
     name, tree = split_tree(os.fspath(path), STORED)
     if is_of_rows(name):
         require_torch(f"loading {name}")
@@ -208,7 +205,7 @@ def sample(
         >>> sorted(set(ft.sample(path, 1000, seed=1)["n"].tolist()))
         [1, 2, 3]
     """
-    density = _open(model)
+    density = open_density(model)
     drawn = density.drawn(
         n,
         check_seed(seed),
@@ -227,129 +224,6 @@ def delivered(
         return table_to_awkward(read_all(dataset.only_table()))
     write_dataset(dataset, output, options or WriteOptions())
     return None
-
-
-@names_tree
-@accepts_old(by_column="columns")
-def score(
-    model: FilePath,
-    source: Source,
-    output: FilePath | None = None,
-    *,
-    against: FilePath | None = None,
-    by_column: bool = False,
-    label: str | None = None,
-) -> ak.Array | None:
-    """Return the likelihood of each event under a model.
-
-    A lattice flow has probabilities with respect to counting measure on its lattice: divide by the
-    widths of the cells for a density in the columns' units. Ids have no density and do not count. A
-    flow over rows scores rows; its densities are in the columns' units, but integers and repeated
-    values have probabilities.
-
-    Args:
-        model: A model, or a compressed file; `PATH:TREE` for one of several tables.
-        source: Events with the columns of the model.
-        output: A path whose suffix names the format; `None` to return the scores.
-        against: Another model of the same columns on the same lattices (`train(..., like=model)`),
-            for the likelihood ratio.
-        by_column: Add the bits of each column.
-        label: A column of the events to copy to the scores, whether or not the model knows it; see
-            `separation`.
-
-    Returns:
-        A record array of `log_prob` (natural logarithm), `bits` (code length) and `surprise`: bits
-        above the model's own expectation, column by column, in standard deviations. `against` adds
-        `log_ratio` (log p of `model` less log p of `against`), `by_column` adds `bits_COLUMN`,
-        objects have `event`, and `label` adds that column. With an output `None`.
-
-    Raises:
-        InvalidArgument: The events lack a column of the model, or the models do not share their
-            lattices.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> import flowtuple as ft
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "m.flow"
-        >>> notes = ft.train({"n": [1, 2, 2, 3, 3, 3] * 50}, path, effort="fast")
-        >>> ft.score(path, {"n": [3]})["bits"].to_numpy().round(1).tolist()
-        [1.0]
-    """
-    density = _open(model)
-    rival: Any = None if against is None else _open(against)
-    kinds = {type(density), type(rival)}
-    if rival is not None and len(kinds) > 1:
-        raise InvalidArgument(
-            f"{against} against {density.path}: flows of different kinds do not share a measure"
-        )
-    dataset = open_dataset(source)
-    scores = density.scored(dataset, rival, by_column=by_column)
-    if label is not None:
-        if label in density.names:
-            raise InvalidArgument(
-                f"{density.path}: has learned the label {label!r}; train it with `exclude=` {label}"
-            )
-        known, labels = read_all(scores), density.labels(dataset, label)
-        columns = (*known.columns, Column("label", str(labels.dtype)))
-        scores = replace(known, columns=columns, data={**known.data, "label": labels})
-    return delivered(Dataset(dataset.description, {"scores": scores}), output)
-
-
-def separation(scores: ak.Array, plot: FilePath | None = None) -> dict[str, Area]:
-    """Return the area under the ROC curve of each score, as a classifier of labelled rows.
-
-    Large scores mean unlike the model: `-log_ratio` (optimal, if `against` is a model of the
-    signal), `surprise`, and `-log_prob`, which mostly counts objects. Rows without a score are left
-    out.
-
-    Args:
-        scores: From `score` with a label; rows with a label above the smallest are signal.
-        plot: A PNG file for the ROC curves.
-
-    Returns:
-        The area, between 0 and 1, with its 95 % interval, by name of the score; the most promising
-        first.
-
-    Raises:
-        InvalidArgument: There is no label, or all labels are equal.
-
-    Example:
-        >>> import awkward as ak
-        >>> import numpy as np
-        >>> import flowtuple as ft
-        >>> draw = np.random.default_rng(0)
-        >>> columns = {"log_prob": draw.normal(0, 1, 100), "surprise": np.arange(100.0)}
-        >>> scores = ak.Array(columns | {"label": np.arange(100) > 50})
-        >>> ft.separation(scores)["surprise"].value
-        1.0
-    """
-    if "label" not in scores.fields:
-        raise InvalidArgument("the scores have no label; name its column with `label=`")
-    labels = np.asarray(scores["label"], np.float64)
-    event = (
-        np.asarray(scores["event"])
-        if "event" in scores.fields
-        else np.arange(len(scores))
-    )
-    values = {}
-    for name in ("-log_ratio", "surprise", "-log_prob"):
-        field = name.removeprefix("-")
-        if field in scores.fields:
-            values[name] = np.asarray(scores[field]) * (1 if name == field else -1)
-    defined = ~np.isnan(np.stack([labels, *values.values()])).any(axis=0)
-    signal = labels[defined] > labels[defined].min(initial=np.inf)
-    values = {name: numbers[defined] for name, numbers in values.items()}
-    areas = {
-        name: area_under_roc(numbers, signal, None, event[defined])
-        for name, numbers in values.items()
-    }
-    if plot is not None:
-        drawn = roc_png(
-            values, signal, {name: area.value for name, area in areas.items()}
-        )
-        with atomic_path(plot) as temporary:
-            temporary.write_bytes(drawn)
-    return areas
 
 
 def write(events: ak.Array, output: FilePath) -> None:

@@ -12,6 +12,7 @@ import xxhash
 
 from flowtuple import api
 from flowtuple.api import EVERYTHING, Selection
+from flowtuple.api.calibrations import calibration_path
 from flowtuple.batch.tasks import Task
 from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import MEMORY
@@ -223,6 +224,7 @@ class Score(Job):
     against: str | None = None
     by_column: bool = False
     label: str | None = None
+    calibration: str | None = None
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
@@ -233,12 +235,13 @@ class Score(Job):
             against=self.against,
             by_column=self.by_column,
             label=self.label,
+            calibration=self.calibration,
         )
         return {}
 
 
 def fingerprint(job: Job) -> str:
-    """Return a hash of a job and of the models that it names.
+    """Return a hash of a job, of the models that it names and of their calibration.
 
     Raises:
         InvalidArgument: A model cannot be read.
@@ -251,6 +254,11 @@ def fingerprint(job: Job) -> str:
         if path is not None and not is_url(path):
             check_readable(path)
             digest.update(Path(path).read_bytes())
+    stored = (
+        calibration_path(job.model, job.calibration) if isinstance(job, Score) else None
+    )
+    if stored is not None and stored.exists():
+        digest.update(stored.read_bytes())
     return str(digest.hexdigest())
 
 

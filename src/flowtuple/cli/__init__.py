@@ -33,6 +33,7 @@ from flowtuple.cli import (
     files,
     inspecting,
     reference,
+    scoring,
     training,
 )
 from flowtuple.cli.app import app, main
@@ -46,5 +47,6 @@ __all__ = [
     "inspecting",
     "main",
     "reference",
+    "scoring",
     "training",
 ]

@@ -1,9 +1,9 @@
-"""Commands that use a model as a density: sample, simulate, score."""
+"""Commands that draw from a model: sample, simulate."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +18,8 @@ from flowtuple.cli.app import app
 from flowtuple.cli.declaring import Declared, From, argument, command, option
 from flowtuple.cli.many import OnDask, folder_and_suffix
 from flowtuple.cli.old_spellings import note_old_spelling
-from flowtuple.cli.options import Drop, Inputs, Json, Output, Seed, Workers
-from flowtuple.cli.terminal import print_json, show_facts, shown, warn, write
+from flowtuple.cli.options import Drop, Inputs, Output, Seed, Workers
+from flowtuple.cli.terminal import shown, warn, write
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import WriteOptions
@@ -140,72 +140,3 @@ def simulate(
                 resources=resources,
             )
         warn(*notes)
-
-
-@command(app)
-def score(
-    *,
-    model: Model,
-    source: Inputs,
-    output: Path | None = option(
-        "--output -o OUT", "OUT.root, .parquet, .h5, .npz or .csv[.gz]."
-    ),
-    against: str | None = option("--against OTHER.flow", "Add the likelihood ratio."),
-    by_column: bool = option("--by-column", "Add the bits of each column.", False),
-    label: str | None = option(
-        "--label COL",
-        "Column whose larger values are signal: how well do the scores separate it.",
-    ),
-    roc: Path | None = option("--roc PNG", "With --label: the ROC curves."),
-    dask: OnDask,
-    as_json: Json,
-) -> None:
-    """Write the likelihood of each event under a model: log-density, bits, surprise.
-
-    With --label the scores are measured as a classifier.
-
-    Example: flowtuple score background.flow data.root -o scores.parquet --against signal.flow
-    """
-    if dask is not None:
-        dask.refuse("roc")
-        if output is None:
-            raise InvalidArgument("--dask: say where the scores go with --output")
-        job = jobs.Score(model, against, by_column, label)
-        dask.each(job, source, output, ".parquet", as_json)
-        return
-    if output is None and label is None:
-        raise InvalidArgument(
-            "say where the scores go with --output, or what is signal with --label"
-        )
-    if roc is not None and label is None:
-        raise InvalidArgument("--roc needs --label, which says what is signal")
-    whole = output if label is None else None
-    scores = api.score(
-        model, source, whole, against=against, by_column=by_column, label=label
-    )
-    violations = {k: n for k, n in api.load(model).violations(source).items() if n}
-    if label is None:
-        if as_json:
-            print_json({"output": output, "violations": violations})
-        else:
-            write(output)
-            _show_violations(violations)
-        return
-    areas = api.separation(scores, roc)
-    if output is not None:
-        api.write(scores, output)
-    if as_json:
-        print_json({**areas, "violations": violations})
-    else:
-        show_facts({"score": "area under the ROC curve (95 % interval)", **areas})
-        _show_violations(violations)
-
-
-def _show_violations(violations: Mapping[str, int]) -> None:
-    """Show the rules of a model that scored events violate."""
-    warn(
-        *(
-            f"held for all training events, not for {n} of these: {rule}"
-            for rule, n in violations.items()
-        )
-    )

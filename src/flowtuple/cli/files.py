@@ -271,6 +271,8 @@ def _show_info(content: Mapping[str, Any]) -> None:
             ],
         )
         write(*(f"rule of drawn events: {rule}" for rule in table["rules"]))
+        if table["acceptance"]:
+            write(f"drawn events are accepted by {table['acceptance']}")
         write(*(f"ROOT output: {change}" for change in table["root_changes"]))
     left_out = content["left_out"]
     lines = [f"{part['name']} ({part['reason']})" for part in left_out[:_LEFT_OUT_LINES]]

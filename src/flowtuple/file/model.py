@@ -14,7 +14,9 @@ from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
+from flowtuple.file.acceptance import pack_acceptance, unpack_acceptance
 from flowtuple.file.layout import EVENT_MODELS
+from flowtuple.file.model_reading import read_count, read_name
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import RELATIONS, Parent, coding_order, collection_of
 from flowtuple.lattice.event_features import (
@@ -44,9 +46,11 @@ def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
     parts = [write_unsigned([len(flow.columns)])]
     for name, column in flow.columns.items():
         parts.append(write_unsigned([numbers[name]]) + pack_column(column, numbers))
-    if flow.rules:
+    if flow.rules or flow.acceptance:
         parts.append(write_unsigned([len(flow.rules)]))
         parts += [_pack_rule(rule, numbers) for rule in flow.rules]
+    if flow.acceptance:
+        parts.append(pack_acceptance(flow.acceptance, numbers))
     return zstd(b"".join(parts))
 
 
@@ -54,7 +58,7 @@ def flags_of(flow: LatticeFlow) -> int:
     """Return the feature flags of a header that a model needs."""
     columns = flow.columns.values()
     uses = (
-        bool(flow.rules)
+        bool(flow.rules or flow.acceptance)
         or any(p.feature is not None for c in columns for p in c.inputs)
         or any(c.network is not None and c.network.tree is not None for c in columns)
     )
@@ -163,24 +167,27 @@ def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
     reader = Reader(content)
     flows: dict[str, ColumnFlow] = {}
     for _ in range(reader.unsigned()):
-        name = _name(reader, columns)
+        name = read_name(reader, columns)
         if name in flows:
             raise Corrupt(f"a model has two flows for the column {name!r}")
         flows[name] = _unpack_column(reader, columns)
     rules: tuple[Rule, ...] = ()
+    acceptance = None
     if reader.position != len(reader.data):
         rules = _unpack_rules(reader, columns)
+        if not rules or reader.position != len(reader.data):
+            acceptance = unpack_acceptance(reader, columns)
     if reader.position != len(reader.data):
-        raise Corrupt("a model has more bytes than its columns and rules")
+        raise Corrupt("a model has more bytes than its columns, rules and acceptance")
     _check_order(flows, columns)
-    return LatticeFlow(flows, rules)
+    return LatticeFlow(flows, rules, acceptance)
 
 
 def _unpack_rules(reader: Reader, columns: Sequence[Column]) -> tuple[Rule, ...]:
     count = reader.unsigned()
-    if not 1 <= count <= MAX_RULES:
+    if count > MAX_RULES:
         raise Corrupt(
-            f"a model has more bytes than its columns, and {count} rules, not 1 to {MAX_RULES}"
+            f"a model has more bytes than its columns, and {count} rules, more than {MAX_RULES}"
         )
     rules = tuple(_unpack_rule(reader, columns) for _ in range(count))
     key = {c.name: collection_of(c) for c in columns if not c.is_opaque}
@@ -198,9 +205,10 @@ def _unpack_rule(reader: Reader, columns: Sequence[Column]) -> Rule:
     if kind >= len(_RULE_NAMES):
         raise Corrupt(f"a model has a rule of the unknown kind {kind}")
     named = tuple(
-        _name(reader, columns) for _ in range(_count(reader, MAX_COLUMNS, "columns"))
+        read_name(reader, columns)
+        for _ in range(read_count(reader, MAX_COLUMNS, "columns"))
     )
-    count = _count(reader, MAX_NUMBERS, "numbers")
+    count = read_count(reader, MAX_NUMBERS, "numbers")
     numbers = tuple(_DOUBLE.unpack(reader.take(_DOUBLE.size))[0] for _ in range(count))
     if not all(map(math.isfinite, numbers)):
         raise Corrupt("a model has a rule with a number that is not finite")
@@ -213,10 +221,10 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
     scale = _unpack_bins(reader) if scaled else None
     parents = tuple(
         _unpack_parent(reader, columns)
-        for _ in range(_count(reader, MAX_INPUTS, "parents"))
+        for _ in range(read_count(reader, MAX_INPUTS, "parents"))
     )
     prediction, residual = _unpack_prediction(reader, columns)
-    count = _count(reader, MAX_LAYERS + _WITH_TREE, "layers")
+    count = read_count(reader, MAX_LAYERS + _WITH_TREE, "layers")
     if MAX_LAYERS < count < _WITH_TREE:
         raise Corrupt(f"a model has a column of {count} layers, more than {MAX_LAYERS}")
     layers = tuple(_unpack_layer(reader) for _ in range(count % _WITH_TREE))
@@ -235,14 +243,6 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
     if any(p.relation == "prediction" for p in parents) and prediction is None:
         raise Corrupt("a model reads the prediction of a column that has none")
     return ColumnFlow(bins, parents, network, prediction, residual, scale)
-
-
-def _count(reader: Reader, most: int, what: str) -> int:
-    """Read a number of parts, of which a small frame could declare a great many."""
-    count = reader.unsigned()
-    if count > most:
-        raise Corrupt(f"a model has a part of {count} {what}, more than {most}")
-    return count
 
 
 def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> None:
@@ -310,6 +310,10 @@ def _may_compute(
         "length": known and pairs,
         "needed": known and keys == [own],
         "size": all(before) and keys == [own],
+        "mass": all(before) and set(keys) == {own},
+        "back to back": all(before) and set(keys) == {own},
+        "place": all(before) and keys == [own],
+        "place of size": all(before) and keys == [own],
         "energy": all(before) and set(keys) == {own},
         "left": all(before) and set(keys) == {own},
         "relative length": known and pairs and before[0] and keys[0] == own,
@@ -325,13 +329,6 @@ def _may_compute(
     return own != "" and allowed[feature.kind]
 
 
-def _name(reader: Reader, columns: Sequence[Column]) -> str:
-    number = reader.unsigned()
-    if number >= len(columns):
-        raise Corrupt(f"a model speaks of column number {number} of {len(columns)}")
-    return columns[number].name
-
-
 def _unpack_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
     number = reader.unsigned()
     if number >= len(RELATIONS):
@@ -340,7 +337,7 @@ def _unpack_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
     if relation == "feature":
         return Parent(relation, feature=_unpack_feature(reader, columns))
     named = {"index": 0, "prediction": 0, "reference": 2}.get(relation, 1)
-    names = [_name(reader, columns) for _ in range(named)]
+    names = [read_name(reader, columns) for _ in range(named)]
     column, through = (*names, "", "")[:2]
     return Parent(relation, column, through)
 
@@ -355,7 +352,7 @@ def _unpack_feature(reader: Reader, columns: Sequence[Column]) -> EventFeature:
         raise Corrupt(f"a feature of kind {kind} cannot take {count} columns")
     if group and not further:
         raise Corrupt(f"a feature of kind {kind} sums no vector")
-    named = tuple(_name(reader, columns) for _ in range(count))
+    named = tuple(read_name(reader, columns) for _ in range(count))
     size = reader.unsigned()
     if size > MAX_KNOTS:
         raise Corrupt(f"a feature of {size} knots has more than {MAX_KNOTS}")
@@ -410,7 +407,7 @@ def _unpack_bins(reader: Reader) -> Bins:
 
 
 def _unpack_tree(reader: Reader, inputs: int, bins: Bins) -> Tree:
-    nodes = _count(reader, MAX_NODES, "nodes")
+    nodes = read_count(reader, MAX_NODES, "nodes")
     feature, threshold = np.full(nodes, -1, np.int64), np.zeros(nodes, np.int64)
     for node in range(nodes):
         if number := reader.unsigned():

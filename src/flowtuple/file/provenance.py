@@ -31,10 +31,11 @@ def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:
     paths = [
         path for pattern in patterns if not is_url(pattern) for path in expand(pattern)
     ]
-    return out | {"source": [_fingerprint(Path(path)) for path in paths]}
+    return out | {"source": [fingerprint(Path(path)) for path in paths]}
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Return the size and the XXH3 of a file."""
     with open(path, "rb") as stream:
         digest = hashlib.file_digest(stream, xxhash.xxh3_64)
     return {"bytes": path.stat().st_size, "xxh3": digest.hexdigest()}

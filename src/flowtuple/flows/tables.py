@@ -96,8 +96,8 @@ class RowsModel:
         )
         return rows.only(self.model.columns, names)
 
-    def labels(self, dataset: Dataset, name: str) -> Array:
-        """Read a column with one number for each event or object that is scored, shape (n,).
+    def labels(self, dataset: Dataset, name: str, kind: str = "labels") -> Array:
+        """Read labels or weights, one for each event or object that is scored, shape (n,).
 
         Raises:
             InvalidArgument: There is no such column.
@@ -107,7 +107,7 @@ class RowsModel:
                 dataset, (), name, keep_undefined=True, exactly=self.model.columns
             ).weights
         except InvalidArgument as error:
-            message = str(error).replace("column of weights", "column of labels")
+            message = str(error).replace("column of weights", f"column of {kind}")
             raise InvalidArgument(message) from None
         return np.zeros(0) if labels is None else labels
 
@@ -145,12 +145,17 @@ class RowsModel:
                     f"{against.path} against {self.path}: has other columns"
                 )
             others = against.rows(dataset)
-            other = against.model.bits(others.values, others.context).sum(axis=1)
-            data["log_ratio"] = np.log(2.0) * (other - total)
+            other = against.model.bits(others.values, others.context)
+            data["log_ratio"] = np.log(2.0) * (other.sum(axis=1) - total)
         if by_column:
-            data |= {
-                f"bits_{name}": bits[:, k] for k, name in enumerate(self.model.columns)
-            }
+            names = self.model.columns
+            data |= {f"bits_{name}": bits[:, k] for k, name in enumerate(names)}
+            if against is not None:
+                places = [against.model.columns.index(name) for name in names]
+                shares = np.log(2.0) * (other[:, places] - bits)
+                data |= {
+                    f"log_ratio_{name}": shares[:, k] for k, name in enumerate(names)
+                }
         return _as_table("scores", data)
 
     def _expectation(self, context: Array) -> Expectation:

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from flowtuple.data.schema import Array
+from flowtuple.lattice.acceptance import Acceptance
 from flowtuple.lattice.bins import FIRST_ABSOLUTE, Bins
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.grid import ATOM
@@ -93,10 +94,12 @@ class LatticeFlow:
     Attributes:
         columns: The flows.
         rules: Rules that drawn events obey.
+        acceptance: With which probability a drawn event is accepted; `None` for always.
     """
 
     columns: Mapping[str, ColumnFlow] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    acceptance: Acceptance | None = None
 
     def coded(self, name: str) -> bool:
         """Return True if the flow has a network for this column."""

@@ -75,6 +75,12 @@ class Rule:
         )
 
     @property
+    def spectrum(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The edges between the bins of a rate, and the rate of each bin."""
+        half = len(self.numbers) // 2
+        return self.numbers[:half], self.numbers[half:]
+
+    @property
     def is_well_formed(self) -> bool:
         """True if it has as many columns and numbers as its kind takes, and none twice.
 
@@ -88,8 +94,7 @@ class Rule:
         if len(set(self.columns)) < columns:
             return False
         if self.kind in RATES:
-            half = len(numbers) // 2
-            edges, rates = numbers[:half], numbers[half:]
+            edges, rates = self.spectrum
             increasing = all(a < b for a, b in pairwise(edges))
             fits = increasing and all(0 <= rate <= 1 for rate in rates)
             least, most = {"distance": (2, 2), "excess": (1, 2), "mass": (2, 3)}[

@@ -6,6 +6,7 @@ columns and at once with a few, as where a detector ends or a part takes all tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,13 +91,26 @@ def tree_of(feature: Array, threshold: Array, logits: Array) -> Tree:
     Raises:
         Corrupt: The nodes are no tree.
     """
-    right = np.zeros(len(feature), np.int32)
+    right = right_children((feature >= 0).tolist())
+    return Tree(feature.astype(np.int16), threshold.astype(np.uint8), right, logits)
+
+
+def right_children(inner: Sequence[bool]) -> Array:
+    """Return the right child of each inner node in preorder, 0 for a leaf: int32.
+
+    Args:
+        inner: Which nodes are no leaves.
+
+    Raises:
+        Corrupt: The nodes are no tree.
+    """
+    right = np.zeros(len(inner), np.int32)
     waiting: list[int] = []
     is_complete = False
-    for node, compared in enumerate(feature.tolist()):
+    for node, is_inner in enumerate(inner):
         if is_complete:
             raise Corrupt("a tree has nodes beyond its last leaf")
-        if compared >= 0:
+        if is_inner:
             waiting.append(node)
         elif waiting:
             right[waiting.pop()] = node + 1
@@ -104,4 +118,4 @@ def tree_of(feature: Array, threshold: Array, logits: Array) -> Tree:
             is_complete = True
     if not is_complete:
         raise Corrupt("a tree ends before its last leaf")
-    return Tree(feature.astype(np.int16), threshold.astype(np.uint8), right, logits)
+    return right

@@ -7,8 +7,9 @@ that of 64-bit integers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,47 @@ def _find(edges: Any, slot: Any, symbol: Any) -> None:
         symbol[i] = np.searchsorted(row, slot[i], side="right") - 1 if row[-1] else 0
 
 
+@compiled()
+def _random(key: Any, event: Any, number: Any) -> Any:
+    """Return the 64-bit random number of an object."""
+    mixed = _mix(key + uint64(event) * uint64(_GAMMA))
+    return _mix(mixed + uint64(number) * uint64(_GAMMA))
+
+
+@compiled()
+def _fill_uniform(keys: Any, event: Any, number: Any, out: Any) -> None:
+    for i in range(len(event)):
+        for a in range(len(keys)):
+            # 52 bits and a half: with a 53rd bit the half would be lost, and 1 would be possible.
+            bits = _random(keys[a], event[i], number[i]) >> uint64(12)
+            out[i, a] = (np.float64(bits) + 0.5) * 2.0**-52
+
+
+@compiled()
+def _fill_indices(
+    logits: Any, exp2: Any, banned: Any, starts: Any, spans: Any,
+    keys: Any, event: Any, number: Any, out: Any,
+) -> None:  # fmt: skip
+    """Draw an index by each key for each row; a row of logits is summed only once."""
+    weights = np.empty(logits.shape[1], np.int32)
+    ends = np.zeros(logits.shape[1], np.int64)
+    for i in range(len(event)):
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
+            total = uint64(0)
+            for k in range(len(weights)):
+                if not banned[k]:
+                    total += share(weights[k], reciprocal)
+                ends[k] = total
+        for a in range(len(keys)):
+            random = _random(keys[a], event[i], number[i])
+            slot = np.int64(_below(random, uint64(ends[-1])))
+            # Where all symbols are banned, the first one stands for any.
+            symbol = np.searchsorted(ends, slot, side="right") % len(ends)
+            place = _below(_mix(random + uint64(_GAMMA)), spans[symbol] + uint64(1))
+            out[i, a] = starts[symbol] + np.int64(place)
+
+
 def uniform(key: int, event: Array, number: Array) -> Array:
     """Return numbers above 0 and below 1 by event and number: float64 of shape (n,).
 
@@ -71,17 +113,20 @@ def uniform(key: int, event: Array, number: Array) -> Array:
         >>> bool((u[1:] == uniform(7, np.array([1, 2]), np.zeros(2))).all())
         True
     """
-    # 52 bits and a half: with a 53rd bit the half would be lost and the result could be 1.
-    return ((_random(key, event, number) >> 12).astype(np.float64) + 0.5) * 2.0**-52
+    numbers: Array = uniform_by_keys([key], event, number)[:, 0]
+    return numbers
 
 
-def _random(key: int, event: Array, number: Array) -> Array:
-    """Return the 64-bit random number of each object."""
-    mixed = _mix(uint64(key) + event.astype(uint64) * uint64(_GAMMA))
-    random: Array = _mix(mixed + number.astype(uint64) * uint64(_GAMMA))
-    return random
+def uniform_by_keys(keys: Sequence[int], event: Array, number: Array) -> Array:
+    """Return the numbers of `uniform` for several keys: float64 of shape (n, keys)."""
+    out = np.empty((len(event), len(keys)))
+    _fill_uniform(
+        np.array(keys, uint64), event.astype(uint64), number.astype(uint64), out
+    )
+    return out
 
 
+@cache
 def column_key(seed: int, table: str, column: str) -> int:
     """Return the start of a column's random numbers."""
     return int(xxhash.xxh3_64_intdigest(f"{table}/{column}".encode(), seed=seed))
@@ -99,17 +144,25 @@ class Distribution:
     logits: Array
     bins: Bins
 
+    def some(self, at: Array) -> Distribution:
+        """Return the distributions of some rows."""
+        return self if len(self.logits) == 1 else Distribution(self.logits[at], self.bins)
+
+    @property
+    def banned(self) -> Array:
+        """Which symbols are never drawn: escapes, and the outside one, which is any index."""
+        banned: Array = self.bins.starts == ESCAPE
+        banned[-1] = True
+        return banned
+
     @cached_property
     def edges(self) -> Array:
         """Ends of the symbols in the sum of the frequencies of all that can be drawn.
 
-        int32, shape (n, K + 1), or (1, K + 1) for equal rows. Escapes and the outside symbol, which
-        stands for any index, are never drawn.
+        int32, shape (n, K + 1), or (1, K + 1) for equal rows.
         """
-        banned = self.bins.starts == ESCAPE
-        banned[-1] = True
         edges = np.zeros((len(self.logits), self.bins.symbols + 1), np.int32)
-        _fill_edges(np.ascontiguousarray(self.logits), EXP2, banned, edges)
+        _fill_edges(np.ascontiguousarray(self.logits), EXP2, self.banned, edges)
         return edges
 
     def at(self, slot: Array) -> Array:
@@ -141,11 +194,27 @@ def draw(distribution: Distribution, key: int, event: Array, number: Array) -> A
     Returns:
         int64, shape (n,).
     """
-    random = _random(key, event, number)
-    total = distribution.edges[:, -1].astype(uint64)
-    symbol = distribution.at(_below(random, total).view(np.int64))
-    width = distribution.bins.spans[symbol] + uint64(1)
-    return distribution.index(symbol, _below(_mix(random + uint64(_GAMMA)), width))
+    indices: Array = draw_by_keys(distribution, [key], event, number)[:, 0]
+    return indices
+
+
+def draw_by_keys(
+    distribution: Distribution, keys: Sequence[int], event: Array, number: Array
+) -> Array:
+    """Return the indices that `draw` draws by several keys: int64 of shape (n, keys)."""
+    out = np.empty((len(event), len(keys)), np.int64)
+    _fill_indices(
+        np.ascontiguousarray(distribution.logits),
+        EXP2,
+        distribution.banned,
+        distribution.bins.starts,
+        distribution.bins.spans,
+        np.array(keys, uint64),
+        event.astype(uint64),
+        number.astype(uint64),
+        out,
+    )
+    return out
 
 
 def cdf(distribution: Distribution, q: Array) -> Array:

@@ -3,26 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from flowtuple.data.flat_events import take_events
 from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Unsupported
 from flowtuple.lattice.context import Context, make_context
-from flowtuple.lattice.grid import ATOM, ESCAPE
+from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.rows import RowSet
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 from flowtuple.model.draw import Distribution
 from flowtuple.model.index_sampler import AtRandom, IndexSampler
-from flowtuple.model.rules import ATTEMPTS, Candidates, RuleBook
+from flowtuple.model.obeying import DrawnRows, restored, zeros
+from flowtuple.model.rules import RuleBook
 from flowtuple.runtime.threads import ordered_map
 
 BLOCK = 8192  # events made at a time by one thread
+
+TOGETHER = 4096
+"""Candidates that are drawn at once where few events wait for one that is accepted."""
+
+CANDIDATES = 64
+"""Candidates of an event, the last of which is accepted in any case."""
+
+STRIDE = 2**40
+"""Between the numbers of an event's candidates: no table has so many events."""
+
 _CONSTANT_IDS = frozenset(["run", "runnumber", "lumi", "luminosityblock", "lumiblock"])
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """The way to choose the indices of some events.
+
+    Attributes:
+        sample: Returns an index from a distribution.
+        obey: Random numbers to draw again with where a rule refuses a value; `None` for no rules.
+        first: Number of the first event.
+    """
+
+    sample: IndexSampler
+    obey: AtRandom | None
+    first: int
 
 
 class SampledTable:
@@ -68,7 +96,12 @@ class SampledTable:
         self._conditions = conditions
         self._workers = workers
         self._obey = obey
-        self._rules = RuleBook(coding.flow.rules if obey else (), self.columns)
+        rules = coding.flow.rules if obey else ()
+        self._rules = RuleBook(rules, self.columns)
+        self._acceptance = coding.flow.acceptance if obey else None
+        self._watched = frozenset().union(*map(self._rules.bound, rules))
+        if self._acceptance is not None:
+            self._watched |= self._acceptance.columns
         supplied = set() if conditions is None else {c.name for c in conditions.columns}
         self._supplied = {
             c.name
@@ -110,6 +143,8 @@ class SampledTable:
     def _needed(self, chosen: Iterable[Column]) -> set[str]:
         """Return all columns that drawing some takes, those that their rules speak of included."""
         wanted = {c.name for c in chosen}
+        if self._acceptance is not None:
+            wanted |= self._acceptance.columns
         while True:
             needed = self._coding.needed([c for c in self.columns if c.name in wanted])
             counting = {self._targets[name] for name in needed if name in self._targets}
@@ -120,48 +155,84 @@ class SampledTable:
             wanted = more
 
     def _block(self, needed: set[str], start: int, stop: int) -> Table:
-        """Draw a block of events, in one walk over the columns."""
-        count = stop - start
+        """Draw a block of events, those that are not accepted again by other random numbers."""
+        if self._acceptance is None or self._obey is None or start == stop:
+            own = _Draws(self._sample, self._obey, start)
+            return self._walked(needed, np.arange(start, stop), own)[0]
+        accepted, events = [], []
+        waiting, tried = np.arange(start, stop), 0
+        while len(waiting):
+            more = max(TOGETHER // len(waiting), 1)
+            attempts = np.arange(tried, min(tried + more, CANDIDATES))
+            # A candidate is an event of its own to the random numbers.
+            numbers = waiting[:, None] + attempts * STRIDE
+            random = replace(self._obey, events=numbers.ravel())
+            candidates = np.repeat(waiting, len(attempts))
+            own = _Draws(random, random, start)
+            table, context = self._walked(needed, candidates, own)
+            taken = random.accepts(self._acceptance.probability(context))
+            taken = taken.reshape(numbers.shape)
+            tried += len(attempts)
+            taken[:, -1] |= tried == CANDIDATES
+            is_done = taken.any(axis=1)
+            first = np.arange(len(waiting)) * len(attempts) + taken.argmax(axis=1)
+            accepted.append(take_events(table, first[is_done]))
+            events.append(waiting[is_done])
+            waiting = waiting[~is_done]
+        order = np.argsort(np.concatenate(events))
+        return take_events(concatenate(accepted), order)
+
+    def _walked(
+        self, needed: set[str], events: Array, draws: _Draws
+    ) -> tuple[Table, Context]:
+        """Draw events, in one walk over the columns.
+
+        Args:
+            needed: Columns to draw.
+            events: Number of each event, shape (events,); one may occur several times.
+            draws: The way to choose indices.
+        """
+        count = len(events)
         contents: dict[str, Any] = {}
         context = make_context(self._coding.columns, count, contents)
-        context.watched = frozenset().union(
-            *map(self._rules.bound, self._coding.flow.rules)
-        )
+        context.watched = self._watched
         columns = tuple(c for c in self.columns if c.name in needed)
         if self._conditions is not None:
             wanted = tuple(c for c in columns if c.name in self._supplied)
-            supplied = read_like(self._conditions, wanted, start, stop).data
-            contents |= {name: values.reshape(-1) for name, values in supplied.items()}
+            first = draws.first
+            last = int(events.max(initial=first - 1)) + 1
+            supplied = read_like(self._conditions, wanted, first, last)
+            given = take_events(supplied, events - first).data
+            contents |= {name: values.reshape(-1) for name, values in given.items()}
         for state in walk(self._coding, context, needed):
             if state.name in self._supplied:
                 values = np.asarray(contents[state.name])
                 state.enter(values)
             elif state.column.role == "id":
-                values = _fresh(state.column, state.rows, start)
+                values = _fresh(state.column, state.rows, events)
             else:
-                values = self._draw(state, context, contents, start)
+                values = self._draw(state, context, contents, draws)
             shape = state.column.shape
             contents[state.name] = values.reshape(count, *shape) if shape else values
-        return Table(
-            self.name, columns, count, {c.name: contents[c.name] for c in columns}
-        )
+        data = {c.name: contents[c.name] for c in columns}
+        return Table(self.name, columns, count, data), context
 
     def _draw(
         self,
         state: ColumnState,
         context: Context,
         contents: Mapping[str, Any],
-        first: int,
+        draws: _Draws,
     ) -> Array:
         """Draw all values of a column, in stored order."""
         q = np.empty(len(state.rows), np.int64)
         for part in self._parts(state):
-            q[part] = self._indices(state, context, part, first)
+            q[part] = self._indices(state, context, part, draws)
             if state.name in self._targets:
                 counts = contents[self._targets[state.name]][state.rows.event[part]]
                 q[part] = _existing(q[part], state.lattice, counts)
-            state.record(part, q[part], _zeros(q[part], state.lattice))
-        return state.rows.unsort(state.lattice.decode(q, _zeros(q, state.lattice)))
+            state.record(part, q[part], zeros(q[part], state.lattice))
+        return state.rows.unsort(state.lattice.decode(q, zeros(q, state.lattice)))
 
     def _parts(self, state: ColumnState) -> Iterable[slice]:
         """Return the parts to draw one by one; rules of near objects need one object at a time."""
@@ -171,53 +242,21 @@ class SampledTable:
         return state.serial_parts() if serial else state.parts()
 
     def _indices(
-        self, state: ColumnState, context: Context, part: slice, first: int
+        self, state: ColumnState, context: Context, part: slice, draws: _Draws
     ) -> Array:
         """Draw the indices of some rows, again for those that a rule refuses."""
         flow, predicted = state.required_flow, state.predict(part)
         if flow.network is None and predicted is not None:
             return predicted
-        logits = state.logits(part, predicted)
-        distribution = Distribution(logits, flow.bins)
-        drawn = self._sample(state, part, distribution, first)
-        q = _restored(state, drawn, predicted)
+        distribution = Distribution(state.logits(part, predicted), flow.bins)
+        drawn = draws.sample(state, part, distribution, draws.first)
+        q = restored(state, drawn, predicted)
         fits = flow.residual or (q == ESCAPE).any()
-        if self._obey is None or not (self._rules.of(state.name) or fits):
+        if draws.obey is None or not (self._rules.of(state.name) or fits):
             return q
         rows = np.arange(part.start, part.stop)
-        waiting, attempt = np.arange(len(rows)), 0
-        while True:
-            some = rows[waiting]
-            values = state.lattice.decode(q[waiting], _zeros(q[waiting], state.lattice))
-            chance = self._obey.chance(state, some, first, attempt)
-            candidates = Candidates(
-                state, context, some, values, chance, self._rules.flags
-            )
-            if attempt == ATTEMPTS:
-                settled = self._rules.settle(candidates, q[waiting])
-                escapes = _zeros(settled, state.lattice)
-                q[waiting] = state.lattice.nearest(state.lattice.decode(settled, escapes))
-                return q
-            # An escape has no value of its own, and a residual may lead out of the range: both
-            # stand for values beyond all that was learned.
-            beyond = state.lattice.nearest(values) != q[waiting]
-            waiting = waiting[self._rules.refused(candidates) | beyond]
-            if not len(waiting):
-                return q
-            attempt += 1
-            own = Distribution(logits if len(logits) == 1 else logits[waiting], flow.bins)
-            drawn = self._obey.again(state, rows[waiting], own, first, attempt)
-            known = None if predicted is None else predicted[waiting]
-            q[waiting] = _restored(state, drawn, known)
-
-
-def _restored(state: ColumnState, drawn: Array, predicted: Array | None) -> Array:
-    """Return the indices of what was drawn: these themselves, or residuals from a prediction."""
-    if not state.required_flow.residual or predicted is None:
-        return drawn
-    # A residual may lead beyond the last atom, where no value is: those become escapes.
-    q = state.restore(drawn, predicted)
-    return np.where((q >= ATOM + len(state.lattice.atoms)) & (q != ESCAPE), ESCAPE, q)
+        waiting = DrawnRows(state, context, rows, draws.first, distribution, predicted)
+        return waiting.obeying(q, self._rules, draws.obey)
 
 
 def _target(column: Column, columns: Sequence[Column]) -> str | None:
@@ -241,14 +280,9 @@ def _existing(q: Array, lattice: Lattice, counts: Array) -> Array:
     return np.where(lattice.decode(q) >= counts, none, q)
 
 
-def _zeros(q: Array, lattice: Lattice) -> Array:
-    """Exact values of drawn escapes, which have none: zeros."""
-    return np.zeros(int(np.count_nonzero(q == ESCAPE)), lattice.dtype)
-
-
-def _fresh(column: Column, rows: RowSet, first: int) -> Array:
+def _fresh(column: Column, rows: RowSet, events: Array) -> Array:
     """Return new ids: events numbered from 1, runs and luminosity blocks all 1."""
     constant = column.name.lower() in _CONSTANT_IDS
-    numbers = np.ones(len(rows), np.int64) if constant else rows.event + first + 1
+    numbers = np.ones(len(rows), np.int64) if constant else events[rows.event] + 1
     with np.errstate(over="ignore"):
         return rows.unsort(numbers).astype(column.dtype)

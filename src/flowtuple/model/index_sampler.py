@@ -12,7 +12,14 @@ from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.walk import ColumnState
-from flowtuple.model.draw import Distribution, column_key, draw, inverse_cdf, uniform
+from flowtuple.model.draw import (
+    Distribution,
+    column_key,
+    draw_by_keys,
+    inverse_cdf,
+    uniform,
+    uniform_by_keys,
+)
 
 IndexSampler: TypeAlias = Callable[[ColumnState, slice, Distribution, int], Array]
 """Return indices of some rows of a column, from their distribution and the first event."""
@@ -25,10 +32,12 @@ class AtRandom:
     Attributes:
         seed: From 0 to 2^63 - 1.
         table: Name of the table; another name gives other events.
+        events: Number of each event of a block, shape (events,); `None` for one after another.
     """
 
     seed: int
     table: str
+    events: Array | None = None
 
     def __call__(
         self,
@@ -38,29 +47,53 @@ class AtRandom:
         first: int,
     ) -> Array:
         """Return indices of some rows of a column."""
-        return draw(distribution, *self._keys(state, part, first, 0, "#"))
+        return self.several(state, part, distribution, first, range(1))[:, 0]
 
-    def again(
+    def several(
         self,
         state: ColumnState,
-        rows: Array,
+        rows: slice | Array,
         distribution: Distribution,
         first: int,
-        attempt: int,
+        attempts: range,
     ) -> Array:
-        """Return other indices of some rows, for every attempt from 1 on."""
-        return draw(distribution, *self._keys(state, rows, first, attempt, "#"))
+        """Return the indices of some rows by attempts, shape (n, attempts); the first one is 0."""
+        return draw_by_keys(distribution, *self._keys(state, rows, first, attempts, "#"))
 
-    def chance(self, state: ColumnState, rows: Array, first: int, attempt: int) -> Array:
-        """Return numbers above 0 and below 1 that decide whether rates take an attempt."""
-        return uniform(*self._keys(state, rows, first, attempt + 1, "/"))
+    def chance(
+        self, state: ColumnState, rows: Array, first: int, attempts: range
+    ) -> Array:
+        """Return numbers above 0 and below 1 that decide whether rates take attempts.
+
+        float64 of shape (n, attempts).
+        """
+        numbers = range(attempts.start + 1, attempts.stop + 1)
+        return uniform_by_keys(*self._keys(state, rows, first, numbers, "/"))
 
     def _keys(
-        self, state: ColumnState, part: slice | Array, first: int, number: int, mark: str
-    ) -> tuple[int, Array, Array]:
-        name = f"{state.name}{mark}{number}" if number else state.name
-        key = column_key(self.seed, self.table, name)
-        return key, state.rows.event[part] + first, state.rows.number[part]
+        self,
+        state: ColumnState,
+        part: slice | Array,
+        first: int,
+        numbers: range,
+        mark: str,
+    ) -> tuple[list[int], Array, Array]:
+        keys = [
+            column_key(
+                self.seed, self.table, f"{state.name}{mark}{k}" if k else state.name
+            )
+            for k in numbers
+        ]
+        event = state.rows.event[part]
+        events = event + first if self.events is None else self.events[event]
+        return keys, events, state.rows.number[part]
+
+    def accepts(self, probability: Array) -> Array:
+        """Return which events are accepted, bool of shape (events,), by their probabilities."""
+        events = np.arange(len(probability)) if self.events is None else self.events
+        key = column_key(self.seed, self.table, "?")
+        accepted: Array = uniform(key, events, np.zeros_like(events)) < probability
+        return accepted
 
 
 def from_latent(latent: TableSource) -> IndexSampler:

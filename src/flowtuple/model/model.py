@@ -117,8 +117,8 @@ class EventModel:
         check_same_columns(self.coding.columns, source.columns, dataset.description)
         return source
 
-    def labels(self, dataset: Dataset, name: str) -> Array:
-        """Return a column with one number an event, shape (events,).
+    def labels(self, dataset: Dataset, name: str, kind: str = "labels") -> Array:
+        """Return a column of labels or weights, one number an event, shape (events,).
 
         Raises:
             InvalidArgument: There is no such column.
@@ -127,7 +127,7 @@ class EventModel:
         names = [c.name for c in source.columns if c.is_event_number]
         if name not in names:
             raise InvalidArgument(
-                f"{dataset.description}: no column {name!r} with one number an event; "
+                f"{dataset.description}: no column {name!r} for {kind}, one number an event; "
                 f"{nearest(name, names)}"
             )
         return np.asarray(source.read([name], 0, source.num_entries).data[name])
@@ -178,7 +178,7 @@ class EventModel:
 
     def log_det(self, dataset: Dataset) -> Table:
         """Return ln|det| of the map from lattice points to u, by event and column: ln p."""
-        scores = score(self._whole(dataset), self.coding)
+        scores = score(self.whole(dataset), self.coding)
         columns = tuple(Column(name, "float64") for name in scores.columns)
         return Table(
             "log_det",
@@ -190,9 +190,9 @@ class EventModel:
     def to_latent(self, dataset: Dataset) -> Table:
         """Return the latent table, with all events in memory; see `score.to_latent`."""
         check_resolved(self.coding, self.path)
-        return to_latent(self._whole(dataset), self.coding)
+        return to_latent(self.whole(dataset), self.coding)
 
-    def _whole(self, dataset: Dataset) -> Table:
+    def whole(self, dataset: Dataset) -> Table:
         """Return all events of a data set that the model can score."""
         source = self.events(dataset)
         return read_like(source, self.coding.columns, 0, source.num_entries)
@@ -269,12 +269,19 @@ class _Scored:
             self._expected.surprise(scores.bits) if surprise else np.zeros(stop - start)
         )
         out = {"log_prob": scores.log_prob, "bits": scores.total, "surprise": beyond}
-        if self._other is not None:
-            out["log_ratio"] = scores.log_prob - score(events, self._other).log_prob
+        other = None if self._other is None else score(events, self._other)
+        if other is not None:
+            out["log_ratio"] = scores.log_prob - other.log_prob
         if self._by_column:
             out |= {
                 f"bits_{name}": scores.bits[:, k] for k, name in enumerate(scores.columns)
             }
+            if other is not None:
+                shares = math.log(2.0) * (other.bits - scores.bits)
+                out |= {
+                    f"log_ratio_{name}": shares[:, k]
+                    for k, name in enumerate(scores.columns)
+                }
         return out
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:

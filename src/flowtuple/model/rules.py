@@ -18,9 +18,6 @@ from flowtuple.lattice.prediction import FUNCTIONS, LARGEST
 from flowtuple.lattice.rules import RATES, Cut, Rule
 from flowtuple.lattice.walk import ColumnState, TableCoding
 
-ATTEMPTS = 32
-"""Draws of a value before the nearest one that the rules allow takes its place."""
-
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
@@ -51,6 +48,10 @@ class Candidates:
     def number(self) -> Array:
         """Number of each row's object in its event."""
         return self.state.rows.number[self.rows]
+
+    def with_values(self, at: Array, values: Array) -> Candidates:
+        """Return other values of some of the candidates, with their chances."""
+        return replace(self, rows=self.rows[at], values=values, chance=self.chance[at])
 
     def of_first(self, column: str) -> tuple[Array, Array] | None:
         """Return a column's value of the first object of each row's event, and which exist.
@@ -98,6 +99,9 @@ class Candidates:
 
 MOST_STEPS = 512
 """Indices to either side of a drawn one that are tried at last."""
+
+FIRST_STEPS = 8
+"""Of them, those that are tried together at first."""
 
 
 class RuleBook:
@@ -366,8 +370,7 @@ def _rate(rule: Rule, drawn: Candidates) -> Array:
     number = rated_number(rule.kind, rule.columns, drawn)
     if number is None:
         return np.ones(len(drawn.rows))
-    half = len(rule.numbers) // 2
-    edges, rates = np.array(rule.numbers[:half]), np.array(rule.numbers[half:])
+    edges, rates = map(np.array, rule.spectrum)
     return np.where(
         np.isnan(number), 1.0, rates[np.searchsorted(edges, number, side="right")]
     )
@@ -494,21 +497,30 @@ def _turned(rule: Rule, drawn: Candidates, q: Array) -> Array:
     """Return the indices next to those drawn, on either side, that a rate takes."""
     out = q.copy()
     waiting = np.flatnonzero((drawn.chance >= _rate(rule, drawn)) & (q < ATOM))
-    for step in range(1, MOST_STEPS + 1):
-        for turn in (step, -step):
-            tried = q[waiting] + turn
-            some = replace(
-                drawn,
-                rows=drawn.rows[waiting],
-                values=drawn.state.lattice.decode(tried),
-                chance=drawn.chance[waiting],
-            )
-            taken = some.chance < _rate(rule, some)
-            out[waiting[taken]] = tried[taken]
-            waiting = waiting[~taken]
-        if not len(waiting):
-            break
+    done, count = 0, FIRST_STEPS
+    while len(waiting) and done < MOST_STEPS:
+        steps = np.arange(done + 1, min(done + count, MOST_STEPS) + 1)
+        tried = q[waiting, None] + np.stack([steps, -steps], axis=1).ravel()
+        values = drawn.state.lattice.decode(tried.ravel())
+        some = drawn.with_values(np.repeat(waiting, 2 * len(steps)), values)
+        taken = (some.chance < _rate(rule, some)).reshape(tried.shape)
+        out[waiting], is_taken = first_taken(taken, tried, q[waiting])
+        waiting = waiting[~is_taken]
+        done, count = done + count, 4 * count
     return out
+
+
+def first_taken(taken: Array, tried: Array, otherwise: Array) -> tuple[Array, Array]:
+    """Return the first index of each row that is taken, and which rows have one.
+
+    Args:
+        taken: Which indices are taken, bool of shape (n, tries).
+        tried: The indices, of the same shape.
+        otherwise: Index of a row of which none is taken, shape (n,).
+    """
+    is_taken = np.logical_or.reduce(taken, axis=1)
+    chosen = tried[np.arange(len(tried)), taken.argmax(axis=1)]
+    return np.where(is_taken, chosen, otherwise), is_taken
 
 
 def _beyond(rule: Rule, drawn: Candidates, q: Array, lattice: Lattice) -> Array:

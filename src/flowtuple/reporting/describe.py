@@ -226,6 +226,7 @@ def _table_info(
         "model_bytes": table.model_bytes,
         "model_reference": table.model_reference,
         "rules": [str(rule) for rule in flow.rules],
+        "acceptance": str(flow.acceptance) if flow.acceptance else None,
         "root_changes": root_changes(table.columns, storage),
         "root_renamed": root_renamed(table.name, table.columns, storage),
         "columns": columns,
@@ -258,6 +259,9 @@ _FEATURES = {
     "size": "size of {0}",
     "energy": "energy of {0}, {1}, {2}",
     "left": "share of the energy left by {group}",
+    "mass": "mass with the first by {0}",
+    "back to back": "largest mass with the first by {0} and {1}",
+    "place of size": "place of |{0}|",
 }
 """Features of the event so far in words, by their kind."""
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from flowtuple.data.flat_events import begin_of, spans
 from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import arctangent, sine_cosine
-from flowtuple.simulation.block import begin_of, spans
 from flowtuple.simulation.response import wrap_angle
 
 _SINGLE = 8  # objects of an event that are made one at a time

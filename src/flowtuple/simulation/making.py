@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flowtuple.data.flat_events import begin_of, unfold
 from flowtuple.data.schema import Array
-from flowtuple.simulation.block import Block, begin_of, unfold
+from flowtuple.simulation.block import Block
 from flowtuple.simulation.conditions import partner_conditions
 from flowtuple.simulation.made import Made, rounds
 from flowtuple.simulation.response import as_angle, partner_name

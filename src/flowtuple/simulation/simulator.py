@@ -10,12 +10,13 @@ from functools import cached_property
 import numpy as np
 
 from flowtuple.comparison.folds import FOLD
+from flowtuple.data.flat_events import take_events
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.schema_diff import check_same_columns, read_like
 from flowtuple.data.table import Table, TableSource, concatenate, ranges, with_counters
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.threads import ordered_map
-from flowtuple.simulation.block import Block, take_events
+from flowtuple.simulation.block import Block
 from flowtuple.simulation.out_of_range import flag_columns, flags, out_of_range
 from flowtuple.simulation.sampler import Sampler
 from flowtuple.simulation.spec import SimulationSpec

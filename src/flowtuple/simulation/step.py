@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flowtuple.data.flat_events import unfold
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
-from flowtuple.simulation.block import unfold
 
 Conditions = dict[str, Array]
 Distance = Callable[[Mapping[str, Array], Array], Array]

@@ -18,13 +18,13 @@ from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
 from flowtuple.lattice.context import Context, make_context
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.rules import RATES, Rule
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 from flowtuple.model.draw import Distribution
-from flowtuple.model.events import SampledTable
 from flowtuple.model.index_sampler import AtRandom
+from flowtuple.model.obeying import restored, zeros
 from flowtuple.model.rules import Candidates, rated_number
+from flowtuple.training.contexts import drawn_context
 from flowtuple.training.kinematics import families
 
 EDGES = np.round(np.arange(1, 31) * 0.05, 2)
@@ -89,40 +89,24 @@ def _calibrated(
     rated = [rule for rule in flow.rules if rule.kind in RATES]
     if not rated:
         return flow
-    drawn = _drawn_context(flow, name, coding, seed)
+    drawn = drawn_context(
+        replace(coding, flow=flow), name, DRAWN_EVENTS, AtRandom(seed, "rates")
+    )
     adjusted = {}
     for rule in rated:
-        half = len(rule.numbers) // 2
-        edges, rates = np.array(rule.numbers[:half]), np.array(rule.numbers[half:])
-        shares = []
+        edges, rates = map(np.array, rule.spectrum)
+        counts = []
         for context in (drawn, true):
             numbers = _numbers(rule, coding, context)
             place = np.searchsorted(edges, numbers[~np.isnan(numbers)], side="right")
-            counts = np.bincount(place, minlength=len(rates)) + 1.0
-            shares.append(counts / counts.sum())
-        enough = shares[0] * (len(place) + len(rates)) > FEWEST_PAIRS
+            counts.append(np.bincount(place, minlength=len(rates)) + 1.0)
+        shares = [n / n.sum() for n in counts]
+        enough = counts[0] > FEWEST_PAIRS
         ratio = np.where(enough, np.clip(shares[1] / shares[0], *LARGEST_CHANGE), 1.0)
         better = rates * ratio
         better = better / better.max()
         adjusted[rule] = replace(rule, numbers=(*edges.tolist(), *better.tolist()))
     return replace(flow, rules=tuple(adjusted.get(rule, rule) for rule in flow.rules))
-
-
-def _drawn_context(
-    flow: LatticeFlow, name: str, coding: TableCoding, seed: int
-) -> Context:
-    """Return drawn events with the values of all columns."""
-    sampler = AtRandom(seed, "rates")
-    names = [c.name for c in coding.columns if not c.is_opaque]
-    sampled = SampledTable(
-        name, replace(coding, flow=flow), DRAWN_EVENTS, sampler, workers=1, obey=sampler
-    )
-    events = sampled.read(names, 0, DRAWN_EVENTS)
-    context = make_context(coding.columns, DRAWN_EVENTS, events.data)
-    for column in names:
-        rows = context.rows(context.collection[column])
-        context.values[column] = rows.sort(events.data[column].reshape(-1))
-    return context
 
 
 def _numbers(rule: Rule, coding: TableCoding, context: Context) -> Array:
@@ -167,16 +151,12 @@ def _drawn_values(state: ColumnState, draws: AtRandom) -> Array:
     flow, predicted = state.required_flow, state.predict(state.whole)
     out = np.empty((DRAWS, len(state.rows)), state.lattice.dtype)
     for part, logits in state.blocks(predicted):
-        distribution, rows = (
-            Distribution(logits, flow.bins),
-            np.arange(part.start, part.stop),
-        )
-        for attempt in range(DRAWS):
-            q = draws.again(state, rows, distribution, 0, attempt)
-            if flow.residual and predicted is not None:
-                q = state.restore(q, predicted[part])
-            escapes = np.zeros(int(np.count_nonzero(q == ESCAPE)), state.lattice.dtype)
-            out[attempt, part] = state.lattice.decode(q, escapes)
+        distribution = Distribution(logits, flow.bins)
+        drawn = draws.several(state, part, distribution, 0, range(DRAWS))
+        known = None if predicted is None else predicted[part]
+        q = restored(state, drawn, known)
+        values = state.lattice.decode(q.ravel(), zeros(q, state.lattice))
+        out[:, part] = values.reshape(q.shape).T
     return out
 
 
