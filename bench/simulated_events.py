@@ -12,6 +12,7 @@ import uproot
 from commands import Columns, Script, show_header, show_row, timed
 from generation import GENERATED, TARGET
 from simulated_events_drawings import met_png, shapes_png, turn_on_png
+from simulated_physics import Verdict, verdicts, write_tagged
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
@@ -57,11 +58,7 @@ def events(a: argparse.Namespace) -> None:
     known = uproot.open(source)[name].arrays()
     real, other = features(true), features(known)
     with tempfile.TemporaryDirectory() as folder:
-        model = Path(a.model or Path(folder) / "m.flow")
-        if not model.exists():
-            given = {"target": TARGET, "given": GENERATED, "effort": a.effort}
-            _, seconds = timed(lambda: ft.train_simulation(a.train, model, **given))
-            print(f"trained in {seconds:.0f} s, {model.stat().st_size} bytes", flush=True)
+        model = trained(a, Path(folder))
         samples = {"learned from": known}
         for seed in a.seeds:
             samples[f"seed {seed}"] = simulated(model, a.judge, tree, seed)
@@ -74,6 +71,60 @@ def events(a: argparse.Namespace) -> None:
     show_widths(true, samples)
     if a.images:
         draw_pictures(Path(a.images), true, samples[f"seed {a.seeds[0]}"])
+
+
+@script.command("train", "judge", effort="default", seeds=[1], model="")
+def physics(a: argparse.Namespace) -> None:
+    """Judge muon isolation, m(mu mu) and a tag score of simulated events in bins.
+
+    A model learns from TRAIN (FILE.root:TREE) and simulates JUDGE, as with `events`. The isolation
+    of muons is judged by p_T and |eta|, m(mu mu) near the Z by |eta| of both muons, and
+    `Jet_btag`, where the samples have it (`tag` adds one), by flavour and p_T. A figure fails where
+    it differs by more than 3 % of the true one and 2 sigma.
+    """
+    path, _, tree = a.judge.rpartition(":")
+    true = uproot.open(path)[tree].arrays()
+    source, _, name = a.train.rpartition(":")
+    samples = {"learned from": uproot.open(source)[name].arrays()}
+    with tempfile.TemporaryDirectory() as folder:
+        model = trained(a, Path(folder))
+        for seed in a.seeds:
+            samples[f"seed {seed}"] = simulated(model, a.judge, tree, seed)
+    judged = {label: verdicts(true, sample) for label, sample in samples.items()}
+    show_header("figure", "true", "limit", *samples, text=1)
+    for figure, verdict in judged["learned from"].items():
+        others = [judged[label].get(figure) for label in samples]
+        show_row(
+            figure,
+            f"{verdict.true:.4g}",
+            f"{verdict.limit / max(abs(verdict.true), 1e-9):.1%}",
+            *("" if v is None else difference(v) for v in others),
+        )
+    for label, sample in judged.items():
+        failed = sum(not v.holds for v in sample.values())
+        print(f"{label}: {failed} of {len(sample)} figures beyond 3 % + 2 sigma")
+
+
+@script.command("source", "output", seed=0)
+def tag(a: argparse.Namespace) -> None:
+    """Write SOURCE (FILE.root:TREE) with a tag score `Jet_btag` by flavour, p_T and counts."""
+    write_tagged(a.source, Path(a.output), a.seed)
+
+
+def difference(verdict: Verdict) -> str:
+    """Return the difference of a figure from the true one, marked where it is too large."""
+    part = verdict.simulated / verdict.true - 1 if verdict.true else verdict.simulated
+    return f"{part:+.1%}" + ("" if verdict.holds else " !")
+
+
+def trained(a: argparse.Namespace, folder: Path) -> Path:
+    """Return the model that `--model` names, or a new one, trained where there is none."""
+    model = Path(a.model or folder / "m.flow")
+    if not model.exists():
+        options = {"target": TARGET, "given": GENERATED, "effort": a.effort}
+        _, seconds = timed(lambda: ft.train_simulation(a.train, model, **options))
+        print(f"trained in {seconds:.0f} s, {model.stat().st_size} bytes", flush=True)
+    return model
 
 
 def simulated(model: Path, judge: str, tree: str, seed: int) -> ak.Array:

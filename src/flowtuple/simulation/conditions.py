@@ -9,10 +9,11 @@ import numpy as np
 from flowtuple.data.collections import Collection
 from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.neighbours import nearest_columns
+from flowtuple.simulation.neighbours import NEIGHBOURS, nearest_columns
 from flowtuple.simulation.response import partner_name
-from flowtuple.simulation.spec import SimulationSpec, Target
+from flowtuple.simulation.spec import SimulationSpec, Target, transverse
 from flowtuple.simulation.step import Conditions
+from flowtuple.simulation.visible import visible
 
 
 def event_conditions(
@@ -39,6 +40,62 @@ def event_conditions(
     return out
 
 
+def of_the_process(spec: SimulationSpec, step: str) -> frozenset[str]:
+    """Return the conditions that a step does not learn from, since they say what process it is.
+
+    How a detector responds to a jet depends on the jet and what is near it. In a training sample
+    the number of jets, their sum or the place of a jet among them also tell one process from
+    another, and what is learned from that is wrong for a third. Models of earlier versions learned
+    from them, so every step still has them.
+
+    Args:
+        spec: The simulation.
+        step: Name of the step.
+    """
+    own = [
+        (k, t)
+        for k in _OF_OBJECTS
+        for t in spec.targets
+        if step == f"{t.objects.name} {k}"
+    ]
+    if not own:
+        return frozenset()
+    (kind, target), *_ = own
+    names = {f"n_{c.name}" for c in spec.generated}
+    for pt in (c.axes[0] for c in spec.generated if c.axes):
+        names |= {f"sum_{pt}", f"first_{pt}"}
+    if kind == "properties":
+        names |= _simulated_partners(spec, target)
+    return frozenset(names | transverse(spec) | _OF_OBJECTS[kind])
+
+
+def _simulated_partners(spec: SimulationSpec, target: Target) -> set[str]:
+    """Return the conditions about near objects that are simulated from generated ones.
+
+    What is generated near an object with a partner says as much, and says the same where one
+    process has jets that hold muons and another has jets that do not.
+    """
+    others = [t for t in spec.targets if t.through and t.objects.axes and t != target]
+    flags = [n for t in others for n in t.objects.columns if spec.dtype(n) == "bool"]
+    return {
+        f"{target.objects.name}_{t.objects.name}_{end}"
+        for t in others
+        for end in (*NEIGHBOURS, *flags)
+    }
+
+
+_SUMS = frozenset({"gain", "size of gain", "made pt"})
+_OF_OBJECTS: dict[str, frozenset[str]] = {
+    "found": frozenset({"number of partner"}),
+    "response": frozenset({"number of partner", "made"}),
+    "properties": frozenset({"number of partner"}),
+    "extras": _SUMS | {"size of sum", "made"},
+    "extra axes": _SUMS | {"made", "mean pull", "sum pt"},
+    "extra properties": _SUMS | {"size of sum", "made", "mean pull", "extras"},
+}
+"""By kind of step, what it does not learn from beyond numbers of the generated event."""
+
+
 def partner_conditions(
     block: Block, spec: SimulationSpec, target: Target, events: Mapping[str, Array]
 ) -> Conditions:
@@ -56,6 +113,7 @@ def partner_conditions(
     """
     own = spec.collection(target.partners)
     event = block.event(own.name)
+    block = visible(block, spec, target)
     columns = partner_columns(block, own)
     out: Conditions = {name: content[event] for name, content in events.items()} | columns
     out["number of partner"] = block.number(own.name).astype(np.int32)

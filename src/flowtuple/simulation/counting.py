@@ -6,13 +6,14 @@ without the values that contradict.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.walk import ColumnState
+from flowtuple.simulation.contents import is_ratio, number_name
 from flowtuple.simulation.shares import allowed_shares
 from flowtuple.simulation.spec import SimulationSpec, Target
 from flowtuple.simulation.step import Step
@@ -31,11 +32,13 @@ class Counting:
         target: The collection that the rows belong to; `None` where no share has a count.
         parts: Names of the parts by what is learned.
         counts: Counts by name, each of shape (n,), -1 before they are drawn.
+        generated: By count of `Target.numbers` the number of generated objects within.
     """
 
     target: Target | None
     parts: dict[str, str] = field(default_factory=dict)
     counts: dict[str, Array] = field(default_factory=dict)
+    generated: Mapping[str, Array] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spec: SimulationSpec, step: Step) -> Counting:
@@ -47,7 +50,12 @@ class Counting:
             ):
                 unknown = np.full(len(step.event), -1, np.int64)
                 names = set(target.counts.values())
-                return cls(target, parts, {name: unknown.copy() for name in names})
+                generated = {
+                    name: step.conditions[number_name(collection)].astype(np.int64)
+                    for name, collection in target.numbers.items()
+                }
+                counts = {name: unknown.copy() for name in names}
+                return cls(target, parts, counts, generated)
         return cls(None)
 
     def obey(
@@ -67,29 +75,59 @@ class Counting:
             return q
         flow = state.required_flow
         predicted = state.predict(part) if flow.residual else None
-        if state.name in target.counts.values():
+        counted = {target.learned(name): name for name in target.counts.values()}
+        if state.name in counted:
             place = q if predicted is None else state.restore(q, predicted)
-            self.counts[state.name][at] = state.lattice.decode(place)
+            name, number = counted[state.name], state.lattice.decode(place)
+            if name in self.generated:
+                number = np.maximum(number + self.generated[name][at], 0)
+            self.counts[name][at] = number
         elif state.name in self.parts and predicted is None:
             counts = {n: content[at] for n, content in self.counts.items()}
             if min(int(content.min(initial=0)) for content in counts.values()) >= 0:
                 name = self.parts[state.name]
-                return _obeying(state, allowed_shares(target, counts, name), indices, q)
+                allowed = allowed_shares(target, counts, name)
+                count = target.counts[name]
+                if count in self.generated:
+                    inside = self.generated[count][at]
+                    all_generated = (inside > 0) & (counts[count] == inside)
+                    return _obeying(
+                        state, allowed, indices, q, all_generated, inside == 0
+                    )
+                return _obeying(state, allowed, indices, q)
         return q
 
 
 def _obeying(
-    state: ColumnState, allowed: tuple[Array, Array, Array], indices: Indices, q: Array
+    state: ColumnState,
+    allowed: tuple[Array, Array, Array],
+    indices: Indices,
+    q: Array,
+    ratio: Array | bool = False,
+    no_ratio: Array | bool = False,
 ) -> Array:
-    """Return the indices of shares where what counts allow is 0, 1, or neither."""
+    """Return the indices of shares where what counts allow is 0, 1, or neither.
+
+    Args:
+        state: The column that is drawn.
+        allowed: From `allowed_shares`.
+        indices: Draws again.
+        q: The indices.
+        ratio: Which are energies of generated objects, and no others.
+        no_ratio: Which have none within.
+    """
     zero, one, between = allowed
+    one = one & ~np.asarray(ratio)
     for turn in range(1, _TURNS + 1):
         share = state.lattice.decode(q)
-        wrong = ~zero & ~one & ((share <= 0) | (between & (share >= 1)))
+        full = (share >= 1) & ~is_ratio(share)
+        wrong = (share <= 0) | (between & full) | (ratio & ~is_ratio(share))
+        wrong = ~zero & ~one & (wrong | (no_ratio & is_ratio(share)))
         rows = np.flatnonzero(wrong)
         if not len(rows):
             break
         q[rows] = indices(turn, rows)
-    for forced, value in ((zero, 0.0), (one, 1.0)):
+    left = ratio & ~zero & ~is_ratio(state.lattice.decode(q))
+    for forced, value in ((zero, 0.0), (one, 1.0), (left, 2.0)):
         q[forced] = state.lattice.nearest(np.array([value], state.lattice.dtype))
     return q

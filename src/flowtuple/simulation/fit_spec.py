@@ -10,6 +10,7 @@ from flowtuple.simulation.block import Block
 from flowtuple.simulation.build_spec import NO_CONDITION
 from flowtuple.simulation.cells import find_cells
 from flowtuple.simulation.conditions import partner_columns
+from flowtuple.simulation.contents import find_contents, rare_first
 from flowtuple.simulation.flag_rules import find_flag_rules
 from flowtuple.simulation.out_of_range import NOTHING_SEEN
 from flowtuple.simulation.recoil import fit_recoil
@@ -23,6 +24,7 @@ from flowtuple.simulation.shares import (
     find_sums,
 )
 from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
+from flowtuple.simulation.visible import find_hidden, visible
 
 WIDE = 0.05  # half-width of a ratio from which on a threshold would be smeared
 
@@ -56,6 +58,8 @@ def _is_vector(block: Block, recoil: Recoil) -> bool:
 
 def _with_cells(spec: SimulationSpec, target: Target, block: Block) -> Target:
     """Return the target with efficiency and resolution in cells of generated objects."""
+    target = replace(target, hidden=find_hidden(block, spec, target))
+    block = visible(block, spec, target)
     own = spec.collection(target.partners)
     partner = block.positions(target.through, target.objects.name, own.name)
     matched = partner >= 0
@@ -102,11 +106,20 @@ def _with_relations(spec: SimulationSpec, target: Target, block: Block) -> Targe
     floats = {n: v for n, v in floats.items() if n not in shares}
     hypots = {name: parts for name, parts in find_hypots(floats).items() if name != mass}
     fixed = {*hypots, mass}.union(*hypots.values())
+    target = replace(target, shares=shares)
+    if axes:
+        contents = find_contents(visible(block, spec, target), spec, target)
+        target = replace(target, contents=contents)
+    shares = rare_first(target, block)
+    counts = find_counts(shares, columns)
     return replace(
         target,
         mass=mass if shares else "",
         shares=shares,
-        counts=find_counts(shares, columns),
+        numbers={
+            counts[part]: c for part, c in target.contents.items() if part in counts
+        },
+        counts=counts,
         sums=sums,
         hypots=hypots,
         scales=find_scales(

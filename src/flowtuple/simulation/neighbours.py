@@ -13,6 +13,11 @@ from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block, take
 from flowtuple.simulation.response import wrap_angle
 
+CONE = 0.5
+"""Delta R within which an object of another collection counts as a part of this one."""
+NEIGHBOURS = ("dR", "nearPt", "nearShare", "inside", "left", "insideShare")
+"""Ends of the names of columns about near objects, without the flags of the nearest one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
@@ -49,6 +54,18 @@ class Neighbours:
         limit[self.object[chosen]] = self.distance[chosen]
         nearer = self.object[self.distance < limit[self.object]]
         return np.where(other >= 0, np.bincount(nearer, minlength=self.objects), -1)
+
+    def within(self, cone: float, values: Array) -> tuple[Array, Array]:
+        """Return how many others lie within a cone of each object, and the sum of their values.
+
+        Args:
+            cone: Delta R.
+            values: A number of each object of the collection of the others.
+        """
+        near = self.distance < cone
+        count = np.bincount(self.object[near], minlength=self.objects)
+        weight = values[self.other[near]].astype(np.float64)
+        return count, np.bincount(self.object[near], weight, self.objects)
 
     def at_rank(self, rank: Array) -> tuple[Array, Array]:
         """Return the position and distance of the other with `rank` nearer ones, -1 for none."""
@@ -100,6 +117,10 @@ def nearest_columns(
 ) -> dict[str, Array]:
     """Return distance and p_T of each object's nearest other as columns; -1 and 0 for none.
 
+    Where the others are of another collection, further columns follow: flags of the nearest one,
+    its p_T as a share of the object's, and what lies within `CONE` of the object: how many, and
+    what their p_T leaves of the object's, in units of p_T and as a share.
+
     Args:
         block: The events.
         objects: The collection of the objects.
@@ -108,9 +129,20 @@ def nearest_columns(
         others: A collection with axes; an object is no neighbour of itself.
     """
     same = others.name == objects.name
-    other, distance = find_neighbours(block, event, axes, others, same=same).nearest()
+    pairs = find_neighbours(block, event, axes, others, same=same)
+    other, distance = pairs.nearest()
     prefix = f"{objects.name}_{others.name}"
-    return {
-        f"{prefix}_dR": distance.astype(np.float32),
-        f"{prefix}_nearPt": take(block.axes(others)[0], other, 0).astype(np.float32),
-    }
+    near = take(block.axes(others)[0], other, 0)
+    out = {f"{prefix}_dR": distance.astype(np.float32), f"{prefix}_nearPt": near}
+    if not same:
+        pt = np.maximum(axes[0].astype(np.float64), np.finfo(np.float32).tiny)
+        out[f"{prefix}_nearShare"] = near / pt
+        for name in (n for n in others.columns if n in block.values):
+            if block.values[name].dtype == bool:
+                out[f"{prefix}_{name}"] = take(
+                    block.values[name].astype(np.int16), other, -1
+                )
+        count, total = pairs.within(CONE, block.axes(others)[0])
+        out[f"{prefix}_inside"] = count.astype(np.int16)
+        out |= {f"{prefix}_left": pt - total, f"{prefix}_insideShare": total / pt}
+    return {n: v if v.dtype == np.int16 else v.astype(np.float32) for n, v in out.items()}

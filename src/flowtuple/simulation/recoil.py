@@ -20,7 +20,8 @@ from flowtuple.simulation.blend import fit_blend, least_squares
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.cells import find_cells
 from flowtuple.simulation.response import as_angle
-from flowtuple.simulation.spec import Recoil, SimulationSpec
+from flowtuple.simulation.spec import Recoil, SimulationSpec, transverse
+from flowtuple.simulation.visible import visible
 
 _ENOUGH = 2000  # events that widths are compared in
 _MOST = 1.2  # a scale beyond this is no correction
@@ -76,11 +77,11 @@ def fit_recoil(block: Block, spec: SimulationSpec, recoil: Recoil) -> Recoil:
     terms, measured = _terms(block, spec, recoil), _measured(block, recoil)
     recoil = replace(recoil, coefficients=least_squares(terms, measured))
     if recoil.turned:
-        kinds = _kinds(block, spec)
+        kinds = {n: v for n, v in _local_kinds(block, spec).items() if v.dtype == bool}
         blend = fit_blend(kinds, np.stack(terms), measured)
         recoil = replace(recoil, blend=blend)
     rest = np.stack(list(residual(block, spec, recoil).values())).astype(np.float64)
-    kinds = _kinds(block, spec)
+    kinds = _local_kinds(block, spec)
     size = np.sqrt((rest * rest).sum(axis=0))
     cells = find_cells(kinds, np.log(size + np.finfo(np.float32).tiny)) if kinds else None
     if cells is None:
@@ -136,7 +137,27 @@ def _kinds(block: Block, spec: SimulationSpec) -> dict[str, Array]:
                 continue
             content = out[f"first_{name}"] = np.zeros(block.events)
             content[some] = block.values[name][block.begin(collection.name)[some]]
+        if collection.axes:
+            pt = block.axes(collection)[0].astype(np.float64)
+            total = np.bincount(block.event(collection.name), pt, block.events)
+            out[f"sum_{collection.axes[0]}"] = total
     return out
+
+
+def _local_kinds(block: Block, spec: SimulationSpec) -> dict[str, Array]:
+    """Return those kinds that the width and the coefficients of a vector may depend on.
+
+    Numbers of the event without those of generated vectors, scalar sums, and flags of the first
+    objects: what else tells kinds of events apart is of the process of the training sample.
+    """
+    kinds, vectors = _kinds(block, spec), transverse(spec)
+    flags = {
+        f"first_{n}" for c in spec.generated for n in c.columns if spec.dtype(n) == "bool"
+    }
+    sums = {f"sum_{c.axes[0]}" for c in spec.generated if c.axes}
+    numbers = set(spec.conditions) - vectors
+    known = {n: v.astype(bool) if n in flags else v for n, v in kinds.items()}
+    return {n: v for n, v in known.items() if n in flags | sums | numbers}
 
 
 def _width(block: Block, spec: SimulationSpec, recoil: Recoil) -> Array | float:
@@ -197,7 +218,8 @@ def _terms(block: Block, spec: SimulationSpec, recoil: Recoil) -> list[Array]:
         if target.through:
             partner = block.positions(target.through, objects.name, target.partners)
             parts = [partner >= 0, partner < 0]
-            axes = block.axes(spec.collection(target.partners))
+            seen_by = visible(block, spec, target)
+            axes = seen_by.axes(spec.collection(target.partners))
             if axes:
                 matched = parts[0]
                 pt, _, phi = (content[partner[matched]] for content in axes)

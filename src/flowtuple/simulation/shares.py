@@ -20,6 +20,12 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.lattice.prediction import FUNCTIONS
 from flowtuple.model.draw import uniform
+from flowtuple.simulation.contents import (
+    as_shares,
+    content_name,
+    number_name,
+    with_ratios,
+)
 from flowtuple.simulation.spec import SimulationSpec, Target
 
 CLOSE = 1e-4  # share of the energy that sums of float32 numbers may miss it by
@@ -78,7 +84,8 @@ def learned_columns(target: Target, columns: Mapping[str, Array]) -> dict[str, A
 
     Args:
         target: The collection.
-        columns: All columns of the objects, each of shape (n,).
+        columns: All columns of the objects and the energies of `contents.content_columns`, each of
+            shape (n,).
     """
     out = {name: columns[name] for name in target.objects.columns}
     learned: dict[str, Array] = {}
@@ -87,9 +94,16 @@ def learned_columns(target: Target, columns: Mapping[str, Array]) -> dict[str, A
         learned = dict(
             zip(target.shares, to_shares(parts, _energy(target, out)), strict=True)
         )
+    for name, collection in target.contents.items():
+        generated = columns[content_name(collection)]
+        learned[name] = with_ratios(learned[name], out[name], generated)
     for name, scale in target.scales.items():
         learned[name] = out[name].astype(np.float64) / out[scale]
-    return out | {target.learned(n): v.astype(np.float32) for n, v in learned.items()}
+    out |= {target.learned(n): v.astype(np.float32) for n, v in learned.items()}
+    for name, collection in target.numbers.items():
+        number = columns[number_name(collection)]
+        out[target.learned(name)] = (out[name] - number).astype(np.int16)
+    return out
 
 
 def complete(
@@ -100,12 +114,22 @@ def complete(
     Args:
         spec: The simulation.
         target: The collection.
-        values: Columns and what is learned in place of others, each of shape (n,).
+        values: Columns, what is learned in place of others, and the energies of
+            `contents.content_columns`, each of shape (n,).
     """
     out = dict(values)
+    for name, collection in target.numbers.items():
+        number = out[target.learned(name)].astype(np.int64) + out[number_name(collection)]
+        out[name] = np.maximum(number, 0).astype(spec.dtype(name))
     if target.shares:
-        shares = [_obedient(target, out, name) for name in target.shares]
         total = (_unrounded_energy if target.ordered else _energy)(target, out)
+        rest = total
+        for name in (n for n in target.shares if n in target.contents):
+            learned = out[target.learned(name)].astype(np.float64)
+            generated = out[content_name(target.contents[name])]
+            share = as_shares(learned, generated, rest)
+            out[target.learned(name)], rest = share, rest * (1 - share)
+        shares = [_obedient(target, out, name) for name in target.shares]
         parts = from_shares(shares, total)
         for name, part in zip(target.shares, parts, strict=True):
             out[name] = part.astype(spec.dtype(name))

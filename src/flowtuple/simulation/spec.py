@@ -15,6 +15,7 @@ from flowtuple.simulation.response import Response, response_from_json
 from flowtuple.simulation.spacing import Spacing
 
 VERSION = 1
+_REST = "LessGenerated"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class Target:
         efficiency: Cells of generated objects with the mean number of reconstructed objects of one;
             `None` where there are too few objects.
         counts: By column of `shares` the count that is zero exactly where it is.
+        contents: By column of `shares` the generated collection whose energy within the object it
+            mostly is, such as that of muons.
+        numbers: The counts that go with these parts, with the same collections; learned as the
+            difference from the number of generated objects within.
+        hidden: A generated collection and its flag that marks objects which partners hold and the
+            simulated objects do not, such as prompt muons; empty for none.
         ordered: Objects are made one after another and read those made before; models of earlier
             versions make them all at once.
     """
@@ -53,6 +60,9 @@ class Target:
     efficiency: Cells | None = None
     counts: Mapping[str, str] = field(default_factory=dict)
     ordered: bool = False
+    contents: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -85,7 +95,12 @@ class Target:
         )
 
     def learned(self, column: str) -> str:
-        """Return what is learned for a column: its share, its multiple, or the column itself."""
+        """Return what is learned for a column: its share, its multiple, or the column itself.
+
+        Of a count in `numbers` it is what generated objects leave of it.
+        """
+        if column in self.numbers:
+            return f"{column}{_REST}"
         if column in self.shares:
             return f"{column}Share"
         if column in self.scales:
@@ -195,8 +210,15 @@ class SimulationSpec:
         return next(c for c in self.columns if c.name == name)
 
     def counts_first(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Sort names for learning: whole numbers first, which say what an object is made of."""
-        return tuple(sorted(names, key=lambda name: "float" in self.dtype(name)))
+        """Sort names for learning: whole numbers first, which say what an object is made of.
+
+        Among them those come first that are predicted from generated objects.
+        """
+
+        def rank(name: str) -> int:
+            return 0 if name.endswith(_REST) else 1 + ("float" in self.dtype(name))
+
+        return tuple(sorted(names, key=rank))
 
     def dtype(self, name: str) -> str:
         """Return the type of a column, or of one that is learned in its place."""
@@ -262,6 +284,15 @@ class SimulationSpec:
                 f"the file describes a simulation that does not exist ({error})"
             ) from None
         return spec
+
+
+def transverse(spec: SimulationSpec) -> set[str]:
+    """Return the conditions of events that are magnitudes of vectors, such as `GenMET_pt`."""
+    known = {c.name for c in spec.columns}
+    ends = {
+        n: f"{n.removesuffix('_pt')}_phi" for n in spec.conditions if n.endswith("_pt")
+    }
+    return {name for name, phi in ends.items() if phi in known}
 
 
 def _tuples(data: Any) -> Any:

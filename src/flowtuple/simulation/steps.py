@@ -20,6 +20,7 @@ from flowtuple.simulation.conditions import (
     nearest_own,
     neighbour_conditions,
 )
+from flowtuple.simulation.contents import content_columns, without_contents
 from flowtuple.simulation.made import Made
 from flowtuple.simulation.making import Making, Objects
 from flowtuple.simulation.neighbours import find_neighbours
@@ -27,6 +28,7 @@ from flowtuple.simulation.recoil import recoil_conditions, restore
 from flowtuple.simulation.shares import complete
 from flowtuple.simulation.spec import SimulationSpec, Target
 from flowtuple.simulation.step import Conditions, DrawSource, Step
+from flowtuple.simulation.visible import visible
 
 _CANDIDATES = 2  # nearest objects whose distances decide which one a reference points to
 
@@ -101,6 +103,11 @@ class _Program:
         event, values = objects.event, objects.values
         seen = {**objects.seen, **values, **near}
         seen |= neighbour_conditions(self.block, target.objects, event, values, before)
+        contents = content_columns(
+            visible(self.block, self.spec, target), self.spec, target, event, values
+        )
+        seen |= contents
+        seen |= without_contents(target, self.spec, seen)
         step = Step(
             f"{target.objects.name} {name}",
             seen,
@@ -108,7 +115,7 @@ class _Program:
             objects.number,
             self.spec.counts_first(columns),
         )
-        whole = complete(self.spec, target, {**values, **self.source(step)})
+        whole = complete(self.spec, target, {**values, **contents, **self.source(step)})
         return replace(objects, values=whole)
 
     def merge(self, target: Target, parts: Sequence[Objects]) -> None:

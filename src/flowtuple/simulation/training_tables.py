@@ -13,6 +13,7 @@ from flowtuple.data.table import Table, TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.progress import Progress
 from flowtuple.simulation.block import Block
+from flowtuple.simulation.conditions import of_the_process
 from flowtuple.simulation.fit_spec import fit_spec
 from flowtuple.simulation.out_of_range import merge_seen
 from flowtuple.simulation.response import wrap_angle
@@ -56,7 +57,7 @@ class TrainingTargets:
     """
 
     def __init__(self, block: Block, spec: SimulationSpec) -> None:
-        self._targets = training_targets(block, spec)
+        self._targets, self._spec = training_targets(block, spec), spec
         self.tables: list[TrainingTable] = []
 
     def __call__(self, step: Step) -> dict[str, Array]:
@@ -67,7 +68,10 @@ class TrainingTargets:
             turn = step.columns[-1]
             drawn[turn] = wrap_angle(drawn[turn].astype(np.float64) - step.ahead)
         if drawn:
-            self.tables.append(TrainingTable(step.table(drawn), tuple(step.conditions)))
+            unread = of_the_process(self._spec, step.name)
+            read = {n: v for n, v in step.conditions.items() if n not in unread}
+            table = replace(step, conditions=read).table(drawn)
+            self.tables.append(TrainingTable(table, tuple(read)))
         return drawn
 
 

@@ -7,12 +7,14 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.conditions import partner_columns
+from flowtuple.simulation.contents import content_columns
 from flowtuple.simulation.neighbours import find_neighbours
 from flowtuple.simulation.recoil import residual
 from flowtuple.simulation.shares import learned_columns
 from flowtuple.simulation.spec import SimulationSpec, Target
 from flowtuple.simulation.step import COPIES, EXTRAS
 from flowtuple.simulation.steps import falling_order
+from flowtuple.simulation.visible import visible
 
 Targets = dict[str, dict[str, Array]]
 """Columns to draw, by step and name."""
@@ -44,7 +46,10 @@ def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> Targets:
     if target.extra_axes:
         own = block.axes(objects)[0][unmatched]
         unmatched = unmatched[falling_order(event[unmatched], own)]
-    learned = learned_columns(target, block.values)
+    contents = content_columns(
+        visible(block, spec, target), spec, target, event, block.values
+    )
+    learned = learned_columns(target, block.values | contents)
     extras = np.bincount(event[unmatched], minlength=block.events)
     out: Targets = {
         f"{name} extras": {EXTRAS: extras.astype(np.int16)},
@@ -62,7 +67,8 @@ def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> Targets:
     if target.through:
         others, partner = spec.collection(target.partners), partner[matched]
         copies = np.bincount(partner, minlength=int(block.counts[others.name].sum()))
-        partners = {n: v[partner] for n, v in partner_columns(block, others).items()}
+        seen = partner_columns(visible(block, spec, target), others)
+        partners = {n: v[partner] for n, v in seen.items()}
         responses = {
             r.name: r.forward(block.values[r.column][matched], partners).astype(
                 spec.response_dtype(r.column)
