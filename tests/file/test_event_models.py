@@ -346,6 +346,18 @@ READS = [
     ("needed", [R], None),
     ("needed", [X], "cannot"),
     ("needed", [A], "cannot"),
+    ("mass", [P, Q, P], None),
+    ("mass", [P, Q, R], "cannot"),
+    ("mass", [P, Q, X], "cannot"),
+    ("back to back", [P, Q], None),
+    ("back to back", [R, Q], "cannot"),
+    ("back to back", [A, N], "cannot"),
+    ("place", [P], None),
+    ("place", [R], "cannot"),
+    ("place", [X], "cannot"),
+    ("place of size", [P], None),
+    ("place of size", [R], "cannot"),
+    ("place of size", [A], "cannot"),
 ]
 
 

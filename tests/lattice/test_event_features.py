@@ -6,7 +6,7 @@ from itertools import accumulate
 import numpy as np
 import pytest
 
-from event_made import AXES, FEATURES, JETS, WALK, WALKS, WHOLE
+from event_made import AXES, FEATURES, JETS, KNOTS, WALK, WALKS, WHOLE
 from flowtuple.data.schema import Array, Column
 from flowtuple.lattice.context import Context, Parent, make_context
 from flowtuple.lattice.event_features import (
@@ -16,7 +16,7 @@ from flowtuple.lattice.event_features import (
     nearest_rows,
     quantile_knots,
 )
-from reference_reader.features import FORMULAS, Place
+from reference_reader.features import FORMULAS, Place, among
 from reference_reader.rows import Row, Rows
 
 MANY = 30
@@ -100,7 +100,9 @@ def by_loops(stored: dict[str, Array], kind: str, columns: tuple[str, ...]) -> A
         for event, count in enumerate(COUNTS["#nJet"]):
             if number < count:
                 row = Row(event, number, starts[event] + number)
-                numbers.append(FORMULAS[kind](Place(reader, row, chunk), columns))
+                x = FORMULAS[kind](Place(reader, row, chunk), columns)
+                is_place = EventFeature(kind, columns).is_place
+                numbers.append(among(KNOTS, x) if is_place else x)
     found = np.array(numbers)
     return np.where(np.isfinite(found), found, np.nan)
 
@@ -109,7 +111,7 @@ def evaluated(
     context: Context, kind: str, columns: tuple[str, ...], part: slice
 ) -> Array:
     values, present = context.features.evaluate(
-        EventFeature(kind, columns), "#nJet", part
+        EventFeature(kind, columns, KNOTS), "#nJet", part
     )
     assert values.dtype == np.float64
     assert np.isfinite(values).all()
@@ -184,7 +186,7 @@ def one_event(**columns: list[float]) -> Context:
 def numbers(context: Context, kind: str, columns: tuple[str, ...]) -> list[float | None]:
     part = slice(0, len(context.rows("#nJet")))
     values, present = context.features.evaluate(
-        EventFeature(kind, columns), "#nJet", part
+        EventFeature(kind, columns, KNOTS), "#nJet", part
     )
     pairs = zip(values.tolist(), present.tolist(), strict=True)
     return [round(v, 9) if there else None for v, there in pairs]
@@ -219,6 +221,22 @@ RIGHT = np.pi / 2
         ("energy", WHOLE, [None] * 3),
         ("left", (*WHOLE, "Jet_a"), [None] * 3),
         ("needed", ("Jet_pt",), [None, 1.5, -1.0]),
+        (
+            "mass",
+            ("Jet_pt", *AXES),
+            [
+                None,
+                np.sqrt(24 * np.cosh(2)),
+                np.sqrt(30 * (np.cosh(1) + np.cos(2.5))),
+            ],
+        ),
+        (
+            "back to back",
+            ("Jet_pt", "Jet_eta"),
+            [None, np.sqrt(24 * (np.cosh(2) + 1)), np.sqrt(30 * (np.cosh(1) + 1))],
+        ),
+        ("place", ("Jet_pt",), [8.0, 8 + 1 / 17, 8 + 2 / 17]),
+        ("place of size", ("Jet_eta",), [6.0, 8.0, 3.0]),
     ],
 )
 def test_numbers_of_three_jets(
@@ -245,7 +263,7 @@ def test_a_single_object(kind: str, columns: tuple[str, ...]) -> None:
     names = {name.removeprefix("Jet_"): [2.0] for name in columns} | {"pt": [2.0]}
     (found,) = numbers(one_event(**names), kind, columns)
     others = {"mean", "balance", "turn of the first", "turn of the last", "distance"}
-    others |= {"nearest", "opening", "needed"}
+    others |= {"nearest", "opening", "needed", "mass", "back to back"}
     assert (found is None) == (kind in others)
 
 
@@ -294,6 +312,24 @@ def test_no_objects() -> None:
         context.values[name] = values
     for kind, columns in CASES:
         assert len(evaluated(context, kind, columns, slice(0, 0))) == 0
+
+
+def test_places_end_at_the_outermost_knots() -> None:
+    x = [-np.inf, -3.0, -1.0, 0.0, 1.0, 3.0, 4.0, np.inf, np.nan]
+    context, part = one_event(x=x), slice(0, len(x))
+
+    def places(*knots: float) -> list[float]:
+        feature = EventFeature("place", ("Jet_x",), knots)
+        values, present = context.features.evaluate(feature, "#nJet", part)
+        return np.where(present, values, np.nan).tolist()
+
+    found = places(-1.0, 1.0, 2.0, 4.0)
+    assert found[:-1] == [0.0, 0.0, 0.0, 0.5, 1.0, 2.5, 3.0, 3.0]
+    assert np.isnan(found[-1])
+    assert places(0.0)[:-1] == [0.0] * 8
+    assert np.isnan(places()).all()
+    # a width beyond all numbers
+    assert places(-1.5e308, 1.5e308)[1:7] == [0.0] * 6
 
 
 @pytest.mark.parametrize("knots", [(), (0.0,), (-1.0, 0.5, 2.0), tuple(range(MAX_KNOTS))])

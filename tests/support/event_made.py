@@ -49,6 +49,10 @@ FEATURES: dict[str, tuple[tuple[str, ...], ...]] = {
     "energy": (WHOLE,),
     "left": ((*WHOLE, "Jet_a"), (*WHOLE, "Jet_a", "Jet_b")),
     "needed": (("Jet_pt",), ("Jet_id",)),
+    "mass": (("Jet_pt", *AXES),),
+    "back to back": (("Jet_pt", "Jet_eta"),),
+    "place": (("Jet_pt",), ("Jet_m",)),
+    "place of size": (("Jet_eta",), ("Jet_b",)),
 }
 """Of each kind, columns that a column of jets may give it."""
 
@@ -175,10 +179,11 @@ def _add_readers(made: Maker, draw: np.random.Generator, count: int) -> None:
             flow = ColumnFlow(bins, parents, net)
             small = values.astype(np.float32)
             made.add(f"{name}_read", small, FLOW, *uniform, flow=flow, counter="nJet")
-            prediction = Prediction((Term(1.0, "x", (feature(kind, columns, ()),)),))
+            used = KNOTS if EventFeature(kind, columns).is_place else ()
+            prediction = Prediction((Term(1.0, "x", (feature(kind, columns, used),)),))
             flow = ColumnFlow(NO_BINS, prediction=prediction, residual=True)
             # only a prediction with the same bits gives the value of a residual of 0
-            same = exact(EventFeature(kind, columns))
+            same = exact(EventFeature(kind, columns, used))
             made.add(f"{name}_same", same, INDICES, flow=flow, counter="nJet")
 
 

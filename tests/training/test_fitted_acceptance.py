@@ -8,9 +8,9 @@ import pytest
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Table, read_all
-from flowtuple.lattice.acceptance import Acceptance, acceptance_tree
+from flowtuple.lattice.acceptance import UNIT, Acceptance, acceptance_tree
 from flowtuple.lattice.bins import fit_bins
-from flowtuple.lattice.event_quantities import Quantity
+from flowtuple.lattice.event_quantities import MISSING, Quantity
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Integers, Uniform
 from flowtuple.lattice.lattice import Lattice
@@ -133,6 +133,23 @@ def test_the_same_seed_gives_the_same_trees(fitted: LatticeFlow) -> None:
     for one, two in zip(again.trees, fitted.acceptance.trees, strict=True):
         assert np.array_equal(one.threshold, two.threshold)
         assert np.array_equal(one.value, two.value)
+
+
+def test_trees_say_what_those_of_scikit_learn_say() -> None:
+    draw = np.random.default_rng(2)
+    x = draw.normal(0, 1, (3000, 4)).astype(np.float32)
+    x[draw.random(x.shape) < 0.1] = MISSING
+    quantities = tuple(Quantity("sum", (f"x{k}",)) for k in range(4))
+    is_true = draw.random(3000) < 1 / (1 + np.exp(np.where(x[:, 1] > 9, 1, x[:, 1])))
+    trees = fitting._fit(x, is_true, np.ones(3000), 1)
+    assert trees is not None
+    compact = fitting._compact(quantities, *trees)
+    used = [quantities.index(q) for q in compact.quantities]
+    found = UNIT * compact.total(x[:, used])
+    odds = trees[0].decision_function(x)
+    assert found - odds == pytest.approx((found - odds)[0], abs=0.06)
+    held = (np.arange(3000) % 5 == 0) & ~is_true
+    assert np.exp(odds - trees[1])[held].mean() == pytest.approx(1)
 
 
 def test_events_that_are_right_are_all_accepted() -> None:

@@ -95,6 +95,8 @@ def test_what_phi_may_read() -> None:
         assert found[kind] == {("Jet_phi", *g) for g in groups}
     assert found["size"] == {("Jet_eta",)}
     assert "distance" not in found
+    assert found["back to back"] == {("Jet_pt", "Jet_eta")}
+    assert "mass" not in found
 
 
 def test_what_mass_may_read() -> None:
@@ -105,6 +107,8 @@ def test_what_mass_may_read() -> None:
         ("Muon_pt", *ETA_PHI, *MUON_PLACE),
     }
     assert ("Jet_mass",) in found["sum"]
+    assert found["mass"] == {("Jet_pt", *ETA_PHI)}
+    assert "back to back" not in found
     assert ("Jet_id",) not in kinds("Jet_id").get("sum", set())
 
 

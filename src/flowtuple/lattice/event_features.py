@@ -42,6 +42,10 @@ KINDS: Mapping[str, tuple[int, int]] = {
     "energy": (3, 0),
     "left": (3, 1),
     "needed": (1, 0),
+    "mass": (3, 0),
+    "back to back": (2, 0),
+    "place": (1, 0),
+    "place of size": (1, 0),
 }
 """By name, the number of columns, and of columns in each further group; part of the format.
 
@@ -62,6 +66,11 @@ KINDS: Mapping[str, tuple[int, int]] = {
 - `left`: share of that energy that the parts before leave
 - `needed`: twice x of the first object less the sum of x of known objects, over the number of
   objects from its own on: the p_T that each of them has on average if they balance the first
+- `mass`: invariant mass of the object and the first one, by p_T, eta and phi, as of massless ones
+- `back to back`: that mass if the two were opposite in phi, the largest one by p_T and eta
+- `place`: place of x among the knots, between two of them by linear interpolation: any function
+  of x that rises or falls, up to a factor and a constant
+- `place of size`: that of |x|
 """
 
 
@@ -81,9 +90,27 @@ class EventFeature:
     knots: tuple[float, ...] = ()
 
     @property
+    def is_place(self) -> bool:
+        """True if the number is a place among its knots."""
+        return self.kind in ("place", "place of size")
+
+    @property
     def searched(self) -> str:
         """A column of the objects among which it searches the nearest; empty for none."""
         return self.columns[-1] if self.kind in ("distance", "nearest") else ""
+
+    def place(self, values: Array) -> Array:
+        """Return places among the knots, NaN for NaN: 0 to their number less 1, shape (n,)."""
+        if not self.knots:
+            return np.full(len(values), np.nan)
+        knots, most = np.array(self.knots), len(self.knots) - 1
+        below = np.searchsorted(knots, values, side="right") - 1
+        left = knots[np.clip(below, 0, most)]
+        width = knots[np.clip(below + 1, 0, most)] - left
+        inner = (below >= 0) & (below < most)
+        between = (values - left) / np.where(inner, width, 1.0)
+        places = np.where(inner, below + between, np.clip(below, 0, most))
+        return np.where(np.isnan(values), np.nan, places)
 
     def level(self, values: Array, present: Array) -> Array:
         """Return uint8 levels, shape (n,): 0 for missing, then evenly from the knots.
@@ -170,6 +197,8 @@ class EventFeatures:
         """
         with np.errstate(all="ignore"):
             values = _FUNCTIONS[feature.kind](self, feature.columns, reader, part)
+            if feature.is_place:
+                values = feature.place(values)
         present = np.isfinite(values)
         return np.where(present, values, 0.0), present
 
@@ -271,6 +300,32 @@ class EventFeatures:
         squares = (size * size + pt * pt) - later * later
         cosine: Array = squares / np.where(sides == 0, np.nan, sides)
         return cosine
+
+    def mass(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `mass`; NaN for the first object."""
+        return pair_mass(*self._with_first(columns, reader, part))
+
+    def back_to_back(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return the kind `back to back`; NaN for the first object."""
+        pt1, eta1, pt2, eta2 = self._with_first(columns, reader, part)
+        here, opposite = np.zeros(len(pt1)), np.full(len(pt1), PI)
+        return pair_mass(pt1, eta1, here, pt2, eta2, opposite)
+
+    def _with_first(
+        self, columns: Sequence[str], reader: str, part: slice
+    ) -> list[Array]:
+        """Return columns of the first object, NaN for that one itself, then those of each row."""
+        rows = self.rows_of(reader)
+        event, number = rows.event[part], rows.number[part]
+        first = rows.find(event, np.where(number > 0, 0, -1))
+        return [
+            *(self._at(c, first) for c in columns),
+            *(self.values(c, part) for c in columns),
+        ]
+
+    def own(self, columns: Sequence[str], reader: str, part: slice) -> Array:
+        """Return x, whose places are the kind `place`."""
+        return self.values(columns[0], part)
 
     def size(self, columns: Sequence[str], reader: str, part: slice) -> Array:
         """Return the kind `size`."""
@@ -415,6 +470,19 @@ def energy(pt: Array, eta: Array, mass: Array) -> Array:
     return total
 
 
+def pair_mass(
+    pt1: Array, eta1: Array, phi1: Array, pt2: Array, eta2: Array, phi2: Array
+) -> Array:
+    """Return the invariant mass of two massless objects.
+
+    sqrt(2 pt1 pt2 (cosh(eta1 - eta2) - cos(phi1 - phi2)))
+    """
+    e = exponential(eta1 - eta2)
+    opening = (e + 1.0 / e) * 0.5 - sine_cosine(phi1 - phi2)[1]
+    mass: Array = np.sqrt(np.abs(2.0 * (pt1 * pt2) * opening))
+    return mass
+
+
 def _wrap(angle: Array) -> Array:
     """Return angles between -2 pi and 2 pi in [-pi, pi], by one addition at most."""
     angle = np.where(angle > PI, angle - 2.0 * PI, angle)
@@ -444,4 +512,8 @@ _FUNCTIONS: Mapping[str, Callable[[EventFeatures, Sequence[str], str, slice], Ar
     "energy": EventFeatures.energy,
     "left": EventFeatures.left,
     "needed": EventFeatures.needed,
+    "mass": EventFeatures.mass,
+    "back to back": EventFeatures.back_to_back,
+    "place": EventFeatures.own,
+    "place of size": EventFeatures.size,
 }

@@ -22,6 +22,9 @@ from flowtuple.runtime.compiled import compiled
 _TILE = 128
 """Rows that pass all layers together; few enough for the nearest cache."""
 
+_TOGETHER = 4
+"""Outputs that are computed together; layers are padded to a multiple of them."""
+
 MAX_INPUTS = 479  # 255 * 127 * 480 + 2^19 < 2^24
 MAX_SHIFT = 20
 LOGIT_LIMIT = 1 << 14
@@ -60,57 +63,88 @@ class Layer:
         return scaled[:, :-1], scaled[:, -1] * np.float32(255) + np.float32(0.5)
 
 
+@compiled()
+def _padded(count: Any) -> Any:
+    return (count + _TOGETHER - 1) // _TOGETHER * _TOGETHER
+
+
 @compiled(fastmath={"contract"})
-def _add_products(weights: Any, x: Any, rows: Any, y: Any) -> None:
-    """Add the sum over k of weights[k] x[k, r] to y[r], four inputs at a time."""
+def _add_products(
+    weights: Any, inputs: Any, x: Any, rows: Any, ya: Any, yb: Any, yc: Any, yd: Any
+) -> None:
+    """Add the sums over k of weights[j, k] x[k, r] to the rows of four outputs j.
+
+    Two inputs of four outputs at a time: what is read once serves eight products.
+    """
+    b, c, d = inputs, 2 * inputs, 3 * inputs
     k = 0
-    while k + 4 <= len(weights):
-        a, b, c, d = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
-        xa, xb, xc, xd = x[k], x[k + 1], x[k + 2], x[k + 3]
+    while k + 2 <= inputs:
+        x0, x1 = x[k], x[k + 1]
+        a0, a1 = weights[k], weights[k + 1]
+        b0, b1 = weights[b + k], weights[b + k + 1]
+        c0, c1 = weights[c + k], weights[c + k + 1]
+        d0, d1 = weights[d + k], weights[d + k + 1]
         for r in range(rows):
-            y[r] += (xa[r] * a + xb[r] * b) + (xc[r] * c + xd[r] * d)
-        k += 4
-    while k < len(weights):
-        a, xa = weights[k], x[k]
+            p, q = x0[r], x1[r]
+            ya[r] += p * a0 + q * a1
+            yb[r] += p * b0 + q * b1
+            yc[r] += p * c0 + q * c1
+            yd[r] += p * d0 + q * d1
+        k += 2
+    while k < inputs:
+        x0 = x[k]
+        a0, b0, c0, d0 = weights[k], weights[b + k], weights[c + k], weights[d + k]
         for r in range(rows):
-            y[r] += xa[r] * a
+            p = x0[r]
+            ya[r] += p * a0
+            yb[r] += p * b0
+            yc[r] += p * c0
+            yd[r] += p * d0
         k += 1
+
+
+@compiled(fastmath={"contract"})
+def _layer(weights: Any, offsets: Any, inputs: Any, x: Any, rows: Any, y: Any) -> None:
+    """Write the sums of all outputs of a layer to y, before rounding."""
+    for j in range(len(offsets)):
+        y[j, :rows] = offsets[j]
+    for j in range(0, len(offsets), _TOGETHER):
+        some = weights[j * inputs : (j + _TOGETHER) * inputs]
+        _add_products(some, inputs, x, rows, y[j], y[j + 1], y[j + 2], y[j + 3])
 
 
 @compiled()
 def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any) -> None:
-    """Compute all layers, tile by tile; weights lie output by output, layer after layer."""
-    x, y = (
-        np.empty((widths.max(), _TILE), np.float32),
-        np.empty((widths.max(), _TILE), np.float32),
-    )
+    """Compute all layers, tile by tile; see `Network._flat`."""
+    size = _padded(widths.max())
+    x, y = np.empty((size, _TILE), np.float32), np.empty((size, _TILE), np.float32)
+    last = len(widths) - 2
     for start in range(0, len(out), _TILE):
         rows = min(_TILE, len(out) - start)
         for k in range(widths[0]):
             for r in range(rows):
                 x[k, r] = features[k, start + r]
         w, o = 0, 0
-        for layer in range(len(widths) - 1):
-            inputs, outputs = widths[layer], widths[layer + 1]
-            for j in range(outputs):
-                y[j, :rows] = offsets[o + j]
-                _add_products(weights[w : w + inputs], x, rows, y[j])
-                w += inputs
-                if layer == len(widths) - 2:
-                    for r in range(rows):
-                        out[start + r, j] = np.int16(
-                            min(
-                                max(np.floor(y[j, r]), np.float32(-16384)),
-                                np.float32(16384),
-                            )
-                        )
-                else:
-                    for r in range(rows):
-                        y[j, r] = min(
-                            max(np.floor(y[j, r]), np.float32(0)), np.float32(255)
-                        )
-            o += outputs
+        for layer in range(last + 1):
+            inputs, outputs = widths[layer], _padded(widths[layer + 1])
+            after = w + inputs * outputs
+            _layer(weights[w:after], offsets[o : o + outputs], inputs, x, rows, y)
+            w, o = after, o + outputs
             x, y = y, x
+            if layer < last:
+                _clip(x, widths[layer + 1], rows)
+        for r in range(rows):
+            for j in range(widths[-1]):
+                floor = max(np.floor(x[j, r]), np.float32(-LOGIT_LIMIT))
+                out[start + r, j] = np.int16(min(floor, np.float32(LOGIT_LIMIT)))
+
+
+@compiled()
+def _clip(x: Any, count: Any, rows: Any) -> None:
+    """Round sums to activations."""
+    for j in range(count):
+        for r in range(rows):
+            x[j, r] = min(max(np.floor(x[j, r]), np.float32(0)), np.float32(255))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,19 +171,21 @@ class Network:
 
     @cached_property
     def _flat(self) -> tuple[Array, Array, Array]:
-        """Widths, weights and offsets of all layers, as arguments of `_propagate`."""
-        widths = np.array(
-            [
-                self.layers[0].weights.shape[1] - 1,
-                *(len(layer.shifts) for layer in self.layers),
-            ]
-        )
-        weights, offsets = zip(*(layer.scaled for layer in self.layers), strict=True)
-        return (
-            widths,
-            np.concatenate([w.ravel() for w in weights]),
-            np.concatenate(offsets),
-        )
+        """Widths, weights and offsets of all layers, as arguments of `_propagate`.
+
+        Weights lie output by output, layer after layer; each layer is padded with outputs of zero.
+        """
+        widths = [
+            self.layers[0].weights.shape[1] - 1,
+            *(len(layer.shifts) for layer in self.layers),
+        ]
+        weights, offsets = [], []
+        for layer in self.layers:
+            w, o = layer.scaled
+            more = _padded(len(o)) - len(o)
+            weights.append(np.pad(w, ((0, more), (0, 0))).ravel())
+            offsets.append(np.pad(o, (0, more)))
+        return np.array(widths), np.concatenate(weights), np.concatenate(offsets)
 
     def logits(self, features: Array) -> Array:
         """Return logits: int16, shape (n, outputs), from uint8 features, shape (inputs, n)."""

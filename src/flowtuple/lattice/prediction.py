@@ -17,6 +17,7 @@ from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import arctangent, exponential, logarithm, sine_cosine
 from flowtuple.lattice.bins import FIRST_ABSOLUTE
 from flowtuple.lattice.context import Parent
+from flowtuple.lattice.event_features import pair_mass
 from flowtuple.lattice.grid import ATOM, ESCAPE
 from flowtuple.lattice.lattice import Lattice
 
@@ -54,18 +55,6 @@ def _pseudorapidity(pt: Array, z: Array) -> Array:
     return np.where(z < 0, -eta, eta)
 
 
-def _pair_mass(
-    pt1: Array, eta1: Array, phi1: Array, pt2: Array, eta2: Array, phi2: Array
-) -> Array:
-    """Return the invariant mass of two massless objects.
-
-    sqrt(2 pt1 pt2 (cosh(eta1 - eta2) - cos(phi1 - phi2)))
-    """
-    opening = _cosh(eta1 - eta2) - sine_cosine(phi1 - phi2)[1]
-    mass: Array = np.sqrt(np.abs(2.0 * (pt1 * pt2) * opening))
-    return mass
-
-
 FUNCTIONS: Mapping[str, tuple[int, Function]] = {
     "x": (1, lambda x: x),
     "pt cos phi": (2, lambda pt, phi: pt * sine_cosine(phi)[1]),
@@ -79,7 +68,7 @@ FUNCTIONS: Mapping[str, tuple[int, Function]] = {
     "quotient": (2, _quotient),
     "angle": (2, lambda x, y: arctangent(y, x)),
     "pseudorapidity": (2, _pseudorapidity),
-    "pair mass": (6, _pair_mass),
+    "pair mass": (6, pair_mass),
 }
 """Number of inputs and formula by name; the order is part of the format."""
 

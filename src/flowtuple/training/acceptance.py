@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
@@ -91,20 +90,19 @@ def _numbers(quantities: Sequence[Quantity], context: Context) -> Array:
 
 def _fit(
     x: Array, is_true: Array, weight: Array, seed: int
-) -> tuple[GradientBoostingClassifier, float] | None:
+) -> tuple[HistGradientBoostingClassifier, float] | None:
     """Return boosted trees, and the logarithm of the mean ratio of drawn events.
 
     `None` if the trees gain too little on events that they did not learn from.
     """
     held = np.arange(len(x)) % _VALIDATION == 0
-    trees = GradientBoostingClassifier(
-        n_estimators=TREES,
+    trees = HistGradientBoostingClassifier(
+        max_iter=TREES,
         learning_rate=RATE,
         max_leaf_nodes=LEAVES,
-        max_depth=None,
-        subsample=0.3,
-        max_features=0.1,
         min_samples_leaf=30,
+        l2_regularization=1.0,
+        early_stopping=False,
         random_state=seed % 2**32,
     )
     trees.fit(x[~held], is_true[~held], sample_weight=weight[~held])
@@ -118,38 +116,43 @@ def _fit(
 
 
 def _compact(
-    quantities: Sequence[Quantity], trees: GradientBoostingClassifier, level: float
+    quantities: Sequence[Quantity], trees: HistGradientBoostingClassifier, level: float
 ) -> Acceptance:
-    """Return the acceptance of boosted trees, without the quantities that none of them reads."""
-    used = sorted(
-        {int(f) for t in trees.estimators_[:, 0] for f in t.tree_.feature} - {-2}
-    )
+    """Return the acceptance of boosted trees, without the quantities that none of them reads.
+
+    scikit-learn shows the nodes of these trees nowhere else; a test compares the sums.
+    """
+    nodes = [predictor.nodes for (predictor,) in trees._predictors]
+    inner = [n["feature_idx"][n["is_leaf"] == 0] for n in nodes]
+    used = np.unique(np.concatenate(inner)).tolist()
     place = {f: k for k, f in enumerate(used)}
-    first = trees.decision_function(np.zeros((1, len(quantities)), np.float32))[0] - sum(
-        RATE * t.predict(np.zeros((1, len(quantities)), np.float32))[0]
-        for t in trees.estimators_[:, 0]
-    )
-    compact = [_tree(t.tree_, place) for t in trees.estimators_[:, 0]]
+    first = float(trees._baseline_prediction.item())
     offset = round((first - level - np.log(LARGEST_RATIO)) / UNIT)
-    return Acceptance(tuple(quantities[f] for f in used), tuple(compact), offset)
+    compact = tuple(_tree(n, place) for n in nodes)
+    return Acceptance(tuple(quantities[f] for f in used), compact, offset)
 
 
-def _tree(tree: Any, place: dict[int, int]) -> AcceptanceTree:
-    """Return one tree of scikit-learn, whose nodes are in no particular order, in preorder."""
+def _tree(nodes: Array, place: Mapping[int, int]) -> AcceptanceTree:
+    """Return one tree of scikit-learn in preorder, with quantities by their places."""
     order, waiting = [], [0]
     while waiting:
         node = waiting.pop()
         order.append(node)
-        if tree.children_left[node] >= 0:
-            waiting += [tree.children_right[node], tree.children_left[node]]
-    quantity = np.array([place.get(int(f), -1) for f in tree.feature[order]], np.int16)
-    value = np.rint(RATE * tree.value[order, 0, 0] / UNIT)
-    value = np.clip(np.where(quantity < 0, value, 0), -_LARGEST_LEAF, _LARGEST_LEAF)
+        if not nodes["is_leaf"][node]:
+            waiting += [int(nodes["right"][node]), int(nodes["left"][node])]
+    ordered = nodes[order]
+    is_leaf = ordered["is_leaf"] == 1
+    numbers = [
+        -1 if leaf else place[int(f)]
+        for leaf, f in zip(is_leaf, ordered["feature_idx"], strict=True)
+    ]
+    value = np.clip(np.rint(ordered["value"] / UNIT), -_LARGEST_LEAF, _LARGEST_LEAF)
     # Quantities are float32: a threshold between two of them is rounded down.
-    threshold = tree.threshold[order].astype(np.float32)
-    above = threshold > tree.threshold[order]
-    threshold = np.where(above, np.nextafter(threshold, np.float32(-np.inf)), threshold)
-    return acceptance_tree(quantity, np.where(quantity < 0, 0.0, threshold), value)
+    exact = np.where(is_leaf, 0.0, ordered["num_threshold"])
+    threshold = exact.astype(np.float32)
+    below = np.nextafter(threshold, np.float32(-np.inf))
+    threshold = np.where(threshold > exact, below, threshold)
+    return acceptance_tree(np.array(numbers), threshold, np.where(is_leaf, value, 0))
 
 
 def propose_quantities(

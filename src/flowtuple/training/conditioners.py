@@ -6,11 +6,12 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import hardtanh
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.network import MAX_SHIFT, Layer, Network
@@ -23,6 +24,7 @@ LARGEST = 255 / UNIT
 LOGIT_UNITS = 16 / math.log(2) / UNIT
 VALIDATION_SHARE = 0.05  # of the events
 VALIDATION_ROWS = 8192  # at most, in each look at the loss
+LEAST_SHARE = 1e-30  # of a symbol, so that its logarithm is a number
 LOOKS = 40  # at the validation loss during a training
 WEIGHT_LIMITS = (31, 63, 127)  # tried in turn; training sees the first, for small models
 FINE_WEIGHTS = (127,)  # for models whose density matters more than their bytes
@@ -40,7 +42,8 @@ class Schedule:
         batch: Rows of a step.
         rate: Largest learning rate.
         quantised_share: Share of the steps, the last ones, that see integer weights.
-        patience: Looks without a better validation loss after which training ends.
+        looks: Looks at the validation loss.
+        patience: Looks without a better one after which training ends.
         decay: Weight decay, as of AdamW.
         limits: Largest integer weights to try, in this order.
         wide: Train the last layer in `linear_basis`. Densities are better, and weights need more
@@ -51,6 +54,7 @@ class Schedule:
     batch: int
     rate: float = 0.012
     quantised_share: float = 0.25
+    looks: int = LOOKS
     patience: int = 8
     decay: float = 0.0
     limits: tuple[int, ...] = WEIGHT_LIMITS
@@ -84,6 +88,38 @@ def log_shares(symbols: Array, count: int, weight: Array | None) -> Array:
     counts = np.maximum(np.bincount(symbols, weight, minlength=count), 0.0) + 0.1
     shares: Array = np.log(counts / counts.max())
     return shares
+
+
+class _Rounded(torch.autograd.Function):
+    """Activations in whole units; the gradient passes through the rounding."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return x.mul(UNIT).add_(0.5).floor_().div_(UNIT)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class _Nats(torch.autograd.Function):
+    """The cross-entropy of each row, with a gradient of one multiplication.
+
+    PyTorch's own takes the exponentials of all logits twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, symbols: Tensor) -> Tensor:
+        p, at = torch.softmax(logits, dim=-1), symbols.unsqueeze(-1)
+        ctx.save_for_backward(p, at)
+        return -p.gather(-1, at).squeeze(-1).clamp_min_(LEAST_SHARE).log_()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        p, at = ctx.saved_tensors
+        each = gradient.unsqueeze(-1)
+        # The graph is used once, so that the probabilities may give way to their gradient.
+        return p.mul_(each).scatter_add_(-1, at, -each), None
 
 
 class Conditioners(torch.nn.Module):
@@ -160,12 +196,14 @@ class Conditioners(torch.nn.Module):
                 # The gradient passes through the rounding (straight-through estimator).
                 used = weights + (whole / (scale * 2**shift) - weights).detach()
             # The last input is the constant LARGEST, for the bias.
-            x = torch.baddbmm(used[:, -1:], x, used[:, :-1], beta=LARGEST)
+            bias = used[:, -1:] * LARGEST
+            x = torch.baddbmm(bias + self.absent if k == last else bias, x, used[:, :-1])
             if k < last:
-                x = x.clamp(0, LARGEST)
+                # The same as `clamp`, with a gradient in one pass.
+                x = hardtanh(x, 0.0, LARGEST, inplace=True)
                 if limit is not None:
-                    x = x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach()
-        return x + self.absent
+                    x = _Rounded.apply(x)  # type: ignore[no-untyped-call]
+        return x
 
     def network(
         self, d: int, candidate: Candidate, limit: int = WEIGHT_LIMITS[0]
@@ -223,10 +261,8 @@ class TaskRows:
     ) -> Tensor:
         """Return the mean loss of each candidate in nats, weighted by rows, shape (D,)."""
         symbols = self.symbols[:, rows]
-        logits = model(self.features[rows], limit).flatten(0, 1)
-        nats = cross_entropy(logits, symbols.flatten(), reduction="none").view(
-            symbols.shape
-        )
+        logits = model(self.features[rows], limit)
+        nats: Tensor = _Nats.apply(logits, symbols)  # type: ignore[no-untyped-call]
         return (nats if weight is None else nats * weight[rows]).mean(dim=1)
 
 
@@ -267,7 +303,7 @@ def train_conditioners(
     cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.1
     )
-    interval = max(1, schedule.steps // LOOKS)
+    interval = max(1, schedule.steps // schedule.looks)
     within = float(np.mean(rows.within))
     best, waited = math.inf, 0
     for step in range(schedule.steps):

@@ -33,6 +33,7 @@ def propose_features(
     if column.is_float:
         yield EventFeature("sum", (column.name,))
     yield from _of_momenta(column.name, own)
+    yield from _of_masses(column.name, own)
     for vectors in vector_groups(column, columns, earlier):
         yield from _of_vectors(column.name, own, vectors)
     others = {
@@ -80,6 +81,15 @@ def _of_momenta(name: str, own: _Axes) -> Iterator[EventFeature]:
     yield EventFeature("rest", (own["pt"],))
     if "eta" in own:
         yield EventFeature("mean", (own["pt"], own["eta"]))
+
+
+def _of_masses(name: str, own: _Axes) -> Iterator[EventFeature]:
+    """Propose the mass of an object and the first one, or the largest that it may become."""
+    axes = tuple(own[axis] for axis in ("pt", "eta", "phi") if axis in own)
+    if len(axes) == 3 and name not in axes:
+        yield EventFeature("mass", axes)
+    elif len(axes) > 1 and own.get("eta") == axes[1] and name not in axes[:2]:
+        yield EventFeature("back to back", axes[:2])
 
 
 def energy_features(prediction: Prediction | None) -> Iterator[EventFeature]:

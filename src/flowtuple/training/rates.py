@@ -95,13 +95,13 @@ def _calibrated(
     adjusted = {}
     for rule in rated:
         edges, rates = map(np.array, rule.spectrum)
-        shares = []
+        counts = []
         for context in (drawn, true):
             numbers = _numbers(rule, coding, context)
             place = np.searchsorted(edges, numbers[~np.isnan(numbers)], side="right")
-            counts = np.bincount(place, minlength=len(rates)) + 1.0
-            shares.append(counts / counts.sum())
-        enough = shares[0] * (len(place) + len(rates)) > FEWEST_PAIRS
+            counts.append(np.bincount(place, minlength=len(rates)) + 1.0)
+        shares = [n / n.sum() for n in counts]
+        enough = counts[0] > FEWEST_PAIRS
         ratio = np.where(enough, np.clip(shares[1] / shares[0], *LARGEST_CHANGE), 1.0)
         better = rates * ratio
         better = better / better.max()

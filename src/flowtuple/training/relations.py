@@ -20,6 +20,7 @@ from flowtuple.lattice.context import Parent, Relation, coding_order, collection
 from flowtuple.lattice.grid import ATOM, Decimal, Uniform
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import ABSOLUTE, FUNCTIONS, LARGEST, Prediction, Term
+from flowtuple.training.curves import curves
 from flowtuple.training.event_features import balances
 from flowtuple.training.kinematics import kinematic_terms, value_of
 from flowtuple.training.partitions import find_partitions
@@ -68,14 +69,17 @@ def find_predictions(
         table: Events to search in; the first ones are looked at.
         lattices: Lattice by column name.
         external: Names of columns that are not coded and need no relation.
-        whole_events: Propose angles relative to the direction that balances the event so far, and
-            predict parts of an energy by what is left of it.
+        whole_events: Propose angles relative to the direction that balances the event so far and
+            curves, and predict parts of an energy by what is left of it.
 
     Returns:
         Predictions by column name, without circles: every column can be decoded in turn.
     """
     sample = RowSample(table, lattices)
-    predictions = _acyclic(_named_relations(sample, external, whole_events=whole_events))
+    objects = _samples_of_objects(table, lattices) if whole_events else []
+    predictions = _acyclic(
+        _named_relations(sample, external, objects, whole_events=whole_events)
+    )
     earlier = defaultdict[str, list[Column]](list)
     most = reach(len(sample.columns))
     for column in decoding_order(sample.columns, predictions, external):
@@ -94,6 +98,18 @@ def find_predictions(
             if name not in external
         }
     return predictions
+
+
+def _samples_of_objects(table: Table, lattices: Mapping[str, Lattice]) -> list[RowSample]:
+    """Return a sample of each collection, of more events where it has few objects."""
+    by_key = defaultdict[str, list[str]](list)
+    for column in coding_order(table.columns):
+        if column.counter is not None:
+            by_key[column.counter].append(column.name)
+    return [
+        RowSample(table.read(names, 0, table.num_entries), lattices)
+        for names in by_key.values()
+    ]
 
 
 def reach(columns: int) -> int:
@@ -167,9 +183,20 @@ class References:
 
 
 def _named_relations(
-    sample: RowSample, external: Set[str], *, whole_events: bool
+    sample: RowSample,
+    external: Set[str],
+    objects: Sequence[RowSample],
+    *,
+    whole_events: bool,
 ) -> list[tuple[str, Prediction]]:
-    """Return acceptable relations other than sums, the largest gain over all rows first."""
+    """Return acceptable relations other than sums, the largest gain over all rows first.
+
+    Args:
+        sample: Events to search in.
+        external: Names of columns that need no relation.
+        objects: Samples of one collection each, for curves.
+        whole_events: Propose what whole events take.
+    """
     proposals = (
         *_copies(sample),
         *kinematic_terms(sample.columns),
@@ -177,9 +204,12 @@ def _named_relations(
         *_by_angle(sample),
         *((*_by_balance(sample), *_by_pairs(sample)) if whole_events else ()),
     )
+    proposed = [(sample, *proposal) for proposal in proposals]
+    if whole_events:
+        proposed += [(own, *proposal) for own in objects for proposal in curves(own)]
     accepted: list[tuple[float, str, Prediction]] = []
-    for column, terms in proposals:
-        if column.name not in external and (best := _best(sample, column, [terms])):
+    for rows, column, terms in proposed:
+        if column.name not in external and (best := _best(rows, column, [terms])):
             gain, prediction = best
             accepted.append((gain * len(sample.q[column.name]), column.name, prediction))
     accepted.sort(key=lambda entry: -entry[0])

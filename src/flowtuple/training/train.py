@@ -34,6 +34,7 @@ from flowtuple.training.choose import (
 from flowtuple.training.conditioners import (
     FINE_WEIGHTS,
     LOGIT_UNITS,
+    LOOKS,
     UNIT,
     VALIDATION_SHARE,
     WEIGHT_LIMITS,
@@ -64,6 +65,8 @@ from flowtuple.training.trees import grow_tree
 
 EXPORT_ROWS = 32_768  # on which integer and float networks are compared
 LARGEST_GROUP = 20  # candidates trained as one batch of matrices
+LARGEST_WIDE_GROUP = 4  # of larger matrices, which together still fit into a cache
+EVEN = 16  # float32 numbers of a register
 
 # For models that draw events, whose density matters more than their bytes:
 DETAIL = 2  # factor on the number of bins, since a density is flat within a bin
@@ -231,12 +234,17 @@ def _jobs(
             schedule = Schedule(
                 steps, schedule.batch, decay=DECAY / rows, limits=FINE_WEIGHTS, wide=wide
             )
+            if wide:
+                schedule = replace(
+                    schedule, looks=LOOKS // 2, patience=schedule.patience // 2
+                )
         candidates = [c for c in task.candidates if c.inputs]
-        count = -(-len(candidates) // LARGEST_GROUP)
+        count = -(-len(candidates) // (LARGEST_WIDE_GROUP if wide else LARGEST_GROUP))
         for k in range(count):
             group = replace(task, candidates=tuple(candidates[k::count]))
             for size in preset.sizes:
                 hidden = hidden_widths(rows, size * GENEROUS if complete else size)
+                hidden = even_widths(hidden) if wide else hidden
                 yield _Job(group, hidden, schedule)
 
 
@@ -313,6 +321,8 @@ def exported(
         task: Their task.
         limits: Largest integer weights to try, in this order.
     """
+    if len(limits) == 1:
+        return [model.network(d, c, *limits) for d, c in enumerate(task.candidates)]
     rows = slice(0, None, max(1, len(task.event) // EXPORT_ROWS))
     networks = []
     for d, (c, bits) in enumerate(
@@ -335,6 +345,19 @@ def hidden_widths(rows: int, size: float) -> tuple[int, int]:
     """
     width = int(2 ** np.clip(np.round(np.log2(np.sqrt(rows) / 10)), 3, 6) * size)
     return max(width, 4), max(width // 2, 8)
+
+
+def even_widths(hidden: tuple[int, int]) -> tuple[int, int]:
+    """Return widths of about the same cost that fill the registers of a processor.
+
+    Example:
+        >>> even_widths((89, 44)), even_widths((22, 11))
+        ((80, 48), (22, 11))
+    """
+    first, second = hidden
+    if first < 4 * EVEN:
+        return hidden
+    return first // EVEN * EVEN, -(-second // EVEN) * EVEN
 
 
 def batch_size(rows: int) -> int:

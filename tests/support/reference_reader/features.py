@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reference_reader.description import Column
-from reference_reader.functions import PI, atan, cos, energy, sin
+from reference_reader.functions import PI, atan, cos, energy, pair_mass, sin
 from reference_reader.rows import Chunk, Decoded, Row
 
 # of each kind: how many columns, and how many in each further group
@@ -27,6 +27,10 @@ KINDS: dict[str, tuple[int, int]] = {
     "energy": (3, 0),
     "left": (3, 1),
     "needed": (1, 0),
+    "mass": (3, 0),
+    "back to back": (2, 0),
+    "place": (1, 0),
+    "place of size": (1, 0),
 }
 NAMES = tuple(KINDS)
 VECTORS = tuple(name for name, (_, group) in KINDS.items() if group == 2)
@@ -188,6 +192,32 @@ def left(place: Place, columns: Sequence[str]) -> float:
     return quotient(rest, whole)
 
 
+def mass(place: Place, columns: Sequence[str]) -> float:
+    """Kind 15."""
+    if place.row.number == 0:
+        return math.nan
+    first, own = ([place.of(c, n) for c in columns] for n in (0, place.row.number))
+    return pair_mass(*first, *own)
+
+
+def back_to_back(place: Place, columns: Sequence[str]) -> float:
+    """Kind 16."""
+    if place.row.number == 0:
+        return math.nan
+    first, own = ([place.of(c, n) for c in columns] for n in (0, place.row.number))
+    return pair_mass(*first, 0.0, *own, PI)
+
+
+def among(knots: Sequence[float], x: float) -> float:
+    """Kinds 17 and 18, of x or its size."""
+    if not knots or math.isnan(x):
+        return math.nan
+    n = sum(knot <= x for knot in knots)
+    if n in (0, len(knots)):
+        return float(max(n - 1, 0))
+    return (n - 1) + (x - knots[n - 1]) / (knots[n] - knots[n - 1])
+
+
 def needed(place: Place, columns: Sequence[str]) -> float:
     """Kind 14."""
     (x,) = columns
@@ -213,6 +243,10 @@ FORMULAS: dict[str, Callable[[Place, Sequence[str]], float]] = {
     "energy": lambda place, c: energy(*(place.own(column) for column in c)),
     "left": left,
     "needed": needed,
+    "mass": mass,
+    "back to back": back_to_back,
+    "place": lambda place, c: place.own(c[0]),
+    "place of size": lambda place, c: abs(place.own(c[0])),
 }
 
 
@@ -221,6 +255,8 @@ def feature_number(
 ) -> float | None:
     """The number of a feature, None where it is missing."""
     number = FORMULAS[feature.kind](Place(reader, row, chunk), feature.columns)
+    if feature.kind in {"place", "place of size"}:
+        number = among(feature.knots, number)
     return number if math.isfinite(number) else None
 
 
@@ -252,6 +288,6 @@ def may_read(
         eta = 0 if feature.kind == "distance" else 1
         others = {*places[:eta], *places[eta + 2 :]}
         fits = all(earlier) and own[eta] and own[eta + 1] and len(others) == 1
-    else:  # rest, size, energy, left
+    else:  # rest, size, energy, left, mass, back to back, places
         fits = all(earlier) and all(own)
     return not reader.is_event and fits
