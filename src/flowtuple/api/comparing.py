@@ -21,6 +21,7 @@ from flowtuple.comparison.events.event_sample import (
 )
 from flowtuple.comparison.two_sample.compare_samples import compare_samples
 from flowtuple.comparison.two_sample.copies import find_copies
+from flowtuple.comparison.two_sample.pooled import EventParts
 from flowtuple.comparison.two_sample.ratio import Ratio, density_ratio
 from flowtuple.comparison.two_sample.result import Comparison
 from flowtuple.data.expressions import Cut, apply_cut
@@ -264,7 +265,7 @@ def compare(
         )
     with pages(folder) as target:
         sources = (reference, other, *([] if train is None else [train]))
-        unit, samples, notes = _read(sources, globs, weight, options)
+        unit, samples, parts, notes = _read(sources, globs, weight, options)
         first, second = samples[:2]
         cuts = _cuts(first, second, options)
         tested = fill_absent(samples) if unit == "events" else samples
@@ -276,6 +277,7 @@ def compare(
             permutations=options.permutations,
             weights=weight,
             seed=seed,
+            parts=parts,
             progress=resources.progress,
         )
         result = replace(result, cuts=cuts, unit=unit, notes=(*result.notes, *notes))
@@ -297,12 +299,16 @@ def _read(
     columns: tuple[str, ...],
     weight: str | None,
     options: ComparisonOptions,
-) -> tuple[str, list[Rows], tuple[str, ...]]:
-    """Return the unit, the rows of each sample with the columns of the first, and notes."""
+) -> tuple[str, list[Rows], tuple[EventParts, EventParts], tuple[str, ...]]:
+    """Return the unit, the rows of each sample with the columns of the first, and more.
+
+    These are the objects of the events of the first two samples, and notes.
+    """
     read = ReadOptions(names=options.names)
     datasets = [open_dataset(source, read) for source in sources]
     unit = _unit(datasets[0], columns, options)
     notes: tuple[str, ...] = ()
+    parts = (EventParts(), EventParts())
     if options.derived is not None:
         samples = [derived_rows(dataset, options.derived, weight) for dataset in datasets]
     elif unit == "events":
@@ -311,6 +317,8 @@ def _read(
             for dataset in datasets
         ]
         samples = [sample.rows for sample in events]
+        first, second = (EventParts(e.objects, e.columns) for e in events[:2])
+        parts = (first, second)
         if events[0].left_out:
             notes = (_left_out(events[0]),)
     else:
@@ -318,7 +326,7 @@ def _read(
     # A column that only another sample has is refused as well.
     for sample in samples[1:2]:
         samples[0].like(sample)
-    return unit, [sample.like(samples[0]) for sample in samples], notes
+    return unit, [sample.like(samples[0]) for sample in samples], parts, notes
 
 
 def _unit(dataset: Dataset, columns: tuple[str, ...], options: ComparisonOptions) -> str:

@@ -32,6 +32,7 @@ from flowtuple.data.expressions import Cut
 from flowtuple.reporting.page import format_number
 
 _TESTS, _CUTS = "Tests", "Cuts"
+_NAMED = 12  # columns that are shown
 Result = TypeVar("Result", Comparison, Closure)
 
 Reference = Annotated[str, argument("REFERENCE[:TREE]", "One sample.")]
@@ -244,19 +245,34 @@ def _finish(
 
 
 def _show_comparison(content: Comparison) -> None:
-    """Show the joint tests, the smallest p-value of each column, notes and the verdict."""
+    """Show the verdict, what betrays the other sample, tests of all columns, and notes."""
+    write(content.verdict)
     made = [o for o in content.outcomes if o.p is not None]
     joint = [o for o in made if not o.column]
-    by_p = sorted(made, key=lambda o: o.p or 0)
-    worst = [
-        next((o for o in by_p if o.column == name), None) for name in content.columns
-    ]
+    named = content.betrayals or sorted(made, key=lambda o: o.adjusted or 0)
+    words = "what betrays it" if content.betrayals else "least of the others"
+    columns = [o for o in named if o.column][:_NAMED]
     show_table(
         f"{content.other.source} against {content.reference.source}: "
-        f"{content.other.rows} and {content.reference.rows} rows",
-        "test | column (its smallest p) | >statistic | >95 % | >p | >adjusted",
-        [_outcome_row(o) for o in (*joint, *filter(None, worst))],
+        f"{content.other.rows} and {content.reference.rows} {content.unit}",
+        f"test | column: {words} | >statistic | >95 % | >deviations | >p | >adjusted",
+        [_outcome_row(o) for o in (*columns, *joint)],
     )
+    regions = [o.details for o in named if o.test == "local" and content.betrayals]
+    if regions:
+        show_table(
+            "Regions",
+            "where | compared | >observed | >expected | >sigma",
+            [
+                [
+                    r["region"],
+                    r["compared"],
+                    *(format_number(r[key], 4) for key in ("observed", "expected")),
+                    f"{r['standard_deviations']:.1f}",
+                ]
+                for r in regions[:_NAMED]
+            ],
+        )
     for sample in (content.reference, content.other):
         if sample.dropped:
             warn(
@@ -275,12 +291,11 @@ def _show_comparison(content: Comparison) -> None:
     write(*map(_cut_in_words, content.cuts))
     if content.ratio is not None:
         r = content.ratio
-        named = ", ".join(f"{name} ({loss:.3f})" for name, loss in r.columns[:5])
+        lost = ", ".join(f"{name} ({loss:.3f})" for name, loss in r.columns[:5])
         write(
             f"density ratio: AUC {r.auc} in {r.folds} folds, accuracy {r.accuracy:.4f}",
-            f"given away by {named} (loss of AUC without)",
+            f"given away by {lost} (loss of AUC without)",
         )
-    write(content.verdict)
 
 
 def _outcome_row(outcome: Outcome) -> list[object]:
@@ -290,6 +305,7 @@ def _outcome_row(outcome: Outcome) -> list[object]:
         outcome.column,
         format_number(outcome.statistic, 4),
         "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
+        "" if outcome.deviations is None else f"{outcome.deviations:.1f}",
         outcome.p,
         outcome.adjusted,
     ]

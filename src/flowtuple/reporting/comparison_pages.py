@@ -50,17 +50,77 @@ def write_comparison(
         MissingExtra: The extra 'plots' is not installed.
     """
     body = [
+        *_betrayals(comparison),
         *_tests(comparison),
         *_cuts(comparison["cuts"]),
         *_ratio(comparison["ratio"]),
         *_columns(comparison, samples),
     ]
-    header = [*_header(comparison, comparison["differ"]), *_remarks(comparison)]
+    header = [
+        Verdict(f"{comparison['verdict']}.", comparison["differ"]),
+        *_first_picture(comparison, samples),
+        *_header(comparison),
+        *_remarks(comparison),
+    ]
     return write_page(folder / "compare.html", "Two samples compared", header, body)
 
 
-def _header(content: _Content, bad: bool) -> Iterator[Block]:
-    """Return the samples, the verdict and the notes of either page."""
+def _first_picture(
+    comparison: _Content, samples: Sequence[tuple[Array, Array]]
+) -> Iterator[Block]:
+    """Draw what betrays the other sample, or the column that comes nearest to it."""
+    picture = comparison["picture"]
+    if picture:
+        edges, *numbers = (np.array(picture[name]) for name in NUMBERS)
+        pairs = [(numbers[0], numbers[1]), (numbers[2], numbers[3])]
+        yield _overlay(edges, pairs, picture["label"])
+        return
+    names = list(comparison["columns"])
+    named = [o["column"] for o in comparison["betrayals"] if o["column"] in names]
+    least = _least(comparison)
+    yield from _drawn(
+        comparison, samples, named or sorted(names, key=least.__getitem__), 1
+    )
+
+
+def _betrayals(comparison: _Content) -> Iterator[Block]:
+    """Return what betrays the other sample, in words, and regions as cuts."""
+    betrayals = comparison["betrayals"]
+    if not betrayals:
+        return
+    yield Heading(
+        "What betrays it",
+        "Relations that it breaks first, then columns and regions by how many standard deviations "
+        "they lie above the permutations of events.",
+    )
+    rows = [{**o, "column": o["column"] or "all columns"} for o in betrayals]
+    columns = {
+        "What": "column",
+        "Test": "test",
+        "Statistic": "statistic",
+        "Deviations": "deviations",
+        "p adjusted": "adjusted",
+    }
+    yield TableBlock("betrayals", columns, rows, part="part of a name")
+    regions = [o["details"] for o in betrayals if o["test"] == "local"]
+    if regions:
+        about = (
+            "Where the other sample has more or fewer rows that pass a cut than the share in the "
+            "reference lets expect. Chosen by one half of the events, counted in the other half."
+        )
+        columns = {
+            "Where": "region",
+            "Compared": "compared",
+            "Observed": "observed",
+            "Expected": "expected",
+            "Sigma": "standard_deviations",
+        }
+        yield Heading("Regions", about)
+        yield TableBlock("regions", columns, regions, part="part of a cut")
+
+
+def _header(content: _Content) -> Iterator[Block]:
+    """Return the samples and the notes of either page."""
     for name in _SAMPLES:
         sample = content[name]
         text = f"{name}: {sample['source']}, {sample['events']:,} events"
@@ -73,7 +133,6 @@ def _header(content: _Content, bad: bool) -> Iterator[Block]:
         yield Text(text, "soft files")
     if "real" in content:
         yield Text(f"real: {content['real']}", "soft files")
-    yield Verdict(content["verdict"], bad)
     yield from (Text(note, "bad") for note in content["notes"])
 
 
@@ -106,6 +165,7 @@ def _tests(comparison: _Content) -> Iterator[Block]:
         "Test": "test",
         "Column": "column",
         "Statistic": "statistic",
+        "Deviations": "deviations",
         "p": "p",
         "p adjusted": "adjusted",
         "Remarks": "remarks",
@@ -198,21 +258,40 @@ def _columns(
 ) -> Iterator[Block]:
     """Draw the columns with the smallest p-values."""
     names = list(comparison["columns"])
-    least = dict.fromkeys(names, 2.0)
-    for outcome in comparison["outcomes"]:
-        if outcome["column"]:
-            least[outcome["column"]] = min(least[outcome["column"]], outcome["p"])
-    drawn = sorted(least, key=lambda name: least[name])[:PLOTTED_COLUMNS]
+    drawn = sorted(names, key=_least(comparison).__getitem__)
     chosen = ""
-    if len(drawn) < len(names):
-        chosen = f"The {len(drawn)} columns of {len(names)} with the smallest p-values. "
+    if len(names) > PLOTTED_COLUMNS:
+        chosen = (
+            f"The {PLOTTED_COLUMNS} columns of {len(names)} with the smallest p-values. "
+        )
     yield Heading(
         "Column by column",
         f"{chosen}The grey band is the statistical uncertainty of the reference. "
         "A drawing that is clicked fills the window.",
     )
-    cards = []
-    for name in drawn:
+    figures = _drawn(comparison, samples, drawn, PLOTTED_COLUMNS)
+    yield Cards([[figure] for figure in figures])
+
+
+def _least(comparison: _Content) -> dict[str, tuple[float, float]]:
+    """Return for each column its smallest p-value, and less the most standard deviations."""
+    least = dict.fromkeys(comparison["columns"], (2.0, 0.0))
+    for outcome in comparison["outcomes"]:
+        if outcome["column"] in least and outcome["p"] is not None:
+            key = (outcome["p"], -(outcome["deviations"] or 0.0))
+            least[outcome["column"]] = min(least[outcome["column"]], key)
+    return least
+
+
+def _drawn(
+    comparison: _Content,
+    samples: Sequence[tuple[Array, Array]],
+    wanted: Sequence[str],
+    most: int,
+) -> Iterator[Figure]:
+    """Draw some columns, at most so many; those without a finite value are left out."""
+    names = list(comparison["columns"])
+    for name in wanted[:most]:
         place = names.index(name)
         both = np.concatenate([values[:, place] for values, _ in samples])
         both = both[np.isfinite(both)]
@@ -222,8 +301,7 @@ def _columns(
         shares = [
             _shares(values[:, place], weights, edges) for values, weights in samples
         ]
-        cards.append([_overlay(edges, shares, name)])
-    yield Cards(cards)
+        yield _overlay(edges, shares, name)
 
 
 def _shares(values: Array, weights: Array, edges: Array) -> tuple[Array, Array]:
@@ -256,7 +334,7 @@ def write_closure(closure: _Content, folder: Path) -> Path:
         MissingExtra: The extra 'plots' is not installed.
     """
     title = "Reconstructed objects, given the generated ones"
-    header = list(_header(closure, closure["rejected"]))
+    header = [Verdict(closure["verdict"], closure["rejected"]), *_header(closure)]
     body = [block for objects in closure["objects"] for block in _objects(objects)]
     return write_page(folder / "compare.html", title, header, body)
 

@@ -49,6 +49,20 @@ class Objects:
             values = {name: column[order] for name, column in values.items()}
         return cls(collection.name, counts, values, roles)
 
+    def joined(self, other: Objects) -> Objects:
+        """Return the objects of these events and then of others, with the columns of both."""
+        columns = {
+            name: np.concatenate([values, other.columns[name]])
+            for name, values in self.columns.items()
+            if name in other.columns
+        }
+        return Objects(
+            self.name,
+            np.concatenate([self.counts, other.counts]),
+            columns,
+            {name: self.roles[name] for name in columns},
+        )
+
     @property
     def has_axes(self) -> bool:
         """True if there are p_T, eta and phi."""

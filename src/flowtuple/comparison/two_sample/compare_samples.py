@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from flowtuple.comparison.two_sample import classifier, distributions, kernels, moments
+from flowtuple.comparison.two_sample import (
+    classifier,
+    distributions,
+    kernels,
+    local,
+    moments,
+    relations,
+)
 from flowtuple.comparison.two_sample.adjusting import PValues, adjusted_p_values
 from flowtuple.comparison.two_sample.permutations import (
     MOST,
@@ -16,15 +24,31 @@ from flowtuple.comparison.two_sample.permutations import (
     permutations_for,
     permuted_statistics,
 )
-from flowtuple.comparison.two_sample.pooled import Pooled, pool
-from flowtuple.comparison.two_sample.result import Comparison, Outcome, SampleSize
+from flowtuple.comparison.two_sample.pooled import EventParts, Pooled, pool, with_objects
+from flowtuple.comparison.two_sample.result import (
+    Comparison,
+    Outcome,
+    Picture,
+    SampleSize,
+)
 from flowtuple.data.event_weights import check_sum
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.runtime.progress import Progress, silent
 
-TESTS = distributions.TESTS | kernels.TESTS | moments.TESTS | classifier.TESTS
+TESTS = (
+    distributions.TESTS
+    | kernels.TESTS
+    | moments.TESTS
+    | classifier.TESTS
+    | relations.TESTS
+    | local.TESTS
+)
+_EMPTY = {
+    relations.NAME: "no relation holds in the half of the reference that is searched",
+    local.NAME: "a half of the events has too few rows to choose regions by",
+}
 LEAST_EVENTS = 20
 _LEAST_WORTH = (
     25.0  # events of weight 1, so that a sum is 5 of its own standard deviations
@@ -40,6 +64,7 @@ def compare_samples(
     permutations: int | None = None,
     weights: str | None = None,
     seed: int = 0,
+    parts: tuple[EventParts, EventParts] = (EventParts(), EventParts()),
     progress: Progress = silent,
 ) -> Comparison:
     """Test whether two samples have the same distribution.
@@ -53,6 +78,7 @@ def compare_samples(
             most 20,000.
         weights: Name of the rows' weights, for the result.
         seed: Seed of all random choices.
+        parts: Where the rows are events, the objects of the events of both samples.
         progress: Receives each stage.
 
     Raises:
@@ -83,6 +109,7 @@ def compare_samples(
             "nothing to compare"
         )
     pooled = pool(reference.only(columns), other.only(columns), seed)
+    pooled = with_objects(pooled, *parts)
     # One thread: sums in another order would make the result depend on the number of cores.
     with classifier.threads(1):
         prepared = _prepare(pooled, wanted, seed, progress)
@@ -93,9 +120,16 @@ def compare_samples(
         def statistics(labels: Permutations) -> Array:
             return np.concatenate([family.statistics(labels) for family in prepared])
 
+        empty = [f for f in prepared if not f.columns]
+        refused += [Outcome(n, note=_EMPTY[n]) for f in empty for n in f.details]
+        if not keys:
+            raise InvalidArgument(
+                "no test can be made: "
+                + "; ".join(f"{o.test}: {o.note}" for o in refused)
+            )
         values = permuted_statistics(pooled, statistics, count, seed, progress)
     judged = adjusted_p_values(values, [test for test, _ in keys], seed)
-    return Comparison(
+    result = Comparison(
         SampleSize.of(reference),
         SampleSize.of(other),
         columns=columns,
@@ -107,6 +141,20 @@ def compare_samples(
         outcomes=(*_outcomes(prepared, judged, level), *refused),
         notes=_notes(number, count, level),
     )
+    return replace(result, picture=_picture(result, prepared, pooled))
+
+
+def _picture(
+    result: Comparison, prepared: Sequence[PreparedTest], pooled: Pooled
+) -> Picture | None:
+    """Return the histograms of the relation or the region that betrays the other sample most."""
+    for outcome in result.betrayals[:1]:
+        for family in prepared:
+            if outcome.test in family.details and outcome.column in family.pictures:
+                label, values, event = family.pictures[outcome.column]()
+                weight = pooled.by_event(pooled.weight)[event]
+                return Picture.of(label, values, weight, pooled.other[event])
+    return None
 
 
 def _check_sample(sample: Rows, column: str | None) -> bool:
@@ -173,7 +221,11 @@ def _prepare(
 def _outcomes(
     prepared: Sequence[PreparedTest], judged: PValues, level: float
 ) -> list[Outcome]:
-    keys = [(*key, family.details[key[0]]) for family in prepared for key in family.keys]
+    keys = [
+        (test, column, {**family.details[test], **family.of_column.get(column, {})})
+        for family in prepared
+        for test, column in family.keys
+    ]
     return [
         Outcome(
             test,

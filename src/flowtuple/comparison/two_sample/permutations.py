@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -74,11 +74,18 @@ class PreparedTest:
         statistics: Computes a statistic for each test of each column, column by column.
         details: By test, figures for the reader such as hyperparameters.
         columns: The columns; one empty name for tests of all columns together.
+        of_column: By column, further figures.
+        pictures: By column, a function that returns what a picture shows of it: a label, values and
+            their events.
     """
 
     statistics: Statistics
     details: Mapping[str, Mapping[str, Any]]
     columns: Sequence[str] = ("",)
+    of_column: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pictures: Mapping[str, Callable[[], tuple[str, Array, Array]]] = field(
+        default_factory=dict
+    )
 
     @property
     def keys(self) -> list[tuple[str, str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from flowtuple.comparison.events.objects import Objects
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 
@@ -23,6 +25,8 @@ class Pooled:
         other: True for events of the second sample, bool of shape (E,).
         test_half: A random half of each sample's events, which classifiers are not trained on; bool
             of shape (E,).
+        objects: Where the rows are events, the objects of these E events, collection by collection.
+        event_columns: Where the rows are events, columns of events by name, shape (E,).
     """
 
     columns: tuple[str, ...]
@@ -31,6 +35,8 @@ class Pooled:
     weight: Array
     other: Array
     test_half: Array
+    objects: tuple[Objects, ...] = ()
+    event_columns: Mapping[str, Array] = field(default_factory=dict)
 
     @cached_property
     def standardised(self) -> Array:
@@ -94,3 +100,38 @@ def pool(reference: Rows, other: Rows, seed: int) -> Pooled:
         np.arange(reference.events + other.events) >= reference.events,
         np.concatenate(halves),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class EventParts:
+    """What the events of one sample hold, where the rows are events.
+
+    Attributes:
+        objects: Objects of each collection.
+        columns: Columns of events by name, shape (events,).
+    """
+
+    objects: tuple[Objects, ...] = ()
+    columns: Mapping[str, Array] = field(default_factory=dict)
+
+
+def with_objects(pooled: Pooled, reference: EventParts, other: EventParts) -> Pooled:
+    """Return both samples with the objects of their events, collections that only one has left out.
+
+    Args:
+        pooled: Both samples, whose rows are events.
+        reference: Objects and columns of the first sample.
+        other: Those of the second sample.
+    """
+    second = {collection.name: collection for collection in other.objects}
+    objects = tuple(
+        first.joined(second[first.name])
+        for first in reference.objects
+        if first.name in second
+    )
+    columns = {
+        name: np.concatenate([values, other.columns[name]])
+        for name, values in reference.columns.items()
+        if name in other.columns
+    }
+    return replace(pooled, objects=objects, event_columns=columns)

@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from flowtuple.comparison.two_sample.copies import Copies
 from flowtuple.comparison.two_sample.ratio import Ratio
+from flowtuple.data.binning import find_binning
 from flowtuple.data.expressions import Cut
 from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Array
 from flowtuple.runtime.notebook import Shown
 
 
@@ -68,6 +72,42 @@ class SampleSize:
         return cls(rows.source, rows.events, len(rows), rows.dropped)
 
 
+@dataclass(frozen=True)
+class Picture:
+    """Histograms of what betrays the other sample, as plain numbers.
+
+    Attributes:
+        label: What is shown.
+        edges: Edges of the bins.
+        reference: Share of each bin.
+        reference_error: Its standard deviation.
+        other: Share of the other sample.
+        other_error: Its standard deviation.
+    """
+
+    label: str
+    edges: tuple[float, ...]
+    reference: tuple[float, ...]
+    reference_error: tuple[float, ...]
+    other: tuple[float, ...]
+    other_error: tuple[float, ...]
+
+    @classmethod
+    def of(cls, label: str, values: Array, weight: Array, other: Array) -> Picture:
+        """Return the histograms of some rows, those of the second sample True in `other`."""
+        integer = bool((values == np.rint(values)).all())
+        edges = find_binning(values, integer=integer).edges
+        shares = []
+        for kind in (~other, other):
+            total = weight[kind].sum() or 1.0
+            for power in (1, 2):
+                counts = np.histogram(values[kind], edges, weights=weight[kind] ** power)[
+                    0
+                ]
+                shares.append(tuple((counts ** (1 / power) / total).tolist()))
+        return cls(label, tuple(edges.tolist()), *shares)
+
+
 @dataclass(frozen=True, repr=False)
 class Comparison(Shown):
     """The verdict on two samples, with all statistics.
@@ -86,6 +126,8 @@ class Comparison(Shown):
         copies: The search for copied training rows, if these were named.
         cuts: Shares that pass each cut, if cuts were named.
         ratio: The density ratio, if it was requested.
+        picture: Histograms of the relation or the region that betrays the other sample most; `None`
+            where a column does, or nothing.
         unit: What a row is: `events`, whose columns are numbers of whole events, or `rows`.
 
     Example:
@@ -107,6 +149,7 @@ class Comparison(Shown):
     copies: Copies | None = None
     cuts: tuple[Cut, ...] = ()
     ratio: Ratio | None = None
+    picture: Picture | None = None
     unit: str = "rows"
 
     def facts(self) -> dict[str, object]:
@@ -134,22 +177,41 @@ class Comparison(Shown):
         return self.copies is not None and self.copies.p < self.level
 
     @property
+    def betrayals(self) -> list[Outcome]:
+        """What betrays the other sample, most telling first.
+
+        Relations that it breaks come first, then columns and regions by how many standard
+        deviations they lie above the permutations, each column once; tests of all columns last.
+        """
+        rejected = [o for o in self.outcomes if o.rejected]
+        broken = [o for o in rejected if o.test == "relations"]
+        broken.sort(key=lambda o: -(o.statistic or 0.0))
+        others = [o for o in rejected if o.test != "relations"]
+        others.sort(key=lambda o: (not o.column, -(o.deviations or 0.0)))
+        # Of one column the test that sees most.
+        named = {o.column or o.test: o for o in reversed(others)}
+        return broken + [o for o in others if named[o.column or o.test] is o]
+
+    @property
     def verdict(self) -> str:
         """The verdict in one sentence."""
         made = [o for o in self.outcomes if o.adjusted is not None]
         least = min(made, key=lambda o: (o.adjusted, o.p), default=None)
         if least is None:
             return "no test could be made"
-        column = f" of {least.column}" if least.column else ""
+        rejecting = f"{sum(o.rejected for o in made)} of {len(made)} tests reject"
+        if self.differ:
+            words = "; ".join(map(in_words, self.betrayals[:3]))
+            return f"the samples differ at level {self.level:g}: {words}; {rejecting}"
         smallest = len({o.test for o in made}) / (self.permutations + 1)
         undecided = (
             "undecided, for want of permutations,"
             if smallest >= self.level
             else "no difference was found"
         )
+        column = f" of {least.column}" if least.column else ""
         return (
-            f"{'the samples differ' if self.differ else undecided} at level {self.level:g}: "
-            f"{sum(o.rejected for o in made)} of {len(made)} tests reject; "
+            f"{undecided} at level {self.level:g}: {rejecting}; "
             f"least: {least.test}{column}, adjusted p = {least.adjusted:.3g}"
         )
 
@@ -161,8 +223,31 @@ class Comparison(Shown):
             "verdict": self.verdict,
             "differ": self.differ,
             "copied": self.copied,
+            "betrayals": plain([asdict(outcome) for outcome in self.betrayals]),
             **plain(content),
         }
+
+
+def in_words(outcome: Outcome) -> str:
+    """Return what a test says about a column, a relation or a region.
+
+    Example:
+        >>> in_words(Outcome("ks", "Jet_pt", 0.25, deviations=7.25))
+        'Jet_pt (ks 0.25, 7.2 deviations)'
+    """
+    details = outcome.details
+    if outcome.test == "relations":
+        shares = (details["broken"], details["broken_in_reference"])
+        other, reference = (f"{100 * share:.3g} %" for share in shares)
+        return f"{outcome.column} is broken in {other}, in the reference in {reference}"
+    if outcome.test == "local":
+        return (
+            f"{details['compared']} where {details['region']}: "
+            f"{details['observed']:.4g} for {details['expected']:.4g} expected"
+        )
+    column = outcome.column or "all columns"
+    number = f"{outcome.test} {outcome.statistic or 0.0:.3g}"
+    return f"{column} ({number}, {outcome.deviations or 0.0:.1f} deviations)"
 
 
 def plain(content: Any) -> Any:
