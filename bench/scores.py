@@ -223,6 +223,8 @@ def tree_area(train: Columns, test: Columns, label: str, seed: int) -> str:
     effort="default",
     share=0.3,
     calibrate=0.2,
+    folds=0,
+    tune=False,
     seed=77,
 )
 def calibrated(a: argparse.Namespace) -> None:
@@ -230,44 +232,64 @@ def calibrated(a: argparse.Namespace) -> None:
 
     Models of background and signal learn the events but a share, --calibrate, on which their ratio
     is calibrated; the classifier learns both parts. All judge the file JUDGE or, without one, the
-    last --share of the events, shuffled by --seed. The columns are learned in the order in which
-    --columns names them. Isotonic regression refitted on the judged events shows the least
-    log-loss that a monotone map can have: refitted in sample, which flatters it, and by ten folds.
+    last --share of the events, shuffled by --seed; with --folds each fold of the events is judged
+    by models of the others, and the figures are of all together. With --tune the last --share is
+    left out of the folds: choose by that, and not by the events that are reported. The columns are
+    learned in the order in which --columns names them. Isotonic regression refitted on the judged
+    events shows the least log-loss that a monotone map can have: refitted in sample, which flatters
+    it, and by ten folds. The last line says by how much, for labels drawn by the probabilities.
     The trees are scikit-learn's with its own settings, on the same columns and on all.
     """
     everything = labelled_columns(a.source, a.label, [])
-    order = np.random.default_rng(a.seed).permutation(len(everything[a.label]))
-    cut = len(order) if a.judge else round((1 - a.share) * len(order))
-    learned = part(everything, order[:cut])
-    judge = part(everything, order[cut:])
-    if a.judge:
-        judge = labelled_columns(a.judge, a.label, [])
     names = list(labelled_columns(a.source, a.label, a.columns))
-    few = round(a.calibrate * cut)
+    order = np.random.default_rng(a.seed).permutation(len(everything[a.label]))
+    cut = round((1 - a.share) * len(order))
+    folds = a.folds or (3 if a.tune else 0)
+    splits = [(order[:cut], order[cut:])]
+    if folds:
+        order = order[:cut] if a.tune else order
+        fold = np.arange(len(order)) % folds
+        splits = [(order[fold != k], order[fold == k]) for k in range(folds)]
+    pairs = [(part(everything, one), part(everything, two)) for one, two in splits]
+    if a.judge:
+        pairs = [(part(everything, order), labelled_columns(a.judge, a.label, []))]
+    judged = [judge_ratio(a, *pair, names) for pair in pairs]
+    scores = ak.concatenate(judged)
+    show_header("score", "log-loss", "slope", "area under the ROC curve")
+    show_reliability(ft.reliability(scores))
+    for key in ("trees, these columns", "trees, all columns"):
+        columns = {"probability": scores[key], "label": scores["label"]}
+        figures = ft.reliability(ak.Array(columns))["probability"]
+        show_reliability({f"scikit-learn's {key}": figures})
+    show_refits(np.asarray(scores["probability"]), np.asarray(scores["label"]) > 0)
+
+
+def judge_ratio(
+    a: argparse.Namespace, learned: Columns, judge: Columns, names: list[str]
+) -> ak.Array:
+    """Return all scores of judged events, of models that learned others."""
+    count = len(learned[a.label])
+    few = round(a.calibrate * count)
     labelled, train = part(learned, slice(few)), part(learned, slice(few, None))
-    print(f"{len(train[a.label])} events to train on, {few} to calibrate on, ", end="")
+    print(f"{count - few} events to train on, {few} to calibrate on, ", end="")
     print(f"{len(judge[a.label])} to judge; {len(names) - 1} columns", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        _, seconds = train_pair(a, {n: train[n] for n in names}, Path(name))
+        folder = Path(name)
+        _, seconds = train_pair(a, {n: train[n] for n in names}, folder)
         scores = ft.score(
-            Path(name) / "one.flow",
+            folder / "one.flow",
             judge,
-            against=Path(name) / "two.flow",
+            against=folder / "two.flow",
             label=a.label,
             calibrate=labelled,
             classifier=learned,
         )
-        stored = (Path(name) / "one.flow.calibration.json").read_text()
+        stored = (folder / "one.flow.calibration.json").read_text()
     losses = json.loads(stored)["calibrations"][0]["losses"]
     print(f"trained in {seconds:.0f} s; calibrated: {min(losses, key=losses.get)}")
-    show_header("score", "log-loss", "slope", "area under the ROC curve")
-    show_reliability(ft.reliability(scores))
-    for title, chosen in (("these columns", names), ("all columns", list(everything))):
-        trees = sklearn_trees(learned, judge, chosen, a.label)
-        columns = {"probability": trees, "label": scores["label"]}
-        figures = ft.reliability(ak.Array(columns))["probability"]
-        show_reliability({f"scikit-learn's trees, {title}": figures})
-    show_refits(np.asarray(scores["probability"]), np.asarray(scores["label"]) > 0)
+    for title, chosen in (("these columns", names), ("all columns", list(judge))):
+        scores[f"trees, {title}"] = sklearn_trees(learned, judge, chosen, a.label)
+    return scores
 
 
 def labelled_columns(source: str, label: str, columns: list[str]) -> Columns:
@@ -327,18 +349,21 @@ def show_refits(p: Array, signal: Array) -> None:
         return float(-np.mean(np.log(np.where(of, q, 1 - q))))
 
     refit = IsotonicRegression(out_of_bounds="clip")
-    inside = refit.fit_transform(p, signal)
-    folded = np.empty(len(p))
-    fold = np.random.default_rng(0).permutation(len(p)) % 10
+    inside = loss(refit.fit_transform(p, signal), signal)
+    folded, draw = np.empty(len(p)), np.random.default_rng(0)
+    fold = draw.permutation(len(p)) % 10
     for k in range(10):
         refit.fit(p[fold != k], signal[fold != k])
         folded[fold == k] = refit.predict(p[fold == k])
-    show_row(
-        "isotonic refitted on the judge, in sample", f"{loss(inside, signal):.4f}", "", ""
-    )
-    show_row(
-        "isotonic refitted on the judge, ten folds", f"{loss(folded, signal):.4f}", "", ""
-    )
+    flattery = []
+    for _ in range(50):
+        drawn = draw.random(len(p)) < p
+        flattery.append(loss(p, drawn) - loss(refit.fit_transform(p, drawn), drawn))
+    name = "isotonic refitted on the judge"
+    show_row(f"{name}, in sample", f"{inside:.4f}", "", "")
+    show_row(f"{name}, ten folds", f"{loss(folded, signal):.4f}", "", "")
+    mean, error = np.mean(flattery), np.std(flattery)
+    print(f"gained by a refit in sample where all is true: {mean:.4f} +- {error:.4f}")
 
 
 # -- anomalies ------------------------------------------------------------------------------------

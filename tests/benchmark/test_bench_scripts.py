@@ -175,6 +175,32 @@ def test_a_command_prints_its_tables(
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
+def test_calibrated_ratios_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw, n = np.random.default_rng(0), 900
+    label = np.arange(n) % 2
+    columns = {f"x{k}": draw.normal(label * 0.5, 1).astype("f4") for k in (1, 2)}
+    np.savez(tmp_path / "events.npz", label=label, **columns)
+    arguments = ["calibrated", str(tmp_path / "events.npz"), "--label", "label"]
+    options = ["--columns", "x2", "x*", "--effort", "fast", "--calibrate", "0.4"]
+    monkeypatch.syspath_prepend(str(BENCH))
+    monkeypatch.setattr(sys, "argv", ["scores", *arguments, *options])
+    runpy.run_path(str(BENCH / "scores.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert (
+        "378 events to train on, 252 to calibrate on, 270 to judge; 2 columns" in printed
+    )
+    ((heading, *rows),) = tables(printed)
+    assert heading == "| score | log-loss | slope | area under the ROC curve |"
+    assert [row.split(" | ")[0] for row in rows[:3]] == [
+        *("| log_ratio", "| probability", "| classifier_probability")
+    ]
+    assert len(rows) == 7
+    assert "gained by a refit in sample where all is true: 0.0" in printed
+
+
 def test_an_infinite_error_is_the_largest_and_in_no_mean(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

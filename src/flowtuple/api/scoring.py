@@ -29,7 +29,6 @@ from flowtuple.comparison.calibration.reliability import (
     measure_reliability,
     probability,
 )
-from flowtuple.comparison.calibration.trees import LabelledTrees
 from flowtuple.comparison.two_sample.auc import Area, area_under_roc
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Dataset, Table, TableSource, read_all
@@ -191,28 +190,26 @@ def score_events(
     density = open_density(model)
     own = Score(density, _open_rival(density, against))
     dataset = open_dataset(source)
-    # What is wrong with the events is said before anything is learned or stored.
-    scores = density.scored(dataset, own.rival, by_column=by_column)
-    fitted, path, trees, label = None, None, None, learning.label
-    if label is not None and learning.calibrate is not None:
-        fitted = fit_calibration(own, learning.calibrate, label, learning.weight)
-    if label is not None and learning.classifier is not None:
-        trees = fit_classifier(density, learning.classifier, label, learning.weight)
-    if fitted is not None:
-        made: Calibration | None = fitted.calibration
-        path = write_calibration(own, model, learning.calibration, fitted.calibration)
-    else:
+    made = None
+    if learning.calibrate is None:
         made = read_calibration(own, model, learning.calibration)
-    if made is not None:
-        scores = _Calibrated(own, own.source(dataset), made, scores.columns)
+    is_calibrated = made is not None or learning.calibrate is not None
+    # Whatever is wrong with the events is said before anything is learned or stored.
+    scores = density.scored(dataset, own.rival, by_column=by_column or is_calibrated)
     names = {c.name for table in dataset.tables.values() for c in table.columns}
-    has_label = label is not None and (label in names or not learning.learns)
-    added: dict[str, Array] = {}
-    if trees is not None:
-        left_out = (str(label), learning.weight or str(label))
-        added |= _classified(trees, density, dataset, left_out)
-    if label is not None and has_label:
-        added |= _labels(density, dataset, label, learning.weight)
+    has_label = learning.label is not None
+    has_label &= learning.label in names or not learning.learns
+    added = _labels(density, dataset, learning) if has_label else {}
+    added |= _classified(density, dataset, learning)
+    fitted, path = None, None
+    if learning.calibrate is not None:
+        fitted = fit_calibration(
+            own, learning.calibrate, str(learning.label), learning.weight
+        )
+        made = fitted.calibration
+        path = write_calibration(own, model, learning.calibration, made)
+    if made is not None:
+        scores = _Calibrated(own, scores, made, by_column=by_column)
     if added:
         scores = _with_columns(read_all(scores), added)
     whole = Dataset(dataset.description, {"scores": scores})
@@ -244,21 +241,26 @@ def _open_rival(density: Density, against: FilePath | None) -> Any:
 
 
 def _classified(
-    trees: LabelledTrees, density: Density, dataset: Dataset, without: Sequence[str]
+    density: Density, dataset: Dataset, learning: Learning
 ) -> dict[str, Array]:
-    odds = trees.log_odds(classifier_features(density, dataset, without)[1])
+    """Return the scores of a classifier, if there are events to train it on."""
+    label, weight = str(learning.label), learning.weight
+    if learning.classifier is None:
+        return {}
+    trees = fit_classifier(density, learning.classifier, label, weight)
+    features = classifier_features(density, dataset, (label, weight or label))[1]
+    odds = trees.log_odds(features)
     return dict(zip(_CLASSIFIER, (probability(odds), trees.prior - odds), strict=True))
 
 
-def _labels(
-    density: Density, dataset: Dataset, label: str, weight: str | None
-) -> dict[str, Array]:
+def _labels(density: Density, dataset: Dataset, learning: Learning) -> dict[str, Array]:
     """Return labels of scored events, and their weights where a column is named."""
+    label = str(learning.label)
     check_unlearned(density, label)
     labels = density.labels(dataset, label)
-    if weight is None:
+    if learning.weight is None:
         return {"label": labels}
-    weights = read_weights(density, dataset, weight, len(labels))
+    weights = read_weights(density, dataset, learning.weight, len(labels))
     return {"label": labels, "weight": weights}
 
 
@@ -276,7 +278,7 @@ class _Calibrated:
         score: The score.
         scores: Scores of events, with the shares of columns.
         calibration: Calibration of the score.
-        columns: The scores to give.
+        by_column: Whether the shares of columns are among the scores to give.
     """
 
     def __init__(
@@ -284,13 +286,19 @@ class _Calibrated:
         score: Score,
         scores: TableSource,
         calibration: Calibration,
-        columns: Sequence[Column],
+        *,
+        by_column: bool,
     ) -> None:
         self._score = score
         self._scores = scores
         self._calibration = calibration
         self.name = scores.name
         self.num_entries = scores.num_entries
+        columns = (
+            c
+            for c in scores.columns
+            if by_column or not c.name.startswith(("bits_", "log_ratio_"))
+        )
         self.columns = (*columns, *(Column(name, "float64") for name in _CALIBRATED))
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:

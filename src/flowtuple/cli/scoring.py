@@ -79,8 +79,9 @@ def score(
 ) -> None:
     """Write the likelihood of each event under a model: log-density, bits, surprise.
 
-    The surprise is -log p shifted and scaled. With --label the scores are measured as a classifier;
-    with --calibrate they become probabilities, then and in later calls.
+    The surprise is -log p shifted and scaled. With --label the scores are measured as a classifier.
+
+    With --calibrate they become probabilities, then and in later calls.
 
     Example: flowtuple score background.flow data.root -o scores.parquet --against signal.flow
     """
