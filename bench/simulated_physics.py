@@ -173,14 +173,19 @@ def write_tagged(source: str, output: Path, seed: int) -> None:
     score = score + np.random.default_rng(seed).normal(0, 1.2, len(score))
     tag = (1 / (1 + np.exp(-score))).astype(np.float32)
     counts = ak.num(events["Jet_pt"])
-    _write(output, tree, ak.with_field(events, ak.unflatten(tag, counts), "Jet_btag"))
+    write_events(
+        output, tree, ak.with_field(events, ak.unflatten(tag, counts), "Jet_btag")
+    )
 
 
-def _write(output: Path, tree: str, events: ak.Array) -> None:
-    counted = [n[1:] for n in events.fields if f"{n[1:]}_pt" in events.fields]
-    counted = [n for n in counted if events[f"{n}_pt"].ndim == 2]
+def write_events(output: Path, tree: str, events: ak.Array) -> None:
+    """Write events with their collections to a tree of a ROOT file."""
+    jagged = [n for n in events.fields if events[n].ndim == 2]
+    counted = list(dict.fromkeys(n.partition("_")[0] for n in jagged))
     single = {n: events[n] for n in events.fields if events[n].ndim == 1}
-    single = {n: np.asarray(v) for n, v in single.items() if n[1:] not in counted}
+    single = {
+        n: np.asarray(v) for n, v in single.items() if n.removeprefix("n") not in counted
+    }
     groups = {
         name: ak.zip(
             {

@@ -50,7 +50,7 @@ def jets_with_muons(
     energy = np.maximum(energy, muons * 1.001)
     parts = (energy - muons) * draw.uniform(0.3, 0.7, n)
     columns = {
-        "GenJet": {"pt": pt, "eta": eta, "phi": phi},
+        "GenJet": {"pt": pt, "eta": eta, "phi": phi, "mass": 0 * pt},
         "Jet": {
             "pt": energy / np.cosh(eta + 0.01),
             "eta": eta + 0.01,
@@ -113,6 +113,8 @@ def test_hidden_muons_are_gone_from_jets_and_others_stay() -> None:
     left = block.values["GenJet_pt"].copy()
     left[event[flagged]] -= block.values["GenMuon_pt"][flagged]
     assert seen.values["GenJet_pt"] == pytest.approx(left, rel=1e-5)
+    lost = np.isin(np.arange(EVENTS), event[flagged])
+    assert np.array_equal(seen.values["GenJet_mass"] > 0, lost)
     assert seen.counts["GenJet"] is block.counts["GenJet"]
 
 

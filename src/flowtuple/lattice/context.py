@@ -20,6 +20,9 @@ Relation = Literal[
 ]  # fmt: skip
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
+BLOCK_ROWS = 2**15
+"""Rows whose features or logits are in memory at once."""
+
 MAX_ROWS = 2**28
 """Rows of a chunk at most: a constant column takes no bytes however many rows it claims."""
 
@@ -139,6 +142,7 @@ class Context:
     values: dict[str, Array] = field(default_factory=dict)
     watched: Set[str] = frozenset()
     _positions: dict[tuple[str, ...], Array] = field(default_factory=dict)
+    _complete: dict[tuple[Parent, str], Array] = field(default_factory=dict)
 
     @cached_property
     def features(self) -> EventFeatures:
@@ -187,6 +191,24 @@ class Context:
         if not len(values):
             return np.zeros(len(at), values.dtype), np.zeros(len(at), bool)
         return values[np.maximum(at, 0)], at >= 0
+
+    def complete_levels(self, parent: Parent, reader: str) -> Array:
+        """Return a conditioner's input for all rows: uint8, shape (rows,); computed only once.
+
+        Args:
+            parent: An input of which all columns are recorded, no prediction.
+            reader: Key of the reader's collection.
+        """
+        if parent.relation == "row":
+            return self.levels[parent.column]
+        if (parent, reader) not in self._complete:
+            size = len(self.rows(reader))
+            levels = np.empty(size, np.uint8)
+            for start in range(0, size, BLOCK_ROWS):
+                part = slice(start, min(start + BLOCK_ROWS, size))
+                levels[part] = self.gather([parent], reader, part)[0]
+            self._complete[parent, reader] = levels
+        return self._complete[parent, reader]
 
     def gather(
         self,

@@ -23,16 +23,13 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
-from flowtuple.lattice.context import Context, coding_order
+from flowtuple.lattice.context import BLOCK_ROWS, Context, Parent, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.rows import RowSet
 
 T = TypeVar("T")
-
-BLOCK_ROWS = 2**15
-"""Rows whose logits are in memory at once."""
 
 MAX_OBJECTS = 4096
 """Objects of an event up to which a column may read its own earlier objects, or search them."""
@@ -175,7 +172,19 @@ class ColumnState:
         """Return the predicted indices of a part, `None` without a prediction."""
         if self.flow is None or self.flow.prediction is None:
             return None
-        predicted = self.flow.prediction.index(
+        if any(self.name in parent.names for parent in self.flow.prediction.inputs):
+            return self._predicted(part)
+        predicted: Array = self._all_predicted[part]
+        return predicted
+
+    @cached_property
+    def _all_predicted(self) -> Array:
+        """Predicted indices of all rows, where they do not read the column itself."""
+        return self._predicted(self.whole)
+
+    def _predicted(self, part: slice) -> Array:
+        prediction = self.require(self.required_flow.prediction)
+        predicted = prediction.index(
             lambda parent: self._context.fetch(parent, self.key, part), self.lattice
         )
         return np.broadcast_to(predicted, part.stop - part.start)
@@ -195,7 +204,24 @@ class ColumnState:
         if not flow.parents:
             return network.logits(np.empty((0, 1), np.uint8))
         levels = None if predicted is None else flow.levels.level(predicted)
-        return network.logits(self._context.gather(flow.parents, self.key, part, levels))
+        inputs = np.empty((len(flow.parents), part.stop - part.start), np.uint8)
+        for k, (parent, complete) in enumerate(self._inputs):
+            inputs[k] = (
+                complete[part]
+                if complete is not None
+                else self._context.gather([parent], self.key, part, levels)[0]
+            )
+        return network.logits(inputs)
+
+    @cached_property
+    def _inputs(self) -> list[tuple[Parent, Array | None]]:
+        """Each parent with its levels in all rows, `None` where these read the column itself."""
+        return [
+            (p, None)
+            if p.relation == "prediction" or self.name in p.names
+            else (p, self._context.complete_levels(p, self.key))
+            for p in self.required_flow.parents
+        ]
 
     def blocks(self, predicted: Array | None) -> Iterator[tuple[slice, Array]]:
         """Yield all rows in blocks with their logits; for values that are known."""

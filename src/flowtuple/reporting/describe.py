@@ -261,6 +261,7 @@ _FEATURES = {
     "left": "share of the energy left by {group}",
     "mass": "mass with the first by {0}",
     "back to back": "largest mass with the first by {0} and {1}",
+    "place": "place of {0}",
     "place of size": "place of |{0}|",
 }
 """Features of the event so far in words, by their kind."""

@@ -17,6 +17,7 @@ from flowtuple.simulation.spec import SimulationSpec, Target
 _LEAST_LEFT = (
     0.02  # share of the p_T that is left at least, so that a ratio has a denominator
 )
+_MASS = 0.2  # mass of a jet as a share of its p_T, about
 _LEAST = 100  # objects that have to show it
 _SHARES = (0.1, 0.7)  # of p_T that hidden objects have where responses are compared
 _NARROWER = 0.8  # the response to what is left is this much narrower
@@ -26,7 +27,8 @@ def visible(block: Block, spec: SimulationSpec, target: Target) -> Block:
     """Return generated events as the objects of a target see them.
 
     Hidden objects are no longer there, and p_T of the partners is without that of the hidden ones
-    within them.
+    within them. The mass of what is left is not known: it becomes that of a usual jet, or else jets
+    of a small mass would seem to be lost because muons are.
 
     Args:
         block: The events.
@@ -44,6 +46,12 @@ def visible(block: Block, spec: SimulationSpec, target: Target) -> Block:
     values = {n: block.values[n][shown] for n in collection.columns}
     own = spec.collection(target.partners)
     left = _left(block, own, collection, hidden).astype(block.values[own.axes[0]].dtype)
+    before = block.values[own.axes[0]]
+    for mass in (n for n in own.columns if n.rpartition("_")[2] == "mass"):
+        content = block.values[mass]
+        values[mass] = np.where(left < before, _MASS * before, content).astype(
+            content.dtype
+        )
     return Block(
         block.events,
         {**block.counts, name: counts},
