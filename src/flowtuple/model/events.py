@@ -22,11 +22,13 @@ from flowtuple.model.draw import Distribution
 from flowtuple.model.index_sampler import AtRandom, IndexSampler
 from flowtuple.model.obeying import DrawnRows, restored, zeros
 from flowtuple.model.rules import RuleBook
-from flowtuple.runtime.threads import ordered_map
+from flowtuple.runtime.threads import default_workers, ordered_map
 
-BLOCK = 8192  # events made at a time by one thread
+BLOCK = 8192  # events made at a time by one thread, if there are so many
+LARGEST = 4  # times as many, where each thread has enough to do
+WIDE = 128  # columns of a table from which on blocks are not larger
 
-TOGETHER = 4096
+TOGETHER = 2048
 """Candidates that are drawn at once where few events wait for one that is accepted."""
 
 CANDIDATES = 64
@@ -131,14 +133,21 @@ class SampledTable:
         stop = min(stop, self.num_entries)
         chosen = with_counters(self.columns, columns)
         needed = self._needed(chosen)
-        blocks = [(a, min(a + BLOCK, stop)) for a in range(start, stop, BLOCK)] or [
+        size = self._block_size(stop - start, len(needed))
+        blocks = [(a, min(a + size, stop)) for a in range(start, stop, size)] or [
             (start, start)
         ]
         pieces = ordered_map(
             lambda block: self._block(needed, *block), blocks, self._workers
         )
         names = [c.name for c in chosen]
-        return concatenate([piece.read(names, 0, BLOCK) for piece in pieces])
+        return concatenate([piece.read(names, 0, size) for piece in pieces])
+
+    def _block_size(self, events: int, columns: int) -> int:
+        """Return the events of a block: the larger, the less overhead; wide tables need room."""
+        workers = default_workers() if self._workers is None else self._workers
+        most = BLOCK * min(max(WIDE // max(columns, 1), 1), LARGEST)
+        return min(max(-(-events // max(workers, 1)), BLOCK), most)
 
     def _needed(self, chosen: Iterable[Column]) -> set[str]:
         """Return all columns that drawing some takes, those that their rules speak of included."""
