@@ -149,7 +149,7 @@ class Distribution:
 
     @property
     def banned(self) -> Array:
-        """Which symbols are never drawn: escapes, and the outside one, which is any index."""
+        """Marks of symbols never drawn: escapes, and the outside one, which is any index."""
         banned: Array = self.bins.starts == ESCAPE
         banned[-1] = True
         return banned

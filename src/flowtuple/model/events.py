@@ -13,7 +13,7 @@ from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Unsupported
-from flowtuple.lattice.context import Context, make_context
+from flowtuple.lattice.context import Context, collection_of, make_context
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.rows import RowSet
@@ -100,6 +100,7 @@ class SampledTable:
         self._obey = obey
         rules = coding.flow.rules if obey else ()
         self._rules = RuleBook(rules, self.columns)
+        self._has_objects = any(collection_of(c) for c in self.columns)
         self._acceptance = coding.flow.acceptance if obey else None
         self._watched = frozenset().union(*map(self._rules.bound, rules))
         if self._acceptance is not None:
@@ -173,14 +174,16 @@ class SampledTable:
         while len(waiting):
             more = max(TOGETHER // len(waiting), 1)
             attempts = np.arange(tried, min(tried + more, CANDIDATES))
-            # A candidate is an event of its own to the random numbers.
-            numbers = waiting[:, None] + attempts * STRIDE
-            random = replace(self._obey, events=numbers.ravel())
+            # A candidate has objects of its own. Its event columns are drawn once: so the shares
+            # of events by counters and flags are those of the flow, whatever is refused.
+            numbers = (waiting[:, None] + attempts * STRIDE).ravel()
             candidates = np.repeat(waiting, len(attempts))
+            events_drawn = candidates if self._has_objects else numbers
+            random = replace(self._obey, events=events_drawn, objects=numbers)
             own = _Draws(random, random, start)
             table, context = self._walked(needed, candidates, own)
             taken = random.accepts(self._acceptance.probability(context))
-            taken = taken.reshape(numbers.shape)
+            taken = taken.reshape(len(waiting), len(attempts))
             tried += len(attempts)
             taken[:, -1] |= tried == CANDIDATES
             is_done = taken.any(axis=1)

@@ -86,15 +86,15 @@ class Candidates:
 
     def _where_set(self, matches: Callable[[Cut], bool]) -> Array:
         """Return for which rows a flag is set that has a cut of some kind."""
-        found = np.zeros(len(self.rows), bool)
+        matched = np.zeros(len(self.rows), bool)
         for rule in self.flags:
             if any(matches(cut) for cut in rule.cuts):
                 first = self.of_first(rule.columns[0])
                 if rule.columns[0] == self.state.name:
-                    found |= self.values != 0
+                    matched |= self.values != 0
                 elif first is not None:
-                    found |= first[0] != 0
-        return found
+                    matched |= first[0] != 0
+        return matched
 
 
 MOST_STEPS = 512
