@@ -144,12 +144,14 @@ def test_some_events_have_no_such_number(context: Context) -> None:
     assert (values == np.float32(MISSING)).tolist() == [True, True, False, False, False]
 
 
-def test_events_without_any_object() -> None:
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_events_without_any_object(is_recorded: bool) -> None:
     counts = {"nJet": np.zeros(3, int), "nMuon": np.zeros(3, int)}
     context = make_context(COLUMNS, 3, counts)
     for column in COLUMNS:
         size = len(context.rows(context.collection[column.name]))
-        context.values[column.name] = np.zeros(size, column.dtype)
+        if size or is_recorded:
+            context.values[column.name] = np.zeros(size, column.dtype)
     known = EventQuantities(context)
     for quantity, _ in CASES:
         values = known.evaluate(quantity)
