@@ -51,7 +51,7 @@ FEATURES: dict[str, tuple[tuple[str, ...], ...]] = {
     "needed": (("Jet_pt",), ("Jet_id",)),
     "mass": (("Jet_pt", *AXES),),
     "back to back": (("Jet_pt", "Jet_eta"),),
-    "place": (("Jet_pt",), ("Jet_m",)),
+    "place": (("Jet_pt",), ("Jet_b",)),
     "place of size": (("Jet_eta",), ("Jet_b",)),
 }
 """Of each kind, columns that a column of jets may give it."""

@@ -178,19 +178,19 @@ def test_weights_count() -> None:
     """Events of weight zero are not what drawn ones should be like."""
     true = dijets(1, related=False)
     flow = frequencies(true)
-    weight = (true.data["MET_pt"] > np.median(true.data["MET_pt"])).astype(float)
+    weight = (true.data["Jet_eta"][::2] > 0).astype(float)
     weighted = with_acceptance(flow, true, coding(flow), 3, weight)
-    assert np.median(drawn(weighted).data["MET_pt"]) > 1.15 * np.median(
-        drawn(flow).data["MET_pt"]
-    )
+    forward = [np.mean(drawn(f).data["Jet_eta"][::2] > 0) for f in (flow, weighted)]
+    assert forward[0] == pytest.approx(0.5, abs=0.05)
+    assert forward[1] > 0.65
 
 
 def cut(value: int, offset: int = 0) -> Acceptance:
-    """MET above 50 has the total `value`, all others `offset`."""
+    """A first jet with eta above 0.5 adds `value`."""
     tree = acceptance_tree(
-        np.array([0, -1, -1]), np.array([50.0, 0, 0]), np.array([0, 0, value])
+        np.array([0, -1, -1]), np.array([0.5, 0, 0]), np.array([0, 0, value])
     )
-    return Acceptance((Quantity("object", ("MET_pt",), (0,)),), (tree,), offset)
+    return Acceptance((Quantity("object", ("Jet_eta",), (0,)),), (tree,), offset)
 
 
 def with_cut(value: int, offset: int = 0) -> LatticeFlow:
@@ -199,10 +199,31 @@ def with_cut(value: int, offset: int = 0) -> LatticeFlow:
 
 def test_events_are_accepted_with_their_probability() -> None:
     flow = with_cut(round(-1024 * np.log(4)))
-    share = np.mean(drawn(LatticeFlow(flow.columns), 20_000).data["MET_pt"] > 50)
+    plain = drawn(LatticeFlow(flow.columns), 20_000).data
+    share = np.mean(plain["Jet_eta"][::2] > 0.5)
     expected = share / 4 / (share / 4 + 1 - share)
-    found = np.mean(drawn(flow, 20_000).data["MET_pt"] > 50)
+    accepted = drawn(flow, 20_000).data
+    found = np.mean(accepted["Jet_eta"][::2] > 0.5)
+    # Event columns are drawn once.
+    assert np.array_equal(accepted["MET_pt"], plain["MET_pt"])
     assert found == pytest.approx(expected, abs=4 * np.sqrt(expected / 20_000))
+
+
+def test_a_table_without_objects_is_drawn_again_as_a_whole() -> None:
+    columns = (Column("MET_pt", "float32"),)
+    tree = acceptance_tree(
+        np.array([0, -1, -1]), np.array([50.0, 0, 0]), np.array([0, 0, -2000])
+    )
+    cut_on_met = Acceptance((Quantity("object", ("MET_pt",), (0,)),), (tree,), 0)
+    flow = LatticeFlow({"MET_pt": frequencies(dijets(1)).columns["MET_pt"]})
+    random, above = AtRandom(4, "t"), []
+    for acceptance in (None, cut_on_met):
+        whole = TableCoding(columns, LATTICES, replace(flow, acceptance=acceptance))
+        table = read_all(SampledTable("t", whole, 20_000, random, obey=random))
+        above.append(np.mean(table.data["MET_pt"] > 50))
+    share = above[0] * np.exp(-2000 / 1024)
+    expected = share / (share + 1 - above[0])
+    assert above[1] == pytest.approx(expected, abs=4 * np.sqrt(expected / 20_000))
 
 
 def test_the_last_candidate_is_accepted_in_any_case() -> None:
@@ -224,6 +245,17 @@ def test_the_same_bits_for_any_block(
     again = drawn(flow, 500, workers=3)
     for name, values in whole.data.items():
         assert np.array_equal(values, again.data[name]), name
+
+
+def test_events_without_objects_are_drawn(fitted: LatticeFlow) -> None:
+    """One of them alone, too, in whose block no column of jets has a value."""
+    q = LATTICES["nJet"].encode(np.zeros(EVENTS, np.int32))
+    bins = fit_bins(q, 60)
+    none = ColumnFlow(bins, (), frequency_table(bins, q))
+    flows = dict(fitted.columns) | {"nJet": none}
+    table = drawn(LatticeFlow(flows, (), fitted.acceptance), 1)
+    assert table.data["nJet"].tolist() == [0]
+    assert len(table.data["Jet_pt"]) == 0
 
 
 def test_ids_are_numbered_whatever_was_accepted() -> None:

@@ -70,8 +70,10 @@ def unpack_acceptance(reader: Reader, columns: Sequence[Column]) -> Acceptance:
         for _ in range(read_count(reader, MAX_TREES, "trees of an acceptance"))
     )
     offset = reader.signed()
-    if not trees or abs(offset) > _LARGEST_OFFSET:
-        raise Corrupt("an acceptance has no trees, or an offset outside the limits")
+    if not (quantities and trees) or abs(offset) > _LARGEST_OFFSET:
+        raise Corrupt(
+            "an acceptance has no quantities, no trees, or an offset outside the limits"
+        )
     return Acceptance(quantities, trees, offset)
 
 

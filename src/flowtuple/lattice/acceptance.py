@@ -24,7 +24,7 @@ from flowtuple.runtime.compiled import compiled
 
 MAX_QUANTITIES = 1024
 MAX_TREES = 1024
-MAX_NODES = 65_535  # of one tree
+MAX_NODES = 4095  # of one tree
 UNIT = 1 / 1024
 """Natural logarithm of a ratio that one unit of a leaf stands for."""
 

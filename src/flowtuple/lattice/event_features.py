@@ -74,6 +74,22 @@ KINDS: Mapping[str, tuple[int, int]] = {
 """
 
 
+@compiled()
+def _fill_levels(values: Any, present: Any, knots: Any, levels: Any) -> None:
+    for i in range(len(values)):
+        if not present[i]:
+            continue
+        # Knots at or below a value, by bisection: a conditional move, not a branch, halves it.
+        place, count = 0, len(knots)
+        while count > 1:
+            half = count >> 1
+            place = place + half if knots[place + half - 1] <= values[i] else place
+            count -= half
+        if count == 1 and knots[place] <= values[i]:
+            place += 1
+        levels[i] = (1 + place) * 255 // (len(knots) + 1)
+
+
 @dataclass(frozen=True)
 class EventFeature:
     """One number of the event so far for each row of a reader.
@@ -119,10 +135,9 @@ class EventFeature:
             values: The numbers, float64 of shape (n,).
             present: Which rows have one.
         """
-        knots = np.array(self.knots)
-        places = 1 + np.searchsorted(knots, values, side="right")
-        levels: Array = np.where(present, places * 255 // (len(knots) + 1), 0)
-        return levels.astype(np.uint8)
+        levels = np.zeros(len(values), np.uint8)
+        _fill_levels(values, present, np.array(self.knots, np.float64), levels)
+        return levels
 
 
 def quantile_knots(values: Array, count: int) -> tuple[float, ...]:

@@ -118,7 +118,9 @@ class EventQuantities:
         return self.context.rows(self.context.collection[column])
 
     def _values(self, column: str) -> Array:
-        values: Array = self.context.values[column].astype(np.float64)
+        # A sampler records no values of a collection without any object.
+        known = self.context.values.get(column, np.empty(0))
+        values: Array = known.astype(np.float64)
         return values
 
     def _total(self, column: str, weight: str = "") -> Array:

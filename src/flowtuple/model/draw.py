@@ -86,11 +86,10 @@ def _fill_indices(
     for i in range(len(event)):
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
-            total = uint64(0)
             for k in range(len(weights)):
-                if not banned[k]:
-                    total += share(weights[k], reciprocal)
-                ends[k] = total
+                ends[k] = uint64(0) if banned[k] else share(weights[k], reciprocal)
+            for k in range(1, len(weights)):
+                ends[k] += ends[k - 1]
         for a in range(len(keys)):
             random = _random(keys[a], event[i], number[i])
             slot = np.int64(_below(random, uint64(ends[-1])))
@@ -150,7 +149,7 @@ class Distribution:
 
     @property
     def banned(self) -> Array:
-        """Which symbols are never drawn: escapes, and the outside one, which is any index."""
+        """Marks of symbols never drawn: escapes, and the outside one, which is any index."""
         banned: Array = self.bins.starts == ESCAPE
         banned[-1] = True
         return banned

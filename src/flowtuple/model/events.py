@@ -13,7 +13,7 @@ from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Unsupported
-from flowtuple.lattice.context import Context, make_context
+from flowtuple.lattice.context import Context, collection_of, make_context
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.rows import RowSet
@@ -22,11 +22,13 @@ from flowtuple.model.draw import Distribution
 from flowtuple.model.index_sampler import AtRandom, IndexSampler
 from flowtuple.model.obeying import DrawnRows, restored, zeros
 from flowtuple.model.rules import RuleBook
-from flowtuple.runtime.threads import ordered_map
+from flowtuple.runtime.threads import default_workers, ordered_map
 
-BLOCK = 8192  # events made at a time by one thread
+BLOCK = 8192  # events made at a time by one thread, if there are so many
+LARGEST = 4  # times as many, where each thread has enough to do
+WIDE = 128  # columns of a table from which on blocks are not larger
 
-TOGETHER = 4096
+TOGETHER = 2048
 """Candidates that are drawn at once where few events wait for one that is accepted."""
 
 CANDIDATES = 64
@@ -98,6 +100,7 @@ class SampledTable:
         self._obey = obey
         rules = coding.flow.rules if obey else ()
         self._rules = RuleBook(rules, self.columns)
+        self._has_objects = any(collection_of(c) for c in self.columns)
         self._acceptance = coding.flow.acceptance if obey else None
         self._watched = frozenset().union(*map(self._rules.bound, rules))
         if self._acceptance is not None:
@@ -131,14 +134,21 @@ class SampledTable:
         stop = min(stop, self.num_entries)
         chosen = with_counters(self.columns, columns)
         needed = self._needed(chosen)
-        blocks = [(a, min(a + BLOCK, stop)) for a in range(start, stop, BLOCK)] or [
+        size = self._block_size(stop - start, len(needed))
+        blocks = [(a, min(a + size, stop)) for a in range(start, stop, size)] or [
             (start, start)
         ]
         pieces = ordered_map(
             lambda block: self._block(needed, *block), blocks, self._workers
         )
         names = [c.name for c in chosen]
-        return concatenate([piece.read(names, 0, BLOCK) for piece in pieces])
+        return concatenate([piece.read(names, 0, size) for piece in pieces])
+
+    def _block_size(self, events: int, columns: int) -> int:
+        """Return the events of a block: the larger, the less overhead; wide tables need room."""
+        workers = default_workers() if self._workers is None else self._workers
+        most = BLOCK * min(max(WIDE // max(columns, 1), 1), LARGEST)
+        return min(max(-(-events // max(workers, 1)), BLOCK), most)
 
     def _needed(self, chosen: Iterable[Column]) -> set[str]:
         """Return all columns that drawing some takes, those that their rules speak of included."""
@@ -164,14 +174,16 @@ class SampledTable:
         while len(waiting):
             more = max(TOGETHER // len(waiting), 1)
             attempts = np.arange(tried, min(tried + more, CANDIDATES))
-            # A candidate is an event of its own to the random numbers.
-            numbers = waiting[:, None] + attempts * STRIDE
-            random = replace(self._obey, events=numbers.ravel())
+            # A candidate has objects of its own. Its event columns are drawn once: so the shares
+            # of events by counters and flags are those of the flow, whatever is refused.
+            numbers = (waiting[:, None] + attempts * STRIDE).ravel()
             candidates = np.repeat(waiting, len(attempts))
+            events_drawn = candidates if self._has_objects else numbers
+            random = replace(self._obey, events=events_drawn, objects=numbers)
             own = _Draws(random, random, start)
             table, context = self._walked(needed, candidates, own)
             taken = random.accepts(self._acceptance.probability(context))
-            taken = taken.reshape(numbers.shape)
+            taken = taken.reshape(len(waiting), len(attempts))
             tried += len(attempts)
             taken[:, -1] |= tried == CANDIDATES
             is_done = taken.any(axis=1)

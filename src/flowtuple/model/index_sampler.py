@@ -32,12 +32,15 @@ class AtRandom:
     Attributes:
         seed: From 0 to 2^63 - 1.
         table: Name of the table; another name gives other events.
-        events: Number of each event of a block, shape (events,); `None` for one after another.
+        events: Number of each event of a block, shape (events,), for columns of the event; `None`
+            for one after another.
+        objects: Likewise for columns of collections.
     """
 
     seed: int
     table: str
     events: Array | None = None
+    objects: Array | None = None
 
     def __call__(
         self,
@@ -85,12 +88,13 @@ class AtRandom:
             for k in numbers
         ]
         event = state.rows.event[part]
-        events = event + first if self.events is None else self.events[event]
+        own = self.objects if state.key else self.events
+        events = event + first if own is None else own[event]
         return keys, events, state.rows.number[part]
 
     def accepts(self, probability: Array) -> Array:
         """Return which events are accepted, bool of shape (events,), by their probabilities."""
-        events = np.arange(len(probability)) if self.events is None else self.events
+        events = np.arange(len(probability)) if self.objects is None else self.objects
         key = column_key(self.seed, self.table, "?")
         accepted: Array = uniform(key, events, np.zeros_like(events)) < probability
         return accepted

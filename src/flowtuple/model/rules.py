@@ -86,15 +86,15 @@ class Candidates:
 
     def _where_set(self, matches: Callable[[Cut], bool]) -> Array:
         """Return for which rows a flag is set that has a cut of some kind."""
-        found = np.zeros(len(self.rows), bool)
+        matched = np.zeros(len(self.rows), bool)
         for rule in self.flags:
             if any(matches(cut) for cut in rule.cuts):
                 first = self.of_first(rule.columns[0])
                 if rule.columns[0] == self.state.name:
-                    found |= self.values != 0
+                    matched |= self.values != 0
                 elif first is not None:
-                    found |= first[0] != 0
-        return found
+                    matched |= first[0] != 0
+        return matched
 
 
 MOST_STEPS = 512
@@ -368,12 +368,12 @@ def _left(rule: Rule, drawn: Candidates) -> tuple[Array, Array, bool]:
 def _rate(rule: Rule, drawn: Candidates) -> Array:
     """Return the rate with which a rule takes each candidate, 1 where it says nothing."""
     number = rated_number(rule.kind, rule.columns, drawn)
-    if number is None:
-        return np.ones(len(drawn.rows))
-    edges, rates = map(np.array, rule.spectrum)
-    return np.where(
-        np.isnan(number), 1.0, rates[np.searchsorted(edges, number, side="right")]
-    )
+    out = np.ones(len(drawn.rows))
+    if number is not None:
+        edges, rates = map(np.array, rule.spectrum)
+        known = np.flatnonzero(~np.isnan(number))
+        out[known] = rates[np.searchsorted(edges, number[known], side="right")]
+    return out
 
 
 def rated_number(kind: str, columns: Sequence[str], drawn: Candidates) -> Array | None:
@@ -409,15 +409,20 @@ def _pair_mass(columns: Sequence[str], drawn: Candidates, own: Array) -> Array:
 
     NaN for all objects but the second.
     """
-    first = drawn.state.rows.find(drawn.event, np.zeros_like(drawn.event))
-    values = [drawn.context.values[c].astype(np.float64) for c in columns]
-    one = [v[first] for v in values]
-    two = [*(v[drawn.rows] for v in values[:-1]), own]
+    out = np.full(len(own), np.nan)
+    second = np.flatnonzero(drawn.number == 1)
+    if not len(second):
+        return out
+    first = drawn.state.rows.find(drawn.event[second], np.zeros_like(second))
+    values = [drawn.context.values[c] for c in columns]
+    one = [v[first].astype(np.float64) for v in values]
+    rows = drawn.rows[second]
+    two = [*(v[rows].astype(np.float64) for v in values[:-1]), own[second]]
     if len(columns) == 2:
-        one.append(np.zeros(len(own)))
-        two.append(np.full(len(own), PI))
-    mass = FUNCTIONS["pair mass"][1](*one, *two)
-    return np.where(drawn.number == 1, mass, np.nan)
+        one.append(np.zeros(len(second)))
+        two.append(np.full(len(second), PI))
+    out[second] = FUNCTIONS["pair mass"][1](*one, *two)
+    return out
 
 
 def _excess_of_size(columns: Sequence[str], drawn: Candidates, pt: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What simulated objects can hold of generated ones.
+"""Part of generated objects that simulated ones can hold.
 
 Some reconstructed objects are cleaned: jets do not hold prompt muons, while generated jets do. How
 such a jet is reconstructed depends on what is left of the generated one.

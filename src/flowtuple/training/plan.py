@@ -39,6 +39,12 @@ from flowtuple.training.selection import (
     select_parents,
 )
 
+RARE_ROWS = 12_000
+"""Rows up to which models of whole events read columns that tell something only in combination.
+
+Larger collections show them one by one.
+"""
+
 MIN_ROWS = 4000  # no conditioner of fewer rows has been seen to save its own bytes
 SETTLED = 0.98  # share of exact predictions from which on residuals alone are tried
 
@@ -327,7 +333,7 @@ class _Planner:
                 self.ancestry.above(name),
                 needs if self.is_wide else None,
                 self.ancestry.limit(name),
-                thorough=self.thorough,
+                thorough=self.thorough or (self.whole_events and len(coded) < RARE_ROWS),
             )
             parents = tuple(readable[k] for k in chosen)
         self.ancestry.add(name, parents)

@@ -8,12 +8,14 @@ relations of columns are broken.
 - `features` makes the numbers of events from objects: leading ones, sums, pairs.
 - `relations` finds what columns are to one another in one sample, and counts objects of another
   that break it.
-- `event_sample` reads all of that from a data set.
+- `event_sample` reads events and objects from a data set.
 
-Imported by `api`. Needs NumPy, and scipy (extra 'compare') for relations.
+Imported by `comparison.two_sample` and `api`. Needs NumPy, and scipy (extra 'compare') for
+relations.
 
 Laws, and the tests in tests/comparison/test_events.py that enforce them:
 
 - Numbers of events equal those of a slow reference, object by object (`TestFeatures`).
-- Relations are those that were put in, and none in independent columns (`TestRelations`).
+- Relations are those that were put in, and none in independent columns (`TestRelations` in
+  test_local.py).
 """

@@ -64,7 +64,18 @@ def adjusted_p_values(values: Array, tests: Sequence[str], seed: int) -> PValues
         adjusted[rows] = np.maximum(
             whole, np.minimum(1.0, factor * np.maximum(own, least))
         )
-    return PValues(values[:, 0], ranked(values, seed), adjusted, standard[:, 0])
+    return PValues(values[:, 0], ranked(values, seed), adjusted, _excess(values))
+
+
+def _excess(values: Array) -> Array:
+    """Return the deviations of the first of each row from the others, NaN where these are equal."""
+    others = np.where(np.isfinite(values[:, 1:]), values[:, 1:], np.nan)
+    known = np.isfinite(others).sum(axis=1) > 1
+    out = np.full(len(values), np.nan)
+    mean, spread = (f(others[known], axis=1) for f in (np.nanmean, np.nanstd))
+    flat = spread <= 1e-12 * np.abs(mean)
+    out[known] = (values[known, 0] - mean) / np.where(flat, np.nan, spread)
+    return out
 
 
 def _standardised(values: Array) -> Array:

@@ -231,6 +231,5 @@ TESTS = {
     NAME: Test(
         "difference of shares in regions that the other half of the events chose",
         prepare,
-        least=100,
     )
 }

@@ -104,7 +104,7 @@ def pool(reference: Rows, other: Rows, seed: int) -> Pooled:
 
 @dataclass(frozen=True, eq=False)
 class EventParts:
-    """What the events of one sample hold, where the rows are events.
+    """Contents of the events of one sample, where the rows are events.
 
     Attributes:
         objects: Objects of each collection.

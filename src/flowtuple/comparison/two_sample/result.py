@@ -178,7 +178,7 @@ class Comparison(Shown):
 
     @property
     def betrayals(self) -> list[Outcome]:
-        """What betrays the other sample, most telling first.
+        """Signs that betray the other sample, most telling first.
 
         Relations that it breaks come first, then columns and regions by how many standard
         deviations they lie above the permutations, each column once; tests of all columns last.
