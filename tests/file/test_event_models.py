@@ -252,7 +252,7 @@ def by_reference(data):
     """Whether the reference reader, too, takes a model of these columns."""
     table = description.Table("t", 0, TABLE, None, [])
     try:
-        read, _ = model_of_page.parse_model(data, list(TABLE.values()))
+        read, _, _ = model_of_page.parse_model(data, list(TABLE.values()))
         model_of_page.check_model(read, table)
     except Invalid:
         return False

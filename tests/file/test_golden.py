@@ -14,6 +14,7 @@ from flowtuple.data.table import Dataset, read_all
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.context import RELATIONS
 from flowtuple.lattice.event_features import KINDS
+from flowtuple.lattice.event_quantities import QUANTITIES
 from flowtuple.lattice.prediction import FUNCTIONS
 from flowtuple.lattice.rules import RULES
 
@@ -126,10 +127,13 @@ def test_golden_files_hold_every_grid_method_and_relation():
     assert atoms >= 6
 
 
-def test_golden_files_hold_every_feature_and_rule():
+def test_golden_files_hold_every_feature_rule_and_quantity():
     read, predicted, itself, rules, trees = set(), set(), set(), set(), 0
+    quantities = set()
     with open_golden("events") as file:
         for table in file.tables.values():
+            acceptance = table.flow.acceptance
+            quantities |= {q.kind for q in acceptance.quantities} if acceptance else set()
             rules |= {rule.kind for rule in table.flow.rules}
             for name, flow in table.flow.columns.items():
                 trees += flow.network is not None and flow.network.tree is not None
@@ -142,6 +146,7 @@ def test_golden_files_hold_every_feature_and_rule():
     assert read == predicted == set(KINDS)
     assert itself == set(event_made.WALKS)
     assert rules == set(RULES)
+    assert quantities == set(QUANTITIES)
     assert trees > len(KINDS)
 
 

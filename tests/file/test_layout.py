@@ -30,9 +30,11 @@ from flowtuple.file.model import pack_flow, unpack_flow
 from flowtuple.file.storage import Storage
 from flowtuple.file.writer import create
 from flowtuple.io.memory import dataset_from_memory
+from flowtuple.lattice.acceptance import Acceptance, acceptance_tree
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.event_features import EventFeature
+from flowtuple.lattice.event_quantities import Quantity
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
@@ -640,6 +642,20 @@ RULED = (
 )
 
 
+ACCEPTED = Acceptance(
+    (
+        Quantity("object", ("p",), (3,)),
+        Quantity("length", ("p", "q", "x", "y")),
+        Quantity("closure", ("p", "q", "i", "r", "s")),
+    ),
+    (
+        acceptance_tree(np.array([-1]), np.zeros(1), np.array([-5])),
+        acceptance_tree(np.array([2, -1, -1]), np.array([0.5, 0, 0]), np.arange(3)),
+    ),
+    -17,
+)
+
+
 def readable(name, before):
     """The columns that a column may read when those before it are decoded."""
     key, found = KEYS[name], [Parent("index")]
@@ -721,7 +737,8 @@ def flows(draw):
             scale,
         )
     rules = draw(st.lists(st.sampled_from(RULED), max_size=3)) if columns else ()
-    return LatticeFlow(columns, tuple(rules))
+    accepted = draw(st.sampled_from((None, ACCEPTED))) if columns else None
+    return LatticeFlow(columns, tuple(rules), accepted)
 
 
 def assert_same_bins(a, b):
@@ -729,9 +746,21 @@ def assert_same_bins(a, b):
     assert np.array_equal(a.last, b.last)
 
 
+def assert_same_acceptance(left, right):
+    assert (left is None) == (right is None)
+    if left is not None:
+        assert (left.quantities, left.offset) == (right.quantities, right.offset)
+        for one, other in zip(left.trees, right.trees, strict=True):
+            for part in ("quantity", "threshold", "value", "right"):
+                a, b = getattr(one, part), getattr(other, part)
+                assert np.array_equal(a, b)
+                assert a.dtype == b.dtype
+
+
 def assert_same_flow(left, right):
     assert list(left.columns) == list(right.columns)
     assert left.rules == right.rules
+    assert_same_acceptance(left.acceptance, right.acceptance)
     for name, a in left.columns.items():
         b = right.columns[name]
         assert_same_bins(a.bins, b.bins)
@@ -770,13 +799,16 @@ def test_flow_round_trip(flow):
 def test_shortened_flow_is_corrupt(flow, data):
     content = unzstd(pack_flow(flow, EVERYWHERE))
     cut = data.draw(st.integers(0, len(content) - 1))
-    unruled = unzstd(pack_flow(LatticeFlow(flow.columns), EVERYWHERE))
-    if content[:cut] == unruled:
-        assert unpack_flow(zstd(unruled), EVERYWHERE).rules == ()
-        return
+    for rules in ((), flow.rules):
+        shorter = unzstd(pack_flow(LatticeFlow(flow.columns, rules), EVERYWHERE))
+        if content[:cut] == shorter:
+            left = unpack_flow(zstd(shorter), EVERYWHERE)
+            assert (left.rules, left.acceptance) == (rules, None)
+            return
     with pytest.raises(Corrupt, match=r"section|network|frame|model"):
         unpack_flow(zstd(content[:cut]), EVERYWHERE)
-    more = "a model has more bytes than its columns"
+    # what follows columns or rules would be an acceptance
+    more = "more bytes than its columns" if flow.acceptance else "past the end"
     with pytest.raises(Corrupt, match=more):
         unpack_flow(zstd(content + b"\0"), EVERYWHERE)
 

@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 
 import flowtuple as ft
 from flowtuple.codec.column import Method
+from flowtuple.codec.packing import unzstd
+from flowtuple.file.acceptance import pack_acceptance
 from flowtuple.file.layout import FRAME_SIZE
 from flowtuple.file.ledger import PARTS, Ledger, apportioned
+from flowtuple.file.model import pack_flow, pack_rules
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.training import write_events
 from hand_made import (
@@ -64,6 +67,25 @@ def test_golden_files_add_up(path: Path) -> None:
         assert any(c["model_bytes"] for c in found["tables"][0]["columns"])
     if path.stem == "awkward":
         assert (found["carried"], len(found["tables"]) > 1) == (["note"], True)
+
+
+def test_rules_and_acceptance_are_no_bytes_of_columns() -> None:
+    path = GOLDEN / "events.ftup"
+    rows = {(r["table"], r["name"]): r for r in ft.info(path)["rows"]}
+    with ft.File(path) as file:
+        table = file.tables["events"]
+        flow, head = table.flow, table.model_section.head
+        numbers = {c.name: k for k, c in enumerate(table.columns)}
+        content = len(unzstd(pack_flow(flow, table.columns)))
+    assert flow.acceptance is not None
+    for name, packed in {
+        "rules": pack_rules(flow.rules, numbers),
+        "acceptance": pack_acceptance(flow.acceptance, numbers),
+    }.items():
+        row = rows["events", name]
+        assert row["kind"] == "model"
+        assert row["bytes"] == pytest.approx(head * len(packed) / content, rel=0.02)
+        assert ("leaf", name) not in rows
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A file of format 1.1: columns that read the event so far, trees beside networks, and rules.
+"""A file of format 1.1: columns that read the event so far, trees beside networks, rules, acceptance.
 
 Everything is made by hand, nothing is trained; the values are those that formulas are wary of.
 """
@@ -14,8 +14,10 @@ from flowtuple.data.schema import Array
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import flags_of, pack_flow
 from flowtuple.file.writer import create
+from flowtuple.lattice.acceptance import Acceptance, acceptance_tree
 from flowtuple.lattice.context import Parent, make_context
 from flowtuple.lattice.event_features import EventFeature
+from flowtuple.lattice.event_quantities import Quantity
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import Uniform
 from flowtuple.lattice.network import Network
@@ -86,6 +88,52 @@ RULES: dict[str, Rule] = {
     "excess": Rule("excess", JETS, (-20.0, 0.0, 1.0, 0.5, 0.0)),
 }
 
+HARD = ("Jet_pt", "Jet_eta", "Jet_phi")
+QUANTITIES: dict[str, tuple[Quantity, ...]] = {
+    "object": (
+        *(Quantity("object", ("Jet_pt",), (j,)) for j in (0, 2, 9, 2**16)),
+        Quantity("object", ("MET_pt",), (3,)),
+        Quantity("object", ("Jet_id",), (0,)),
+        Quantity("object", ("HLT_one",), (0,)),
+    ),
+    "sum": tuple(
+        Quantity("sum", (c,)) for c in ("Jet_pt", "Muon_pt", "Jet_b", "Jet_id", "nJet")
+    ),
+    "largest": tuple(Quantity("largest", (c,)) for c in ("Jet_eta", "Muon_pt", "MET_pt")),
+    "mean": tuple(
+        Quantity("mean", c)
+        for c in (("Jet_pt", "Jet_eta"), ("Muon_pt", "Muon_eta"), MET, ("Jet_a", "Jet_b"))
+    ),
+    "length": tuple(Quantity("length", c) for c in (JETS, MET, (*JETS, *MUONS, *MET))),
+    "delta phi": (
+        Quantity("delta phi", ("Jet_phi", "Jet_phi"), (0, 1)),
+        Quantity("delta phi", ("Jet_phi", "MET_phi"), (0, 5)),
+        Quantity("delta phi", ("Muon_phi", "Jet_phi"), (1, 0)),
+    ),
+    "delta eta": (
+        Quantity("delta eta", ("Jet_eta", "Jet_eta"), (1, 0)),
+        Quantity("delta eta", ("Muon_eta", "Jet_eta"), (0, 2)),
+    ),
+    "pair mass": (
+        Quantity("pair mass", (*HARD, *HARD), (0, 1)),
+        Quantity("pair mass", (*HARD, "Muon_pt", "Muon_eta", "Muon_phi"), (0, 0)),
+    ),
+    "nearest pair": (
+        Quantity("nearest pair", AXES),
+        Quantity("nearest pair", ("Muon_eta", "Muon_phi")),
+    ),
+    "nearest other": (
+        Quantity("nearest other", (*AXES, "Muon_eta", "Muon_phi")),
+        Quantity("nearest other", (*AXES, *AXES)),
+        Quantity("nearest other", (*MET, *AXES)),
+    ),
+    "closure": (
+        Quantity("closure", (*WHOLE, "Jet_a", "Jet_b")),
+        Quantity("closure", (*WHOLE, "Jet_b", "Jet_a", "Jet_pt")),
+    ),
+}
+"""Of each kind, quantities of the events."""
+
 KNOTS = (-30.0, -2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 20.0, 60.0, 150.0)
 
 
@@ -113,6 +161,23 @@ def tree(seed: int, inputs: int, symbols: int, leaves: int = 9) -> Tree:
     logits = draw.integers(-60, 61, (leaves, symbols))
     logits[0, 0], logits[-1, -1] = 2**15 - 1, -(2**15)
     return tree_of(np.array(nodes), thresholds, logits.astype(np.int16))
+
+
+def acceptance(seed: int, trees: int = 40, offset: int = -600) -> Acceptance:
+    """Random trees on all quantities, one of a single leaf, one of extreme leaves."""
+    draw = np.random.default_rng(seed)
+    quantities = tuple(q for choices in QUANTITIES.values() for q in choices)
+    made = [acceptance_tree(np.array([-1]), np.zeros(1), np.array([77]))]
+    for _ in range(trees):
+        nodes = tree(int(draw.integers(2**31)), len(quantities), 2, 12).feature
+        inner = nodes >= 0
+        thresholds = np.where(inner, draw.normal(5, 30, len(nodes)), 0)
+        leaves = np.where(inner, 0, draw.integers(-90, 91, len(nodes)))
+        made.append(acceptance_tree(nodes, thresholds, leaves))
+    # no quantity is below the first threshold
+    nodes, leaves = np.array([1, 0, -1, -1, -1]), np.array([0, 0, 2**15 - 1, -(2**15), 0])
+    made.append(acceptance_tree(nodes, np.array([-1e38, 0.1, 0, 0, 0]), leaves))
+    return Acceptance(quantities, tuple(made), offset)
 
 
 def kinematics(draw: np.random.Generator, count: int) -> tuple[Array, Array, Array]:
@@ -158,7 +223,7 @@ def whole_events(seed: int = 20) -> Maker:
     read("Jet_id", large, "nJet")
     _add_readers(made, draw, count)
     _add_walk(made, draw, count)
-    made.rules = tuple(RULES.values())
+    made.rules, made.acceptance = tuple(RULES.values()), acceptance(seed)
     return made
 
 

@@ -6,14 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from flowtuple.codec.directory import Entry
+from flowtuple.file.acceptance import pack_acceptance
 from flowtuple.file.file import File
 from flowtuple.file.layout import FRAME_SIZE, HEADER_SIZE, TRAILER_SIZE, SectionKind
-from flowtuple.file.model import pack_column
+from flowtuple.file.model import pack_column, pack_rules
 from flowtuple.file.table import StoredTable
 
 _FINE = 2**20  # parts of a byte in which shares of a frame are summed over chunks
+
+_Key = TypeVar("_Key")
 
 PARTS = {
     "column": "columns",
@@ -138,22 +142,31 @@ def _method(stored: Entry) -> str:
 
 
 def _model_rows(table: StoredTable) -> Iterator[Row]:
-    """Yield each column's share of the table's own model by its uncompressed size, and the rest."""
+    """Yield the shares of the table's own model by their uncompressed sizes, and the rest.
+
+    Columns have shares, and so have rules and acceptance, which no column needs.
+    """
     section = table.model_section
     if section is None:
         return
     numbers = {c.name: k for k, c in enumerate(table.columns)}
-    flows = table.flow.columns
-    plain = {name: len(pack_column(column, numbers)) for name, column in flows.items()}
-    shares = apportioned(section.head, plain)
-    for name, size in shares.items():
-        yield Row(table.name, name, "column_model", size)
-    yield Row(
-        table.name, "rest of the model", "model", section.length - sum(shares.values())
-    )
+    flow = table.flow
+    sizes = {
+        ("column_model", name): len(pack_column(column, numbers))
+        for name, column in flow.columns.items()
+    }
+    if flow.rules:
+        sizes["model", "rules"] = len(pack_rules(flow.rules, numbers))
+    if flow.acceptance:
+        sizes["model", "acceptance"] = len(pack_acceptance(flow.acceptance, numbers))
+    shares = apportioned(section.head, sizes)
+    for (kind, name), size in shares.items():
+        yield Row(table.name, name, kind, size)
+    rest = section.length - sum(shares.values())
+    yield Row(table.name, "rest of the model", "model", rest)
 
 
-def apportioned(total: int, weights: Mapping[str, int]) -> dict[str, int]:
+def apportioned(total: int, weights: Mapping[_Key, int]) -> dict[_Key, int]:
     """Return whole shares of a total by weight, which add up to it (largest remainders).
 
     Example:

@@ -47,8 +47,7 @@ def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
     for name, column in flow.columns.items():
         parts.append(write_unsigned([numbers[name]]) + pack_column(column, numbers))
     if flow.rules or flow.acceptance:
-        parts.append(write_unsigned([len(flow.rules)]))
-        parts += [_pack_rule(rule, numbers) for rule in flow.rules]
+        parts.append(pack_rules(flow.rules, numbers))
     if flow.acceptance:
         parts.append(pack_acceptance(flow.acceptance, numbers))
     return zstd(b"".join(parts))
@@ -117,6 +116,11 @@ def _pack_prediction(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
             *(_pack_parent(parent, numbers) for parent in term.inputs),
         ]
     return b"".join(parts)
+
+
+def pack_rules(rules: Sequence[Rule], numbers: Mapping[str, int]) -> bytes:
+    """Return the number of rules, then each."""
+    return write_unsigned([len(rules)]) + b"".join(_pack_rule(r, numbers) for r in rules)
 
 
 def _pack_rule(rule: Rule, numbers: Mapping[str, int]) -> bytes:

@@ -117,9 +117,9 @@ def own_model(file: File, number: int) -> Model:
     """Section 2.1: the model of a table in its own file, whose flags announce all that it uses."""
     columns = list(file.description.tables[number].columns.values())
     head = head_of(file.models[number])
-    model, rules = parse_model(head, columns)
+    model, rules, acceptance = parse_model(head, columns)
     require(
-        file.flags & EVENT_MODELS != 0 or not uses_event_models(model, rules),
+        file.flags & EVENT_MODELS != 0 or not uses_event_models(model, rules, acceptance),
         "a model of 1.1 without its flag",
     )
     return model
