@@ -1,4 +1,4 @@
-"""A file of format 1.1: columns that read the event so far, trees beside networks, and rules.
+"""A file of format 1.1: columns that read the event so far, trees beside networks, rules, and an acceptance.
 
 Everything is made by hand, nothing is trained; the values are those that formulas are wary of.
 """
@@ -14,8 +14,10 @@ from flowtuple.data.schema import Array
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import flags_of, pack_flow
 from flowtuple.file.writer import create
+from flowtuple.lattice.acceptance import Acceptance, acceptance_tree
 from flowtuple.lattice.context import Parent, make_context
 from flowtuple.lattice.event_features import EventFeature
+from flowtuple.lattice.event_quantities import Quantity
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import Uniform
 from flowtuple.lattice.network import Network
@@ -85,6 +87,43 @@ RULES: dict[str, Rule] = {
     "mass": Rule("mass", ("Jet_pt", "Jet_eta", "Jet_phi"), (10.0, 90.0, 0.5, 0.25, 1.0)),
     "excess": Rule("excess", JETS, (-20.0, 0.0, 1.0, 0.5, 0.0)),
 }
+
+MUONS, MET = ("Muon_pt", "Muon_eta", "Muon_phi"), ("MET_pt", "MET_phi")
+QUANTITIES = (
+    Quantity("object", ("Jet_walk",), (1,)),
+    Quantity("object", ("MET_pt",), (3,)),
+    Quantity("sum", ("Jet_b",)),
+    Quantity("largest", ("Jet_m",)),
+    Quantity("mean", ("Jet_m", "Jet_eta")),
+    Quantity("length", (*JETS, *MET, MUONS[0], MUONS[2])),
+    Quantity("delta phi", ("Jet_phi", "MET_phi"), (0, 0)),
+    Quantity("delta eta", ("Jet_eta", "Muon_eta"), (2, 0)),
+    Quantity("pair mass", (JETS[0], *AXES, *MUONS), (1, 0)),
+    Quantity("nearest pair", AXES),
+    Quantity("nearest other", (*MUONS[1:], *AXES)),
+    Quantity("closure", (*WHOLE, "Jet_a", "Jet_b")),
+)
+
+
+def acceptance(seed: int, trees: int = 9, leaves: int = 12) -> Acceptance:
+    """Trees of random cuts on quantities of every kind."""
+    draw = np.random.default_rng(seed)
+
+    def grown(size: int) -> list[int]:
+        if size == 1:
+            return [-1]
+        left = int(draw.integers(1, size))
+        first = int(draw.integers(0, len(QUANTITIES)))
+        return [first, *grown(left), *grown(size - left)]
+
+    made = []
+    for size in [1, *draw.integers(2, leaves, trees - 1)]:
+        nodes = np.array(grown(int(size)))
+        thresholds = draw.normal(0, 30, len(nodes)) * (nodes >= 0)
+        values = draw.integers(-900, 500, len(nodes)) * (nodes < 0)
+        made.append(acceptance_tree(nodes, thresholds, values))
+    return Acceptance(QUANTITIES, tuple(made), 200)
+
 
 KNOTS = (-30.0, -2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 20.0, 60.0, 150.0)
 
@@ -159,6 +198,7 @@ def whole_events(seed: int = 20) -> Maker:
     _add_readers(made, draw, count)
     _add_walk(made, draw, count)
     made.rules = tuple(RULES.values())
+    made.acceptance = acceptance(seed)
     return made
 
 

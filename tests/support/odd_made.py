@@ -24,6 +24,7 @@ from flowtuple.data.table import Dataset, Table
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import pack_flow
 from flowtuple.file.writer import create
+from flowtuple.lattice.acceptance import Acceptance
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Parent, Relation, coding_order, make_context
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
@@ -68,6 +69,7 @@ class Maker:
     flows: dict[str, ColumnFlow] = field(default_factory=dict)
     ways: dict[str, Way] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    acceptance: Acceptance | None = None
 
     def add(
         self,
@@ -111,7 +113,10 @@ class Maker:
         flows = {name: self.flows[name] for name in order if name in self.flows}
         given = frozenset(n for n, way in self.ways.items() if way.method is Method.GIVEN)
         return TableCoding(
-            tuple(self.columns), self.lattices, LatticeFlow(flows, self.rules), given
+            tuple(self.columns),
+            self.lattices,
+            LatticeFlow(flows, self.rules, self.acceptance),
+            given,
         )
 
     def description(self, entries: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 from itertools import pairwise
 
+from reference_reader.acceptance import Acceptance, parse_acceptance
 from reference_reader.base import (
     MAX_BINS,
     MAX_INPUTS,
@@ -40,8 +41,10 @@ MAX_LAYERS, WITH_TREE, MAX_NODES = 64, 128, 65_535
 MAX_COLUMNS, MAX_KNOTS, MAX_RULES, MAX_NUMBERS = 16, 254, 4096, 512
 
 
-def parse_model(section: bytes, columns: Sequence[Column]) -> tuple[Model, list[Rule]]:
-    """Section 9: the columns of a model, by name, and its rules; their numbers count `columns`."""
+def parse_model(
+    section: bytes, columns: Sequence[Column]
+) -> tuple[Model, list[Rule], Acceptance | None]:
+    """Section 9: the columns of a model, by name, its rules and acceptance."""
     reader = Reader(zstd_content(section))
     model: Model = {}
     for _ in range(reader.varint()):
@@ -49,20 +52,23 @@ def parse_model(section: bytes, columns: Sequence[Column]) -> tuple[Model, list[
         require(name not in model, "a column twice in a model")
         model[name] = parse_flow(reader, columns)
     rules: list[Rule] = []
+    acceptance = None
     if reader.left() > 0:
         count = reader.varint()
-        require(1 <= count <= MAX_RULES, "another number of rules than a model may have")
+        require(count <= MAX_RULES, "another number of rules than a model may have")
         rules = [parse_rule(reader, columns) for _ in range(count)]
         require(all_formed(rules), "a rule that is not formed as its kind is")
+        if count == 0 or reader.left() > 0:
+            acceptance = parse_acceptance(reader, columns)
     reader.finish()
-    return model, rules
+    return model, rules, acceptance
 
 
-def uses_event_models(model: Model, rules: Sequence[Rule]) -> bool:
-    """Section 2.1: whether bit 0 has to be set."""
+def uses_event_models(model: Model, more: bool) -> bool:
+    """Section 2.1: whether bit 0 has to be set, for one with more than columns or without."""
     trees = any(flow.tree is not None for flow in model.values())
     features = any(p.feature is not None for flow in model.values() for p in flow.reads())
-    return trees or features or len(rules) > 0
+    return trees or features or more
 
 
 def column_name(reader: Reader, columns: Sequence[Column]) -> str:
