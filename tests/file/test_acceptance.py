@@ -21,13 +21,18 @@ from flowtuple.lattice.acceptance import (
     Acceptance,
 )
 from flowtuple.lattice.context import Context, collection_counts, make_context
-from flowtuple.lattice.event_quantities import MISSING, QUANTITIES, EventQuantities
+from flowtuple.lattice.event_quantities import (
+    MISSING,
+    QUANTITIES,
+    EventQuantities,
+    Quantity,
+)
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.rules import Rule
 from odd_made import NO_BINS, Maker
 from reference_reader import Invalid, base, description
 from reference_reader import acceptance as page
-from reference_reader.model import parse_model, uses_event_models
+from reference_reader.model import parse_model
 from reference_reader.rows import Rows
 
 SEEDS = range(20, 24)
@@ -75,63 +80,80 @@ def events_of(made: Maker) -> list[page.Event]:
     return [page.Event(chunk, k) for k in range(made.events)]
 
 
-@pytest.fixture(scope="module", params=SEEDS)
-def made(request: pytest.FixtureRequest) -> Maker:
-    """Events with values that formulas are wary of; those of the first seed are golden."""
-    return event_made.whole_events(request.param)
+@pytest.fixture(scope="module")
+def tables() -> list[tuple[Context, list[page.Event]]]:
+    """Events with values that formulas are wary of."""
+    made = [event_made.whole_events(seed) for seed in SEEDS]
+    return [(context_of(m), events_of(m)) for m in made]
 
 
-def by_page(made: Maker) -> page.Acceptance:
-    """The acceptance as the reference reader reads it from the packed model."""
-    data = pack_flow(made.coding.flow, made.columns)
-    model, rules, acceptance = parse_model(data, described(tuple(made.columns)))
-    assert len(rules) == len(made.rules)
-    assert uses_event_models({}, [], acceptance)
-    assert model
-    assert acceptance is not None
-    return acceptance
+JETS, MUONS, MET = event_made.JETS, event_made.MUONS, event_made.MET
+AXES, WHOLE = event_made.AXES, event_made.WHOLE
+MUON_AXES = event_made.MUON_AXES
+MORE = (
+    *(Quantity("object", ("Jet_pt",), (j,)) for j in (0, 2, 9)),
+    *(Quantity("object", (c,), (0,)) for c in ("Jet_id", "HLT_one", "nJet")),
+    *(Quantity("sum", (c,)) for c in ("Jet_pt", "Muon_pt", "Jet_id", "nJet", "MET_pt")),
+    *(Quantity("largest", (c,)) for c in ("Jet_eta", "Muon_pt", "MET_pt")),
+    *(Quantity("mean", c) for c in (("Jet_pt", "Jet_eta"), MET, ("Jet_a", "Jet_b"))),
+    *(Quantity("length", c) for c in (JETS, MET)),
+    Quantity("delta phi", ("Jet_phi", "Jet_phi"), (0, 1)),
+    Quantity("delta phi", ("Muon_phi", "MET_phi"), (1, 5)),
+    Quantity("delta eta", ("Jet_eta", "Jet_eta"), (1, 0)),
+    Quantity("pair mass", ("Jet_pt", *AXES, "Jet_pt", *AXES), (0, 1)),
+    Quantity("nearest pair", MUON_AXES),
+    Quantity("nearest other", (*AXES, "Jet_eta", "Jet_walk")),
+    Quantity("nearest other", (*MET, *AXES)),
+    Quantity("closure", (*WHOLE, "Jet_b", "Jet_a", "Jet_pt")),
+)
 
 
-def test_made_events_have_all_kinds() -> None:
-    assert set(event_made.QUANTITIES) == set(QUANTITIES) == set(page.FORMULAS)
+def test_kinds_are_those_of_the_page() -> None:
+    """Their order is part of the format."""
     assert list(QUANTITIES.items()) == list(page.KINDS.items())
+    assert {q.kind for q in MORE} == set(QUANTITIES) == set(page.FORMULAS)
 
 
-def test_quantities_are_those_of_the_page(made: Maker) -> None:
+@pytest.mark.parametrize("wanted", [*event_made.QUANTITIES, *MORE], ids=str)
+def test_quantities_are_those_of_the_page(
+    tables: list[tuple[Context, list[page.Event]]], wanted: Quantity
+) -> None:
     """Zeros of both signs are equal: no threshold tells them apart."""
-    known, events = EventQuantities(context_of(made)), events_of(made)
-    told = by_page(made).quantities
-    quantities = [q for choices in event_made.QUANTITIES.values() for q in choices]
-    missing = 0
-    for quantity, other in zip(quantities, told, strict=True):
-        found = known.evaluate(quantity)
-        expected = [page.quantity_number(other, event) for event in events]
-        assert found.tolist() == expected, str(quantity)
-        there = found != np.float32(MISSING)
-        assert there.any() == (2**16 not in quantity.objects), str(quantity)
-        missing += np.count_nonzero(~there)
-    assert missing > 0
+    assert wanted.is_well_formed
+    other = page.Quantity(wanted.kind, wanted.columns, wanted.objects)
+    numbers: set[float] = set()
+    for context, events in tables:
+        found = EventQuantities(context).evaluate(wanted)
+        assert found.tolist() == [other.of(event) for event in events]
+        numbers |= set(found.tolist())
+    assert len(numbers - {MISSING}) > 1
+    every = ("sum", "HLT_one", "nJet", "MET_pt")
+    assert MISSING in numbers or any(name in str(wanted) for name in every)
 
 
-def test_probabilities_are_those_of_the_page(made: Maker) -> None:
-    acceptance = made.acceptance
-    assert acceptance is not None
-    found = acceptance.probability(context_of(made))
-    other = by_page(made)
-    expected = [other.probability(event) for event in events_of(made)]
-    assert found.tolist() == expected
-    assert ((found > 0) & (found <= 1)).all()
-    assert len(set(expected)) > made.events // 2
+def test_what_no_event_has_is_missing(
+    tables: list[tuple[Context, list[page.Event]]],
+) -> None:
+    context, events = tables[0]
+    wanted = Quantity("object", ("Jet_pt",), (2**16,))
+    found = EventQuantities(context).evaluate(wanted).tolist()
+    assert found == [MISSING] * len(events)
+    other = page.Quantity(wanted.kind, wanted.columns, wanted.objects)
+    assert [other.of(event) for event in events] == found
 
 
-def test_probabilities_have_ends(made: Maker) -> None:
-    acceptance, context = made.acceptance, context_of(made)
-    assert acceptance is not None
-    for offset in (-(2**20), 2**20):
-        other = replace(by_page(made), offset=offset)
-        found = replace(acceptance, offset=offset).probability(context)
-        assert found.tolist() == [other.probability(e) for e in events_of(made)]
-        assert len(set(found.tolist())) == 1
+@pytest.mark.parametrize("offset", [-(2**20), 2**20])
+def test_probabilities_have_ends(
+    tables: list[tuple[Context, list[page.Event]]], offset: int
+) -> None:
+    context, events = tables[0]
+    wanted = replace(event_made.acceptance(1), offset=offset)
+    found = wanted.probability(context)
+    leaf = page.Tree((0,), (), (0,))
+    other = page.Acceptance([], [leaf], offset)
+    expected = {other.probability(event.chunk, event.number) for event in events}
+    assert set(found.tolist()) == expected
+    assert found[0] == pytest.approx(1 if offset > 0 else np.exp(-32), rel=1e-14)
 
 
 COLUMNS = (
@@ -365,7 +387,6 @@ def test_models_come_back_byte_for_byte(rules: tuple[Rule, ...]) -> None:
     assert again.acceptance.quantities == read.quantities
     assert pack_flow(again, COLUMNS) == data
     assert flags_of(again) == 1
-    assert uses_event_models(*parse_model(data, described(COLUMNS)))
     assert flags_of(replace(again, rules=(), acceptance=None)) == 0
 
 
@@ -430,7 +451,8 @@ def test_declared_parts_take_no_memory(content: bytes) -> None:
     tracemalloc.stop()
 
 
-def test_models_without_acceptance_keep_their_bytes(made: Maker) -> None:
+def test_models_without_acceptance_keep_their_bytes() -> None:
+    made = event_made.whole_events()
     flow = replace(made.coding.flow, acceptance=None)
     with_one = unzstd(pack_flow(made.coding.flow, made.columns))
     without = unzstd(pack_flow(flow, made.columns))

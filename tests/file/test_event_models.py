@@ -15,7 +15,7 @@ from flowtuple import api
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import Method
 from flowtuple.codec.packing import unzstd, zstd
-from flowtuple.codec.varint import write_unsigned
+from flowtuple.codec.varint import write_signed, write_unsigned
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Table, difference, read_all
@@ -25,8 +25,9 @@ from flowtuple.file.damage import check_integrity
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import flags_of, pack_flow, unpack_flow
 from flowtuple.io.memory import dataset_from_memory
-from flowtuple.lattice.context import Parent
+from flowtuple.lattice.context import Parent, make_context
 from flowtuple.lattice.event_features import KINDS, MAX_COLUMNS, MAX_KNOTS, EventFeature
+from flowtuple.lattice.event_quantities import MISSING, QUANTITIES, EventQuantities
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Integers, Uniform
 from flowtuple.lattice.lattice import Lattice
@@ -42,6 +43,7 @@ from hand_made import (
 from odd_made import NO_BINS, bins_of, network
 from reference_reader import Invalid, base, description, read_file
 from reference_reader import model as model_of_page
+from reference_reader.files import read_probabilities
 
 PLAIN = "89465455500d0a1a" + "0100" + "0000" + "00000000"
 EVENT_MODELS = "89465455500d0a1a" + "0100" + "0100" + "01000000"
@@ -185,7 +187,7 @@ def test_a_flag_without_such_a_model_is_read(folder):
         (LatticeFlow({"x": ColumnFlow(NO_BINS)}), 0),
         (LatticeFlow({"x": ColumnFlow(NO_BINS)}, (Rule("falling", ("x",)),)), 1),
         (event_made.single_tree().coding.flow, 1),
-        (replace(event_made.whole_events().coding.flow, rules=()), 1),
+        (replace(event_made.whole_events().coding.flow, rules=(), acceptance=None), 1),
     ],
     ids=["none", "rules", "tree", "features"],
 )
@@ -252,7 +254,7 @@ def by_reference(data):
     """Whether the reference reader, too, takes a model of these columns."""
     table = description.Table("t", 0, TABLE, None, [])
     try:
-        read, _, _ = model_of_page.parse_model(data, list(TABLE.values()))
+        read, *_ = model_of_page.parse_model(data, list(TABLE.values()))
         model_of_page.check_model(read, table)
     except Invalid:
         return False
@@ -620,8 +622,121 @@ def test_impossible_rules_are_corrupt(rules, message):
         unpack(model_of(bare(A), rules=rules), COLUMNS)
 
 
+QUANTITY = {kind: number for number, kind in enumerate(QUANTITIES)}
+TAKEN = {
+    "object": ([A], [3]),
+    "sum": ([P], []),
+    "largest": ([X], []),
+    "mean": ([P, Q], []),
+    "length": ([P, Q, X, Y], []),
+    "delta phi": ([P, A], [0, 0]),
+    "delta eta": ([P, P], [0, 1]),
+    "pair mass": ([P, Q, R, P, Q, R], [0, 2**16]),
+    "nearest pair": ([P, Q], []),
+    "nearest other": ([P, Q, X, Y], []),
+    "closure": ([P, Q, R, P, Q], []),
+}
+
+
+def quantity_of(kind, columns, objects=()):
+    return write_unsigned([QUANTITY.get(kind, kind), len(columns), *columns, *objects])
+
+
+def leafy(nodes, thresholds, leaves):
+    limits = struct.pack(f"<{len(thresholds)}f", *thresholds)
+    return (
+        write_unsigned([len(nodes), *nodes])
+        + limits
+        + struct.pack(f"<{len(leaves)}h", *leaves)
+    )
+
+
+CUT = leafy([1, 0, 0], [0.5], [1, -1])
+
+
+def accepted(quantities=None, trees=(CUT,), offset=-3):
+    """The bytes of an acceptance."""
+    if quantities is None:
+        quantities = [quantity_of(kind, *parts) for kind, parts in TAKEN.items()]
+    head = write_unsigned([len(quantities)]) + b"".join(quantities)
+    tail = write_unsigned([len(trees)]) + b"".join(trees)
+    return head + tail + write_signed([offset])
+
+
+@pytest.mark.parametrize("rules", [b"\0", b"\1" + rule_of("falling", [P])])
+def test_an_acceptance_is_read(rules):
+    flow = unpack(model_of(bare(A), rules=rules + accepted()))
+    assert [q.kind for q in flow.acceptance.quantities] == list(QUANTITIES)
+    assert flow.acceptance.quantities[0].columns == ("a",)
+    assert flow.acceptance.quantities[7].objects == (0, 2**16)
+    (tree,) = flow.acceptance.trees
+    assert tree.quantity.tolist() == [0, -1, -1]
+    assert tree.value.tolist() == [0, 1, -1]
+    assert flow.acceptance.offset == -3
+    packed = pack_flow(flow, COLUMNS)
+    assert unpack(packed).acceptance.quantities == flow.acceptance.quantities
+    assert flags_of(flow) == 1
+
+
+ONE = [quantity_of("sum", [P])]
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        (accepted([], [leafy([0], [], [1])]), "no quantities"),
+        (accepted(ONE, ()), "no trees"),
+        (accepted(ONE, offset=2**20 + 1), "offset outside the limits"),
+        (accepted(ONE, offset=-(2**20) - 1), "offset outside the limits"),
+        (accepted([quantity_of(11, [P])]), "unknown kind 11"),
+        (accepted([quantity_of("sum", [P, Q])]), "'sum' that makes no sense"),
+        (accepted([quantity_of("length", [P, Q, P])]), "'length' that makes no sense"),
+        (accepted([quantity_of("mean", [P, A])]), "'mean' that makes no sense"),
+        (accepted([quantity_of("pair mass", [P, Q, X] * 2, [0, 0])]), "no sense"),
+        (accepted([quantity_of("closure", [P, Q, R, P])]), "no sense"),
+        (accepted([quantity_of("sum", [S])]), "no sense"),
+        (accepted([quantity_of("sum", [8])]), "column number 8 of 8"),
+        (accepted([quantity_of("length", [P] * 18)]), "18 columns of a quantity"),
+        (accepted([quantity_of("object", [P], [2**16 + 1])]), "objects before another"),
+        (accepted(ONE, [leafy([2, 0, 0], [0.0], [0, 0])]), "does not have"),
+        (accepted(ONE, [leafy([1, 0, 0], [np.nan], [0, 0])]), "not finite"),
+        (accepted(ONE, [leafy([1, 0, 0], [-np.inf], [0, 0])]), "not finite"),
+        (accepted(ONE, [leafy([1, 0], [0.0], [0])]), "ends before its last leaf"),
+        (accepted(ONE, [leafy([0, 0], [], [0, 0])]), "beyond its last leaf"),
+        (accepted(ONE, [leafy([], [], [])]), "tree"),
+        (accepted(ONE, [leafy([0] * 4096, [], [0] * 4096)]), "4096 nodes"),
+        (accepted(ONE) + b"\0", "rules and acceptance"),
+        (write_unsigned([1025]), "1025 quantities"),
+        (b"\1" + ONE[0] + write_unsigned([2**40]), "trees of an acceptance"),
+    ],
+)
+def test_impossible_acceptances_are_corrupt(stored, message):
+    with pytest.raises(Corrupt, match=message):
+        unpack(model_of(bare(A), rules=b"\0" + stored))
+
+
+@pytest.mark.parametrize("seed", [20, 21, 22])
+def test_both_readers_accept_with_the_same_probability(tmp_path, seed):
+    path = tmp_path / "events.ftup"
+    event_made.write(path, seed)
+    expected = np.array(read_probabilities(path.read_bytes(), 0))
+    with ft.File(path) as file:
+        stored = next(iter(file.tables.values()))
+        acceptance, table = stored.flow.acceptance, read_all(stored)
+    context = make_context(table.columns, table.num_entries, table.data)
+    for column in table.columns:
+        rows = context.rows(context.collection[column.name])
+        context.values[column.name] = rows.sort(table.data[column.name].reshape(-1))
+    known = EventQuantities(context)
+    numbers = np.stack([known.evaluate(q) for q in acceptance.quantities])
+    assert ((numbers == np.float32(MISSING)).any(axis=1)).sum() >= 8
+    found = acceptance.probability(context)
+    assert np.array_equal(found, expected)
+    assert len(np.unique(found)) > 10
+
+
 def every_part():
-    """Contents of a small model of every kind of feature and rule, and a tree."""
+    """Contents of a small model of every kind of feature, rule and quantity, and trees."""
     read = {kind: columns for kind, columns, message in READS if message is None}
     parents = [
         computed(kind, columns, b"\1" + doubles(k))
@@ -631,19 +746,22 @@ def every_part():
     rules = {kind: rule_of(kind, *parts) for kind, *parts in GOOD if kind != "parts"}
     content = write_unsigned([len(BEFORE) + 1]) + b"".join(BEFORE)
     content += with_tree(nodes, 3, parents)
-    return content, content + write_unsigned([len(rules)]) + b"".join(rules.values())
+    ruled = content + write_unsigned([len(rules)]) + b"".join(rules.values())
+    return content, ruled, ruled + accepted()
 
 
 def test_every_prefix_of_a_model_is_corrupt():
-    unruled, content = every_part()
-    assert len(unpack(zstd(content), COLUMNS).rules) == len(RULES) - 1
-    for length in set(range(len(content))) - {len(unruled)}:
+    unruled, ruled, content = every_part()
+    flow = unpack(zstd(content), COLUMNS)
+    assert len(flow.rules) == len(RULES) - 1
+    assert {q.kind for q in flow.acceptance.quantities} == set(QUANTITIES)
+    for length in set(range(len(content))) - {len(unruled), len(ruled)}:
         with pytest.raises(Corrupt):
             unpack(zstd(content[:length]), COLUMNS)
 
 
 def test_changed_models_are_others_or_corrupt():
-    _, content = every_part()
+    *_, content = every_part()
     draw = np.random.default_rng(3)
     read = 0
     for _ in range(4000):

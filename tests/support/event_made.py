@@ -1,4 +1,4 @@
-"""A file of format 1.1: columns that read the event so far, trees beside networks, rules, acceptance.
+"""A file of format 1.1: columns that read the event so far, trees, rules, and an acceptance.
 
 Everything is made by hand, nothing is trained; the values are those that formulas are wary of.
 """
@@ -88,51 +88,42 @@ RULES: dict[str, Rule] = {
     "excess": Rule("excess", JETS, (-20.0, 0.0, 1.0, 0.5, 0.0)),
 }
 
-HARD = ("Jet_pt", "Jet_eta", "Jet_phi")
-QUANTITIES: dict[str, tuple[Quantity, ...]] = {
-    "object": (
-        *(Quantity("object", ("Jet_pt",), (j,)) for j in (0, 2, 9, 2**16)),
-        Quantity("object", ("MET_pt",), (3,)),
-        Quantity("object", ("Jet_id",), (0,)),
-        Quantity("object", ("HLT_one",), (0,)),
-    ),
-    "sum": tuple(
-        Quantity("sum", (c,)) for c in ("Jet_pt", "Muon_pt", "Jet_b", "Jet_id", "nJet")
-    ),
-    "largest": tuple(Quantity("largest", (c,)) for c in ("Jet_eta", "Muon_pt", "MET_pt")),
-    "mean": tuple(
-        Quantity("mean", c)
-        for c in (("Jet_pt", "Jet_eta"), ("Muon_pt", "Muon_eta"), MET, ("Jet_a", "Jet_b"))
-    ),
-    "length": tuple(Quantity("length", c) for c in (JETS, MET, (*JETS, *MUONS, *MET))),
-    "delta phi": (
-        Quantity("delta phi", ("Jet_phi", "Jet_phi"), (0, 1)),
-        Quantity("delta phi", ("Jet_phi", "MET_phi"), (0, 5)),
-        Quantity("delta phi", ("Muon_phi", "Jet_phi"), (1, 0)),
-    ),
-    "delta eta": (
-        Quantity("delta eta", ("Jet_eta", "Jet_eta"), (1, 0)),
-        Quantity("delta eta", ("Muon_eta", "Jet_eta"), (0, 2)),
-    ),
-    "pair mass": (
-        Quantity("pair mass", (*HARD, *HARD), (0, 1)),
-        Quantity("pair mass", (*HARD, "Muon_pt", "Muon_eta", "Muon_phi"), (0, 0)),
-    ),
-    "nearest pair": (
-        Quantity("nearest pair", AXES),
-        Quantity("nearest pair", ("Muon_eta", "Muon_phi")),
-    ),
-    "nearest other": (
-        Quantity("nearest other", (*AXES, "Muon_eta", "Muon_phi")),
-        Quantity("nearest other", (*AXES, *AXES)),
-        Quantity("nearest other", (*MET, *AXES)),
-    ),
-    "closure": (
-        Quantity("closure", (*WHOLE, "Jet_a", "Jet_b")),
-        Quantity("closure", (*WHOLE, "Jet_b", "Jet_a", "Jet_pt")),
-    ),
-}
-"""Of each kind, quantities of the events."""
+MUON_AXES = ("Muon_eta", "Muon_phi")
+QUANTITIES = (
+    Quantity("object", ("Jet_walk",), (1,)),
+    Quantity("object", ("MET_pt",), (3,)),
+    Quantity("sum", ("Jet_b",)),
+    Quantity("largest", ("Jet_m",)),
+    Quantity("mean", ("Jet_m", "Jet_eta")),
+    Quantity("length", (*JETS, *MET, *MUONS)),
+    Quantity("delta phi", ("Jet_phi", "MET_phi"), (0, 0)),
+    Quantity("delta eta", ("Jet_eta", "Muon_eta"), (2, 0)),
+    Quantity("pair mass", ("Jet_pt", *AXES, "Muon_pt", *MUON_AXES), (1, 0)),
+    Quantity("nearest pair", AXES),
+    Quantity("nearest other", (*MUON_AXES, *AXES)),
+    Quantity("closure", (*WHOLE, "Jet_a", "Jet_b")),
+)
+
+
+def acceptance(seed: int, trees: int = 9, leaves: int = 12) -> Acceptance:
+    """Trees of random cuts on quantities of every kind."""
+    draw = np.random.default_rng(seed)
+
+    def grown(size: int) -> list[int]:
+        if size == 1:
+            return [-1]
+        left = int(draw.integers(1, size))
+        first = int(draw.integers(0, len(QUANTITIES)))
+        return [first, *grown(left), *grown(size - left)]
+
+    made = []
+    for size in [1, *draw.integers(2, leaves, trees - 1)]:
+        nodes = np.array(grown(int(size)))
+        thresholds = draw.normal(0, 30, len(nodes)) * (nodes >= 0)
+        values = draw.integers(-900, 500, len(nodes)) * (nodes < 0)
+        made.append(acceptance_tree(nodes, thresholds, values))
+    return Acceptance(QUANTITIES, tuple(made), 200)
+
 
 KNOTS = (-30.0, -2.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 20.0, 60.0, 150.0)
 
@@ -161,23 +152,6 @@ def tree(seed: int, inputs: int, symbols: int, leaves: int = 9) -> Tree:
     logits = draw.integers(-60, 61, (leaves, symbols))
     logits[0, 0], logits[-1, -1] = 2**15 - 1, -(2**15)
     return tree_of(np.array(nodes), thresholds, logits.astype(np.int16))
-
-
-def acceptance(seed: int, trees: int = 40, offset: int = -600) -> Acceptance:
-    """Random trees on all quantities, one of a single leaf, one of extreme leaves."""
-    draw = np.random.default_rng(seed)
-    quantities = tuple(q for choices in QUANTITIES.values() for q in choices)
-    made = [acceptance_tree(np.array([-1]), np.zeros(1), np.array([77]))]
-    for _ in range(trees):
-        nodes = tree(int(draw.integers(2**31)), len(quantities), 2, 12).feature
-        inner = nodes >= 0
-        thresholds = np.where(inner, draw.normal(5, 30, len(nodes)), 0)
-        leaves = np.where(inner, 0, draw.integers(-90, 91, len(nodes)))
-        made.append(acceptance_tree(nodes, thresholds, leaves))
-    # no quantity is below the first threshold
-    nodes, leaves = np.array([1, 0, -1, -1, -1]), np.array([0, 0, 2**15 - 1, -(2**15), 0])
-    made.append(acceptance_tree(nodes, np.array([-1e38, 0.1, 0, 0, 0]), leaves))
-    return Acceptance(quantities, tuple(made), offset)
 
 
 def kinematics(draw: np.random.Generator, count: int) -> tuple[Array, Array, Array]:
@@ -223,7 +197,8 @@ def whole_events(seed: int = 20) -> Maker:
     read("Jet_id", large, "nJet")
     _add_readers(made, draw, count)
     _add_walk(made, draw, count)
-    made.rules, made.acceptance = tuple(RULES.values()), acceptance(seed)
+    made.rules = tuple(RULES.values())
+    made.acceptance = acceptance(seed)
     return made
 
 

@@ -112,8 +112,12 @@ class Maker:
         order = [c.name for c in coding_order(self.columns, tuple(self.flows))]
         flows = {name: self.flows[name] for name in order if name in self.flows}
         given = frozenset(n for n, way in self.ways.items() if way.method is Method.GIVEN)
-        flow = LatticeFlow(flows, self.rules, self.acceptance)
-        return TableCoding(tuple(self.columns), self.lattices, flow, given)
+        return TableCoding(
+            tuple(self.columns),
+            self.lattices,
+            LatticeFlow(flows, self.rules, self.acceptance),
+            given,
+        )
 
     def description(self, entries: int) -> dict[str, Any]:
         """Its part of the description of a file."""

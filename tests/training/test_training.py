@@ -20,6 +20,7 @@ from flowtuple.data.schema import Column, infer_role
 from flowtuple.data.table import Table, difference
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.model import pack_flow, unpack_flow
+from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.context import Parent, collection_of, make_context
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
@@ -636,3 +637,20 @@ class TestSizes:
             InvalidArgument, match="effort 'fastest' is not one of fast, default, best"
         ):
             check_effort("fastest")
+
+
+@pytest.mark.parametrize("rare", [True, False])
+def test_small_collections_read_what_tells_only_in_combination(
+    monkeypatch: pytest.MonkeyPatch, rare: bool
+) -> None:
+    """The sign of c is that of a b: neither a nor b alone tells anything of it."""
+    draw = np.random.default_rng(5)
+    a, b, noise = draw.uniform(-1, 1, (3, 9000))
+    columns = {"a": a, "b": b, "c": np.sign(a * b) * np.abs(noise)}
+    data = {name: x.astype(np.float32) for name, x in columns.items()}
+    table = dataset_from_memory(data).tables["events"]
+    monkeypatch.setattr(planning, "RARE_ROWS", 9001 if rare else 9000)
+    made = make_plan(table, lattices_of(table, "abs:0.003"), {}, whole_events=True)
+    (c,) = (k for task in made.tasks for k in task.candidates if k.name == "c")
+    read = {parent.column for parent in c.flow.parents}
+    assert ({"a", "b"} <= read) == rare

@@ -5,7 +5,7 @@ It shares no code with flowtuple. Where the two decode a file differently, one o
 the page is unclear.
 Every function names the section of the page that it mirrors. The modules go from the small to the
 large: `base` (numbers and
-bytes), `container`, `lattice`, `description`, `functions`, `rows`, `features`, `flow`, `rules`,
+bytes), `container`, `lattice`, `description`, `functions`, `rows`, `features`, `flow`, `rules`, `acceptance`,
 `model`, `chunk`, `files`.
 """
 

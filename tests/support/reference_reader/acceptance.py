@@ -1,4 +1,4 @@
-"""Section 6.11: the acceptance of generated events, event by event."""
+"""Section 6.11: the acceptance of generated events."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from reference_reader.base import Reader, require
 from reference_reader.description import Column
 from reference_reader.functions import PI, cos, energy, exp, pair_mass, sin
 from reference_reader.rows import Chunk
 
-# of each kind: columns, columns in each further group, and numbers of objects
+# of each kind: how many columns, how many in each further group, and how many objects
 KINDS: dict[str, tuple[int, int, int]] = {
     "object": (1, 0, 1),
     "sum": (1, 0, 0),
@@ -26,34 +27,10 @@ KINDS: dict[str, tuple[int, int, int]] = {
     "closure": (5, 1, 0),
 }
 NAMES = tuple(KINDS)
-MARKED = ("delta phi", "delta eta", "pair mass", "nearest other")
-LARGEST = (2.0 - 2.0**-23) * 2.0**127
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A kind, columns, and numbers of objects."""
-
-    kind: str
-    columns: tuple[Column, ...]
-    objects: tuple[int, ...]
-
-    def is_formed(self) -> bool:
-        """Whether the columns are as many, and of the collections, that the table says."""
-        least, group, _ = KINDS[self.kind]
-        more = len(self.columns) - least
-        if more < 0 or (more % group if group else more):
-            return False
-        places = [None if c.is_opaque else c.collection for c in self.columns]
-        size = len(places)
-        if self.kind == "length":
-            size = 2
-        elif self.kind in MARKED:
-            size = len(places) // 2
-        together = (
-            len(set(places[k : k + size])) == 1 for k in range(0, len(places), size)
-        )
-        return None not in places and all(together)
+HALVES = ("delta phi", "delta eta", "pair mass", "nearest other")
+MISSING = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
+MAX_QUANTITIES, MAX_TREES, MAX_NODES, MAX_COLUMNS = 1024, 1024, 4095, 16
+MAX_OBJECT, MAX_OFFSET = 2**16, 2**20
 
 
 @dataclass(frozen=True)
@@ -63,158 +40,243 @@ class Event:
     chunk: Chunk
     number: int
 
-    def count(self, column: str) -> int:
-        """The objects of the event; 1 of an event column."""
-        return self.chunk[column].rows.counts[self.number]
+    def values(self, column: str) -> list[float]:
+        """Those of all objects, one after another; of an event column the only one."""
+        decoded = self.chunk[column]
+        return [
+            float(decoded.number(position))
+            for k in range(decoded.rows.counts[self.number])
+            if (position := decoded.rows.position(self.number, k)) is not None
+        ]
+
+    def rows(self, columns: Sequence[str]) -> list[tuple[float, ...]]:
+        """The values of several columns, object by object."""
+        return list(zip(*(self.values(column) for column in columns), strict=True))
 
     def of(self, column: str, number: int) -> float:
-        """The value of an object, of an event column that of the event."""
-        decoded = self.chunk[column]
-        if decoded.column.is_event:
-            number = 0
-        position = decoded.rows.position(self.number, number)
-        return math.nan if position is None else float(decoded.number(position))
-
-    def each(self, f: Callable[..., float], *columns: str) -> Iterator[float]:
-        """The numbers f of all objects, by increasing number."""
-        for number in range(self.count(columns[0])):
-            yield f(*(self.of(column, number) for column in columns))
-
-    def sum(self, f: Callable[..., float], *columns: str) -> float:
-        """One object after another, from 0.0."""
-        total = 0.0
-        for term in self.each(f, *columns):
-            total = total + term
-        return total
-
-
-def quotient(x: float, y: float) -> float:
-    """x / y, missing where y = 0."""
-    return math.nan if y == 0.0 else x / y
-
-
-def mean(event: Event, columns: Sequence[str]) -> float:
-    """Kind 3."""
-    w, x = columns
-    return quotient(event.sum(lambda w, x: w * x, w, x), event.sum(lambda w: w, w))
-
-
-def length(event: Event, columns: Sequence[str]) -> float:
-    """Kind 4."""
-    x = y = 0.0
-    for pt, phi in zip(columns[::2], columns[1::2], strict=True):
-        x = x + event.sum(lambda pt, phi: pt * cos(phi), pt, phi)
-        y = y + event.sum(lambda pt, phi: pt * sin(phi), pt, phi)
-    return math.sqrt(x * x + y * y)
-
-
-def turn(phi: float, other: float) -> float:
-    """Kind 5."""
-    d = abs(phi - other)
-    return 2.0 * PI - d if d > PI else d
-
-
-def difference(eta: float, other: float) -> float:
-    """Kind 6."""
-    return abs(eta - other)
-
-
-def square(eta: float, phi: float, other_eta: float, other_phi: float) -> float:
-    """The distance d of section 6.9, before its root."""
-    t, p = eta - other_eta, turn(phi, other_phi)
-    return t * t + p * p
-
-
-def nearest(event: Event, own: Sequence[str], other: Sequence[str], pairs: bool) -> float:
-    """Kinds 8 and 9."""
-    found = [math.nan]
-    for i in range(event.count(own[0])):
-        for j in range(i if pairs else event.count(other[0])):
-            axes = (event.of(own[0], i), event.of(own[1], i))
-            found.append(square(*axes, event.of(other[0], j), event.of(other[1], j)))
-    return math.sqrt(min((d for d in found if math.isfinite(d)), default=math.nan))
-
-
-def closure(pt: float, eta: float, m: float, *parts: float) -> float:
-    """Kind 10, of one object."""
-    total = parts[0]
-    for x in parts[1:]:
-        total = total + x
-    return abs(quotient(total, energy(pt, eta, m)) - 1.0)
-
-
-def largest(numbers: Iterator[float]) -> float:
-    """The largest of those that are numbers."""
-    return max((x for x in numbers if not math.isnan(x)), default=math.nan)
-
-
-def both(event: Event, columns: Sequence[str], objects: Sequence[int]) -> list[float]:
-    """Half of the columns of object i, and half of object j."""
-    half = len(columns) // 2
-    numbers = [objects[0]] * half + [objects[1]] * half
-    return [event.of(c, number) for c, number in zip(columns, numbers, strict=True)]
-
-
-Formula = Callable[[Event, Sequence[str], Sequence[int]], float]
-FORMULAS: dict[str, Formula] = {
-    "object": lambda event, c, objects: event.of(c[0], objects[0]),
-    "sum": lambda event, c, _: event.sum(lambda x: x, c[0]),
-    "largest": lambda event, c, _: largest(event.each(lambda x: x, c[0])),
-    "mean": lambda event, c, _: mean(event, c),
-    "length": lambda event, c, _: length(event, c),
-    "delta phi": lambda event, c, objects: turn(*both(event, c, objects)),
-    "delta eta": lambda event, c, objects: difference(*both(event, c, objects)),
-    "pair mass": lambda event, c, objects: pair_mass(*both(event, c, objects)),
-    "nearest pair": lambda event, c, _: nearest(event, c, c, pairs=True),
-    "nearest other": lambda event, c, _: nearest(event, c[:2], c[2:], pairs=False),
-    "closure": lambda event, c, _: largest(event.each(closure, *c)),
-}
-
-
-def to_f32(x: float) -> float:
-    """Rounds to `f32`; what is no finite number of it is the largest."""
-    if not math.isfinite(x):
-        return LARGEST
-    try:
-        return float(struct.unpack("<f", struct.pack("<f", x))[0])
-    except OverflowError:
-        return LARGEST
-
-
-def quantity_number(quantity: Quantity, event: Event) -> float:
-    """The number that trees compare."""
-    columns = [c.name for c in quantity.columns]
-    return to_f32(FORMULAS[quantity.kind](event, columns, quantity.objects))
+        """The value of an object, NaN where there is none."""
+        values = self.values(column)
+        place = 0 if self.chunk[column].column.is_event else number
+        return values[place] if place < len(values) else math.nan
 
 
 @dataclass(frozen=True)
-class Node:
-    """An inner node with its children; of a leaf, quantity -1 and its value."""
+class Quantity:
+    """A kind, columns, and numbers of objects."""
 
-    quantity: int
-    threshold: float = 0.0
-    value: int = 0
-    children: tuple[Node, ...] = ()
+    kind: str
+    columns: tuple[str, ...]
+    objects: tuple[int, ...]
+
+    def groups(self) -> list[tuple[str, ...]]:
+        """Columns that have to be of one collection."""
+        c = self.columns
+        if self.kind == "length":
+            return [c[k : k + 2] for k in range(0, len(c), 2)]
+        return [c[: len(c) // 2], c[len(c) // 2 :]] if self.kind in HALVES else [c]
+
+    def of(self, event: Event) -> float:
+        """The quantity as f32."""
+        try:
+            number = FORMULAS[self.kind](event, self)
+            rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
+        except (OverflowError, ValueError):
+            return MISSING
+        return rounded if math.isfinite(rounded) else MISSING
+
+
+def added(terms: Sequence[float]) -> float:
+    """A sum from 0.0 on, in order."""
+    total = 0.0
+    for term in terms:
+        total = total + term
+    return total
+
+
+def mean(event: Event, q: Quantity) -> float:
+    """Kind 3."""
+    rows = event.rows(q.columns)
+    total = added([w for w, _ in rows])
+    return math.nan if total == 0.0 else added([w * x for w, x in rows]) / total
+
+
+def length(event: Event, q: Quantity) -> float:
+    """Kind 4."""
+    x = y = 0.0
+    for pair in q.groups():
+        x = x + added([pt * cos(phi) for pt, phi in event.rows(pair)])
+        y = y + added([pt * sin(phi) for pt, phi in event.rows(pair)])
+    return math.sqrt(x * x + y * y)
+
+
+def difference(event: Event, q: Quantity) -> float:
+    """Kinds 5 and 6, without the turn."""
+    one, two = (event.of(c, j) for c, j in zip(q.columns, q.objects, strict=True))
+    return abs(one - two)
+
+
+def turn(d: float) -> float:
+    """Kind 5."""
+    return 2.0 * PI - d if d > PI else d
+
+
+def mass(event: Event, q: Quantity) -> float:
+    """Kind 7."""
+    i, j = q.objects
+    columns = zip(q.columns, (i, i, i, j, j, j), strict=True)
+    return pair_mass(*(event.of(c, k) for c, k in columns))
+
+
+def distances(
+    one: tuple[float, ...], others: Sequence[tuple[float, ...]]
+) -> Iterator[float]:
+    """Square distances from an object to others, those that are numbers."""
+    for other in others:
+        p = turn(abs(one[1] - other[1]))
+        t = one[0] - other[0]
+        d = t * t + p * p
+        if d < math.inf:
+            yield d
+
+
+def nearest_pair(event: Event, q: Quantity) -> float:
+    """Kind 8."""
+    rows = event.rows(q.columns)
+    near = [d for k, one in enumerate(rows) for d in distances(one, rows[:k])]
+    return math.sqrt(min(near)) if near else math.nan
+
+
+def nearest_other(event: Event, q: Quantity) -> float:
+    """Kind 9."""
+    own, other = (event.rows(group) for group in q.groups())
+    near = [d for one in own for d in distances(one, other)]
+    return math.sqrt(min(near)) if near else math.nan
+
+
+def closure(event: Event, q: Quantity) -> float:
+    """Kind 10."""
+    out = []
+    for pt, eta, m, *parts in event.rows(q.columns):
+        whole, total = energy(pt, eta, m), parts[0]
+        for part in parts[1:]:
+            total = total + part
+        out.append(math.nan if whole == 0.0 else abs(total / whole - 1.0))
+    return largest(out)
+
+
+def largest(values: Sequence[float]) -> float:
+    """Kind 2: NaN does not count."""
+    return max((x for x in values if not math.isnan(x)), default=math.nan)
+
+
+FORMULAS: dict[str, Callable[[Event, Quantity], float]] = {
+    "object": lambda event, q: event.of(q.columns[0], q.objects[0]),
+    "sum": lambda event, q: added(event.values(q.columns[0])),
+    "largest": lambda event, q: largest(event.values(q.columns[0])),
+    "mean": mean,
+    "length": length,
+    "delta phi": lambda event, q: turn(difference(event, q)),
+    "delta eta": difference,
+    "pair mass": mass,
+    "nearest pair": nearest_pair,
+    "nearest other": nearest_other,
+    "closure": closure,
+}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Nodes in preorder: quantities, 0 for leaves; thresholds of inner nodes, values of leaves."""
+
+    nodes: tuple[int, ...]
+    thresholds: tuple[float, ...]
+    leaves: tuple[int, ...]
+
+    def size(self, node: int) -> int:
+        """Nodes of the part that begins at a node."""
+        require(node < len(self.nodes), "a tree that ends too early")
+        if self.nodes[node] == 0:
+            return 1
+        left = self.size(node + 1)
+        return 1 + left + self.size(node + 1 + left)
 
     def leaf(self, numbers: Sequence[float]) -> int:
         """The value of the leaf that an event comes to."""
-        node = self
-        while node.children:
-            below = numbers[node.quantity] <= node.threshold
-            node = node.children[0 if below else 1]
-        return node.value
+        node = 0
+        while self.nodes[node] > 0:
+            threshold = self.thresholds[sum(k > 0 for k in self.nodes[:node])]
+            is_left = numbers[self.nodes[node] - 1] <= threshold
+            node += 1 if is_left else 1 + self.size(node + 1)
+        return self.leaves[sum(k == 0 for k in self.nodes[:node])]
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Quantities, trees by their first nodes, and an offset."""
+    """Quantities, trees and an offset."""
 
-    quantities: tuple[Quantity, ...]
-    trees: tuple[Node, ...]
+    quantities: list[Quantity]
+    trees: list[Tree]
     offset: int
 
-    def probability(self, event: Event) -> float:
-        """The probability with which an event is accepted."""
-        numbers = [quantity_number(quantity, event) for quantity in self.quantities]
+    def probability(self, chunk: Chunk, event: int) -> float:
+        """That of an event of a chunk."""
+        numbers = [q.of(Event(chunk, event)) for q in self.quantities]
         t = self.offset + sum(tree.leaf(numbers) for tree in self.trees)
         return exp(max(min(t / 1024, 0.0), -32.0))
+
+
+def parse_acceptance(reader: Reader, columns: Sequence[Column]) -> Acceptance:
+    """Section 9."""
+    count = reader.varint()
+    require(1 <= count <= MAX_QUANTITIES, "another number of quantities")
+    quantities = [parse_quantity(reader, columns) for _ in range(count)]
+    trees = reader.varint()
+    require(1 <= trees <= MAX_TREES, "another number of trees")
+    made = [parse_tree(reader, count) for _ in range(trees)]
+    offset = reader.svarint()
+    require(abs(offset) <= MAX_OFFSET, "an offset beyond the limits")
+    return Acceptance(quantities, made, offset)
+
+
+def parse_quantity(reader: Reader, columns: Sequence[Column]) -> Quantity:
+    """Section 9: a quantity of an acceptance."""
+    kind = reader.varint()
+    require(kind < len(NAMES), "a reserved kind of quantity")
+    least, group, objects = KINDS[NAMES[kind]]
+    count = reader.varint()
+    require(count <= MAX_COLUMNS, "too many columns of a quantity")
+    numbers = [reader.varint() for _ in range(count)]
+    require(all(n < len(columns) for n in numbers), "no such column")
+    named = [columns[n] for n in numbers]
+    more = count - least
+    fits = more == 0 if group == 0 else more >= 0 and more % group == 0
+    require(fits, "another number of columns than the kind takes")
+    require(all(not c.is_opaque for c in named), "an opaque column of a quantity")
+    places = [reader.varint() for _ in range(objects)]
+    require(all(n <= MAX_OBJECT for n in places), "an object beyond the limits")
+    made = Quantity(NAMES[kind], tuple(c.name for c in named), tuple(places))
+    key = {c.name: c.collection for c in named}
+    together = all(len({key[name] for name in group}) == 1 for group in made.groups())
+    require(together, "a quantity of columns that are not of one collection")
+    return made
+
+
+def parse_tree(reader: Reader, quantities: int) -> Tree:
+    """Section 9: a tree of an acceptance."""
+    count = reader.varint()
+    require(1 <= count <= MAX_NODES, "another number of nodes")
+    nodes = tuple(reader.varint() for _ in range(count))
+    require(max(nodes) <= quantities, "a node compares no quantity")
+    inner = sum(k > 0 for k in nodes)
+    thresholds = struct.unpack(f"<{inner}f", reader.take(4 * inner))
+    require(all(map(math.isfinite, thresholds)), "a threshold that is not finite")
+    leaves = struct.unpack(f"<{count - inner}h", reader.take(2 * (count - inner)))
+    tree = Tree(nodes, thresholds, leaves)
+    # One leaf more than inner nodes, and never before the end.
+    open_places = 1
+    for k, node in enumerate(nodes):
+        require(open_places > 0, "nodes beyond the last leaf")
+        open_places += 1 if node > 0 else -1
+        require(open_places >= 0 or k == count - 1, "nodes beyond the last leaf")
+    require(open_places == 0, "a tree that ends too early")
+    return tree

@@ -27,6 +27,7 @@ from reference_reader.container import (
     EVENT_MODELS,
     MODEL,
     Section,
+    Stored,
     check_header,
     head_of,
     open_container,
@@ -118,8 +119,9 @@ def own_model(file: File, number: int) -> Model:
     columns = list(file.description.tables[number].columns.values())
     head = head_of(file.models[number])
     model, rules, acceptance = parse_model(head, columns)
+    more = len(rules) > 0 or acceptance is not None
     require(
-        file.flags & EVENT_MODELS != 0 or not uses_event_models(model, rules, acceptance),
+        file.flags & EVENT_MODELS != 0 or not uses_event_models(model, more),
         "a model of 1.1 without its flag",
     )
     return model
@@ -184,17 +186,10 @@ def read_table(
     begin = 0
     for section in file.chunks.get(number, []):
         part = table.part_of(begin, section.entries)
-        stored = dict(
-            zip(table.columns, split_chunk(section, len(table.columns)), strict=True)
-        )
-        for column in table.columns.values():
-            check_stored(stored[column.name], column, model.get(column.name))
-        chunk: Chunk = {}
-        for name in coding_order(table, model):
-            decode_column(
-                part.columns[name], stored[name], chunk, section.entries, model, supplied
-            )
-            patterns[name] += chunk[name].values
+        stored = stored_columns(section, table)
+        chunk = decoded_chunk(part, stored, section.entries, model, supplied)
+        for name, decoded in chunk.items():
+            patterns[name] += decoded.values
         for name in entries:
             entries[name] += opaque_entries(stored[name].payload, section.entries)
         begin += section.entries
@@ -204,6 +199,45 @@ def read_table(
         else values_array(patterns[c.name], c, table)
         for c in table.columns.values()
     }
+
+
+def stored_columns(section: Section, table: Table) -> dict[str, Stored]:
+    """Section 8.1: what a chunk stores of each column."""
+    parts = split_chunk(section, len(table.columns))
+    return dict(zip(table.columns, parts, strict=True))
+
+
+def decoded_chunk(
+    part: Table,
+    stored: Mapping[str, Stored],
+    entries: int,
+    model: Model,
+    supplied: Mapping[str, list[int]],
+) -> Chunk:
+    """Section 8.4: the columns of a chunk by name."""
+    for column in part.columns.values():
+        check_stored(stored[column.name], column, model.get(column.name))
+    chunk: Chunk = {}
+    for name in coding_order(part, model):
+        decode_column(part.columns[name], stored[name], chunk, entries, model, supplied)
+    return chunk
+
+
+def read_probabilities(data: bytes, number: int) -> list[float]:
+    """Section 6.11: the probability of acceptance of each event of a table."""
+    file = open_file(data)
+    table = file.description.tables[number]
+    columns = list(table.columns.values())
+    model, _, acceptance = parse_model(head_of(file.models[number]), columns)
+    require(acceptance is not None, "a model without acceptance")
+    out: list[float] = []
+    for section in file.chunks.get(number, []):
+        part = table.part_of(len(out), section.entries)
+        stored = stored_columns(section, table)
+        chunk = decoded_chunk(part, stored, section.entries, model, {})
+        for event in range(section.entries):
+            out.append(acceptance.probability(chunk, event) if acceptance else 1.0)
+    return out
 
 
 def values_array(patterns: list[int], column: Column, table: Table) -> Array:

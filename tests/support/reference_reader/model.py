@@ -7,9 +7,7 @@ import struct
 from collections.abc import Sequence
 from itertools import pairwise
 
-from reference_reader.acceptance import KINDS as QUANTITIES
-from reference_reader.acceptance import NAMES as QUANTITY_NAMES
-from reference_reader.acceptance import Acceptance, Node, Quantity
+from reference_reader.acceptance import Acceptance, parse_acceptance
 from reference_reader.base import (
     MAX_BINS,
     MAX_INPUTS,
@@ -41,16 +39,12 @@ from reference_reader.rules import Rule, all_formed
 
 MAX_LAYERS, WITH_TREE, MAX_NODES = 64, 128, 65_535
 MAX_COLUMNS, MAX_KNOTS, MAX_RULES, MAX_NUMBERS = 16, 254, 4096, 512
-MAX_QUANTITIES = MAX_TREES = 1024
-MAX_ACCEPTANCE_NODES, MAX_OBJECT, MAX_OFFSET = 4095, 2**16, 2**20
 
 
 def parse_model(
     section: bytes, columns: Sequence[Column]
 ) -> tuple[Model, list[Rule], Acceptance | None]:
-    """Section 9: the columns of a model, by name, its rules and its acceptance; numbers of columns
-    count `columns`.
-    """
+    """Section 9: the columns of a model, by name, its rules and acceptance."""
     reader = Reader(zstd_content(section))
     model: Model = {}
     for _ in range(reader.varint()):
@@ -61,23 +55,20 @@ def parse_model(
     acceptance = None
     if reader.left() > 0:
         count = reader.varint()
-        require(count <= MAX_RULES, "more rules than a model may have")
+        require(count <= MAX_RULES, "another number of rules than a model may have")
         rules = [parse_rule(reader, columns) for _ in range(count)]
         require(all_formed(rules), "a rule that is not formed as its kind is")
-        require(count > 0 or reader.left() > 0, "no rules, and no acceptance after them")
-    if reader.left() > 0:
-        acceptance = parse_acceptance(reader, columns)
+        if count == 0 or reader.left() > 0:
+            acceptance = parse_acceptance(reader, columns)
     reader.finish()
     return model, rules, acceptance
 
 
-def uses_event_models(
-    model: Model, rules: Sequence[Rule], acceptance: Acceptance | None
-) -> bool:
-    """Section 2.1: whether bit 0 has to be set."""
+def uses_event_models(model: Model, more: bool) -> bool:
+    """Section 2.1: whether bit 0 has to be set, for one with more than columns or without."""
     trees = any(flow.tree is not None for flow in model.values())
     features = any(p.feature is not None for flow in model.values() for p in flow.reads())
-    return trees or features or len(rules) > 0 or acceptance is not None
+    return trees or features or more
 
 
 def column_name(reader: Reader, columns: Sequence[Column]) -> str:
@@ -203,57 +194,6 @@ def parse_rule(reader: Reader, columns: Sequence[Column]) -> Rule:
     numbers = reader.varint()
     require(numbers <= MAX_NUMBERS, "too many numbers of a rule")
     return Rule(RULES[kind], named, finite_numbers(reader, numbers))
-
-
-def parse_acceptance(reader: Reader, columns: Sequence[Column]) -> Acceptance:
-    """Section 9: the acceptance."""
-    count = reader.varint()
-    require(
-        1 <= count <= MAX_QUANTITIES, "another number of quantities than there may be"
-    )
-    quantities = tuple(parse_quantity(reader, columns) for _ in range(count))
-    require(all(q.is_formed() for q in quantities), "a quantity of other columns")
-    trees = reader.varint()
-    require(1 <= trees <= MAX_TREES, "another number of trees than there may be")
-    roots = tuple(parse_acceptance_tree(reader, count) for _ in range(trees))
-    offset = reader.svarint()
-    require(abs(offset) <= MAX_OFFSET, "an offset out of its limits")
-    return Acceptance(quantities, roots, offset)
-
-
-def parse_quantity(reader: Reader, columns: Sequence[Column]) -> Quantity:
-    """Section 9: a quantity."""
-    kind, count = reader.varint(), reader.varint()
-    require(kind < len(QUANTITY_NAMES), "a reserved kind of quantity")
-    require(count <= MAX_COLUMNS, "too many columns of a quantity")
-    by_name = {c.name: c for c in columns}
-    named = tuple(by_name[column_name(reader, columns)] for _ in range(count))
-    name = QUANTITY_NAMES[kind]
-    objects = tuple(reader.varint() for _ in range(QUANTITIES[name][2]))
-    require(all(j <= MAX_OBJECT for j in objects), "the number of an object too large")
-    return Quantity(name, named, objects)
-
-
-def parse_acceptance_tree(reader: Reader, quantities: int) -> Node:
-    """Section 9: a tree of the acceptance, built from its last node to the first."""
-    count = reader.varint()
-    require(count <= MAX_ACCEPTANCE_NODES, "too many nodes of a tree")
-    nodes = [reader.varint() for _ in range(count)]
-    require(all(n <= quantities for n in nodes), "a node of no quantity")
-    inner = sum(n > 0 for n in nodes)
-    thresholds = list(struct.unpack(f"<{inner}f", reader.take(4 * inner)))
-    require(all(map(math.isfinite, thresholds)), "a threshold that is not finite")
-    leaves = list(struct.unpack(f"<{count - inner}h", reader.take(2 * (count - inner))))
-    subtrees: list[Node] = []
-    for n in reversed(nodes):
-        if n == 0:
-            subtrees.append(Node(-1, value=leaves.pop()))
-            continue
-        require(len(subtrees) >= 2, "an inner node without two children")
-        children = subtrees.pop(), subtrees.pop()
-        subtrees.append(Node(n - 1, thresholds.pop(), children=children))
-    require(len(subtrees) == 1, "nodes that are not one tree")
-    return subtrees[0]
 
 
 def parse_period(reader: Reader) -> tuple[int, int] | None:
