@@ -28,6 +28,7 @@ from hypothesis.extra.numpy import arrays
 import flowtuple as ft
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, Table
+from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, write_dataset
 
@@ -592,6 +593,20 @@ class TestModel:
             for c in ft.info(tmp_path / "shared.ftup")["tables"][0]["columns"]
         }
         assert ["flow"] in methods.values()
+
+    @pytest.mark.slow
+    def test_the_acceptance_of_drawn_events_stays_in_the_model(
+        self, model: Path, tmp_path: Path
+    ) -> None:
+        few = tmp_path / "few.ftup"
+        ft.compress(related_columns(300, 2), few, model=model)
+        flows = []
+        for path in (model, few):
+            with File(path) as file:
+                flows.append(file.table().coding.flow)
+        assert flows[0].acceptance is not None
+        assert flows[1].acceptance is None
+        assert flows[1].rules == flows[0].rules
 
     @pytest.mark.slow
     def test_pays(

@@ -13,6 +13,9 @@ from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block, take
 from flowtuple.simulation.response import wrap_angle
 
+LARGEST_SHARE = 1e6
+"""A share of a p_T that is zero is infinite, which no network can learn from."""
+
 CONE = 0.5
 """Delta R within which an object of another collection counts as a part of this one."""
 NEIGHBOURS = ("dR", "nearPt", "nearShare", "inside", "left", "insideShare")
@@ -136,7 +139,7 @@ def nearest_columns(
     out = {f"{prefix}_dR": distance.astype(np.float32), f"{prefix}_nearPt": near}
     if not same:
         pt = np.maximum(axes[0].astype(np.float64), np.finfo(np.float32).tiny)
-        out[f"{prefix}_nearShare"] = near / pt
+        out[f"{prefix}_nearShare"] = np.minimum(near / pt, LARGEST_SHARE)
         for name in (n for n in others.columns if n in block.values):
             if block.values[name].dtype == bool:
                 out[f"{prefix}_{name}"] = take(
@@ -144,5 +147,6 @@ def nearest_columns(
                 )
         count, total = pairs.within(CONE, block.axes(others)[0])
         out[f"{prefix}_inside"] = count.astype(np.int16)
-        out |= {f"{prefix}_left": pt - total, f"{prefix}_insideShare": total / pt}
+        inside = np.minimum(total / pt, LARGEST_SHARE)
+        out |= {f"{prefix}_left": pt - total, f"{prefix}_insideShare": inside}
     return {n: v if v.dtype == np.int16 else v.astype(np.float32) for n, v in out.items()}

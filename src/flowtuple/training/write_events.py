@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -61,7 +61,9 @@ def write_events(
     if dataset.left_out:
         meta["left_out"] = [part.to_json() for part in dataset.left_out]
     writer.describe(meta)
-    model_bytes = add_models(writer, tables) if models is None else 0
+    model_bytes = 0
+    if models is None:
+        model_bytes = add_models(writer, [_of_events(table) for table in tables])
     raw_bytes, values = add_chunks(writer, tables, resources)
     for number, content in enumerate(dataset.carried.values()):
         writer.add(SectionKind.CARRIED, number, zstd(content))
@@ -86,6 +88,12 @@ def write_model(
     writer.describe(description(tables, [], origin, entries=False) | dict(extra))
     add_models(writer, tables)
     writer.finish()
+
+
+def _of_events(table: ResolvedTable) -> ResolvedTable:
+    """Return a table without the acceptance of drawn events, which is of no use to stored ones."""
+    flow = replace(table.coding.flow, acceptance=None)
+    return replace(table, coding=replace(table.coding, flow=flow))
 
 
 def add_models(writer: Writer, tables: list[ResolvedTable]) -> int:
