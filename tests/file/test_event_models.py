@@ -25,9 +25,16 @@ from flowtuple.file.damage import check_integrity
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import flags_of, pack_flow, unpack_flow
 from flowtuple.io.memory import dataset_from_memory
+from flowtuple.lattice.acceptance import MAX_NODES as MOST_NODES
+from flowtuple.lattice.acceptance import Acceptance, acceptance_tree
 from flowtuple.lattice.context import Parent, make_context
 from flowtuple.lattice.event_features import KINDS, MAX_COLUMNS, MAX_KNOTS, EventFeature
-from flowtuple.lattice.event_quantities import MISSING, QUANTITIES, EventQuantities
+from flowtuple.lattice.event_quantities import (
+    MISSING,
+    QUANTITIES,
+    EventQuantities,
+    Quantity,
+)
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Integers, Uniform
 from flowtuple.lattice.lattice import Lattice
@@ -43,6 +50,7 @@ from hand_made import (
 from odd_made import NO_BINS, bins_of, network
 from reference_reader import Invalid, base, description, read_file
 from reference_reader import model as model_of_page
+from reference_reader.acceptance import Tree as PageTree
 from reference_reader.files import read_probabilities
 
 PLAIN = "89465455500d0a1a" + "0100" + "0000" + "00000000"
@@ -733,6 +741,20 @@ def test_both_readers_accept_with_the_same_probability(tmp_path, seed):
     found = acceptance.probability(context)
     assert np.array_equal(found, expected)
     assert len(np.unique(found)) > 10
+
+
+def test_a_chain_of_left_children_is_followed():
+    """As long as a tree may be; both readers come to the leaf at its end, and to the first one."""
+    depth = MOST_NODES // 2
+    nodes, leaves = [1] * depth + [0] * (depth + 1), list(range(depth + 1))
+    page = PageTree(tuple(nodes), (0.5,) * depth, tuple(leaves))
+    values = np.zeros(len(nodes))
+    values[depth:] = leaves
+    own = acceptance_tree(np.array(nodes) - 1, np.full(len(nodes), 0.5), values)
+    acceptance = Acceptance((Quantity("sum", ("a",)),), (own,), 0)
+    numbers = np.array([[0.0], [1.0]], np.float32)
+    expected = [page.leaf([0.0]), page.leaf([1.0])]
+    assert acceptance.total(numbers).tolist() == expected == [0, depth]
 
 
 def every_part():

@@ -194,11 +194,12 @@ class Tree:
 
     def size(self, node: int) -> int:
         """Nodes of the part that begins at a node."""
-        require(node < len(self.nodes), "a tree that ends too early")
-        if self.nodes[node] == 0:
-            return 1
-        left = self.size(node + 1)
-        return 1 + left + self.size(node + 1 + left)
+        places, end = 1, node
+        while places > 0:
+            require(end < len(self.nodes), "a tree that ends too early")
+            places += 1 if self.nodes[end] > 0 else -1
+            end += 1
+        return end - node
 
     def leaf(self, numbers: Sequence[float]) -> int:
         """The value of the leaf that an event comes to."""
