@@ -192,6 +192,7 @@ def test_a_model_is_stored_and_read_again(kind: str, tmp_path: Path) -> None:
         assert np.allclose(back[name], jets(200)[name], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_only_files_of_new_kinds_have_a_new_version(tmp_path: Path) -> None:
     for kind, version in (("maf", 2), ("made", 3)):
         path = tmp_path / f"{kind}.flow"
