@@ -152,7 +152,7 @@ def _drawn(level: _Level, region: Region) -> tuple[str, Array, Array]:
 
 def _kinds(pooled: Pooled) -> Iterator[tuple[dict[str, Array], Array, Array, bool]]:
     """Yield the columns, events and weights of the rows, and of the objects of each collection."""
-    columns = dict(zip(pooled.columns, pooled.values.T, strict=True))
+    columns = dict(zip(pooled.columns, pooled.to_learn_from.T, strict=True))
     yield columns, pooled.event, pooled.weight, not pooled.objects
     by_event = pooled.by_event(pooled.weight)
     for objects in pooled.objects:
