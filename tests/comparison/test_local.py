@@ -102,7 +102,9 @@ class TestRelations:
 
     def test_residuals_are_columns_of_events(self) -> None:
         samples = jets(1, 600), jets(2, 600, distorted=True)
-        measured = compared(*samples, "ks", "c2st-trees")
+        measured = compared(*samples, "ks", "c2st-trees", "local")
+        regions = [o.details for o in measured.outcomes if o.test == "local"]
+        assert not any("residual" in str(region) for region in regions)
         name = "largest residual of E(Jet_pt, Jet_eta, Jet_mass) = Jet_chE + Jet_neE"
         assert name in {o.column for o in measured.betrayals}
         assert any(o.test == "c2st-trees" for o in measured.betrayals)
@@ -121,6 +123,7 @@ class TestRelations:
         assert np.unique(shown[~half]).size == 1
         assert np.array_equal(shown[half], learned[half])
         assert np.unique(learned[~half]).size > 100
+        assert found.residual_names == found.columns[-1:]
 
     def test_columns_of_rows(self) -> None:
         a = np.random.default_rng(1).exponential(size=(2, 400))

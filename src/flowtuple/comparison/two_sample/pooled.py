@@ -49,6 +49,12 @@ class Pooled:
         """The values with mean 0 and standard deviation 1 over both samples."""
         return _standardised(self.values)
 
+    @property
+    def residual_names(self) -> tuple[str, ...]:
+        """Names of the R columns that hold residuals."""
+        number = 0 if self.residuals is None else self.residuals.shape[1]
+        return self.columns[len(self.columns) - number :]
+
     @cached_property
     def to_learn_from(self) -> Array:
         """The values with the residuals of all rows.
@@ -57,8 +63,8 @@ class Pooled:
         """
         if self.residuals is None:
             return self.values
-        number = self.residuals.shape[1]
-        return np.concatenate([self.values[:, :-number], self.residuals], axis=1)
+        first = len(self.columns) - len(self.residual_names)
+        return np.concatenate([self.values[:, :first], self.residuals], axis=1)
 
     @cached_property
     def standardised_to_learn_from(self) -> Array:
