@@ -35,8 +35,8 @@ def with_relations(pooled: Pooled) -> Pooled:
         pooled: Both samples.
     """
     shown = ~pooled.test_half & ~pooled.other
-    found = tuple(find_relations(_collections(pooled), shown))
-    pooled = replace(pooled, relations=found)
+    relations = tuple(find_relations(_collections(pooled), shown))
+    pooled = replace(pooled, relations=relations)
     return _with_residuals(pooled) if pooled.objects else pooled
 
 
@@ -70,8 +70,8 @@ def prepare(
     pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
 ) -> PreparedTest:
     """Return statistics: differences of the shares of objects that break a relation."""
-    found = pooled.relations
-    sums = [_sums(relation, pooled) for relation in found]
+    relations = pooled.relations
+    sums = [_sums(relation, pooled) for relation in relations]
     by_event = np.concatenate(sums, axis=1) if sums else np.zeros((len(pooled.other), 0))
     whole = by_event.sum(axis=0)[:, None]
 
@@ -81,15 +81,15 @@ def prepare(
         shares, shares_rest = (part[0::2] / part[1::2] for part in (other, rest))
         return np.asarray(np.abs(shares - shares_rest))
 
-    columns = [relation.text for relation in found]
+    columns = [relation.text for relation in relations]
     details = {
         relation.text: {
             "broken": _share(by_event[:, 2 * k : 2 * k + 2], pooled.other),
             "broken_in_reference": _share(by_event[:, 2 * k : 2 * k + 2], ~pooled.other),
         }
-        for k, relation in enumerate(found)
+        for k, relation in enumerate(relations)
     }
-    pictures = {r.text: partial(_drawn, r) for r in found}
+    pictures = {r.text: partial(_drawn, r) for r in relations}
     return PreparedTest(statistics, {NAME: {}}, columns, details, pictures)
 
 
