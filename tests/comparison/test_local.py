@@ -107,6 +107,8 @@ class TestRelations:
         assert not any("residual" in str(region) for region in regions)
         name = "largest residual of E(Jet_pt, Jet_eta, Jet_mass) = Jet_chE + Jet_neE"
         assert name in {o.column for o in measured.betrayals}
+        both = compared(*samples, "ks", "relations").betrayals
+        assert name not in {o.column for o in both}
         assert any(o.test == "c2st-trees" for o in measured.betrayals)
 
     def test_residuals_of_events_that_chose_the_relation_are_hidden(self) -> None:

@@ -20,6 +20,7 @@ from flowtuple.comparison.two_sample.permutations import (
     Test,
 )
 from flowtuple.comparison.two_sample.pooled import Pooled
+from flowtuple.comparison.two_sample.result import residual_name
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
 
@@ -51,7 +52,7 @@ def _with_residuals(pooled: Pooled) -> Pooled:
         np.maximum.at(largest, relation.event, values)
         judged = largest[pooled.test_half]
         if judged.min() < judged.max():
-            names.append(f"largest residual of {relation.text}")
+            names.append(residual_name(relation.text))
             columns.append(largest)
     if not columns:
         return pooled
