@@ -110,6 +110,9 @@ def compare_samples(
         )
     pooled = pool(reference.only(columns), other.only(columns), seed)
     pooled = with_objects(pooled, *parts)
+    if pooled.objects or relations.NAME in wanted:
+        progress("compare", 0.0, "looking for relations")
+        pooled = relations.with_relations(pooled)
     # One thread: sums in another order would make the result depend on the number of cores.
     with classifier.threads(1):
         prepared = _prepare(pooled, wanted, seed, progress)
