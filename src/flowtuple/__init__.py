@@ -18,6 +18,9 @@ Compress and read:
     merge             Join files.
     recover           Save the intact part of a damaged file.
     Bound             A promise for each value, such as `abs:0.1` or `rel:1e-3`.
+    read_bounds       Read bounds by pattern from a TOML file.
+    write_bounds      Write such a file.
+    Bounds            Bounds by pattern, of a file and others after it.
     Selection         Part of an input to take.
     preset            Return the selection for a known data set.
     Resources         Threads, memory, progress, checkpoints.
@@ -129,6 +132,7 @@ from flowtuple.comparison.folds import FoldHistogram, fold_histogram
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.result import Comparison, Outcome
 from flowtuple.data.bounds import Bound
+from flowtuple.data.bounds_file import Bounds, read_bounds, write_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import (
@@ -160,6 +164,7 @@ __all__ = [
     "Bin",
     "Bound",
     "BoundViolated",
+    "Bounds",
     "Closure",
     "ClosureOptions",
     "Comparison",
@@ -210,6 +215,7 @@ __all__ = [
     "merge",
     "open",
     "preset",
+    "read_bounds",
     "recompress",
     "recover",
     "reliability",
@@ -223,6 +229,7 @@ __all__ = [
     "train_flow",
     "train_simulation",
     "verify",
+    "write_bounds",
 ]
 
 
