@@ -18,6 +18,9 @@ Compress and read:
     merge             Join files.
     recover           Save the intact part of a damaged file.
     Bound             A promise for each value, such as `abs:0.1` or `rel:1e-3`.
+    read_bounds       Read bounds by pattern from a TOML file.
+    write_bounds      Write such a file.
+    Bounds            Bounds by pattern, of a file and others after it.
     Selection         Part of an input to take.
     preset            Return the selection for a known data set.
     Resources         Threads, memory, progress, checkpoints.
@@ -135,6 +138,7 @@ from flowtuple.comparison.folds import FoldHistogram, fold_histogram
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.result import Comparison, Outcome
 from flowtuple.data.bounds import Bound
+from flowtuple.data.bounds_file import Bounds, read_bounds, write_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import (
@@ -166,6 +170,7 @@ __all__ = [
     "Bin",
     "Bound",
     "BoundViolated",
+    "Bounds",
     "Closure",
     "ClosureOptions",
     "Comparison",
@@ -219,6 +224,7 @@ __all__ = [
     "merge",
     "open",
     "preset",
+    "read_bounds",
     "recompress",
     "recover",
     "reliability",
@@ -232,6 +238,7 @@ __all__ = [
     "train_flow",
     "train_simulation",
     "verify",
+    "write_bounds",
 ]
 
 

@@ -35,7 +35,7 @@ from flowtuple.cli.options import (
 from flowtuple.cli.terminal import shown, warn, write
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
-from flowtuple.flows.options import RowFlow, Shape, Training
+from flowtuple.flows.options import KINDS, RowFlow, Shape, Training
 from flowtuple.flows.presets import FLOW_PRESETS
 from flowtuple.flows.processes import Process
 from flowtuple.reporting.page import format_bytes
@@ -157,7 +157,7 @@ def _hidden(
 _SHAPE = {
     "transforms": option(
         "--steps",
-        "Transforms of the flow; default 3, for flashsim one per column.",
+        "Transforms of the flow; default 3, flashsim one per column, made always 1.",
         panel=_PANEL,
         min=1,
     ),
@@ -166,6 +166,9 @@ _SHAPE = {
         "--blocks", "Blocks of residual networks (flashsim).", panel=_PANEL, min=1
     ),
     "bins": option("--bins", "Bins of splines.", panel=_PANEL, min=2),
+    "components": option(
+        "--components", "Gaussians of each mixture (made).", panel=_PANEL, min=1
+    ),
 }
 _TRAINING = {
     "epochs": option("--epochs", "Most epochs.", panel=_PANEL, min=1),
@@ -231,7 +234,7 @@ def train_flow(
     events: Events,
     output: ModelOutput,
     flow: str | None = option(
-        "--flow", "maf, nsf (default), coupling, realnvp, flashsim or flow-matching."
+        "--flow", f"{', '.join(KINDS[:-1])} or {KINDS[-1]}; default {_FLOW.kind}."
     ),
     selection: PresetSelection,
     preset: Preset,

@@ -140,8 +140,9 @@ class RowModel:
     def bits(self, values: Array, context: Array | None = None) -> Array:
         """Return -log2 p of each column under those before it in the flow, shape (n, d).
 
-        The sum over columns is -log2 p of the row. For values that stand for cells it is the mean
-        over positions in the cells, which is at least that. A row with a NaN gives NaN.
+        The sum over columns is -log2 p of the row. In `glow`, which mixes columns, only the sum
+        has a meaning. For values that stand for cells it is the mean over positions in the cells,
+        which is at least that. A row with a NaN gives NaN.
         """
         inputs = values if context is None else np.concatenate([values, context], axis=1)
         defined = np.isfinite(inputs).all(axis=1)

@@ -22,7 +22,12 @@ from flowtuple.flows.registry import build
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.transforms import Chain
 
-VERSION = 2  # version 1 had no conditions
+VERSION = 3  # version 1 had no conditions, version 2 fewer kinds of flows
+_VERSION_OF = {
+    "nice": 3,
+    "glow": 3,
+    "made": 3,
+}  # of other kinds 2, which older readers know
 _KEY = "flowtuple rows"
 _LENGTH = 8  # bytes at the start of the file: the length of its header
 
@@ -36,13 +41,13 @@ def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
 def pack_model(model: RowModel) -> bytes:
     """Return a model as the bytes of a safetensors file."""
     content = {
-        "version": VERSION,
+        "version": _VERSION_OF.get(model.kind, 2),
         "columns": model.columns,
         "dtypes": model.dtypes,
         "counter": model.counter,
         "chains": [chain.config() for chain in model.chains],
         "kind": model.kind,
-        "shape": asdict(model.shape),
+        "shape": _stored_shape(model),
         "about": model.about,
         "given": {
             "columns": model.context.columns,
@@ -55,6 +60,14 @@ def pack_model(model: RowModel) -> bytes:
         for name, value in model.flow.state_dict().items()
     }
     return save(tensors, {_KEY: json.dumps(content)})
+
+
+def _stored_shape(model: RowModel) -> dict[str, Any]:
+    """Return the size of a flow without the numbers of later versions that it does not use."""
+    content = asdict(model.shape)
+    if model.kind != "made":
+        del content["components"]
+    return content
 
 
 def load_model(path: str | os.PathLike[str]) -> RowModel:
@@ -150,7 +163,12 @@ def _least_weights(kind: str, shape: Shape, columns: int) -> int:
     """
     if kind == "flashsim":
         return shape.transforms_or(columns) * 2 * shape.blocks * shape.hidden[0] ** 2
-    networks = 1 if kind == "flow-matching" else shape.transforms_or(1) * (columns > 1)
+    if kind == "flow-matching":
+        networks = 1
+    elif kind == "made":
+        networks = int(columns > 1)
+    else:
+        networks = shape.transforms_or(1) * (columns > 1)
     return networks * sum(a * b for a, b in pairwise(shape.hidden))
 
 
