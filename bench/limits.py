@@ -126,10 +126,11 @@ def limits_of(
 ) -> ft.Limits:
     """Return the limits of one generator."""
     options = ft.LimitOptions(analysis.signal_yield, analysis.background_yield)
-    sources = [{"m": values} for values in (analysis.signal, simulated, generated)]
+    name = analysis.observable
+    sources = [{name: values} for values in (analysis.signal, simulated, generated)]
     return ft.limits(
         *sources,
-        observable="m",
+        observable=name,
         edges=analysis.edges,
         trained_on=trained_on,
         seed=seed,

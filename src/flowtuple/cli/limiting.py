@@ -153,6 +153,18 @@ def _show(result: Limits) -> None:
     """Show the verdict, the checks, and expected CLs and limits."""
     write(result.verdict)
     show_table(
+        "Samples",
+        "sample | source | >events | >inside the edges | >expected there",
+        [
+            [name, s.source, s.events, f"{100 * s.inside:.1f} %", f"{sum(s.counts):.4g}"]
+            for name, s in (
+                ("signal, mu = 1", result.signal),
+                ("simulated", result.simulated),
+                ("generated", result.generated),
+            )
+        ],
+    )
+    show_table(
         "Checks: a value fails beyond what is allowed + 2 sigma",
         "check | >value | >sigma | >allowed | >fails above | status",
         [

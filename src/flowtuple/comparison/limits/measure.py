@@ -311,4 +311,4 @@ def _notes(
             f"{left_out} points of the curve are left out, where so few generated events make "
             f"a bin worth less than {LEAST_EVENTS}"
         )
-    return tuple(notes)
+    return tuple(dict.fromkeys(notes))
