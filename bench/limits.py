@@ -81,13 +81,36 @@ def done(a: argparse.Namespace) -> None:
     ten events for each that was learned. The biased generator is the same with masses times 1.02.
     With --output also pictures, of the first seed.
     """
+    results: dict[tuple[str, float], list[ft.Limits]] = {}
     for seed in a.seeds:
         for name, analysis in ANALYSES.items():
-            closure_of(name, analysis(getattr(a, name)), a, seed)
+            pair = closure_of(name, analysis(getattr(a, name)), a, seed)
+            for scale, result in pair.items():
+                results.setdefault((name, scale), []).append(result)
+    print("\nAll seeds; extremes over them\n")
+    names = ("generator", "passes", "CLs, difference / sigma", "spurious signal / sigma")
+    show_header("sample", *names, "covered, %", text=2)
+    for (name, scale), several in sorted(results.items()):
+        show_row(name, f"x {scale:g}", *summary(several))
 
 
-def closure_of(name: str, analysis: Analysis, a: argparse.Namespace, seed: int) -> None:
-    """Train, draw, and print the checks of the model and of the biased one."""
+def summary(results: Sequence[ft.Limits]) -> list[str]:
+    """Return the number of seeds that pass, and extremes of the checks."""
+    passed = sum(not result.rejected for result in results)
+    cls = [t.difference / t.sigma for result in results for t in result.tests]
+    spurious = [r.spurious.strength / r.spurious.sigma for r in results]
+    covered = [100 * r.coverage.share for r in results]
+    ranges = [
+        f"{min(values):{form}} to {max(values):{form}}"
+        for values, form in ((cls, "+.1f"), (spurious, "+.1f"), (covered, ".1f"))
+    ]
+    return [f"{passed} of {len(results)}", *ranges]
+
+
+def closure_of(
+    name: str, analysis: Analysis, a: argparse.Namespace, seed: int
+) -> dict[float, ft.Limits]:
+    """Train, draw, and print the checks of the model and of the biased one; return both."""
     count = len(analysis.background[analysis.observable])
     order = np.random.default_rng(seed).permutation(count)
     train, simulated = order[: count // 2], order[count // 2 :]
@@ -105,6 +128,7 @@ def closure_of(name: str, analysis: Analysis, a: argparse.Namespace, seed: int) 
         f"expected; {len(analysis.edges) - 1} bins of {analysis.observable}"
     )
     held_out = analysis.background[analysis.observable][simulated]
+    results = {}
     for scale in (1.0, BIAS):
         generator = "model" if scale == 1 else f"model, {analysis.observable} x {scale:g}"
         result, took = timed(
@@ -112,9 +136,11 @@ def closure_of(name: str, analysis: Analysis, a: argparse.Namespace, seed: int) 
                 analysis, held_out, scale * masses, len(train), seed
             )
         )
+        results[scale] = result
         show_checks(generator, result, took)
         if a.output is not None and seed == a.seeds[0]:
             save_pictures(a.output, f"limits-{name}{'-biased' * (scale != 1)}", result)
+    return results
 
 
 def limits_of(

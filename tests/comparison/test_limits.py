@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -509,3 +510,20 @@ def test_command_names_what_is_wrong(tmp_path: Path) -> None:
         "--strengths 'a' is not numbers"
         in run_here("limits", path, path, path, *odd).stderr
     )
+
+
+@pytest.mark.slow
+def test_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("mplhep")
+    page = (Path(__file__).parents[2] / "docs/limits.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})
+    words = shlex.split(
+        re.findall(r"^flowtuple (limits signal\.npz .*)$", page, re.MULTILINE)[0]
+    )
+    done = run_here(*words, "--toys", "100", "--replicas", "30")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("the generated background ")
+    assert (tmp_path / "limits/limits.html").is_file()
