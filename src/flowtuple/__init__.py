@@ -37,6 +37,7 @@ Train:
     Training          Epochs, batches, learning rate.
     FlowPreset        Settings of a published flow.
     flow_preset       Return such settings by name.
+    preset_rows       Make the columns that it learns from, of NanoAOD.
 
 Generate:
     sample            Draw events from a model.
@@ -64,6 +65,7 @@ Results:
     Compressed        Of `compress`: sizes, and what was left out.
     Decompressed      Of `decompress`: what differs from the original.
     Recompressed      Of `recompress`: sizes.
+    PresetRows        Of `preset_rows`: rows, and what was dropped.
     Recovered         Of `recover`: events saved, and parts lost.
     Damage            A lost part of a file.
     LeftOut           A part of an input that the output lacks.
@@ -100,6 +102,7 @@ from flowtuple.api import (
     Compressed,
     Decompressed,
     Model,
+    PresetRows,
     Recompressed,
     Selection,
     SimulationOptions,
@@ -113,6 +116,7 @@ from flowtuple.api import (
     inspect,
     load,
     preset,
+    preset_rows,
     recompress,
     reliability,
     report,
@@ -183,6 +187,7 @@ __all__ = [
     "MissingExtra",
     "Model",
     "Outcome",
+    "PresetRows",
     "ProcessLost",
     "Recompressed",
     "Recovered",
@@ -215,6 +220,7 @@ __all__ = [
     "merge",
     "open",
     "preset",
+    "preset_rows",
     "read_bounds",
     "recompress",
     "recover",

@@ -38,6 +38,7 @@ from flowtuple.api.compressing import Compressed, Recompressed, compress, recomp
 from flowtuple.api.generating import Model, load, sample, write
 from flowtuple.api.inputs import EVERYTHING, Selection, Weighted, preset
 from flowtuple.api.measuring import bench, demo, inspect
+from flowtuple.api.presets import PresetRows, prepared_for, preset_rows
 from flowtuple.api.reading import Decompressed, decompress
 from flowtuple.api.reference import decode_rows, encode_rows, report_rows, sample_rows
 from flowtuple.api.scoring import reliability, score, separation
@@ -53,6 +54,7 @@ __all__ = [
     "Compressed",
     "Decompressed",
     "Model",
+    "PresetRows",
     "Recompressed",
     "Selection",
     "SimulationOptions",
@@ -68,7 +70,9 @@ __all__ = [
     "encode_rows",
     "inspect",
     "load",
+    "prepared_for",
     "preset",
+    "preset_rows",
     "recompress",
     "reliability",
     "report",
