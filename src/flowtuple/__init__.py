@@ -58,8 +58,10 @@ Inspect and compare:
     bench             Measure codecs on events.
     compare           Test whether two samples are of one distribution.
     closure           Compare simulated with real objects.
+    limits            Compare limits with generated and with simulated background.
     ComparisonOptions  Level, permutations, cuts and density ratio.
     ClosureOptions    Matching, figures and cuts.
+    LimitOptions      Yields, strengths, toys, weights.
 
 Results:
     Compressed        Of `compress`: sizes, and what was left out.
@@ -75,6 +77,7 @@ Results:
     Comparison        Of `compare`: an `Outcome` of each test, and a verdict.
     Outcome           One statistic with its p-value.
     Closure           Of `closure`: figures of each collection, and a verdict.
+    Limits            Of `limits`: CLs, spurious signal, coverage, and a verdict.
     Area              Of `separation`: the area under a ROC curve.
     Reliability       Of `reliability`: log-loss, slope, bins.
     Bin               Rows of like probability in a `Reliability`.
@@ -101,6 +104,8 @@ from flowtuple.api import (
     ComparisonOptions,
     Compressed,
     Decompressed,
+    LimitOptions,
+    Limits,
     Model,
     PresetRows,
     Recompressed,
@@ -114,6 +119,7 @@ from flowtuple.api import (
     compress,
     decompress,
     inspect,
+    limits,
     load,
     preset,
     preset_rows,
@@ -183,6 +189,8 @@ __all__ = [
     "FoldHistogram",
     "InvalidArgument",
     "LeftOut",
+    "LimitOptions",
+    "Limits",
     "Measurement",
     "MissingExtra",
     "Model",
@@ -216,6 +224,7 @@ __all__ = [
     "fold_histogram",
     "info",
     "inspect",
+    "limits",
     "load",
     "merge",
     "open",
