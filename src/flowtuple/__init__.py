@@ -37,6 +37,7 @@ Train:
     Training          Epochs, batches, learning rate.
     FlowPreset        Settings of a published flow.
     flow_preset       Return such settings by name.
+    preset_rows       Make the columns that it learns from, of NanoAOD.
 
 Generate:
     sample            Draw events from a model.
@@ -66,6 +67,7 @@ Results:
     Compressed        Of `compress`: sizes, and what was left out.
     Decompressed      Of `decompress`: what differs from the original.
     Recompressed      Of `recompress`: sizes.
+    PresetRows        Of `preset_rows`: rows, and what was dropped.
     Recovered         Of `recover`: events saved, and parts lost.
     Damage            A lost part of a file.
     LeftOut           A part of an input that the output lacks.
@@ -105,6 +107,7 @@ from flowtuple.api import (
     LimitOptions,
     Limits,
     Model,
+    PresetRows,
     Recompressed,
     Selection,
     SimulationOptions,
@@ -119,6 +122,7 @@ from flowtuple.api import (
     limits,
     load,
     preset,
+    preset_rows,
     recompress,
     reliability,
     report,
@@ -191,6 +195,7 @@ __all__ = [
     "MissingExtra",
     "Model",
     "Outcome",
+    "PresetRows",
     "ProcessLost",
     "Recompressed",
     "Recovered",
@@ -224,6 +229,7 @@ __all__ = [
     "merge",
     "open",
     "preset",
+    "preset_rows",
     "read_bounds",
     "recompress",
     "recover",

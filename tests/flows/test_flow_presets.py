@@ -115,9 +115,9 @@ def test_options_that_are_named_go_before_those_of_a_preset(
         "flashsim-jets",
     ]
     (tmp_path / "m.flow").touch()
-    ended = CliRunner().invoke(
-        app, ["train-flow", "x.npz", "-o", str(tmp_path / "m.flow"), *words]
-    )
+    np.savez(tmp_path / "x.npz", **jets(30))
+    source, model = str(tmp_path / "x.npz"), str(tmp_path / "m.flow")
+    ended = CliRunner().invoke(app, ["train-flow", source, "-o", model, *words])
     assert ended.exit_code == 0
     preset = ft.flow_preset("flashsim-jets").flow
     assert (seen["flow"].training.epochs, seen["flow"].shape.hidden) == (

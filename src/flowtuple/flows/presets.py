@@ -15,8 +15,8 @@ out of time stay, with log1p in place of log; the prototype drops them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from flowtuple.errors import check_name
 from flowtuple.flows.options import RowFlow, Shape, Training
@@ -65,6 +65,18 @@ class FlowPreset:
         return RowFlow(
             "flashsim", self.shape, self.training, {**self.targets, **self.conditions}
         )
+
+    def only(self, names: Collection[str]) -> FlowPreset:
+        """Return the preset with some of its columns and conditions.
+
+        Example:
+            >>> import flowtuple as ft
+            >>> ft.flow_preset("flashsim-jets").only(["Jet_ptRatio", "GenJet_pt"]).given
+            ('GenJet_pt',)
+        """
+        targets = {n: steps for n, steps in self.targets.items() if n in names}
+        conditions = {n: steps for n, steps in self.conditions.items() if n in names}
+        return replace(self, targets=targets, conditions=conditions)
 
 
 _JET = {

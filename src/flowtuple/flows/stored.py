@@ -163,13 +163,16 @@ def _least_weights(kind: str, shape: Shape, columns: int) -> int:
     """
     if kind == "flashsim":
         return shape.transforms_or(columns) * 2 * shape.blocks * shape.hidden[0] ** 2
+    steps = shape.transforms_or(1)
+    between_layers = sum(a * b for a, b in pairwise(shape.hidden))
     if kind == "flow-matching":
-        networks = 1
-    elif kind == "made":
-        networks = int(columns > 1)
-    else:
-        networks = shape.transforms_or(1) * (columns > 1)
-    return networks * sum(a * b for a, b in pairwise(shape.hidden))
+        return between_layers
+    if columns == 1:
+        return 0
+    if kind == "made":
+        return between_layers + shape.hidden[-1] * shape.components * columns
+    mixings = columns**2 if kind == "glow" else 0
+    return steps * (between_layers + mixings)
 
 
 def read_tensors(data: bytes) -> tuple[dict[str, Tensor], Mapping[str, str]]:
