@@ -18,15 +18,11 @@ import pytest
 import flowtuple as ft
 from flowtuple.cli.limiting import read_edges
 from flowtuple.comparison.limits.histfactory import cls_band, workspace
-from flowtuple.comparison.limits.measure import (
-    Templates,
-    coverage_of_zero,
-    fill_templates,
-    spurious_signal,
-)
+from flowtuple.comparison.limits.measure import coverage_of_zero, spurious_signal
 from flowtuple.comparison.limits.observable import Observable, read_observable
 from flowtuple.comparison.limits.profile import Profile, expected_cls
 from flowtuple.comparison.limits.result import Check
+from flowtuple.comparison.limits.samples import Templates, fill_templates
 from flowtuple.comparison.limits.templates import fill_template
 from flowtuple.io.source import open_dataset
 from flowtuple.runtime import extras
