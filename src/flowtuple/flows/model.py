@@ -76,6 +76,10 @@ class RowModel:
     about: Mapping[str, Any] = field(default_factory=dict)
     context: ContextColumns = ContextColumns()
 
+    def __post_init__(self) -> None:
+        # Outside of a training no row depends on the other rows.
+        self.flow.eval()
+
     @torch.no_grad()
     def to_latent(
         self, values: Array, u: Array | float = 0.5, context: Array | None = None

@@ -22,7 +22,7 @@ from flowtuple.flows.registry import build
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.transforms import Chain
 
-VERSION = 3  # version 1 had no conditions, version 2 fewer kinds of flows
+VERSION = 3  # version 1 had no conditions, version 2 fewer kinds of flows and of layers
 _VERSION_OF = {
     "nice": 3,
     "glow": 3,
@@ -41,7 +41,7 @@ def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
 def pack_model(model: RowModel) -> bytes:
     """Return a model as the bytes of a safetensors file."""
     content = {
-        "version": _VERSION_OF.get(model.kind, 2),
+        "version": _version(model),
         "columns": model.columns,
         "dtypes": model.dtypes,
         "counter": model.counter,
@@ -67,7 +67,23 @@ def _stored_shape(model: RowModel) -> dict[str, Any]:
     content = asdict(model.shape)
     if model.kind != "made":
         del content["components"]
+    if not _has_other_layers(model):
+        del content["activation"], content["normalisation"]
     return content
+
+
+def _version(model: RowModel) -> int:
+    """Return the lowest version of which readers know the model."""
+    return max(_VERSION_OF.get(model.kind, 2), 3 if _has_other_layers(model) else 2)
+
+
+def _has_other_layers(model: RowModel) -> bool:
+    """Return whether the flow has layers that only readers of version 3 know."""
+    layers = model.shape.activation, model.shape.normalisation
+    return model.kind == "flashsim" and layers != (
+        Shape.activation,
+        Shape.normalisation,
+    )
 
 
 def load_model(path: str | os.PathLike[str]) -> RowModel:
