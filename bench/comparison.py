@@ -68,15 +68,21 @@ def p_values(
         rows = fill_absent([sample.rows for sample in samples])
         parts = [EventParts(sample.objects, sample.columns) for sample in samples]
         for test, values in found.items():
-            result = compare_samples(
-                *rows,
-                tests=[test],
-                permutations=a.permutations,
-                seed=pair,
-                parts=(parts[0], parts[1]),
-            )
+            try:
+                result = compare_samples(
+                    *rows,
+                    tests=[test],
+                    permutations=a.permutations,
+                    seed=pair,
+                    parts=(parts[0], parts[1]),
+                )
+            except ft.InvalidArgument as error:
+                # Few events may show no relation and have no region.
+                if "no test can be made" not in str(error):
+                    raise
+                continue
             values.append(min(o.adjusted for o in result.outcomes if o.p is not None))
-    return found
+    return {test: values for test, values in found.items() if values}
 
 
 @script.command("file", events=[1500], pairs=10, without=[""], tests=[""])

@@ -18,6 +18,9 @@ Compress and read:
     merge             Join files.
     recover           Save the intact part of a damaged file.
     Bound             A promise for each value, such as `abs:0.1` or `rel:1e-3`.
+    read_bounds       Read bounds by pattern from a TOML file.
+    write_bounds      Write such a file.
+    Bounds            Bounds by pattern, of a file and others after it.
     Selection         Part of an input to take.
     preset            Return the selection for a known data set.
     Resources         Threads, memory, progress, checkpoints.
@@ -34,6 +37,7 @@ Train:
     Training          Epochs, batches, learning rate.
     FlowPreset        Settings of a published flow.
     flow_preset       Return such settings by name.
+    preset_rows       Make the columns that it learns from, of NanoAOD.
 
 Generate:
     sample            Draw events from a model.
@@ -54,13 +58,16 @@ Inspect and compare:
     bench             Measure codecs on events.
     compare           Test whether two samples are of one distribution.
     closure           Compare simulated with real objects.
+    limits            Compare limits with generated and with simulated background.
     ComparisonOptions  Level, permutations, cuts and density ratio.
     ClosureOptions    Matching, figures and cuts.
+    LimitOptions      Yields, strengths, toys, weights.
 
 Results:
     Compressed        Of `compress`: sizes, and what was left out.
     Decompressed      Of `decompress`: what differs from the original.
     Recompressed      Of `recompress`: sizes.
+    PresetRows        Of `preset_rows`: rows, and what was dropped.
     Recovered         Of `recover`: events saved, and parts lost.
     Damage            A lost part of a file.
     LeftOut           A part of an input that the output lacks.
@@ -70,6 +77,7 @@ Results:
     Comparison        Of `compare`: an `Outcome` of each test, and a verdict.
     Outcome           One statistic with its p-value.
     Closure           Of `closure`: figures of each collection, and a verdict.
+    Limits            Of `limits`: CLs, spurious signal, coverage, and a verdict.
     Area              Of `separation`: the area under a ROC curve.
     Reliability       Of `reliability`: log-loss, slope, bins.
     Bin               Rows of like probability in a `Reliability`.
@@ -96,7 +104,10 @@ from flowtuple.api import (
     ComparisonOptions,
     Compressed,
     Decompressed,
+    LimitOptions,
+    Limits,
     Model,
+    PresetRows,
     Recompressed,
     Selection,
     SimulationOptions,
@@ -108,8 +119,10 @@ from flowtuple.api import (
     compress,
     decompress,
     inspect,
+    limits,
     load,
     preset,
+    preset_rows,
     recompress,
     reliability,
     report,
@@ -129,6 +142,7 @@ from flowtuple.comparison.folds import FoldHistogram, fold_histogram
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.result import Comparison, Outcome
 from flowtuple.data.bounds import Bound
+from flowtuple.data.bounds_file import Bounds, read_bounds, write_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import (
@@ -160,6 +174,7 @@ __all__ = [
     "Bin",
     "Bound",
     "BoundViolated",
+    "Bounds",
     "Closure",
     "ClosureOptions",
     "Comparison",
@@ -174,10 +189,13 @@ __all__ = [
     "FoldHistogram",
     "InvalidArgument",
     "LeftOut",
+    "LimitOptions",
+    "Limits",
     "Measurement",
     "MissingExtra",
     "Model",
     "Outcome",
+    "PresetRows",
     "ProcessLost",
     "Recompressed",
     "Recovered",
@@ -206,10 +224,13 @@ __all__ = [
     "fold_histogram",
     "info",
     "inspect",
+    "limits",
     "load",
     "merge",
     "open",
     "preset",
+    "preset_rows",
+    "read_bounds",
     "recompress",
     "recover",
     "reliability",
@@ -223,6 +244,7 @@ __all__ = [
     "train_flow",
     "train_simulation",
     "verify",
+    "write_bounds",
 ]
 
 

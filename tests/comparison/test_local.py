@@ -16,11 +16,13 @@ pytest.importorskip("scipy.stats")
 import scipy.stats
 
 import flowtuple as ft
-from flowtuple.comparison.events.event_sample import read_events
+from flowtuple.comparison.events.event_sample import fill_absent, read_events
 from flowtuple.comparison.events.objects import Objects
 from flowtuple.comparison.events.relations import find_relations
 from flowtuple.comparison.two_sample.compare_samples import compare_samples
+from flowtuple.comparison.two_sample.pooled import EventParts, pool, with_objects
 from flowtuple.comparison.two_sample.regions import Axis, deviations, find_regions
+from flowtuple.comparison.two_sample.relations import with_relations
 from flowtuple.comparison.two_sample.result import Comparison
 from flowtuple.data.expressions import evaluate
 from flowtuple.data.rows import Rows
@@ -97,6 +99,33 @@ class TestRelations:
         assert f"level 0.01: {first.column} is broken in" in measured.verdict
         assert measured.picture is not None
         assert measured.picture.label.endswith(first.column)
+
+    def test_residuals_are_columns_of_events(self) -> None:
+        samples = jets(1, 600), jets(2, 600, distorted=True)
+        measured = compared(*samples, "ks", "c2st-trees", "local")
+        regions = [o.details for o in measured.outcomes if o.test == "local"]
+        assert not any("residual" in str(region) for region in regions)
+        name = "largest residual of E(Jet_pt, Jet_eta, Jet_mass) = Jet_chE + Jet_neE"
+        assert name in {o.column for o in measured.betrayals}
+        both = compared(*samples, "ks", "relations").betrayals
+        assert name not in {o.column for o in both}
+        assert any(o.test == "c2st-trees" for o in measured.betrayals)
+
+    def test_residuals_of_events_that_chose_the_relation_are_hidden(self) -> None:
+        samples = [read_events(open_dataset(jets(seed, 300))) for seed in (1, 2)]
+        rows = fill_absent([sample.rows for sample in samples])
+        parts = [EventParts(sample.objects, sample.columns) for sample in samples]
+        pooled = with_objects(pool(*rows, seed=0), *parts)
+        found = with_relations(pooled)
+        assert found.columns[len(pooled.columns) :] == (
+            "largest residual of E(Jet_pt, Jet_eta, Jet_mass) = Jet_chE + Jet_neE",
+        )
+        shown, learned = found.values[:, -1], found.to_learn_from[:, -1]
+        half = found.test_half
+        assert np.unique(shown[~half]).size == 1
+        assert np.array_equal(shown[half], learned[half])
+        assert np.unique(learned[~half]).size > 100
+        assert found.residual_names == found.columns[-1:]
 
     def test_columns_of_rows(self) -> None:
         a = np.random.default_rng(1).exponential(size=(2, 400))

@@ -106,17 +106,18 @@ def test_log_det_against_autograd(kind: str, features: int, context: int) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("features", "context"), [(1, 0), (1, 1), (2, 0), (2, 1)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_density_integrates_to_one(kind: str) -> None:
-    flow = shaken(kind, 2)
-    axis = torch.linspace(-9, 9, 121, dtype=torch.float64)
-    grid = torch.cartesian_prod(axis, axis)
+def test_density_integrates_to_one(kind: str, features: int, context: int) -> None:
+    flow = shaken(kind, features, context=context)
+    axis = torch.linspace(-9, 9, 4001 if features == 1 else 121, dtype=torch.float64)
+    grid = torch.cartesian_prod(*[axis] * features).reshape(-1, features)
+    given = torch.full((len(grid), 1), 0.7, dtype=torch.float64) if context else None
     with torch.no_grad():
-        z, ladj = flow(grid)
+        z, ladj = flow(grid, given)
     density = torch.exp((ladj - 0.5 * z.square() - 0.5 * np.log(2 * np.pi)).sum(dim=1))
-    assert float(density.sum()) * float(axis[1] - axis[0]) ** 2 == pytest.approx(
-        1, abs=5e-3
-    )
+    cell = float(axis[1] - axis[0]) ** features
+    assert float(density.sum()) * cell == pytest.approx(1, abs=5e-3)
 
 
 @pytest.mark.slow

@@ -52,8 +52,9 @@ def walls(cuts: Sequence[float], dtype: np.dtype[Any]) -> Iterator[Wall]:
     """Yield the wall of each cut that has finite values of a type on both sides or at it.
 
     Example:
-        >>> [wall.values for wall in walls([2.5, 300.0], np.dtype("uint8"))]
-        [[2, 3]]
+        >>> (wall,) = walls([2.5, 300.0], np.dtype("uint8"))
+        >>> int(wall.below), wall.at, int(wall.above)
+        (2, None, 3)
     """
     for cut in cuts:
         wall = _float_wall(cut, dtype) if dtype.kind == "f" else _integer_wall(cut, dtype)

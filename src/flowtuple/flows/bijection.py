@@ -27,7 +27,8 @@ class Bijection(Trainable):
     takes none. The laws, tested for every kind:
 
     - `inverse(forward(x, context)[0], context)` is x to rounding;
-    - the second result of `forward`, of shape (n, d), sums over columns to ln|det dz/dx|;
+    - the second result of `forward`, of shape (n, d), sums over columns to ln|det dz/dx|; where a
+      flow mixes columns, as `glow` does, the share of a single column has no meaning;
     - the result of a row does not depend on the other rows.
     """
 

@@ -7,13 +7,26 @@ from dataclasses import dataclass, field
 
 from flowtuple.errors import InvalidArgument, check_name
 
-KINDS = ("maf", "nsf", "coupling", "realnvp", "flashsim", "flow-matching")
+KINDS = (
+    "maf",
+    "nsf",
+    "coupling",
+    "realnvp",
+    "nice",
+    "glow",
+    "made",
+    "flashsim",
+    "flow-matching",
+)
 SCHEDULES = ("constant", "plateau", "cosine", "warm-restarts", "one-cycle")
+ACTIVATIONS = ("relu", "leaky-relu", "elu", "gelu", "silu", "tanh")
+NORMALISATIONS = ("layer", "batch", "none")
 DEVICES = ("auto", "cpu", "cuda")
 _RANGES = {
     "transforms": (1, 64),
     "hidden": (1, 4096),
     "bins": (2, 1024),
+    "components": (1, 256),
     "steps": (1, 1024),
     "blocks": (1, 64),
 }
@@ -26,14 +39,18 @@ class Shape:
 
     Attributes:
         transforms: Autoregressive or coupling steps; by default one for each column in
-            `flashsim`, three in other kinds.
+            `flashsim`, three in other kinds. `made` has one network in any case.
         hidden: Widths of the conditioner's hidden layers; the first is the width of a residual
             network.
         bins: Pieces of a spline.
         steps: Solver steps of a continuous flow.
         blocks: Blocks of a residual network, of two layers each.
         permute: Draw the order of columns in each step of `maf` and `nsf` at random, instead of
-            forwards and backwards in turn.
+            forwards and backwards in turn, and in `made`, instead of their own.
+        components: Gaussians of each column's mixture in `made`.
+        activation: Activation of a residual network: relu, leaky-relu, elu, gelu, silu or tanh.
+        normalisation: Normalisation in a residual network: of each row (layer), over the rows of a
+            step (batch), or none.
 
     Example:
         >>> import flowtuple as ft
@@ -47,8 +64,13 @@ class Shape:
     steps: int = 32
     blocks: int = 2
     permute: bool = False
+    components: int = 8
+    activation: str = "relu"
+    normalisation: str = "layer"
 
     def __post_init__(self) -> None:
+        check_name("activation", self.activation, ACTIVATIONS)
+        check_name("normalisation", self.normalisation, NORMALISATIONS)
         for name, (least, most) in _RANGES.items():
             value = self.transforms_or(1) if name == "transforms" else getattr(self, name)
             sizes: tuple[int, ...] = value if isinstance(value, tuple) else (value,)
@@ -120,7 +142,7 @@ class RowFlow:
     """A flow over rows (events, or objects of one collection) in place of the lattice flow.
 
     Attributes:
-        kind: maf, nsf, coupling, realnvp, flashsim or flow-matching.
+        kind: maf, nsf, coupling, realnvp, nice, glow, made, flashsim or flow-matching.
         shape: Size of the flow.
         training: Options of its training.
         transforms: Preprocessing by name or glob of a column or a condition, such as

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from flowtuple.data.schema import Array
 from flowtuple.reporting import plots
 
 _LOG = 50  # ratio of the ends of an axis from which on it is logarithmic
+_LINE = 48  # characters of a label on one line
 NUMBERS = ("edges", "reference", "reference_error", "other", "other_error")
 """Arrays of a figure in `compare.json`."""
 
@@ -21,28 +23,39 @@ def shares_png(
 ) -> bytes:
     """Draw the shares of two samples in k bins, and their ratio below.
 
+    Where only one sample has entries in a bin, shares are drawn on a logarithmic axis, so that few
+    are seen.
+
     Args:
         edges: Edges of the bins, shape (k + 1,).
         reference: Shares and their standard deviations, each of shape (k,).
         other: Shares of the other sample, likewise.
-        label: Name of the column.
+        label: Name of the column; a long one takes several lines.
 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
+    shares = np.stack([reference[0], other[0]])
+    is_log = bool(((shares > 0).sum(axis=0) == 1).any())
+    words = textwrap.fill(plots.plain_label(label), _LINE, break_long_words=False)
 
     def draw(figure: Any) -> None:
         top, bottom = plots.two_panels(figure)
         style = {"fill": True, "color": plots.BLUE, "alpha": 0.35, "label": "reference"}
         top.stairs(reference[0], edges, **style)
         top.stairs(other[0], edges, color=plots.RED, linewidth=1.2, label="other")
-        top.set_ylim(0, 1.35 * max(reference[0].max(), other[0].max(), 1e-9))
+        most = max(shares.max(), 1e-9)
+        if is_log:
+            top.set_yscale("log")
+            top.set_ylim(0.5 * shares[shares > 0].min(), 8 * most)
+        else:
+            top.set_ylim(0, 1.35 * most)
         top.set_ylabel("Share", loc="top")
         top.legend(loc="upper right", ncols=2)
         plots.draw_ratio(bottom, edges, reference, other, plots.RED)
-        bottom.set_xlabel(plots.plain_label(label), loc="right")
+        bottom.set_xlabel(words, loc="right")
 
-    return plots.png(draw, 4.6, 3.6)
+    return plots.png(draw, 4.6, 3.6 + 0.2 * words.count("\n"))
 
 
 def curves_png(curves: Sequence[Mapping[str, Any]]) -> bytes:

@@ -138,7 +138,7 @@ def _scores(
     fit: Fit, pooled: Pooled, other: Array, train: Array, test: Array, seed: int
 ) -> Array:
     """Train on some rows and return the scores of the test rows."""
-    rows, weight = pooled.standardised, pooled.weight[train]
+    rows, weight = pooled.standardised_to_learn_from, pooled.weight[train]
     # With the weights of each sample times the other's total both samples weigh alike.
     balanced = other_totals(other[train], weight) * weight
     with threads(1):  # several threads would add gradients in an order of their own

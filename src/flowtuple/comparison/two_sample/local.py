@@ -153,6 +153,9 @@ def _drawn(level: _Level, region: Region) -> tuple[str, Array, Array]:
 def _kinds(pooled: Pooled) -> Iterator[tuple[dict[str, Array], Array, Array, bool]]:
     """Yield the columns, events and weights of the rows, and of the objects of each collection."""
     columns = dict(zip(pooled.columns, pooled.values.T, strict=True))
+    for name in pooled.residual_names:
+        # No cut that one can paste names a residual; the test of relations has them.
+        del columns[name]
     yield columns, pooled.event, pooled.weight, not pooled.objects
     by_event = pooled.by_event(pooled.weight)
     for objects in pooled.objects:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from flowtuple.comparison.events.objects import Objects
+from flowtuple.comparison.events.relations import Relation
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 
@@ -27,6 +28,9 @@ class Pooled:
             of shape (E,).
         objects: Where the rows are events, the objects of these E events, collection by collection.
         event_columns: Where the rows are events, columns of events by name, shape (E,).
+        relations: Relations that hold in the reference outside of the test half.
+        residuals: The last R columns as they are in all rows, shape (N, R); `values` holds them in
+            the test half alone, since the relations were chosen by the rest.
     """
 
     columns: tuple[str, ...]
@@ -37,13 +41,35 @@ class Pooled:
     test_half: Array
     objects: tuple[Objects, ...] = ()
     event_columns: Mapping[str, Array] = field(default_factory=dict)
+    relations: tuple[Relation, ...] = ()
+    residuals: Array | None = None
 
     @cached_property
     def standardised(self) -> Array:
         """The values with mean 0 and standard deviation 1 over both samples."""
-        return np.asarray(
-            (self.values - self.values.mean(axis=0)) / self.values.std(axis=0)
-        )
+        return _standardised(self.values)
+
+    @property
+    def residual_names(self) -> tuple[str, ...]:
+        """Names of the R columns that hold residuals."""
+        number = 0 if self.residuals is None else self.residuals.shape[1]
+        return self.columns[len(self.columns) - number :]
+
+    @cached_property
+    def to_learn_from(self) -> Array:
+        """The values with the residuals of all rows.
+
+        They are for what is learned outside of the test half and judged by the test half.
+        """
+        if self.residuals is None:
+            return self.values
+        first = len(self.columns) - len(self.residual_names)
+        return np.concatenate([self.values[:, :first], self.residuals], axis=1)
+
+    @cached_property
+    def standardised_to_learn_from(self) -> Array:
+        """`to_learn_from` with mean 0 and standard deviation 1 over both samples."""
+        return _standardised(self.to_learn_from)
 
     def by_event(self, rows: Array) -> Array:
         """Return sums over the rows of each event: shape (E, ...) from (N, ...)."""
@@ -64,6 +90,10 @@ class Pooled:
         events = np.sort(order[:count])
         inside = np.isin(self.event, events)
         return events, inside, np.searchsorted(events, self.event[inside])
+
+
+def _standardised(values: Array) -> Array:
+    return np.asarray((values - values.mean(axis=0)) / values.std(axis=0))
 
 
 def subsample(inside: Array) -> dict[str, int]:

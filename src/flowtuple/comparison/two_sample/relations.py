@@ -1,12 +1,13 @@
 """The test of relations: what holds in one half of the reference, broken in the rest of the events.
 
 Relations are looked for in the half of the reference that classifiers are trained on, and judged by
-the other half of both samples.
+the other half of both samples. Of events, the largest residual of each relation is a column too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,22 +20,60 @@ from flowtuple.comparison.two_sample.permutations import (
     Test,
 )
 from flowtuple.comparison.two_sample.pooled import Pooled
+from flowtuple.comparison.two_sample.result import residual_name
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
 
 NAME = "relations"
 _SMALLEST = 1e-9  # of residuals on a logarithmic axis
+_NONE = -10.0  # below the logarithm of the smallest: events without objects
+
+
+def with_relations(pooled: Pooled) -> Pooled:
+    """Return both samples with the relations of the reference; of events with residuals as columns.
+
+    Args:
+        pooled: Both samples.
+    """
+    shown = ~pooled.test_half & ~pooled.other
+    relations = tuple(find_relations(_collections(pooled), shown))
+    pooled = replace(pooled, relations=relations)
+    return _with_residuals(pooled) if pooled.objects else pooled
+
+
+def _with_residuals(pooled: Pooled) -> Pooled:
+    """Return events with the largest residual of each relation of their objects as columns."""
+    names, columns = [], []
+    for relation in pooled.relations:
+        if relation.residual is None:
+            continue
+        largest = np.full(len(pooled.other), _NONE)
+        values = np.log10(relation.residual + _SMALLEST)
+        np.maximum.at(largest, relation.event, values)
+        judged = largest[pooled.test_half]
+        if judged.min() < judged.max():
+            names.append(residual_name(relation.text))
+            columns.append(largest)
+    if not columns:
+        return pooled
+    residuals = np.stack(columns, axis=1)
+    # The rest of the events chose the relations: their residuals would favour the reference.
+    hidden = np.where(pooled.test_half[:, None], residuals, _NONE)
+    return replace(
+        pooled,
+        columns=(*pooled.columns, *names),
+        values=np.concatenate([pooled.values, hidden], axis=1),
+        residuals=residuals,
+    )
 
 
 def prepare(
     pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
 ) -> PreparedTest:
-    """Find relations; the statistic is the difference of the shares of objects that break one."""
-    progress("compare", 0.0, "looking for relations")
-    shown = ~pooled.test_half & ~pooled.other
-    found = find_relations(_collections(pooled), shown)
-    sums = [_sums(relation, pooled) for relation in found]
-    by_event = np.concatenate(sums, axis=1) if sums else np.zeros((len(shown), 0))
+    """Return statistics: differences of the shares of objects that break a relation."""
+    relations = pooled.relations
+    sums = [_sums(relation, pooled) for relation in relations]
+    by_event = np.concatenate(sums, axis=1) if sums else np.zeros((len(pooled.other), 0))
     whole = by_event.sum(axis=0)[:, None]
 
     def statistics(labels: Permutations) -> Array:
@@ -43,15 +82,15 @@ def prepare(
         shares, shares_rest = (part[0::2] / part[1::2] for part in (other, rest))
         return np.asarray(np.abs(shares - shares_rest))
 
-    columns = [relation.text for relation in found]
+    columns = [relation.text for relation in relations]
     details = {
         relation.text: {
             "broken": _share(by_event[:, 2 * k : 2 * k + 2], pooled.other),
             "broken_in_reference": _share(by_event[:, 2 * k : 2 * k + 2], ~pooled.other),
         }
-        for k, relation in enumerate(found)
+        for k, relation in enumerate(relations)
     }
-    pictures = {r.text: partial(_drawn, r) for r in found}
+    pictures = {r.text: partial(_drawn, r) for r in relations}
     return PreparedTest(statistics, {NAME: {}}, columns, details, pictures)
 
 

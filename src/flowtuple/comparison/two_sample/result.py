@@ -188,6 +188,9 @@ class Comparison(Shown):
         broken.sort(key=lambda o: -(o.statistic or 0.0))
         others = [o for o in rejected if o.test != "relations"]
         others.sort(key=lambda o: (not o.column, -(o.deviations or 0.0)))
+        # A relation that is broken and its residual are one sign.
+        related = {residual_name(o.column) for o in broken}
+        others = [o for o in others if o.column not in related]
         # Of one column the test that sees most.
         named = {o.column or o.test: o for o in reversed(others)}
         return broken + [o for o in others if named[o.column or o.test] is o]
@@ -226,6 +229,16 @@ class Comparison(Shown):
             "betrayals": plain([asdict(outcome) for outcome in self.betrayals]),
             **plain(content),
         }
+
+
+def residual_name(relation: str) -> str:
+    """Return the name of the column of events with the largest residual of a relation.
+
+    Example:
+        >>> residual_name("Jet_E = Jet_a + Jet_b")
+        'largest residual of Jet_E = Jet_a + Jet_b'
+    """
+    return f"largest residual of {relation}"
 
 
 def in_words(outcome: Outcome) -> str:
