@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from flowtuple.data.event_samples import sample_events
 from flowtuple.data.four_vectors import FourVector, four_vectors, is_transverse_momentum
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Table, TableSource
-from flowtuple.lattice.lattice import Lattice
 
 _MORE = 2.0  # times the bound by which a relative mass may move without a warning
 _LEAST = 1e-3  # of a mass, which may move without a warning
@@ -26,6 +26,17 @@ _NOISE = (
 )
 _NEAR_ZERO = 0.1  # of a value, by which a p_T counts as moved far
 _SHARE = 0.01  # of such values
+
+
+class Snapping(Protocol):
+    """Interface of what moves the values of a column within a bound, as a lattice does."""
+
+    @property
+    def bound(self) -> Bound: ...
+
+    def snap(self, x: Array) -> Array:
+        """Return the decoded values of encoded values, of any shape."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ class MomentumShift:
 
 
 def momentum_shifts(
-    source: TableSource, lattices: Mapping[str, Lattice]
+    source: TableSource, lattices: Mapping[str, Snapping]
 ) -> list[MassShift | MomentumShift]:
     """Return the masses and momenta of a table that bounds move by more than they look.
 
