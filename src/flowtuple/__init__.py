@@ -39,6 +39,7 @@ Train:
     Training          Epochs, batches, learning rate.
     FlowPreset        Settings of a published flow.
     flow_preset       Return such settings by name.
+    preset_rows       Make the columns that it learns from, of NanoAOD.
 
 Generate:
     sample            Draw events from a model.
@@ -59,8 +60,10 @@ Inspect and compare:
     bench             Measure codecs on events.
     compare           Test whether two samples are of one distribution.
     closure           Compare simulated with real objects.
+    limits            Compare limits with generated and with simulated background.
     ComparisonOptions  Level, permutations, cuts and density ratio.
     ClosureOptions    Matching, figures and cuts.
+    LimitOptions      Yields, strengths, toys, weights.
 
 Results:
     Compressed        Of `compress`: sizes, and what was left out.
@@ -68,6 +71,7 @@ Results:
     MomentumShift     A p_T that they move near zero.
     Decompressed      Of `decompress`: what differs from the original.
     Recompressed      Of `recompress`: sizes.
+    PresetRows        Of `preset_rows`: rows, and what was dropped.
     Recovered         Of `recover`: events saved, and parts lost.
     Damage            A lost part of a file.
     LeftOut           A part of an input that the output lacks.
@@ -77,6 +81,7 @@ Results:
     Comparison        Of `compare`: an `Outcome` of each test, and a verdict.
     Outcome           One statistic with its p-value.
     Closure           Of `closure`: figures of each collection, and a verdict.
+    Limits            Of `limits`: CLs, spurious signal, coverage, and a verdict.
     Area              Of `separation`: the area under a ROC curve.
     Reliability       Of `reliability`: log-loss, slope, bins.
     Bin               Rows of like probability in a `Reliability`.
@@ -103,7 +108,10 @@ from flowtuple.api import (
     ComparisonOptions,
     Compressed,
     Decompressed,
+    LimitOptions,
+    Limits,
     Model,
+    PresetRows,
     Recompressed,
     Selection,
     SimulationOptions,
@@ -115,8 +123,10 @@ from flowtuple.api import (
     compress,
     decompress,
     inspect,
+    limits,
     load,
     preset,
+    preset_rows,
     recompress,
     reliability,
     report,
@@ -186,12 +196,15 @@ __all__ = [
     "FoldHistogram",
     "InvalidArgument",
     "LeftOut",
+    "LimitOptions",
+    "Limits",
     "MassShift",
     "Measurement",
     "MissingExtra",
     "Model",
     "MomentumShift",
     "Outcome",
+    "PresetRows",
     "ProcessLost",
     "Recompressed",
     "Recovered",
@@ -221,10 +234,12 @@ __all__ = [
     "fold_histogram",
     "info",
     "inspect",
+    "limits",
     "load",
     "merge",
     "open",
     "preset",
+    "preset_rows",
     "read_bounds",
     "recompress",
     "recover",

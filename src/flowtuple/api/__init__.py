@@ -16,7 +16,7 @@ A name of an argument means the same in every function:
   depends on it.
 - `seed` decides everything random: the same input, options and seed give the same result.
 - Rarer settings are in an options class: `ComparisonOptions`, `ClosureOptions`,
-  `SimulationOptions`, `WriteOptions`.
+  `LimitOptions`, `SimulationOptions`, `WriteOptions`.
 
 Laws, with the tests that check them:
 
@@ -37,13 +37,17 @@ from flowtuple.api.comparing import ClosureOptions, ComparisonOptions, closure, 
 from flowtuple.api.compressing import Compressed, Recompressed, compress, recompress, snap
 from flowtuple.api.generating import Model, load, sample, write
 from flowtuple.api.inputs import EVERYTHING, Selection, Weighted, preset
+from flowtuple.api.limiting import limits
 from flowtuple.api.measuring import bench, demo, inspect
+from flowtuple.api.presets import PresetRows, prepared_for, preset_rows
 from flowtuple.api.reading import Decompressed, decompress
 from flowtuple.api.reference import decode_rows, encode_rows, report_rows, sample_rows
 from flowtuple.api.scoring import reliability, score, separation
 from flowtuple.api.simulating import SimulationOptions, simulate, train_simulation
 from flowtuple.api.training import train, train_flow
 from flowtuple.comparison.closure.result import Closure
+from flowtuple.comparison.limits.options import LimitOptions
+from flowtuple.comparison.limits.result import Limits
 
 __all__ = [
     "EVERYTHING",
@@ -52,7 +56,10 @@ __all__ = [
     "ComparisonOptions",
     "Compressed",
     "Decompressed",
+    "LimitOptions",
+    "Limits",
     "Model",
+    "PresetRows",
     "Recompressed",
     "Selection",
     "SimulationOptions",
@@ -67,8 +74,11 @@ __all__ = [
     "demo",
     "encode_rows",
     "inspect",
+    "limits",
     "load",
+    "prepared_for",
     "preset",
+    "preset_rows",
     "recompress",
     "reliability",
     "report",

@@ -27,11 +27,13 @@ PyTorch and plotting are imported by the functions that need them.
 """
 
 from flowtuple.cli import (
+    bounds_presets,
     coding,
     comparing,
     density,
     files,
     inspecting,
+    limiting,
     presets,
     reference,
     scoring,
@@ -41,11 +43,13 @@ from flowtuple.cli.app import app, main
 
 __all__ = [
     "app",
+    "bounds_presets",
     "coding",
     "comparing",
     "density",
     "files",
     "inspecting",
+    "limiting",
     "main",
     "presets",
     "reference",

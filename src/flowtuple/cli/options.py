@@ -181,6 +181,17 @@ Preset = Annotated[
 ]
 
 
+Available = Annotated[
+    bool,
+    option(
+        "--available",
+        "Leave out columns of the preset whose branches the input lacks.",
+        False,
+        INPUT,
+    ),
+]
+
+
 def _with_preset(
     selection: Selection,
     preset: Preset,

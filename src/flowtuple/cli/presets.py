@@ -1,81 +1,53 @@
-"""The command that lists presets of bounds: presets."""
+"""The command that makes rows of published flows: preset-rows."""
 
 from __future__ import annotations
 
+from flowtuple import api
 from flowtuple.cli.app import app
-from flowtuple.cli.declaring import argument, command
-from flowtuple.cli.options import Json
-from flowtuple.cli.terminal import print_json, show_facts, show_table, warn, write
-from flowtuple.data.bounds_presets import BoundsPreset, all_presets, bounds_preset
+from flowtuple.cli.declaring import command, option
+from flowtuple.cli.options import Available, Inputs, Json, Output
+from flowtuple.cli.terminal import print_json, shown, warn, write
+from flowtuple.flows.presets import FLOW_PRESETS
 
 
-@command(app)
-def presets(
+@command(app, "preset-rows")
+def preset_rows(
     *,
-    name: str | None = argument("[NAME[:VERSION]]", "Show the bounds of this one.", None),
+    source: Inputs,
+    output: Output,
+    preset: str = option("--preset", f"{' or '.join(FLOW_PRESETS)}.", ...),
+    available: Available,
+    by_distance: bool = option(
+        "--by-distance",
+        "Match by Delta R < 0.4, one to one, even where the input has an index.",
+        False,
+    ),
+    extra: list[str] = option("--extra COL", "Column of events to copy, too.", ()),
     as_json: Json,
 ) -> None:
-    """List presets of bounds, for compress --bounds NAME; with a name its bounds and sources.
+    """Make the columns that the flow of a preset learns, of NanoAOD or a like file.
 
-    Example: flowtuple presets nanoaod:v13
+    A row is a reconstructed object with a generated partner. train-flow makes the same rows itself;
+    this command is for looking at them, and for making them once.
+
+    Example: flowtuple preset-rows nano.root -o jets.root --preset flashsim-jets
     """
-    if name is None:
-        _list_presets(as_json)
-        return
-    preset = bounds_preset(name)
+    with shown() as resources:
+        made = api.preset_rows(
+            source,
+            preset,
+            output,
+            available=available,
+            by_distance=by_distance,
+            extra=extra,
+            resources=resources,
+        )
+    warn(*made.notes)
     if as_json:
-        versions = [preset.version, *(other.version for other in preset.others)]
-        print_json(preset.to_json() | {"versions": versions})
-    else:
-        _show(preset)
-
-
-def _list_presets(as_json: bool) -> None:
-    """Show every preset in one line, and what is wrong with those of other packages."""
-    listed, faults = all_presets()
-    if as_json:
-        print_json({"presets": [p.to_json() for p in listed], "faults": faults})
+        print_json({"path": output, **made.to_json()})
         return
-    show_table(
-        "Presets of bounds, for compress --bounds NAME",
-        "name | version | energy | length | >bounds | for",
-        [
-            [
-                p.name,
-                p.version,
-                p.energy,
-                p.length,
-                len(p.by_pattern),
-                p.title + (f" (from {p.package})" if p.package else ""),
-            ]
-            for p in listed
-        ],
+    columns, given = len(made.preset.columns), len(made.preset.given)
+    write(
+        f"{output}: {made.rows} of {made.objects} objects, "
+        f"{columns} columns given {given}"
     )
-    for preset in listed:
-        for remark in preset.remarks:
-            write(f"{preset.text}: {remark}")
-    warn(*faults)
-
-
-def _show(preset: BoundsPreset) -> None:
-    """Show a preset with its units, bounds, remarks and sources."""
-    versions = ", ".join(other.text for other in preset.others)
-    facts = {
-        "preset": preset.text,
-        "for": preset.title,
-        "energies in": preset.energy,
-        "lengths in": preset.length,
-        "other versions": versions,
-        "from": preset.package,
-    }
-    show_facts({key: value for key, value in facts.items() if value})
-    show_table(
-        "Bounds",
-        "column | bound | remark",
-        [
-            [pattern, bound, preset.comments.get(pattern, "")]
-            for pattern, bound in preset.by_pattern.items()
-        ],
-    )
-    write(*(f"remark: {remark}" for remark in preset.remarks))
-    write(*(f"source: {source}" for source in preset.sources))

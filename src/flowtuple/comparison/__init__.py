@@ -8,11 +8,12 @@ Data in: tables and rows of `data`, never files. Data out: frozen dataclasses of
 - `momentum_shifts` is what bounds on momenta do to masses, measured on a sample.
 - `two_sample` tests whether two samples have the same distribution.
 - `closure` compares a simulation with the truth, given generated objects.
+- `limits` compares limits on a signal with generated and with simulated background.
 - `folds` is the histogram of events that were simulated several times.
 
 Imported by `simulation` (the name of the column `fold`), `reporting`, `benchmark`, `api`, `batch`
 and `cli`. It imports `data` and `runtime`, no codec and no model: a comparison knows nothing of
-how its samples were made. scipy and scikit-learn are imported when a test needs them.
+how its samples were made. scipy, scikit-learn and pyhf are imported when a test needs them.
 
 Laws, and the tests that enforce them:
 
