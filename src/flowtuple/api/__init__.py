@@ -39,6 +39,7 @@ from flowtuple.api.generating import Model, load, sample, write
 from flowtuple.api.inputs import EVERYTHING, Selection, Weighted, preset
 from flowtuple.api.limiting import limits
 from flowtuple.api.measuring import bench, demo, inspect
+from flowtuple.api.presets import PresetRows, prepared_for, preset_rows
 from flowtuple.api.reading import Decompressed, decompress
 from flowtuple.api.reference import decode_rows, encode_rows, report_rows, sample_rows
 from flowtuple.api.scoring import reliability, score, separation
@@ -58,6 +59,7 @@ __all__ = [
     "LimitOptions",
     "Limits",
     "Model",
+    "PresetRows",
     "Recompressed",
     "Selection",
     "SimulationOptions",
@@ -74,7 +76,9 @@ __all__ = [
     "inspect",
     "limits",
     "load",
+    "prepared_for",
     "preset",
+    "preset_rows",
     "recompress",
     "reliability",
     "report",

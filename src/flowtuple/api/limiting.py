@@ -9,10 +9,11 @@ from pathlib import Path
 from flowtuple.api.comparing import write_json
 from flowtuple.api.inputs import FilePath, check_seed, pages
 from flowtuple.comparison.limits.histfactory import workspace
-from flowtuple.comparison.limits.measure import fill_templates, measure_limits
+from flowtuple.comparison.limits.measure import measure_limits
 from flowtuple.comparison.limits.observable import Observable, read_observable
 from flowtuple.comparison.limits.options import LimitOptions, check_events
 from flowtuple.comparison.limits.result import Limits
+from flowtuple.comparison.limits.samples import Templates, fill_templates
 from flowtuple.comparison.limits.templates import check_edges
 from flowtuple.data.resources import Resources
 from flowtuple.data.table import Dataset
@@ -110,12 +111,7 @@ def limits(
         if target is not None:
             resources.progress("limits", 1.0, "drawing")
             templates = fill_templates(samples, bins, trained_on, options)
-            largest = max(math.ceil(t.strength) for t in result.tests)
-            for name in ("simulated", "generated"):
-                profile = templates.profile(getattr(templates, name))
-                described = workspace(profile, name, largest)
-                write_json(described, target / f"workspace_{name}.json")
-            _write(result, target)
+            _write(result, templates, target)
         return result
 
 
@@ -139,6 +135,11 @@ def _has(dataset: Dataset, column: str | None) -> bool:
     return any(c.name == column for t in dataset.tables.values() for c in t.columns)
 
 
-def _write(result: Limits, folder: Path) -> None:
+def _write(result: Limits, templates: Templates, folder: Path) -> None:
+    """Write the page, the numbers, and a workspace of pyhf for each background."""
+    largest = max(math.ceil(test.strength) for test in result.tests)
+    for name in ("simulated", "generated"):
+        profile = templates.profile(getattr(templates, name))
+        write_json(workspace(profile, name, largest), folder / f"workspace_{name}.json")
     write_limits(result, folder)
     write_json(result.to_json(), folder / "limits.json")

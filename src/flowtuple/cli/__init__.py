@@ -27,12 +27,14 @@ PyTorch and plotting are imported by the functions that need them.
 """
 
 from flowtuple.cli import (
+    bounds_presets,
     coding,
     comparing,
     density,
     files,
     inspecting,
     limiting,
+    presets,
     reference,
     scoring,
     training,
@@ -41,6 +43,7 @@ from flowtuple.cli.app import app, main
 
 __all__ = [
     "app",
+    "bounds_presets",
     "coding",
     "comparing",
     "density",
@@ -48,6 +51,7 @@ __all__ = [
     "inspecting",
     "limiting",
     "main",
+    "presets",
     "reference",
     "scoring",
     "training",

@@ -150,8 +150,41 @@ def limits(
 
 
 def _show(result: Limits) -> None:
-    """Show the verdict, the checks, and expected CLs and limits."""
+    """Show the verdict, samples, checks, expected figures and notes."""
     write(result.verdict)
+    _show_samples(result)
+    _show_checks(result)
+    _show_expected(result)
+    spurious, coverage, difference = result.spurious, result.coverage, result.difference
+    write(
+        f"spurious signal: mu = {spurious.strength:.3g} +- {spurious.sigma:.2g}, "
+        f"{100 * spurious.strength / spurious.statistical:.0f} % of the statistical error "
+        f"{spurious.statistical:.3g}",
+        f"coverage: {coverage.covered} of {coverage.toys} toys, "
+        f"{100 * coverage.share:.1f} +- {100 * coverage.binomial:.1f} %",
+        f"chi2 of the two templates: {difference.chi2:.1f} for {difference.bins} bins, "
+        f"p = {format_number(difference.p)}",
+    )
+    warn(*result.notes)
+
+
+def _show_samples(result: Limits) -> None:
+    samples = {
+        "signal, mu = 1": result.signal,
+        "simulated": result.simulated,
+        "generated": result.generated,
+    }
+    show_table(
+        "Samples",
+        "sample | source | >events | >inside the edges | >expected there",
+        [
+            [name, s.source, s.events, f"{100 * s.inside:.1f} %", f"{sum(s.counts):.4g}"]
+            for name, s in samples.items()
+        ],
+    )
+
+
+def _show_checks(result: Limits) -> None:
     show_table(
         "Checks: a value fails beyond what is allowed + 2 sigma",
         "check | >value | >sigma | >allowed | >fails above | status",
@@ -167,20 +200,18 @@ def _show(result: Limits) -> None:
             for check in result.checks
         ],
     )
+
+
+def _show_expected(result: Limits) -> None:
+    """Show expected CLs and limits, and the limits with parts of the generated events."""
+    bands = [
+        (f"CLs, mu = {t.strength:g}", t.simulated, t.generated) for t in result.tests
+    ]
+    bands.append(("limit on mu", result.simulated_limits, result.generated_limits))
     show_table(
         f"Expected with {result.observable}; in brackets data 1 sigma below and above",
         "figure | simulated | generated",
-        [
-            *(
-                [f"CLs, mu = {t.strength:g}", _band(t.simulated), _band(t.generated)]
-                for t in result.tests
-            ),
-            [
-                "limit on mu",
-                _band(result.simulated_limits),
-                _band(result.generated_limits),
-            ],
-        ],
+        [[name, _band(first), _band(second)] for name, first, second in bands],
     )
     if result.curve:
         show_table(
@@ -188,17 +219,6 @@ def _show(result: Limits) -> None:
             ">events | >limit on mu | >sigma | >counted as simulated",
             [[p.events, p.limit, p.sigma, p.as_simulated] for p in result.curve],
         )
-    spurious, coverage, difference = result.spurious, result.coverage, result.difference
-    write(
-        f"spurious signal: mu = {spurious.strength:.3g} +- {spurious.sigma:.2g}, "
-        f"{100 * spurious.strength / spurious.statistical:.0f} % of the statistical error "
-        f"{spurious.statistical:.3g}",
-        f"coverage: {coverage.covered} of {coverage.toys} toys, "
-        f"{100 * coverage.share:.1f} +- {100 * coverage.binomial:.1f} %",
-        f"chi2 of the two templates: {difference.chi2:.1f} for {difference.bins} bins, "
-        f"p = {format_number(difference.p)}",
-    )
-    warn(*result.notes)
 
 
 def _band(values: tuple[float, ...]) -> str:

@@ -93,32 +93,31 @@ def _checks(result: Limits) -> Iterator[Block]:
         "Status": "status",
     }
     yield TableBlock("checks", columns, rows, bad="failed", part="")
-    spurious, coverage = result.spurious, result.coverage
-    difference = result.difference
-    yield Facts(
-        [
-            [
-                "statistical error of mu",
-                format_number(spurious.statistical),
-                "of the counts of the data alone",
-            ],
-            [
-                "spurious signal over it",
-                format_number(spurious.strength / spurious.statistical),
-                "20 % is the usual limit",
-            ],
-            [
-                "coverage",
-                f"{coverage.share:.3f} ± {coverage.binomial:.3f}",
-                f"{coverage.covered} of {coverage.toys} toys, binomial error",
-            ],
-            [
-                "chi2 of the templates",
-                f"{difference.chi2:.1f} / {difference.bins}",
-                f"p = {format_number(difference.p)}; no check, as most bins hardly matter",
-            ],
-        ]
-    )
+    yield _figures(result)
+
+
+def _figures(result: Limits) -> Facts:
+    """Return what the checks are made of, and chi2."""
+    spurious, coverage, difference = result.spurious, result.coverage, result.difference
+    rows = {
+        "statistical error of mu": (
+            format_number(spurious.statistical),
+            "of the counts of the data alone",
+        ),
+        "spurious signal over it": (
+            format_number(spurious.strength / spurious.statistical),
+            "20 % is the usual limit",
+        ),
+        "coverage": (
+            f"{coverage.share:.3f} ± {coverage.binomial:.3f}",
+            f"{coverage.covered} of {coverage.toys} toys, binomial error",
+        ),
+        "chi2 of the templates": (
+            f"{difference.chi2:.1f} / {difference.bins}",
+            f"p = {format_number(difference.p)}; no check, as most bins hardly matter",
+        ),
+    }
+    return Facts([[name, *cells] for name, cells in rows.items()])
 
 
 def _cls(result: Limits) -> Iterator[Block]:

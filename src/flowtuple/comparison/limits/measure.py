@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,13 +20,11 @@ from flowtuple.comparison.limits.result import (
     Spurious,
     StrengthTest,
     TemplateDifference,
-    TemplateSize,
 )
+from flowtuple.comparison.limits.samples import Templates, fill_templates
 from flowtuple.comparison.limits.templates import (
     LEAST_EVENTS,
-    Template,
     check_background,
-    check_signal,
     fill_template,
 )
 from flowtuple.data.schema import Array
@@ -42,81 +40,6 @@ PARTS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
 _OF_LIMIT = (0.5, 1.0, 1.5)  # strengths that are tested by default, over the limit
 _LARGEST = 8.0  # sqrt(q_mu), beyond which CLs is a number of the tails alone
 _COVERAGE_REPLICAS = 50
-
-
-@dataclass(frozen=True, eq=False)
-class Templates:
-    """Histograms of the three samples, and the events that are expected.
-
-    Attributes:
-        signal: The signal.
-        simulated: The simulated background.
-        generated: The generated background.
-        signal_yield: Expected signal for mu = 1, before the edges.
-        background_yield: Expected background, before the edges.
-    """
-
-    signal: Template
-    simulated: Template
-    generated: Template
-    signal_yield: float
-    background_yield: float
-
-    def profile(self, background: Template) -> Profile:
-        """Return the likelihood with a background."""
-        return Profile(
-            self.signal.counts(self.signal_yield),
-            background.counts(self.background_yield),
-            background.relative_errors,
-        )
-
-    def repeated(
-        self, background: Template, number: int, rng: np.random.Generator
-    ) -> Profile:
-        """Return the likelihoods with repeated samples of a background."""
-        counts = self.background_yield * background.replicas(number, rng)
-        return replace(self.profile(background), background=counts)
-
-    def sizes(self) -> tuple[TemplateSize, TemplateSize, TemplateSize]:
-        """Return the three samples as numbers."""
-        pair = [self.profile(t) for t in (self.simulated, self.generated)]
-        simulated, generated = (
-            _size(t, p.background, p.background * p.relative)
-            for t, p in zip((self.simulated, self.generated), pair, strict=True)
-        )
-        return _size(self.signal, pair[0].signal, None), simulated, generated
-
-
-def fill_templates(
-    samples: Sequence[Observable],
-    edges: Array,
-    trained_on: float | None,
-    options: LimitOptions = LimitOptions(),
-) -> Templates:
-    """Fill the histograms of signal, simulated and generated background.
-
-    Args:
-        samples: The three samples in this order.
-        edges: Rising edges of the bins.
-        trained_on: Events that the model learned from; `None` if that is not known.
-        options: Expected events.
-
-    Raises:
-        InvalidArgument: A histogram is no template; the message names sample and bin.
-    """
-    signal, simulated, generated = samples
-    learned = math.inf if trained_on is None else trained_on
-    templates = Templates(
-        fill_template(signal, edges),
-        fill_template(simulated, edges),
-        fill_template(generated, edges, learned),
-        options.signal_yield or signal.total,
-        options.background_yield or simulated.total,
-    )
-    check_signal(templates.signal)
-    check_background(templates.simulated)
-    check_background(templates.generated)
-    return templates
 
 
 def measure_limits(
@@ -282,17 +205,6 @@ def _curve(
     return points
 
 
-def _size(template: Template, counts: Array, errors: Array | None) -> TemplateSize:
-    return TemplateSize(
-        template.source,
-        template.events,
-        float(template.shares[:-1].sum()),
-        template.undefined,
-        tuple(counts.tolist()),
-        () if errors is None else tuple(errors.tolist()),
-    )
-
-
 def _notes(
     templates: Templates, trained_on: float | None, left_out: int
 ) -> tuple[str, ...]:
@@ -311,4 +223,4 @@ def _notes(
             f"{left_out} points of the curve are left out, where so few generated events make "
             f"a bin worth less than {LEAST_EVENTS}"
         )
-    return tuple(notes)
+    return tuple(dict.fromkeys(notes))

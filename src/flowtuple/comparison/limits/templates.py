@@ -127,7 +127,7 @@ def fill_template(
         trained_on: Events that the model of the sample learned from.
 
     Raises:
-        InvalidArgument: All events lie outside the edges.
+        InvalidArgument: There is no event, or all lie outside the edges.
 
     Example:
         >>> sample = Observable("b.root", np.array([1.0, 1.5, 9.0]))
@@ -135,6 +135,8 @@ def fill_template(
         [200.0]
     """
     values, weight = sample.values, sample.weight
+    if not len(values):
+        raise InvalidArgument(f"{sample.source}: holds no event; name another sample")
     undefined = int((~np.isfinite(values)).sum())
     inside = (values >= edges[0]) & (values <= edges[-1])
     if not inside.any():
