@@ -76,7 +76,7 @@ class Bound:
     Example:
         >>> import flowtuple as ft
         >>> ft.Bound.parse("rel:1e-3")
-        Bound(kind='rel', amount=0.001, cuts=())
+        Bound(kind='rel', amount=0.001)
         >>> str(ft.Bound.parse("bits:10")), str(ft.Bound())
         ('bits:10', 'lossless')
         >>> bound = ft.Bound.parse("abs:0.05,cut:30")
@@ -143,6 +143,10 @@ class Bound:
         elif kind == "bits" and (amount != int(amount) or amount > 52):
             wrong = "must be a whole number of mantissa bits, 0 to 52"
         return wrong
+
+    def __repr__(self) -> str:
+        cuts = f", cuts={self.cuts}" if self.cuts else ""
+        return f"Bound(kind={self.kind!r}, amount={self.amount!r}{cuts})"
 
     def __str__(self) -> str:
         """Return the bound as text that parses back to the very same numbers."""

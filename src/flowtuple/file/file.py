@@ -24,6 +24,7 @@ from flowtuple.file.description import (
     read_storage,
 )
 from flowtuple.file.layout import MAJOR, MINOR, Section, SectionKind
+from flowtuple.file.quantization import quantization
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
 from flowtuple.io.formats import output_suffixes
@@ -226,6 +227,10 @@ class File(Shown):
             self.size,
             self.storage,
             self.left_out,
+            quantization={
+                name: quantization(self.meta, name, table.lattices)
+                for name, table in self.tables.items()
+            },
         )
 
     def raw(self, section: Section) -> bytes:
