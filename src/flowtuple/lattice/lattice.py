@@ -120,11 +120,10 @@ class Lattice:
 
     def with_range(self, statistics: Statistics) -> Lattice:
         """Return the same lattice with the range of other data."""
-        return (
-            self
-            if self.bound.kind == "lossless"
-            else replace(self, low=statistics.low, high=statistics.high)
-        )
+        if self.bound.kind == "lossless":
+            return self
+        low, high = _ends(self.grid, self.bound, statistics)
+        return replace(self, low=low, high=high)
 
     def within(self, low: Any, high: Any) -> Lattice:
         """Return the same lattice with a range from a file.
@@ -222,8 +221,25 @@ def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
         else _coarser(_bounded_grid(column.dtype, bound), exact, statistics.sample)
     )
     bound = Bound() if grid is exact else bound
-    low, high = (None, None) if grid is exact else (statistics.low, statistics.high)
+    low, high = (None, None) if grid is exact else _ends(grid, bound, statistics)
     return Lattice(column.dtype, bound, grid, _atoms(grid, bound, statistics), low, high)
+
+
+def _ends(
+    grid: Grid, bound: Bound, statistics: Statistics
+) -> tuple[float | int | None, float | int | None]:
+    """Return the range of decoded values: that of the column, at `bits` on the grid.
+
+    Values at `bits` are rounded and nothing else, so that none has more bits than the bound.
+    """
+    low, high = statistics.low, statistics.high
+    if bound.kind != "bits" or low is None or high is None:
+        return low, high
+    ends = np.array([low, high], statistics.dtype)
+    q = grid.index(ends)
+    rounded = grid.value(np.where(q < ATOM, q, 0))
+    low, high = np.where(bound.holds(ends, rounded), rounded, ends).tolist()
+    return low, high
 
 
 def _atoms(grid: Grid, bound: Bound, statistics: Statistics) -> tuple[int, ...]:
