@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import flowtuple as ft
 from dissect import assemble, pieces
 from flowtuple.data.bounds import Bound
-from flowtuple.data.cuts import kept_beside, same_sides, walls
+from flowtuple.data.cuts import onto_own_sides, same_sides, walls
 from flowtuple.data.schema import Column, bit_patterns
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file import layout
@@ -194,7 +194,7 @@ def test_walls_of_types_that_lack_a_side() -> None:
 
 def test_every_wall_between_is_respected() -> None:
     x, far = np.array([5.0, 15.0, 10.0]), np.array([40.0, -40.0, 0.0])
-    assert kept_beside(x, far, [0.0, 10.0, 20.0]).tolist() == [
+    assert onto_own_sides(x, far, [0.0, 10.0, 20.0]).tolist() == [
         np.nextafter(10, 0),
         np.nextafter(10, 20),
         10.0,

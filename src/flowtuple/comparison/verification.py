@@ -85,8 +85,8 @@ class Promise:
     def cuts(self) -> tuple[float, ...]:
         """The cuts that every bound keeps, in any order; lossless bounds keep all."""
         parts = [part for stage in self.stages for part in stage]
-        kept = [set(part.cuts) for part in parts if part.kind != "lossless"]
-        return tuple(set.intersection(*kept)) if kept else ()
+        each = [set(part.cuts) for part in parts if part.kind != "lossless"]
+        return tuple(set.intersection(*each)) if each else ()
 
     def largest_difference(self, original: Array) -> Array:
         """Return the largest allowed distance from each original: float64 of its shape.

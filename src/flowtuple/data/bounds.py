@@ -67,7 +67,7 @@ class Bound:
             an `abs` bound in units of the column's standard deviation; `bits`, round to nearest
             with `amount` explicit mantissa bits.
         amount: The number after the colon, in the column's unit for `abs`.
-        cuts: Thresholds T, increasing: the sign of x - T is kept, for T in float64 and for T
+        cuts: Thresholds T, increasing: the sign of x - T stays, for T in float64 and for T
             rounded to the column's type. A lossless bound keeps every sign and has none.
 
     Raises:
@@ -121,8 +121,8 @@ class Bound:
                 f"{self.kind}:{self.amount:g}" if self.kind != "lossless" else self.kind
             )
             raise InvalidArgument(f"bound '{named}' {wrong}")
-        kept = () if self.kind == "lossless" else (float(cut) + 0.0 for cut in self.cuts)
-        object.__setattr__(self, "cuts", tuple(sorted(set(kept))))
+        cuts = () if self.kind == "lossless" else (float(cut) + 0.0 for cut in self.cuts)
+        object.__setattr__(self, "cuts", tuple(sorted(set(cuts))))
 
     def _fault(self) -> str:
         """Return what keeps the parts from being a bound; nothing where they are one."""

@@ -111,16 +111,16 @@ def same_sides(original: Array, decoded: Array, cuts: Sequence[float]) -> Array:
     return same
 
 
-def kept_beside(original: Array, decoded: Array, cuts: Sequence[float]) -> Array:
+def onto_own_sides(original: Array, decoded: Array, cuts: Sequence[float]) -> Array:
     """Return decoded values moved back to the sides of their originals, by as little as possible.
 
     A value that crossed a wall becomes the value of the wall on the side of its original. It lies
     between the two, so that every bound on the distance still holds.
 
     Example:
-        >>> kept_beside(np.array([29.96, 30.0, 30.04]), np.array([30.0, 30.1, 30.0]), [30.0])
+        >>> onto_own_sides(np.array([29.96, 30.0, 30.04]), np.array([30.0, 30.1, 30.0]), [30.0])
         array([30., 30., 30.])
-        >>> kept_beside(np.array([29.96, 30.04]), np.array([30.0, 30.0]), [30.0]) - 30.0
+        >>> onto_own_sides(np.array([29.96, 30.04]), np.array([30.0, 30.0]), [30.0]) - 30.0
         array([-3.55271368e-15,  3.55271368e-15])
     """
     moved = decoded

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from flowtuple.data.bounds import Bound
-from flowtuple.data.cuts import kept_beside, walls
+from flowtuple.data.cuts import onto_own_sides, walls
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.lattice.grid import (
@@ -62,13 +62,13 @@ class Lattice:
         decoded = self._grid_value(q)
         broken = (q < ATOM) & ~self.bound.holds(x, decoded)
         if self.bound.cuts and broken.any():
-            q[broken] = self._beside_cuts(x[broken], decoded[broken])
+            q[broken] = self._across_cuts(x[broken], decoded[broken])
             return q
         return np.where(broken, ESCAPE, q)
 
-    def _beside_cuts(self, x: Array, decoded: Array) -> Array:
+    def _across_cuts(self, x: Array, decoded: Array) -> Array:
         """Return indices on the other side of a cut for values that the grid takes across it."""
-        q = self.nearest(kept_beside(x, decoded, self.bound.cuts))
+        q = self.nearest(onto_own_sides(x, decoded, self.bound.cuts))
         held = self.bound.holds(x, self.decode(q))
         return np.where(held & (q != ESCAPE), q, ESCAPE)
 
