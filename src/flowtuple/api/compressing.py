@@ -195,7 +195,9 @@ def compress(
     decided = decide_bounds(tolerance, dataset, source, selection, given, resources)
     models: dict[str, str] | None = None
     with create(output) as writer:
-        prepared = resolved(dataset, decided.by_pattern, given, model, resources)
+        prepared = resolved(
+            dataset, decided.by_pattern, given, model, resources, decided.rounded
+        )
         if model is None:
             prepared = with_flows(prepared, effort, seed, resources)
         elif model_ref:
@@ -355,7 +357,12 @@ def recompress(
                 f"{name}/{c}": bound for c, bound in _bounds(table, new[name]).items()
             }
         prepared = resolve_tables(
-            dataset, bounds, resources.progress, external, resources.memory
+            dataset,
+            bounds,
+            resources.progress,
+            external,
+            resources.memory,
+            rounded=decided.rounded,
         )
         prepared = [_with_same(p, file.tables[p.source.name], bounds) for p in prepared]
         prepared = with_flows(prepared, effort, seed, resources)
@@ -533,7 +540,9 @@ def snap(
     for note in left_out_notes(dataset):
         warnings.warn(f"{dataset.description}: {note}", stacklevel=2)
     decided = decide_bounds(tolerance, dataset, source, selection, given, resources)
-    prepared = resolved(dataset, decided.by_pattern, given, model, resources)
+    prepared = resolved(
+        dataset, decided.by_pattern, given, model, resources, decided.rounded
+    )
     return tables_to_awkward({table.source.name: _snapped(table) for table in prepared})
 
 
