@@ -9,12 +9,12 @@ In: `data.rows.Rows` and a `RowFlow` with kind, size, training and preprocessing
 the package as tables.
 
 Modules: `bijection` is the contract and `registry` the kinds, which `autoregressive`, `nice`,
-`glow`, `made`, `coupling` (with its `layers`) and `matching` build from parts of zuko. `train`
-fits the preprocessing and calls `fit`, which takes rows from `blocks` and may run in several
-processes. `train_state` stores a training between two epochs. `validation` compares drawn rows
-with others. `presets` are published flows; `preset_rows` makes the rows that they learn, of
-branches that `preset_sources` names, by `matched_objects`. These, `options` and `processes` need
-no PyTorch, and only they are imported before a flow is in use.
+`glow`, `made`, `coupling` (of `layers`) and `matching` build from parts of zuko. `train` fits the
+preprocessing and calls `fit`, which takes rows from `blocks` and may run in several processes.
+`train_state` stores a training between two epochs. `validation` compares drawn rows with others.
+`presets` are published flows; `preset_rows` makes the rows that they learn, of branches that
+`preset_sources` names, by `matched_objects`. These, `options` and `processes` need no PyTorch,
+and only they are imported before a flow is in use.
 
 Used by `benchmark`, `api` and `cli`.
 
