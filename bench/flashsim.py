@@ -27,6 +27,7 @@ from flowtuple.io.source import open_dataset
 from flowtuple.reporting import plots
 
 PUBLISHED_ROWS = 5_000_000
+FEWEST = 3  # points, from which a power law is no more than drawn through them
 TRAIN, DRAWN = 0.6, 0.8  # shares of events: to learn from, to draw for; the rest judges
 
 script = Script(__doc__)
@@ -130,7 +131,7 @@ def curve(a: argparse.Namespace) -> None:
         )
         show_row(f"{share:g}", *cells(points[-1]))
     by_column(points[-1], compared(truth, other))
-    foretold = extrapolated(points)
+    foretold = extrapolated(points) if len(points) > FEWEST else ""
     print(foretold)
     save(
         a.output,
@@ -272,7 +273,6 @@ def extrapolated(points: Sequence[Point]) -> str:
     fits += [
         expected_at([*points[:k], *points[k + 1 :]], PUBLISHED_ROWS)
         for k in range(len(points))
-        if len(points) > 3
     ]
     last = max(points, key=lambda p: p.rows)
     half = min(points, key=lambda p: abs(p.rows - last.rows / 2))
@@ -310,6 +310,8 @@ def drawing(points: Sequence[Point], real: float) -> bytes:
         right.legend(frameon=False)
         for axes in (left, right):
             axes.set_xscale("log")
+            axes.set_xticks(sorted(set(rows)), map(str, sorted(set(rows))), size="small")
+            axes.minorticks_off()
             axes.set_xlabel("rows learned from")
 
     return plots.png(draw, 7.2, 3.2)
