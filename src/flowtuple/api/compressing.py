@@ -212,7 +212,7 @@ def compress(
         )
     is_part = dataset.is_part or any(p.coding.external for p in prepared)
     dataset = replace(dataset, is_part=is_part)
-    done = _compressed(output, dataset, prepared, written, obstacles)
+    done = _compressed(output, dataset, prepared, written, _shifts(prepared), obstacles)
     return replace(done, notes=decided.notes)
 
 
@@ -221,14 +221,10 @@ def _compressed(
     dataset: Dataset,
     prepared: list[ResolvedTable],
     written: Written,
+    shifts: Sequence[MassShift | MomentumShift],
     warnings: Iterable[str] = (),
 ) -> Compressed:
     """Return the sizes of a data set that was written."""
-    shifts = [
-        shift
-        for table in prepared
-        for shift in momentum_shifts(table.source, table.coding.lattices)
-    ]
     return Compressed(
         path=os.fspath(path),
         events=sum(p.source.num_entries for p in prepared),
@@ -248,6 +244,15 @@ def _compressed(
         is_part=dataset.is_part,
         shifts=tuple(shifts),
     )
+
+
+def _shifts(prepared: Sequence[ResolvedTable]) -> list[MassShift | MomentumShift]:
+    """Return what the bounds of all tables do to masses; their events have to be open."""
+    return [
+        shift
+        for table in prepared
+        for shift in momentum_shifts(table.source, table.coding.lattices)
+    ]
 
 
 def _with_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
@@ -372,7 +377,8 @@ def recompress(
             "bounds": before | moved,
         }
         written = write_events(writer, prepared, dataset, origin, resources=resources)
-    done = _compressed(output, dataset, prepared, written)
+        shifts = _shifts(prepared)
+    done = _compressed(output, dataset, prepared, written, shifts)
     return Recompressed(replace(done, notes=decided.notes), moved)
 
 
