@@ -25,10 +25,13 @@ class DecidedBounds:
     Attributes:
         by_pattern: Bounds by name or glob; each of them matches a column.
         notes: One sentence each on what was left out, or not changed.
+        rounded: Columns of a preset, as `TABLE/COLUMN`: at `bits` the ends of their ranges are
+            rounded, too, so that no decoded value has more bits.
     """
 
     by_pattern: Mapping[str, str | Bound]
     notes: tuple[str, ...] = ()
+    rounded: frozenset[str] = frozenset()
 
 
 def decide_bounds(
@@ -58,7 +61,8 @@ def decide_bounds(
     """
     if isinstance(tolerance, BoundsPreset):
         external = _external(dataset, tuple(given))
-        return DecidedBounds(*preset_bounds(tolerance, dataset, external, resources))
+        bounds, notes = preset_bounds(tolerance, dataset, external, resources)
+        return DecidedBounds(bounds, notes, frozenset(bounds))
     if isinstance(tolerance, Bounds):
         return _of_file(tolerance, dataset, source, selection, tuple(given))
     return DecidedBounds(bounds_by_glob(tolerance))

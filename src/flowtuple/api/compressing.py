@@ -195,7 +195,9 @@ def compress(
     decided = decide_bounds(tolerance, dataset, source, selection, given, resources)
     models: dict[str, str] | None = None
     with create(output) as writer:
-        prepared = resolved(dataset, decided.by_pattern, given, model, resources)
+        prepared = resolved(
+            dataset, decided.by_pattern, given, model, resources, decided.rounded
+        )
         if model is None:
             prepared = with_flows(prepared, effort, seed, resources)
         elif model_ref:
@@ -210,7 +212,7 @@ def compress(
         )
     is_part = dataset.is_part or any(p.coding.external for p in prepared)
     dataset = replace(dataset, is_part=is_part)
-    done = _compressed(output, dataset, prepared, written, obstacles)
+    done = _compressed(output, dataset, prepared, written, _shifts(prepared), obstacles)
     return replace(done, notes=decided.notes)
 
 
@@ -219,14 +221,10 @@ def _compressed(
     dataset: Dataset,
     prepared: list[ResolvedTable],
     written: Written,
+    shifts: Sequence[MassShift | MomentumShift],
     warnings: Iterable[str] = (),
 ) -> Compressed:
     """Return the sizes of a data set that was written."""
-    shifts = [
-        shift
-        for table in prepared
-        for shift in momentum_shifts(table.source, table.coding.lattices)
-    ]
     return Compressed(
         path=os.fspath(path),
         events=sum(p.source.num_entries for p in prepared),
@@ -246,6 +244,15 @@ def _compressed(
         is_part=dataset.is_part,
         shifts=tuple(shifts),
     )
+
+
+def _shifts(prepared: Sequence[ResolvedTable]) -> list[MassShift | MomentumShift]:
+    """Return what the bounds of all tables do to masses; their events have to be open."""
+    return [
+        shift
+        for table in prepared
+        for shift in momentum_shifts(table.source, table.coding.lattices)
+    ]
 
 
 def _with_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
@@ -355,7 +362,12 @@ def recompress(
                 f"{name}/{c}": bound for c, bound in _bounds(table, new[name]).items()
             }
         prepared = resolve_tables(
-            dataset, bounds, resources.progress, external, resources.memory
+            dataset,
+            bounds,
+            resources.progress,
+            external,
+            resources.memory,
+            rounded=decided.rounded,
         )
         prepared = [_with_same(p, file.tables[p.source.name], bounds) for p in prepared]
         prepared = with_flows(prepared, effort, seed, resources)
@@ -365,7 +377,8 @@ def recompress(
             "bounds": before | moved,
         }
         written = write_events(writer, prepared, dataset, origin, resources=resources)
-    done = _compressed(output, dataset, prepared, written)
+        shifts = _shifts(prepared)
+    done = _compressed(output, dataset, prepared, written, shifts)
     return Recompressed(replace(done, notes=decided.notes), moved)
 
 
@@ -539,7 +552,9 @@ def snap(
     for note in left_out_notes(dataset):
         warnings.warn(f"{dataset.description}: {note}", stacklevel=2)
     decided = decide_bounds(tolerance, dataset, source, selection, given, resources)
-    prepared = resolved(dataset, decided.by_pattern, given, model, resources)
+    prepared = resolved(
+        dataset, decided.by_pattern, given, model, resources, decided.rounded
+    )
     return tables_to_awkward({table.source.name: _snapped(table) for table in prepared})
 
 

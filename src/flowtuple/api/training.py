@@ -205,7 +205,9 @@ def train(
         decided = decide_bounds(
             tolerance, dataset, events.source, selection, given, resources
         )
-        prepared = resolved(dataset, decided.by_pattern, given, like, resources)
+        prepared = resolved(
+            dataset, decided.by_pattern, given, like, resources, decided.rounded
+        )
         prepared = with_flows(
             prepared, effort, seed, resources, complete=not lean, weightings=weightings
         )

@@ -239,7 +239,8 @@ def _notes(preset: BoundsPreset, outcome: _Outcome, others: int) -> Iterator[str
     else:
         yield (
             f"{preset.origin}: 0 values changed: {exact}, "
-            f"and {_count(others, 'other column')} of floats are not in it"
+            f"and {_count(others, 'other column')} of floats {'is' if others == 1 else 'are'} "
+            "not in it"
         )
     if outcome.finer:
         yield (
