@@ -35,7 +35,7 @@ class Wall:
 
     @property
     def values(self) -> list[Any]:
-        """Those of the three that exist, increasing."""
+        """The existing ones of the three, increasing."""
         return [v for v in (self.below, self.at, self.above) if v is not None]
 
     def side(self, x: Array) -> Array:
