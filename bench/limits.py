@@ -206,10 +206,15 @@ def show_checks(generator: str, result: ft.Limits, seconds: float) -> None:
     show_row(f"chi2 of {d.bins} bins", "", "", f"{d.chi2:.1f} (p = {d.p:.2g})", "", "")
     share = spurious.strength / spurious.statistical
     print(
-        f"\nspurious signal: {100 * share:+.0f} % of the statistical error of mu, ",
-        end="",
+        f"\nspurious signal: {100 * share:+.0f} % of the statistical error of mu, "
+        f"{spurious.statistical:.3f}"
     )
-    print(f"{spurious.statistical:.3f}", flush=True)
+    for point in (result.curve[0], result.curve[-1]):
+        print(
+            f"expected limit with {point.events} generated events: {point.limit:.4f}, "
+            f"{point.as_simulated:.4f} if they counted as simulated",
+            flush=True,
+        )
 
 
 def status(failed: bool) -> str:

@@ -21,6 +21,8 @@ Compress and read:
     read_bounds       Read bounds by pattern from a TOML file.
     write_bounds      Write such a file.
     Bounds            Bounds by pattern, of a file and others after it.
+    bounds_preset     Return the bounds of an experiment, such as `nanoaod`.
+    BoundsPreset      Such bounds, with units and sources.
     Selection         Part of an input to take.
     preset            Return the selection for a known data set.
     Resources         Threads, memory, progress, checkpoints.
@@ -65,6 +67,8 @@ Inspect and compare:
 
 Results:
     Compressed        Of `compress`: sizes, and what was left out.
+    MassShift         A mass that bounds of a `Compressed` move.
+    MomentumShift     A p_T that they move near zero.
     Decompressed      Of `decompress`: what differs from the original.
     Recompressed      Of `recompress`: sizes.
     PresetRows        Of `preset_rows`: rows, and what was dropped.
@@ -139,10 +143,12 @@ from flowtuple.api import (
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.comparison.calibration.reliability import Bin, Reliability
 from flowtuple.comparison.folds import FoldHistogram, fold_histogram
+from flowtuple.comparison.momentum_shifts import MassShift, MomentumShift
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.result import Comparison, Outcome
 from flowtuple.data.bounds import Bound
 from flowtuple.data.bounds_file import Bounds, read_bounds, write_bounds
+from flowtuple.data.bounds_presets import BoundsPreset, bounds_preset
 from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import (
@@ -175,6 +181,7 @@ __all__ = [
     "Bound",
     "BoundViolated",
     "Bounds",
+    "BoundsPreset",
     "Closure",
     "ClosureOptions",
     "Comparison",
@@ -191,9 +198,11 @@ __all__ = [
     "LeftOut",
     "LimitOptions",
     "Limits",
+    "MassShift",
     "Measurement",
     "MissingExtra",
     "Model",
+    "MomentumShift",
     "Outcome",
     "PresetRows",
     "ProcessLost",
@@ -216,6 +225,7 @@ __all__ = [
     "WriteOptions",
     "__version__",
     "bench",
+    "bounds_preset",
     "closure",
     "compare",
     "compress",

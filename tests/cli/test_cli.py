@@ -33,6 +33,7 @@ COMMANDS = [
     "demo",
     "inspect",
     "compress",
+    "presets",
     "train",
     "train-flow",
     "train-simulation",
@@ -49,6 +50,8 @@ COMMANDS = [
     "compare",
     "closure",
     "bench",
+    "limits",
+    "preset-rows",
 ]
 HEADER_SIZE = 16
 

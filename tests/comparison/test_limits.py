@@ -404,6 +404,31 @@ def test_undefined_observables_are_counted() -> None:
     assert any("6 events have no finite observable" in note for note in result.notes)
 
 
+def test_template_that_is_worth_too_few_events_is_noted() -> None:
+    events = [{"m": s.values} for s in (bump(), peak(2, 3000), peak(3, 6000))]
+    options = ft.LimitOptions(
+        signal_yield=30, background_yield=1200, toys=100, replicas=20, strengths=[0.5]
+    )
+    edges = np.linspace(84, 96, 5)
+    result = ft.limits(
+        *events, observable="m", edges=edges, trained_on=3000, options=options
+    )
+    # 1 / (1 / 6000 + 1 / 3000)
+    (note,) = result.notes
+    assert "is worth 2000 events, and the analysis expects 1200 of background" in note
+
+
+def test_fit_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: Any, **settings: Any) -> None:
+        raise pyhf.exceptions.FailedMinimization(None)
+
+    monkeypatch.setattr(pyhf.infer, "hypotest", failing)
+    with pytest.raises(
+        ft.InvalidArgument, match=r"no best fit for the strength 0\.5; join"
+    ):
+        cls_band(random_profile(1), 0.5)
+
+
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = extras.importlib.import_module
 

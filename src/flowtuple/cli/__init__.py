@@ -27,6 +27,7 @@ PyTorch and plotting are imported by the functions that need them.
 """
 
 from flowtuple.cli import (
+    bounds_presets,
     coding,
     comparing,
     density,
@@ -42,6 +43,7 @@ from flowtuple.cli.app import app, main
 
 __all__ = [
     "app",
+    "bounds_presets",
     "coding",
     "comparing",
     "density",

@@ -30,7 +30,7 @@ from flowtuple.cli.options import (
     Tolerance,
     Workers,
 )
-from flowtuple.cli.terminal import print_json, shown, warn, warn_left_out, write
+from flowtuple.cli.terminal import note, print_json, shown, warn, warn_left_out, write
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import WriteOptions
@@ -203,6 +203,7 @@ def recompress(
 
 
 def _warn(result: api.Compressed) -> None:
+    note(*result.notes)
     warn(*result.warnings)
     warn_left_out(result.left_out)
 

@@ -29,7 +29,15 @@ from flowtuple.cli.options import (
     read_bound,
     split,
 )
-from flowtuple.cli.terminal import print_json, show_facts, show_table, shown, warn, write
+from flowtuple.cli.terminal import (
+    note,
+    print_json,
+    show_facts,
+    show_table,
+    shown,
+    warn,
+    write,
+)
 from flowtuple.data.resources import Resources
 from flowtuple.reporting.page import format_bytes, format_number
 
@@ -145,6 +153,7 @@ def _show_inspection(content: Mapping[str, Any]) -> None:
         for column in table["columns"]:
             if "warning" in column:
                 warn(f"column {column['name']!r}: {column['warning']}")
+    note(*content.get("notes", ()))
     write(*(f"carried: {name}" for name in content["carried"]))
     for table in content.get("gain", []):
         size = format_bytes(table["flowtuple"])

@@ -12,7 +12,7 @@ import typer
 from flowtuple import api
 from flowtuple.cli.declaring import From, argument, option
 from flowtuple.data.bounds import FORMS, KINDS, Bound
-from flowtuple.data.bounds_file import read_bounds
+from flowtuple.data.bounds_presets import named_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 
@@ -35,8 +35,8 @@ Tolerances = Annotated[
     ),
 ]
 BoundsFile = Annotated[
-    Path | None,
-    option("--bounds TOML", "Bounds by glob, in a table named bounds; -t comes after."),
+    str | None,
+    option("--bounds NAME", "A preset of flowtuple presets, or a TOML file; -t wins."),
 ]
 Columns = Annotated[
     list[str],
@@ -256,7 +256,7 @@ def read_tolerance(tolerance: Tolerances, bounds: BoundsFile) -> Mapping[str, Bo
         for pattern, bound in pairs.items():
             merged.pop(pattern, None)  # the last match wins, so that it has to come last
             merged[pattern] = read_bound(bound, f"--tolerance {text!r}")
-    return read_bounds(bounds) | merged if bounds else merged
+    return named_bounds(bounds) | merged if bounds else merged
 
 
 Tolerance = Annotated[Mapping[str, Bound], From(read_tolerance)]

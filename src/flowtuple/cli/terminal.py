@@ -145,6 +145,12 @@ def warn(*messages: str) -> None:
         say(f"warning: {message}")
 
 
+def note(*messages: str) -> None:
+    """Write notes on standard error."""
+    for message in messages:
+        say(f"note: {message}")
+
+
 def warn_left_out(parts: Sequence[LeftOut], when: str = "") -> None:
     """Count and name the parts of an input that an output lacks, on standard error."""
     if parts:

@@ -36,7 +36,7 @@ from flowtuple.cli.options import (
 from flowtuple.cli.terminal import shown, warn, write
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
-from flowtuple.flows.options import KINDS, RowFlow, Shape, Training
+from flowtuple.flows.options import ACTIVATIONS, KINDS, RowFlow, Shape, Training
 from flowtuple.flows.presets import FLOW_PRESETS, FlowPreset
 from flowtuple.flows.processes import Process
 from flowtuple.reporting.page import format_bytes
@@ -167,6 +167,14 @@ _SHAPE = {
         "--blocks", "Blocks of residual networks (flashsim).", panel=_PANEL, min=1
     ),
     "bins": option("--bins", "Bins of splines.", panel=_PANEL, min=2),
+    "activation": option(
+        "--activation", f"{', '.join(ACTIVATIONS)} (flashsim).", panel=_PANEL
+    ),
+    "normalisation": option(
+        "--normalisation",
+        "Of hidden rows (flashsim): layer, batch or none.",
+        panel=_PANEL,
+    ),
     "components": option(
         "--components", "Gaussians of each mixture (made).", panel=_PANEL, min=1
     ),

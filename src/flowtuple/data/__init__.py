@@ -8,8 +8,9 @@ later packages do with events, they do through these interfaces, so a source of 
 in blocks.
 
 - `schema`, `schema_diff`, `globs`, `bounds`: columns, their comparison, their choice, their bounds.
-- `bounds_file`: bounds by pattern as TOML, and bounds that come after them.
-- `table`, `awkward`, `awkward_tables`: events in memory, and as awkward arrays.
+- `bounds_file`, `bounds_presets`: bounds by pattern as TOML, and those of experiments.
+- `variations`, `four_vectors`: systematic variations and four-vectors among columns, by name.
+- `table`, `awkward`, `awkward_tables`, `event_samples`: events in memory, and samples of them.
 - `selection`, `collections`: views of tables, and objects of one kind.
 - `rows`, `row_source`, `mapped_rows`: objects or events as rows of numbers.
 - `separation`: near pairs of objects in eta and phi, and matches.

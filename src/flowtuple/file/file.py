@@ -19,6 +19,7 @@ from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.file.columns import Columns
 from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
+from flowtuple.file.quantization import quantization
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
 from flowtuple.io.formats import output_suffixes
@@ -215,6 +216,10 @@ class File(Shown):
             self.size,
             self.storage,
             self.left_out,
+            quantization={
+                name: quantization(self.meta, name, table.lattices)
+                for name, table in self.tables.items()
+            },
         )
 
     def raw(self, section: Section) -> bytes:

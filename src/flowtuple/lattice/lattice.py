@@ -118,13 +118,12 @@ class Lattice:
             values = np.where(values > high, high, values)
         return values
 
-    def with_range(self, statistics: Statistics) -> Lattice:
-        """Return the same lattice with the range of other data."""
-        return (
-            self
-            if self.bound.kind == "lossless"
-            else replace(self, low=statistics.low, high=statistics.high)
-        )
+    def with_range(self, statistics: Statistics, *, round_ends: bool = False) -> Lattice:
+        """Return the same lattice with the range of other data; `round_ends` as in `resolve`."""
+        if self.bound.kind == "lossless":
+            return self
+        low, high = _ends(self.grid, self.bound, statistics, round_ends)
+        return replace(self, low=low, high=high)
 
     def within(self, low: Any, high: Any) -> Lattice:
         """Return the same lattice with a range from a file.
@@ -208,11 +207,21 @@ def _range(
     return low, high
 
 
-def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
+def resolve(
+    column: Column, bound: Bound, statistics: Statistics, *, round_ends: bool = False
+) -> Lattice:
     """Return the lattice for a column of known statistics at a requested bound.
 
     `resolve_statistics` resolves the bound first. Where the data lie on an exact grid that is no
     finer than the bounded one, the exact grid is taken: it costs no more.
+
+    Args:
+        column: The column.
+        bound: The requested bound.
+        statistics: Statistics of all of its values.
+        round_ends: At `bits`, round the ends of the range as well, in place of raising and lowering
+            decoded values to them. Then no decoded value has more bits than the bound, and some
+            may pass the ends.
     """
     bound = resolve_statistics(bound, statistics)
     exact = statistics.exact_grid()
@@ -222,8 +231,24 @@ def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
         else _coarser(_bounded_grid(column.dtype, bound), exact, statistics.sample)
     )
     bound = Bound() if grid is exact else bound
-    low, high = (None, None) if grid is exact else (statistics.low, statistics.high)
+    low, high = (
+        (None, None) if grid is exact else _ends(grid, bound, statistics, round_ends)
+    )
     return Lattice(column.dtype, bound, grid, _atoms(grid, bound, statistics), low, high)
+
+
+def _ends(
+    grid: Grid, bound: Bound, statistics: Statistics, round_ends: bool
+) -> tuple[float | int | None, float | int | None]:
+    """Return the range of decoded values: that of the column, perhaps rounded by the grid."""
+    low, high = statistics.low, statistics.high
+    if not round_ends or bound.kind != "bits" or low is None or high is None:
+        return low, high
+    ends = np.array([low, high], statistics.dtype)
+    q = grid.index(ends)
+    rounded = grid.value(np.where(q < ATOM, q, 0))
+    low, high = np.where(bound.holds(ends, rounded), rounded, ends).tolist()
+    return low, high
 
 
 def _atoms(grid: Grid, bound: Bound, statistics: Statistics) -> tuple[int, ...]:

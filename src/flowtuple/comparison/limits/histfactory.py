@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from flowtuple.comparison.limits.profile import Profile
+from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.extras import require
 
 _VERSION = "1.0.0"  # of the schema of workspaces
@@ -61,6 +62,7 @@ def cls_band(profile: Profile, strength: float) -> tuple[float, ...]:
         Five numbers, the third of which is the median.
 
     Raises:
+        InvalidArgument: pyhf finds no best fit.
         MissingExtra: The extra 'fit' is not installed.
     """
     pyhf = require("pyhf", "fit", "limits")
@@ -73,7 +75,13 @@ def cls_band(profile: Profile, strength: float) -> tuple[float, ...]:
         validate=False,
     )
     data = np.concatenate([profile.background, model.config.auxdata])
-    _, band = pyhf.infer.hypotest(
-        strength, data, model, return_expected_set=True, test_stat="qtilde"
-    )
+    try:
+        _, band = pyhf.infer.hypotest(
+            strength, data, model, return_expected_set=True, test_stat="qtilde"
+        )
+    except pyhf.exceptions.FailedMinimization:
+        raise InvalidArgument(
+            f"pyhf finds no best fit for the strength {strength:g}; join thin bins by fewer "
+            "`edges=`, or choose other `strengths=`"
+        ) from None
     return tuple(float(value) for value in band)

@@ -40,6 +40,7 @@ PARTS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
 _OF_LIMIT = (0.5, 1.0, 1.5)  # strengths that are tested by default, over the limit
 _LARGEST = 8.0  # sqrt(q_mu), beyond which CLs is a number of the tails alone
 _COVERAGE_REPLICAS = 50
+_OF_WORTH = 0.5  # expected events over those that a template is worth, without a note
 
 
 def measure_limits(
@@ -213,6 +214,14 @@ def _notes(
         for t in (templates.signal, templates.simulated, templates.generated)
         if t.undefined
     ]
+    for template in (templates.simulated, templates.generated):
+        if templates.background_yield > _OF_WORTH * template.worth:
+            notes.append(
+                f"{template.source}: is worth {template.worth:.0f} events, and the analysis "
+                f"expects {templates.background_yield:.4g} of background: the error of the "
+                "template counts as much as that of the data, and coverage says little; name "
+                "the expected events with `background_yield=`, or learn from more"
+            )
     if trained_on is None:
         notes.append(
             "every generated event counts as a simulated one; name the number of events that "

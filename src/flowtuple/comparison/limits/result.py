@@ -268,10 +268,9 @@ class Limits(Shown):
     @property
     def verdict(self) -> str:
         """The verdict in one sentence."""
-        failed = [c for c in self.checks if c.failed]
-        if failed:
-            words = "; ".join(map(_in_words, failed))
-            return f"the generated background fails: {words}"
+        failures = self._failures()
+        if failures:
+            return f"the generated background fails: {'; '.join(failures)}"
         cls, spurious, coverage = (
             max(c.beyond for c in self.checks if c.name.startswith(name))
             for name in (_CLS, _SPURIOUS, _COVERED)
@@ -281,6 +280,29 @@ class Limits(Shown):
             f"of CLs above {100 * cls:.2g} %, spurious signals above {spurious:.2g} and "
             f"coverages off by more than {100 * coverage:.2g} %"
         )
+
+    def _failures(self) -> list[str]:
+        """Return the failed checks in words; of the strengths the one that shows most."""
+        *cls, spurious, coverage = self.checks
+        words = []
+        failed = [
+            (abs(check.value) / check.beyond, test)
+            for check, test in zip(cls, self.tests, strict=True)
+            if check.failed
+        ]
+        if failed:
+            _, worst = max(failed, key=lambda pair: pair[0])
+            words.append(
+                f"CLs at mu = {worst.strength:g} is {worst.generated[2]:.3g} in place of "
+                f"{worst.simulated[2]:.3g}"
+            )
+        if spurious.failed:
+            words.append(
+                f"spurious signal is {spurious.value:+.3g} +- {spurious.sigma:.2g}"
+            )
+        if coverage.failed:
+            words.append(f"{100 * self.coverage.share:.1f} % of toys cover mu = 0")
+        return words
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers and text for `json.dumps`; undefined numbers are null."""
@@ -305,10 +327,3 @@ class Limits(Shown):
                 }
             )
         )
-
-
-def _in_words(check: Check) -> str:
-    return (
-        f"{check.name} is {check.value:+.3g} +- {check.sigma:.2g}, more than "
-        f"{check.allowed:.2g} + 2 sigma"
-    )

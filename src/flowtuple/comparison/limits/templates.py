@@ -84,6 +84,12 @@ class Template:
             )
 
     @property
+    def worth(self) -> float:
+        """Events of weight 1 that the whole sample is worth, the training included."""
+        own = float(self.sums.sum() ** 2 / self.squares.sum())
+        return 1 / (1 / own + 1 / self.trained_on)
+
+    @property
     def relative_errors(self) -> Array:
         """Relative standard deviation of each bin inside the edges: shape (k,).
 
