@@ -74,6 +74,7 @@ class Bound:
         InvalidArgument: There is no such kind, or it cannot have this amount or these cuts.
 
     Example:
+        >>> import numpy as np
         >>> import flowtuple as ft
         >>> ft.Bound.parse("rel:1e-3")
         Bound(kind='rel', amount=0.001)
