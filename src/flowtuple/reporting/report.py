@@ -348,7 +348,8 @@ def _cards(
             np.asarray(t.data[row["column"]]) for t in pairs[row["table"]]
         )
         bound = report_input.bounds.get(row["table"], {}).get(row["column"], Bound())
-        figures = _figures(row["column"], bound, original, decoded)
+        columns = pairs[row["table"]][1].data
+        figures = _figures(row["column"], bound, original, decoded, columns)
         cards.append([*_about(row), *figures])
     about = (
         f"{chosen}The grey band is the statistical uncertainty of the original; dashed lines are "
@@ -370,7 +371,11 @@ def _about(row: dict[str, Any]) -> list[Block]:
 
 
 def _figures(
-    name: str, bound: Bound | Promise, original: Any, decoded: Any
+    name: str,
+    bound: Bound | Promise,
+    original: Any,
+    decoded: Any,
+    columns: Mapping[str, Any],
 ) -> Sequence[Block]:
     if not np.isfinite(original).any():
         return [Text("No finite value to draw.")]
@@ -378,6 +383,6 @@ def _figures(
     changed = not np.array_equal(bit_patterns(original), bit_patterns(decoded))
     if changed and bound.kind != "lossless":
         words = f"Histogram of the difference of {name} in units of its bound {bound}."
-        drawing = plots.difference_svg(bound, original, decoded, name)
+        drawing = plots.difference_svg(bound, original, decoded, name, columns)
         differences.append(Figure(drawing, words))
     return column_figures(name, original, decoded, differences, response=changed)
