@@ -60,7 +60,13 @@ def check_resolutions(
         InvalidArgument: The message names the column, the fault and the next step.
     """
     columns = {c.name: c for c in tables[table]}
-    for name, fault in resolution_faults(columns, resolutions):
+    faults = list(resolution_faults(columns, resolutions))
+    faults += [
+        (name, "is an id and no uncertainty; name a column of floats")
+        for name, resolution in resolutions.items()
+        if resolution in columns and columns[resolution].role == "id"
+    ]
+    for name, fault in faults:
         words = fault
         if resolutions[name] not in columns:
             others = [
@@ -87,12 +93,8 @@ def resolution_faults(
         own, other = columns[name], columns.get(resolution)
         if other is None:
             yield name, "is not in its table"
-        elif not other.is_float or other.role == "id":
-            what = "an id" if other.role == "id" else f"of type {other.dtype}"
-            yield (
-                name,
-                f"is {what} and not a measured uncertainty; name a column of floats",
-            )
+        elif not other.is_float:
+            yield name, f"is of type {other.dtype}; name a column of floats"
         elif (own.counter, own.shape) != (other.counter, other.shape):
             yield (
                 name,

@@ -299,7 +299,8 @@ def _columns(rows: list[dict[str, Any]]) -> list[Block]:
     about = (
         "Δ = original − decompressed, σ is the standard deviation of the column's finite values, "
         "response = Δ / original without zeros. Bits and size ratios count the column's share of "
-        "the model; the sums of bytes stand under Size. quantise+pcodec works at the same bound."
+        "the model; the sums of bytes stand under Size. quantise+pcodec works at the same bound, "
+        "under sigma losslessly: it sees one column at a time."
     )
     caption = "Every column: its bound, what happened to its values, and its size. A heading sorts."
     forms: dict[str, Form] = {"exact_share": format_percent, "response_mean": two_digits}

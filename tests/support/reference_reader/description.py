@@ -139,6 +139,7 @@ def parse_table(parsed: Json) -> Table:
     table = Table(member(parsed, "name", str), entries, by_name, model, parts)
     for column in columns:
         check_counter(column, table)
+        check_resolution(column, by_name)
     return table
 
 
@@ -193,6 +194,22 @@ def parse_column(parsed: Json) -> Column:
     else:
         require(not given or lattice.lossless, f"{name}: given, but not lossless")
     return Column(name, dtype, counter, shape, given, lattice)
+
+
+def check_resolution(column: Column, columns: Mapping[str, Column]) -> None:
+    """Section 3: the resolution of a `sigma` bound, and that chains of them end."""
+    seen: set[str] = set()
+    while not column.is_opaque and column.known()[1].resolution != "":
+        seen.add(column.name)
+        other = columns.get(column.known()[1].resolution)
+        if other is None or other.dtype is None or not other.dtype.is_float:
+            raise Invalid(f"{column.name}: its resolution is no column of floats")
+        require(
+            (column.counter, column.shape) == (other.counter, other.shape),
+            f"{column.name}: its resolution has other objects or another shape",
+        )
+        require(other.name not in seen, f"{column.name}: resolutions in a circle")
+        column = other
 
 
 def check_counter(column: Column, table: Table) -> None:
