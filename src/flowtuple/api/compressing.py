@@ -403,7 +403,7 @@ def _check_given(file: File, tolerance: Mapping[str, str | Bound]) -> None:
 
 
 def _check_wider(file: File, requested: Mapping[str, Mapping[str, Bound]]) -> None:
-    """Raise for a bound narrower than the file's: coding again cannot restore lost digits."""
+    """Raise for a bound or a cut that the file's values have lost: coding again restores none."""
     for name, bounds in requested.items():
         for column, new in bounds.items():
             old = file.tables[name].lattices[column].bound
@@ -414,6 +414,12 @@ def _check_wider(file: File, requested: Mapping[str, Mapping[str, Bound]]) -> No
                 raise InvalidArgument(
                     f"{file.path}: column {column!r} is within {old} of its original, "
                     f"{new} cannot bring it nearer; compress the original"
+                )
+            lost = [cut for cut in new.cuts if cut not in old.cuts]
+            if lost and old.kind != "lossless":
+                raise InvalidArgument(
+                    f"{file.path}: column {column!r} is within {old} of its original, which may "
+                    f"have crossed cut:{lost[0]:g}; compress the original"
                 )
 
 

@@ -11,7 +11,7 @@ import typer
 
 from flowtuple import api
 from flowtuple.cli.declaring import From, argument, option
-from flowtuple.data.bounds import FORMS, KINDS, Bound
+from flowtuple.data.bounds import CUT_FORM, FORMS, KINDS, Bound
 from flowtuple.data.bounds_presets import named_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
@@ -30,7 +30,8 @@ Tolerances = Annotated[
     list[str],
     option(
         "--tolerance -t GLOB=BOUND",
-        f"{FORMS}; the last match wins; a bound alone is for all.",
+        f"{FORMS}, and {CUT_FORM} to keep sides of T; the last match wins; a bound alone is for "
+        "all.",
         (),
     ),
 ]
@@ -251,7 +252,7 @@ def read_tolerance(tolerance: Tolerances, bounds: BoundsFile) -> Mapping[str, Bo
     merged: dict[str, Bound] = {}
     form = ("--tolerance", "GLOB=BOUND", "'Jet_*=rel:1e-3'")
     for text in tolerance:
-        is_bound = text.partition(":")[0] in KINDS
+        is_bound = text.replace(",", ":").partition(":")[0] in KINDS
         pairs = {"*": text} if is_bound else read_pairs([text], *form)
         for pattern, bound in pairs.items():
             merged.pop(pattern, None)  # the last match wins, so that it has to come last
