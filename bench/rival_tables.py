@@ -68,7 +68,7 @@ KEYS = {
 }
 """Lines of the table of the lattice flow, and the figures that they show."""
 
-SHARES = ("share", "events:")
+SHARES = ("share of events", "share whose", "share equal")
 
 
 def tables(cells: Cells) -> Iterator[str]:
@@ -140,8 +140,12 @@ def lattice_lines(cells: Cells) -> Iterator[str]:
         values = [cell.get("figures", {}).get(key) for cell in shown]
         if any(value is not None for value in values):
             yield line(label, values, is_share=any(word in key for word in SHARES))
-    rules = [sum(cell.get("rules", {}).values()) for cell in shown]
-    yield line("sum of shares of events against rules", rules[::2], is_share=True)
+    rules = [
+        next(iter(cell.get(kind, {}).values()), None)
+        for cell in shown[::2]
+        for kind in ("rules", "true rules")
+    ]
+    yield line("events against rules, sum over rules", rules, is_share=True)
     for label, key in (
         ("bits an event of the judge", "bits"),
         ("share of candidates that are accepted", "accepted"),
