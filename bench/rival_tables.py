@@ -146,14 +146,14 @@ def lattice_lines(cells: Cells) -> Iterator[str]:
         for kind in ("rules", "true rules")
     ]
     yield line("events against rules, sum over rules", rules, is_share=True)
-    for label, key in (
-        ("bits an event of the judge", "bits"),
-        ("share of candidates that are accepted", "accepted"),
-        ("CPU s, training", "training"),
-        ("CPU s, drawing 10,000 events", "drawing"),
-        ("model bytes", "bytes"),
+    for label, key, form in (
+        ("bits an event of the judge", "bits", ".1f"),
+        ("share of candidates that are accepted", "accepted", ".2f"),
+        ("CPU s, training", "training", ".0f"),
+        ("CPU s, drawing 10,000 events", "drawing", ".1f"),
+        ("model bytes", "bytes", "d"),
     ):
-        texts = [f"{cell[key]:.4g}" if key in cell else "" for cell in shown]
+        texts = [format(cell[key], form) if key in cell else "" for cell in shown]
         yield f"| {label} | {' | '.join(texts)} |"
 
 
