@@ -147,7 +147,8 @@ def deal(jets: Columns, counts: np.ndarray, seed: int) -> ak.Array:
     order = np.random.default_rng(seed).permutation(available)[:total]
     pt = ak.unflatten(jets["Jet_pt"][order], counts)
     by_pt = ak.argsort(pt, axis=1, ascending=False, stable=True)
-    return ak.Array({n: ak.unflatten(v[order], counts)[by_pt] for n, v in jets.items()})
+    events = {n: ak.unflatten(v[order], counts)[by_pt] for n, v in jets.items()}
+    return ak.Array({"nJet": counts.astype(np.int32), **events})
 
 
 def pad(events: ak.Array, names: list[str]) -> np.ndarray:
@@ -164,10 +165,9 @@ def unpad(rows: np.ndarray, like: ak.Array, names: list[str]) -> ak.Array:
     cube = rows.reshape(len(rows), MOST, len(names))
     present = (cube != PADDING).all(axis=2)
     counts = present.sum(axis=1)
-    flat = cube[present]
-    return ak.Array(
-        {
-            name: ak.unflatten(flat[:, k].astype(like[name].layout.content.dtype), counts)
-            for k, name in enumerate(names)
-        }
-    )
+    flat, types = cube[present], {n: v.dtype for n, v in flatten(like).items()}
+    events = {
+        name: ak.unflatten(flat[:, k].astype(types[name]), counts)
+        for k, name in enumerate(names)
+    }
+    return ak.Array({"nJet": counts.astype(np.int32), **events})

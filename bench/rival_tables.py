@@ -68,7 +68,7 @@ KEYS = {
 }
 """Lines of the table of the lattice flow, and the figures that they show."""
 
-SHARES = ("share", "events:")
+SHARES = ("share of events", "share whose", "share equal")
 
 
 def tables(cells: Cells) -> Iterator[str]:
@@ -140,16 +140,20 @@ def lattice_lines(cells: Cells) -> Iterator[str]:
         values = [cell.get("figures", {}).get(key) for cell in shown]
         if any(value is not None for value in values):
             yield line(label, values, is_share=any(word in key for word in SHARES))
-    rules = [sum(cell.get("rules", {}).values()) for cell in shown]
-    yield line("sum of shares of events against rules", rules[::2], is_share=True)
-    for label, key in (
-        ("bits an event of the judge", "bits"),
-        ("share of candidates that are accepted", "accepted"),
-        ("CPU s, training", "training"),
-        ("CPU s, drawing 10,000 events", "drawing"),
-        ("model bytes", "bytes"),
+    rules = [
+        next(iter(cell.get(kind, {}).values()), None)
+        for cell in shown[::2]
+        for kind in ("rules", "true rules")
+    ]
+    yield line("events against rules, sum over rules", rules, is_share=True)
+    for label, key, form in (
+        ("bits an event of the judge", "bits", ".1f"),
+        ("share of candidates that are accepted", "accepted", ".2f"),
+        ("CPU s, training", "training", ".0f"),
+        ("CPU s, drawing 10,000 events", "drawing", ".1f"),
+        ("model bytes", "bytes", "d"),
     ):
-        texts = [f"{cell[key]:.4g}" if key in cell else "" for cell in shown]
+        texts = [format(cell[key], form) if key in cell else "" for cell in shown]
         yield f"| {label} | {' | '.join(texts)} |"
 
 

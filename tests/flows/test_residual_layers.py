@@ -14,8 +14,10 @@ from flowtuple.errors import InvalidArgument  # noqa: E402
 from flowtuple.flows import options  # noqa: E402
 from flowtuple.flows.blocks import SampledRows  # noqa: E402
 from flowtuple.flows.layers import ACTIVATIONS, NORMALISATIONS, BatchNorm  # noqa: E402
+from flowtuple.flows.model import ContextColumns  # noqa: E402
 from flowtuple.flows.registry import build  # noqa: E402
 from flowtuple.flows.stored import load_model, read_tensors  # noqa: E402
+from flowtuple.transforms import Chain, OneHot  # noqa: E402
 
 LAYERS = [
     *(("relu", name) for name in NORMALISATIONS),
@@ -194,3 +196,13 @@ def test_bad_one_hot(tmp_path: Path, steps: dict[str, str], message: str) -> Non
             selection=ft.Selection(columns=("x", "y")),
             given=("g", "z"),
         )
+
+
+def test_no_rows_have_conditions_of_the_same_width() -> None:
+    given = ContextColumns(
+        ("kind", "x"), ("int32", "float32"), (OneHot((1.0, 21.0)), Chain())
+    )
+    assert given.width == 3
+    assert given.forward(np.zeros((0, 2))).shape == (0, 3)
+    rows = given.forward(np.array([[21.0, 0.5], [1.0, -2.0]]))
+    assert rows.tolist() == [[0.0, 1.0, 0.5], [1.0, 0.0, -2.0]]

@@ -49,7 +49,7 @@ class ContextColumns:
     def forward(self, values: Array) -> Array:
         """Return the conditions as the flow reads them, shape (n, width)."""
         parts = [c.forward(values[:, k]) for k, c in enumerate(self.chains)]
-        return np.concatenate([part.reshape(len(values), -1) for part in parts], axis=1)
+        return np.column_stack(parts)
 
 
 @dataclass(frozen=True, eq=False)
