@@ -48,7 +48,8 @@ def after_resolutions(order: list[str], table: Table) -> list[str]:
         ready = [name]
         while ready:
             first = ready.pop(0)
-            resolution = table.columns[first].known()[1].resolution
+            lattice = table.columns[first].lattice
+            resolution = "" if lattice is None else lattice.resolution
             if resolution != "" and resolution not in out:
                 waiting.setdefault(resolution, []).append(first)
             else:
