@@ -88,144 +88,15 @@ Errors:
     ProcessLost       Another process of a training ended.
 """
 
+import lazy_loader
+
 __version__ = "0.1.0"
 
-from flowtuple.api import (
-    Closure,
-    ClosureOptions,
-    ComparisonOptions,
-    Compressed,
-    Decompressed,
-    Model,
-    Recompressed,
-    Selection,
-    SimulationOptions,
-    Verified,
-    Weighted,
-    bench,
-    closure,
-    compare,
-    compress,
-    decompress,
-    inspect,
-    load,
-    preset,
-    recompress,
-    reliability,
-    report,
-    sample,
-    score,
-    separation,
-    simulate,
-    snap,
-    train,
-    train_flow,
-    train_simulation,
-    verify,
-)
-from flowtuple.benchmark.result import Bench, Measurement
-from flowtuple.comparison.calibration.reliability import Bin, Reliability
-from flowtuple.comparison.folds import FoldHistogram, fold_histogram
-from flowtuple.comparison.two_sample.auc import Area
-from flowtuple.comparison.two_sample.result import Comparison, Outcome
-from flowtuple.data.bounds import Bound
-from flowtuple.data.resources import Resources
-from flowtuple.data.table import LeftOut
-from flowtuple.errors import (
-    BoundViolated,
-    Corrupt,
-    FlowtupleError,
-    InvalidArgument,
-    MissingExtra,
-    ProcessLost,
-    Refused,
-    TooLarge,
-    TooNew,
-    Truncated,
-    Unsupported,
-)
-from flowtuple.file.damage import Damage
-from flowtuple.file.file import File
-from flowtuple.file.file import File as open  # noqa: A004 (read as ft.open)
-from flowtuple.file.merge import merge
-from flowtuple.file.recover import Recovered, recover
-from flowtuple.flows.options import RowFlow, Shape, Training
-from flowtuple.flows.presets import FlowPreset, flow_preset
-from flowtuple.io.source import WriteOptions
-from flowtuple.reporting.describe import info
-
-__all__ = [
-    "Area",
-    "Bench",
-    "Bin",
-    "Bound",
-    "BoundViolated",
-    "Closure",
-    "ClosureOptions",
-    "Comparison",
-    "ComparisonOptions",
-    "Compressed",
-    "Corrupt",
-    "Damage",
-    "Decompressed",
-    "File",
-    "FlowPreset",
-    "FlowtupleError",
-    "FoldHistogram",
-    "InvalidArgument",
-    "LeftOut",
-    "Measurement",
-    "MissingExtra",
-    "Model",
-    "Outcome",
-    "ProcessLost",
-    "Recompressed",
-    "Recovered",
-    "Refused",
-    "Reliability",
-    "Resources",
-    "RowFlow",
-    "Selection",
-    "Shape",
-    "SimulationOptions",
-    "TooLarge",
-    "TooNew",
-    "Training",
-    "Truncated",
-    "Unsupported",
-    "Verified",
-    "Weighted",
-    "WriteOptions",
-    "__version__",
-    "bench",
-    "closure",
-    "compare",
-    "compress",
-    "decompress",
-    "flow_preset",
-    "fold_histogram",
-    "info",
-    "inspect",
-    "load",
-    "merge",
-    "open",
-    "preset",
-    "recompress",
-    "recover",
-    "reliability",
-    "report",
-    "sample",
-    "score",
-    "separation",
-    "simulate",
-    "snap",
-    "train",
-    "train_flow",
-    "train_simulation",
-    "verify",
-]
+# `__init__.pyi` lists the names: a name is imported when it is first used.
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]
 
 
 def __dir__() -> list[str]:
     """List the public names alone."""
-    return __all__
+    return sorted(__all__)
