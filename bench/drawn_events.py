@@ -6,8 +6,8 @@ import argparse
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -84,10 +84,12 @@ def measure(a: argparse.Namespace) -> None:
         bits = ft.score(model, samples.judge)["bits"]
         print(f"bits an event of the judge: {np.mean(bits):.3f}")
         rules = rule_figures(samples, ft.load(model))
+        drawn, true = (figures(s, a.flags) for s in (samples, samples.of_training()))
     print(f"events: {', '.join(f'{k} {len(v)}' for k, v in vars(samples).items())}\n")
     show_header("", "drawn", "true")
-    for name, (drawn, true) in {**figures(samples, a.flags), **rules}.items():
-        show_row(name, f"{drawn:.4f}", f"{true:.4f}")
+    pairs = {name: (drawn[name], true[name]) for name in drawn}
+    for name, (one, other) in {**pairs, **rules}.items():
+        show_row(name, f"{one:.4f}", f"{other:.4f}")
     if a.pictures is not None:
         draw_pictures(a.pictures, samples.judge, samples.drawn)
 
@@ -105,6 +107,22 @@ class Samples:
     judge: ak.Array
     drawn: ak.Array
     train: ak.Array
+
+    def of_training(self) -> Samples:
+        """Return the samples with those of the training as drawn ones, the best there can be."""
+        return replace(self, drawn=self.train)
+
+    @property
+    def halves(self) -> tuple[ak.Array, ak.Array, ak.Array]:
+        """Events of the training, others, and those whose neighbours are sought among both.
+
+        Events of the training cannot be sought among themselves: half of the judge's are.
+        """
+        if self.drawn is not self.train:
+            return self.train, self.judge, self.drawn
+        half = len(self.judge) // 2
+        known = self.train[: len(self.train) // 2]
+        return known, self.judge[:half], self.judge[half:]
 
 
 def load_samples(a: argparse.Namespace, model: Path) -> Samples:
@@ -131,28 +149,21 @@ def processed(work: Callable[[], object]) -> tuple[ak.Array, float]:
 # -- figures --------------------------------------------------------------------------------------
 
 
-def figures(samples: Samples, flags: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Return all figures by name, of drawn events and of the true ones that were learned from."""
-    out: dict[str, tuple[float, float]] = {}
+def figures(samples: Samples, flags: Sequence[str] = ()) -> dict[str, float]:
+    """Return all figures of drawn events by name."""
+    out: dict[str, float] = {}
     names = collections_of(samples.judge)
     for name in names:
         out |= collection_figures(Collection(samples, name))
     if len(names) > 1 or event_columns(samples.judge):
-        judge, drawn, train = (
-            all_numbers(x, names) for x in (samples.judge, samples.drawn, samples.train)
+        out["all collections and event columns: AUC of events"] = event_area(
+            *(all_numbers(x, names) for x in (samples.judge, samples.drawn))
         )
-        out["all collections and event columns: AUC of events"] = (
-            event_area(judge, drawn),
-            event_area(judge, train),
-        )
-    out["events: share equal to one of the training"] = (
-        share_identical(samples.drawn, samples.train),
-        share_identical(samples.judge, samples.train),
+    out["events: share equal to one of the training"] = share_identical(
+        samples.halves[-1], samples.train
     )
     for text in flags:
-        out[f"{text}: share of events against it"] = tuple(
-            contradictions(x, text) for x in (samples.drawn, samples.train)
-        )
+        out[f"{text}: share of events against it"] = contradictions(samples.drawn, text)
     return out
 
 
@@ -191,63 +202,38 @@ class Collection:
     name: str
 
     @cached_property
-    def numbers(self) -> dict[str, Numbers]:
-        """Numbers of the events of each sample."""
-        return {
-            k: numbers_of(events, self.name) for k, events in vars(self.samples).items()
-        }
-
-    def both(self, figure: Callable[[Numbers, Numbers], float]) -> tuple[float, float]:
-        """Return a figure of drawn events and of true ones, each against the judge."""
-        judge, drawn, train = (self.numbers[k] for k in ("judge", "drawn", "train"))
-        return figure(judge, drawn), figure(judge, train)
-
-    def rows(self) -> dict[str, Rows]:
-        """Return the objects of each sample in all columns but references."""
-        return {k: rows_of(x, self.name) for k, x in vars(self.samples).items()}
+    def numbers(self) -> tuple[Numbers, Numbers]:
+        """Numbers of the events of the judge, and of drawn ones."""
+        samples = self.samples
+        return numbers_of(samples.judge, self.name), numbers_of(samples.drawn, self.name)
 
 
-def collection_figures(collection: Collection) -> dict[str, tuple[float, float]]:
+def collection_figures(collection: Collection) -> dict[str, float]:
     """Return the figures of one collection by name."""
-    name = collection.name
-    out = {f"{name}: AUC of events": collection.both(event_area)}
-    out[f"{name}: share of events with two within {NEAR}"] = collection.both(
-        lambda judge, other: float(np.mean(other["nearest pair"] < NEAR))
-    )
+    name, (judge, drawn) = collection.name, collection.numbers
+    out = {f"{name}: AUC of events": event_area(judge, drawn)}
+    near = float(np.mean(drawn["nearest pair"] < NEAR))
+    out[f"{name}: share of events with two within {NEAR}"] = near
     for quantity in ("ln H_T", "missing H_T", "mass 01", "delta eta 01", "n"):
-        out[f"{name}: W1 of {quantity}"] = collection.both(
-            lambda judge, other, quantity=quantity: distance(judge, other, quantity)
-        )
-    out[f"{name}: missing H_T with leading p_T"] = collection.both(
-        lambda judge, other: correlation(other)
-    )
+        out[f"{name}: W1 of {quantity}"] = distance(judge, drawn, quantity)
+    out[f"{name}: missing H_T with leading p_T"] = correlation(drawn)
     return out | object_figures(collection)
 
 
-def object_figures(collection: Collection) -> dict[str, tuple[float, float]]:
+def object_figures(collection: Collection) -> dict[str, float]:
     """Return the figures of the objects one by one, and of pairs of opposite charge."""
-    name, samples, rows = collection.name, collection.samples, collection.rows()
-    out = {f"{name}: AUC of rows": tuple(row_area(rows, k) for k in ("drawn", "train"))}
-    judge, drawn, train = (
-        objects_of(x, name) for x in (samples.judge, samples.drawn, samples.train)
-    )
-    if judge.parts:
-        out[f"{name}: share whose count contradicts an energy"] = tuple(
-            float((x.contradictions > 0).sum() / max(x.counts.sum(), 1))
-            for x in (drawn, train)
-        )
-    if "charge" in judge.columns:
-        true, *others = (
-            opposite_mass(x, name) for x in (samples.judge, samples.drawn, samples.train)
-        )
-        out[f"{name}: W1 of the mass of opposite pairs"] = tuple(
-            w1(true, other) for other in others
-        )
-    half = len(samples.train) // 2, len(samples.judge) // 2
-    copies = [find_copies(rows["train"], rows["judge"], rows["drawn"]).share]
-    parts = [samples.train[: half[0]], samples.judge[: half[1]], samples.judge[half[1] :]]
-    copies.append(find_copies(*(rows_of(x, name) for x in parts)).share)
-    out[f"{name}: share of rows nearest to a training row"] = tuple(copies)
+    name, samples = collection.name, collection.samples
+    judge, drawn = (rows_of(x, name) for x in (samples.judge, samples.drawn))
+    out = {f"{name}: AUC of rows": area(judge.values, drawn.values, ROWS)}
+    objects = objects_of(samples.drawn, name)
+    if objects.parts:
+        wrong, total = (objects.contradictions > 0).sum(), max(objects.counts.sum(), 1)
+        out[f"{name}: share whose count contradicts an energy"] = float(wrong / total)
+    if "charge" in objects.columns:
+        masses = (opposite_mass(x, name) for x in (samples.judge, samples.drawn))
+        out[f"{name}: W1 of the mass of opposite pairs"] = w1(*masses)
+    copies = find_copies(*(rows_of(x, name) for x in samples.halves))
+    out[f"{name}: share of rows nearest to a training row"] = copies.share
     return out
 
 
@@ -279,11 +265,6 @@ def event_area(judge: Numbers, other: Numbers) -> float:
     return area(
         *(np.stack([x[n] for n in names], axis=1) for x in (judge, other)), EVENTS
     )
-
-
-def row_area(rows: Mapping[str, Rows], name: str) -> float:
-    """Return the area of trees on objects of a sample and of the judge."""
-    return area(rows["judge"].values, rows[name].values, ROWS)
 
 
 def area(true: np.ndarray, other: np.ndarray, most: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import numpy as np
 import uproot
 from commands import (
     Columns,
+    OneOf,
     Script,
     boosted_trees,
     epochs_within,
     first_table,
     flat_rows,
     part,
+    rows_of,
     show_header,
     show_row,
     timed,
@@ -29,12 +32,15 @@ from flowtuple.comparison.closure.verdicts import find_distances
 from flowtuple.comparison.two_sample.ratio import joint_area
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.rows import Rows
+from flowtuple.flows.options import KINDS
+from flowtuple.flows.stored import load_model
 
 TARGET, GENERATED = ["Jet_*", "Muon_*", "MET_*", "HLT_*"], ["Gen*", "Pileup_nPU"]
 PARTNERS = ["GenJet_*", "GenMuon_*", "Pileup_nPU"]
 EVENT_COLUMNS = ("Gen", "gen", "nGen", "Pileup", "run", "event", "lumi")
 SUMS = ["Jet_chEmE", "Jet_chMuE", "Jet_chN", "Jet_neN", "Jet_neEmE"]
 QUARTERS = 4
+WORST = 0.01  # share of rows of most bits, which may decide an average alone
 TENTH, FEWEST = 10, 4096  # rows that foretell the time
 
 script = Script(__doc__)
@@ -275,6 +281,80 @@ def distances(one: Rows, other: Rows) -> np.ndarray:
     """Return Wasserstein-1 of each column over its std, NaN where there are hardly any values."""
     by_column = {d.column: d.w1 for d in find_distances(other, one)}
     return np.array([by_column.get(name, np.nan) for name in one.columns])
+
+
+# -- kinds of flows over rows ---------------------------------------------------------------------
+
+
+@script.command(
+    "source",
+    columns=["*"],
+    exclude=[],
+    flows=OneOf(KINDS, list(KINDS)),
+    epochs=20,
+    rows=10000,
+    held_out=3000,
+    seed=0,
+)
+def flows(a: argparse.Namespace) -> None:
+    """Compare the kinds of flows over rows at equal epochs, all with their usual options.
+
+    A row is an object, or an event of a flat table. The kinds learn the first --rows rows, and are
+    compared by others, the last --held-out ones: bits of a row, on average of the 99 % of the
+    least and of all, and area under the ROC curve of gradient-boosted trees (as in `simulate`, in 2
+    folds) that tell as many drawn rows from them.
+    The line "real" is for rows before the last ones: the best that can be reached.
+
+    Seconds are CPU seconds of this process. Those of training include the draws by which a training
+    is watched. OMP_NUM_THREADS=1 keeps them free of waiting threads.
+    """
+    rows = rows_of(a)
+    if len(rows) < a.rows + 2 * a.held_out:
+        raise SystemExit(f"{a.source}: {len(rows)} rows are too few")
+    columns = {
+        name: values.astype(dtype)
+        for name, values, dtype in zip(
+            rows.columns, rows.values.T, rows.dtypes, strict=True
+        )
+    }
+    train, last = part(columns, slice(a.rows)), part(columns, slice(-a.held_out, None))
+    unseen = part(columns, slice(-2 * a.held_out, -a.held_out))
+    head = "training, s", "weights", "bits of 99 %", "bits of all", "AUC", "drawing, s"
+    show_header("flow", *head)
+    show_row("real", "", "", "", "", told_apart(unseen, last), "")
+    for kind in a.flows:
+        training = ft.Training(epochs=a.epochs, patience=0)
+        flow = ft.RowFlow(kind, training=training, device="cpu")
+        show_row(kind, *measured(flow, train, last, a.seed))
+
+
+def measured(flow: ft.RowFlow, train: Columns, last: Columns, seed: int) -> list[str]:
+    """Return the cells of one flow that learns some rows and is compared by others."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.flow"
+        begin = time.process_time()
+        ft.train_flow(train, path, flow=flow, seed=seed)
+        trained = time.process_time()
+        drawn = ft.sample(path, len(next(iter(last.values()))), seed=seed)
+        sampled = time.process_time()
+        weights = sum(w.numel() for w in load_model(path).flow.parameters())
+        bits = np.asarray(ft.score(path, last)["bits"])
+    some = np.sort(bits)[: round((1 - WORST) * len(bits))]
+    return [
+        f"{trained - begin:.0f}",
+        f"{weights}",
+        f"{some.mean():.2f} +- {some.std() / len(some) ** 0.5:.2f}",
+        f"{bits.mean():.5g}",
+        told_apart({name: ak.to_numpy(drawn[name]) for name in last}, last),
+        f"{sampled - trained:.1f}",
+    ]
+
+
+def told_apart(one: Columns, other: Columns) -> str:
+    """Return the area under the ROC curve of trees, of two folds, that tell samples apart."""
+    names = list(other)
+    samples = [as_sample(x, names, np.arange(len(x[names[0]]))) for x in (one, other)]
+    return f"{joint_area(*samples, seed=0, folds=2).value:.3f}"
 
 
 # -- simulated events -----------------------------------------------------------------------------

@@ -72,6 +72,8 @@ WORDS = [
     "abs:1",
     "rel:0.5",
     "bits:3",
+    "abs:1,cut:2",
+    "rel:0.5,cut:-1e3,cut:0",
     "opaque",
     "bool",
     "float16",

@@ -18,6 +18,11 @@ Compress and read:
     merge             Join files.
     recover           Save the intact part of a damaged file.
     Bound             A promise for each value, such as `abs:0.1` or `rel:1e-3`.
+    read_bounds       Read bounds by pattern from a TOML file.
+    write_bounds      Write such a file.
+    Bounds            Bounds by pattern, of a file and others after it.
+    bounds_preset     Return the bounds of an experiment, such as `nanoaod`.
+    BoundsPreset      Such bounds, with units and sources.
     Selection         Part of an input to take.
     preset            Return the selection for a known data set.
     Resources         Threads, memory, progress, checkpoints.
@@ -34,6 +39,7 @@ Train:
     Training          Epochs, batches, learning rate.
     FlowPreset        Settings of a published flow.
     flow_preset       Return such settings by name.
+    preset_rows       Make the columns that it learns from, of NanoAOD.
 
 Generate:
     sample            Draw events from a model.
@@ -54,13 +60,18 @@ Inspect and compare:
     bench             Measure codecs on events.
     compare           Test whether two samples are of one distribution.
     closure           Compare simulated with real objects.
+    limits            Compare limits with generated and with simulated background.
     ComparisonOptions  Level, permutations, cuts and density ratio.
     ClosureOptions    Matching, figures and cuts.
+    LimitOptions      Yields, strengths, toys, weights.
 
 Results:
     Compressed        Of `compress`: sizes, and what was left out.
+    MassShift         A mass that bounds of a `Compressed` move.
+    MomentumShift     A p_T that they move near zero.
     Decompressed      Of `decompress`: what differs from the original.
     Recompressed      Of `recompress`: sizes.
+    PresetRows        Of `preset_rows`: rows, and what was dropped.
     Recovered         Of `recover`: events saved, and parts lost.
     Damage            A lost part of a file.
     LeftOut           A part of an input that the output lacks.
@@ -70,6 +81,7 @@ Results:
     Comparison        Of `compare`: an `Outcome` of each test, and a verdict.
     Outcome           One statistic with its p-value.
     Closure           Of `closure`: figures of each collection, and a verdict.
+    Limits            Of `limits`: CLs, spurious signal, coverage, and a verdict.
     Area              Of `separation`: the area under a ROC curve.
     Reliability       Of `reliability`: log-loss, slope, bins.
     Bin               Rows of like probability in a `Reliability`.

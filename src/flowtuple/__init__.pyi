@@ -5,7 +5,9 @@ from .api.comparing import ClosureOptions, ComparisonOptions, closure, compare
 from .api.compressing import Compressed, Recompressed, compress, recompress, snap
 from .api.generating import Model, load, sample
 from .api.inputs import Selection, Weighted, preset
+from .api.limiting import limits
 from .api.measuring import bench, inspect
+from .api.presets import PresetRows, preset_rows
 from .api.reading import Decompressed, decompress
 from .api.scoring import reliability, score, separation
 from .api.simulating import SimulationOptions, simulate, train_simulation
@@ -14,9 +16,14 @@ from .benchmark.result import Bench, Measurement
 from .comparison.calibration.reliability import Bin, Reliability
 from .comparison.closure.result import Closure
 from .comparison.folds import FoldHistogram, fold_histogram
+from .comparison.limits.options import LimitOptions
+from .comparison.limits.result import Limits
+from .comparison.momentum_shifts import MassShift, MomentumShift
 from .comparison.two_sample.auc import Area
 from .comparison.two_sample.result import Comparison, Outcome
 from .data.bounds import Bound
+from .data.bounds_file import Bounds, read_bounds, write_bounds
+from .data.bounds_presets import BoundsPreset, bounds_preset
 from .data.resources import Resources
 from .data.table import LeftOut
 from .errors import (
@@ -49,6 +56,8 @@ __all__ = [
     "Bin",
     "Bound",
     "BoundViolated",
+    "Bounds",
+    "BoundsPreset",
     "Closure",
     "ClosureOptions",
     "Comparison",
@@ -63,10 +72,15 @@ __all__ = [
     "FoldHistogram",
     "InvalidArgument",
     "LeftOut",
+    "LimitOptions",
+    "Limits",
+    "MassShift",
     "Measurement",
     "MissingExtra",
     "Model",
+    "MomentumShift",
     "Outcome",
+    "PresetRows",
     "ProcessLost",
     "Recompressed",
     "Recovered",
@@ -87,6 +101,7 @@ __all__ = [
     "WriteOptions",
     "__version__",
     "bench",
+    "bounds_preset",
     "closure",
     "compare",
     "compress",
@@ -95,10 +110,13 @@ __all__ = [
     "fold_histogram",
     "info",
     "inspect",
+    "limits",
     "load",
     "merge",
     "open",
     "preset",
+    "preset_rows",
+    "read_bounds",
     "recompress",
     "recover",
     "reliability",
@@ -112,4 +130,5 @@ __all__ = [
     "train_flow",
     "train_simulation",
     "verify",
+    "write_bounds",
 ]

@@ -137,6 +137,7 @@ def test_all_functions_that_work_for_long_take_resources() -> None:
     }
     assert without == {
         *("flow_preset", "fold_histogram", "load", "preset"),
+        *("bounds_preset", "read_bounds", "write_bounds"),
         *("reliability", "score", "separation"),
     }
 

@@ -594,7 +594,7 @@ EFFECTIVE = {
     "decompress x.ftup -o out": "output columns compression step drop model memory container "
     "as_json",
     "verify x.root out": "model as_json",
-    "sample m.flow -n 1 -o out": "output number seed tree per_file",
+    "sample m.flow -n 1 -o out": "output number seed tree run per_file",
     "simulate m.flow x.root -o out": "output oversample weight flag seed drop",
     "score m.flow x.root -o out": "output against by_column label calibration tree as_json",
     "compare x.root y.root": "columns level fail as_json",

@@ -34,6 +34,7 @@ COMMANDS = [
     "demo",
     "inspect",
     "compress",
+    "presets",
     "train",
     "train-flow",
     "train-simulation",
@@ -50,6 +51,8 @@ COMMANDS = [
     "compare",
     "closure",
     "bench",
+    "limits",
+    "preset-rows",
 ]
 HEADER_SIZE = 16
 
@@ -172,10 +175,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("frame.pkl", "disguised.root"):
         with open(folder / name, "wb") as out:
             pickle.dump({"x": np.zeros(3)}, out)
-    (folder / "broken.toml").write_text("[tolerance\n")
+    (folder / "broken.toml").write_text("[bounds\n")
     (folder / "empty.toml").write_text("tolerances = 1\n")
-    (folder / "number.toml").write_text("[tolerance]\nMET_pt = 0.1\n")
-    (folder / "negative.toml").write_text("[tolerance]\n'Jet_*' = 'abs:-1'\n")
+    (folder / "number.toml").write_text("[bounds]\nMET_pt = 0.1\n")
+    (folder / "negative.toml").write_text("[bounds]\n'Jet_*' = 'abs:-1'\n")
     (folder / "folder").mkdir()
     return folder
 
@@ -379,16 +382,16 @@ BAD_OPTIONS = {
     "binary TOML": (["--bounds", "nano.root"], "nano.root: is not TOML"),
     "TOML without bounds": (
         ["--bounds", "empty.toml"],
-        "empty.toml: has no table [tolerance]",
-        "'Jet_*' = 'rel:1e-3'",
+        "empty.toml: has no table [bounds]",
+        '"Jet_*" = "rel:1e-3"',
     ),
     "TOML number": (
         ["--bounds", "number.toml"],
-        "number.toml: 'MET_pt': bound '0.1' does not parse",
+        "number.toml: line 2: 'MET_pt': the bound 0.1 is no text",
     ),
     "TOML negative": (
         ["--bounds", "negative.toml"],
-        "negative.toml: 'Jet_*': bound 'abs:-1'",
+        "negative.toml: line 2: 'Jet_*': bound 'abs:-1'",
         "positive",
     ),
 }
@@ -1215,7 +1218,7 @@ class TestCompress:
     ) -> None:
         toml = tmp_path / "bounds.toml"
         toml.write_text(
-            "[tolerance]\n'*' = 'rel:1e-2'\n'Jet_*' = 'rel:1e-3'\n'Jet_phi' = 'abs:1e-3'\n"
+            "[bounds]\n'*' = 'rel:1e-2'\n'Jet_*' = 'rel:1e-3'\n'Jet_phi' = 'abs:1e-3'\n"
         )
         options = ["--bounds", toml, "-t", "*_pt=rel:1e-4", "-t", "MET_pt=lossless"]
         assert (

@@ -19,7 +19,13 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 import flowtuple as ft
 from flowtuple import cli
-from flowtuple.comparison.two_sample import classifier, distributions, kernels, moments
+from flowtuple.comparison.two_sample import (
+    classifier,
+    distributions,
+    divergences,
+    kernels,
+    moments,
+)
 from flowtuple.comparison.two_sample.compare_samples import TESTS, compare_samples
 from flowtuple.comparison.two_sample.copies import find_copies
 from flowtuple.comparison.two_sample.permutations import (
@@ -81,6 +87,7 @@ class TestCalibration:
     def test_p_values_are_uniform_for_every_test(self) -> None:
         """Classifiers train briefly here, which makes them weaker and no less honest."""
         measured: dict[tuple[str, str], list[float]] = {}
+        wanted = {*TESTS, "alpha:0.5", "alpha:1.5"} - CHOOSING
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(classifier._TREES, "max_iter", 10)
             patch.setattr(classifier, "_EPOCHS", 2)
@@ -88,7 +95,7 @@ class TestCalibration:
                 result = compare_samples(
                     objects(2 * pair),
                     objects(2 * pair + 1),
-                    tests=[name for name in TESTS if name not in CHOOSING],
+                    tests=[*wanted],
                     permutations=39,
                     seed=pair,
                 )
@@ -97,7 +104,7 @@ class TestCalibration:
                     measured.setdefault((outcome.test, outcome.column), []).append(
                         outcome.p
                     )
-        assert {test for test, _ in measured} == set(TESTS) - CHOOSING
+        assert {test for test, _ in measured} == wanted
         uniform = {
             key: scipy.stats.kstest(p, "uniform").pvalue for key, p in measured.items()
         }
@@ -170,20 +177,37 @@ class TestAgainstReferences:
     def test_chi2_is_pearsons(self) -> None:
         a, b = np.array([[10.0], [20.0], [7.0]]), np.array([[30.0], [31.0], [9.0]])
         expected = scipy.stats.chi2_contingency(np.stack([a[:, 0], b[:, 0]])).statistic
-        assert distributions.chi2(a, b, (a + b)[:, 0])[0] == pytest.approx(
+        assert divergences.chi2(a, b, (a + b)[:, 0])[0] == pytest.approx(
             expected, rel=1e-12
         )
 
     def test_divergences(self) -> None:
         a, b = np.array([[10.0], [20.0], [0.0]]), np.array([[30.0], [31.0], [9.0]])
         p, q = np.array([10.5, 20.5, 0.5]) / 31.5, np.array([30.5, 31.5, 9.5]) / 71.5
-        assert distributions.kullback_leibler(a, b, a[:, 0])[0] == pytest.approx(
+        assert divergences.kullback_leibler(a, b, a[:, 0])[0] == pytest.approx(
             scipy.stats.entropy(p, q), rel=1e-12
         )
-        assert distributions.chi2_divergence(a, b, a[:, 0])[0] == pytest.approx(
+        assert divergences.chi2_divergence(a, b, a[:, 0])[0] == pytest.approx(
             0.5 * sum((p - q) ** 2 / q), rel=1e-12
         )
-        assert distributions.hellinger(a, a, a[:, 0])[0] == 0
+        assert divergences.hellinger(a, a, a[:, 0])[0] == 0
+
+    @pytest.mark.parametrize(
+        ("alpha", "other", "factor"),
+        [(0.5, "hellinger", 4.0), (1.0, "kl", 1.0), (2.0, "chi2-div", 1.0)],
+    )
+    def test_alpha_divergences_that_have_a_name(
+        self, alpha: float, other: str, factor: float
+    ) -> None:
+        measured = compare_samples(
+            self.a, self.b, tests=[other, f"alpha:{alpha}"], permutations=1
+        )
+        for name in self.a.columns:
+            known = statistic(measured, other, name)
+            if other == "hellinger":
+                known **= 2
+            value = statistic(measured, f"alpha:{alpha:g}", name)
+            assert value == pytest.approx(factor * known, rel=1e-10, abs=1e-14)
 
     def test_sliced_wasserstein_is_pots(self) -> None:
         ot = pytest.importorskip("ot")

@@ -142,9 +142,9 @@ def test_merged_and_recovered_files_keep_the_flag(folder, events, damaged):
 
 def test_a_damaged_header_is_no_later_format(folder, events):
     data = bytearray(events.read_bytes())
-    data[12] = 3
+    data[12] = 5
     (folder / "flipped.ftup").write_bytes(data)
-    with pytest.raises(TooNew, match="the unknown feature flags 0x2"):
+    with pytest.raises(TooNew, match="the unknown feature flags 0x4"):
         ft.File(folder / "flipped.ftup")
     assert [d.events for d in check_integrity(folder / "flipped.ftup")] == [None]
     data[12] = 0

@@ -19,8 +19,11 @@ from flowtuple.lattice.prediction import FUNCTIONS
 from flowtuple.lattice.rules import RULES
 
 FOLDER = Path(__file__).parents[1] / "golden"
-NAMES = ("plain", "bounds", "flow", "given", "parts", "awkward", "events")
-LATER = {"events": "0100" + "01000000"}  # minor version and flags, if not 0
+NAMES = ("plain", "bounds", "flow", "given", "parts", "awkward", "events", "cuts")
+LATER = {
+    "events": "0100" + "01000000",
+    "cuts": "0100" + "02000000",
+}  # minor version and flags, if not 0
 
 
 def open_golden(name):

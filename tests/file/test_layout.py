@@ -112,7 +112,7 @@ def test_header_is_16_bytes_of_magic_versions_and_flags():
 
 @pytest.mark.parametrize(
     ("major", "flags"),
-    [(layout.MAJOR + 1, 0), (65535, 0), (layout.MAJOR, 2), (layout.MAJOR, 1 << 31)],
+    [(layout.MAJOR + 1, 0), (65535, 0), (layout.MAJOR, 4), (layout.MAJOR, 1 << 31)],
 )
 def test_later_format_is_too_new(plain, folder, major, flags):
     path = folder / "later.ftup"

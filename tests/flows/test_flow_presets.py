@@ -56,7 +56,19 @@ def test_columns_and_sizes_are_those_published() -> None:
         ("flashsim", (298,), 10, 128),
         ("flashsim", (256,), 10, 128),
     ]
-    assert {p.training.schedule for p in (jets, muons)} == {"cosine"}
+    for preset, epochs, rate in ((jets, 600, 1e-5), (muons, 1000, 1e-4)):
+        assert (preset.shape.activation, preset.shape.normalisation) == ("relu", "batch")
+        training = preset.training
+        assert (training.epochs, training.batch, training.learning_rate) == (
+            epochs,
+            2048,
+            rate,
+        )
+        assert (training.schedule, training.clip, training.weight_decay) == (
+            "cosine",
+            0,
+            0,
+        )
     assert ft.preset("flashsim-jets").columns == jets.columns
     with pytest.raises(
         InvalidArgument,
@@ -115,9 +127,9 @@ def test_options_that_are_named_go_before_those_of_a_preset(
         "flashsim-jets",
     ]
     (tmp_path / "m.flow").touch()
-    ended = CliRunner().invoke(
-        app, ["train-flow", "x.npz", "-o", str(tmp_path / "m.flow"), *words]
-    )
+    np.savez(tmp_path / "x.npz", **jets(30))
+    source, model = str(tmp_path / "x.npz"), str(tmp_path / "m.flow")
+    ended = CliRunner().invoke(app, ["train-flow", source, "-o", model, *words])
     assert ended.exit_code == 0
     preset = ft.flow_preset("flashsim-jets").flow
     assert (seen["flow"].training.epochs, seen["flow"].shape.hidden) == (

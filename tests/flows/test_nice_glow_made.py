@@ -13,7 +13,7 @@ special = pytest.importorskip("scipy.special")
 
 import flowtuple as ft  # noqa: E402
 from flowtuple import cli  # noqa: E402
-from flowtuple.errors import InvalidArgument  # noqa: E402
+from flowtuple.errors import Corrupt, InvalidArgument  # noqa: E402
 from flowtuple.flows.glow import Mixing  # noqa: E402
 from flowtuple.flows.made import GaussianMixture, lower_quantile, mixture_of  # noqa: E402
 from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
@@ -201,6 +201,24 @@ def test_only_files_of_new_kinds_have_a_new_version(tmp_path: Path) -> None:
         assert content["version"] == version
         assert ("components" in content["shape"]) == (kind == "made")
     assert load_model(tmp_path / "made.flow").shape.components == 5
+
+
+@pytest.mark.slow
+def test_a_description_of_more_than_the_file_holds_is_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    path = tmp_path / "m.flow"
+    ft.train_flow(jets(), path, flow=RowFlow("made", SMALL, Training(epochs=1)))
+    content, tensors = described(path), load_file(path)
+    content["shape"] |= {"hidden": [4096], "components": 256}
+    save_file(tensors, path, {"flowtuple rows": json.dumps(content)})
+    with pytest.raises(Corrupt, match="a flow larger than the file"):
+        load_model(path)
+    many = {"columns": [f"x{k}" for k in range(5000)], "dtypes": ["f4"] * 5000}
+    many |= {"kind": "glow", "chains": [content["chains"][0]] * 5000}
+    save_file(tensors, path, {"flowtuple rows": json.dumps(content | many)})
+    with pytest.raises(Corrupt, match="a flow larger than the file"):
+        load_model(path)
 
 
 def test_components_on_the_command_line(

@@ -32,7 +32,8 @@ from flowtuple.flows.train_state import NAME  # noqa: E402
 
 EVENTS, EPOCHS = 2500, 4
 WORDS = ("--hidden", "16,16", "--bins", "6", "--steps", "2", "--device", "cpu")
-SHAPE = Shape(2, (16, 16), 6)
+WORDS += ("--normalisation", "batch")
+SHAPE = Shape(2, (16, 16), 6, normalisation="batch")
 
 
 def batch_with_a_rest_of_one() -> int:
@@ -66,8 +67,9 @@ def history(path: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["nsf", "flow-matching"])
+@pytest.mark.parametrize("kind", ["nsf", "flow-matching", "flashsim"])
 def test_two_processes_train_as_one_does(data: Path, tmp_path: Path, kind: str) -> None:
+    """The flow of FlashSim normalises over the rows of both."""
     batch = batch_with_a_rest_of_one()
     one, two = tmp_path / "one.flow", tmp_path / "two.flow"
     ft.train_flow(
@@ -114,7 +116,7 @@ def test_two_processes_train_as_one_does(data: Path, tmp_path: Path, kind: str) 
     assert together[-1, 2] == pytest.approx(alone[-1, 2], rel=0.01)
     assert together[-1, 2] < together[0, 2]
     assert len(ft.sample(two, 10)) == 10
-    if kind == "nsf":  # flow matching draws noise, and each process its own
+    if kind != "flow-matching":  # flow matching draws noise, and each process its own
         assert np.allclose(together, alone, rtol=1e-4)
         assert load_model(one).about["watched"] != []
         weights = [load_model(path).flow.state_dict() for path in (one, two)]

@@ -209,6 +209,31 @@ def parts(path: Path) -> None:
             part.unlink(missing_ok=True)
 
 
+def cuts(path: Path) -> None:
+    """Cuts beside every kind of bound: cells split at them, values equal to them, one beyond the
+    range of its type.
+    """
+    draw = np.random.default_rng(13)
+    x = draw.normal(20, 15, 120)
+    x[::10] = 30
+    x[5::30] = 0.15
+    events = {"half": x.astype(np.float16), "abs": x.astype(np.float32)}
+    events["rel"] = x.astype(np.float32)
+    events["bits"] = x.copy()
+    events["whole"] = np.rint(3 * x).astype(np.int16)
+    for name in ("half", "abs", "rel", "bits"):
+        # both neighbours of what a cut becomes in the type of the column
+        t, ends = events[name].dtype.type(0.15), (-np.inf, np.inf)
+        near = [np.nextafter(t, events[name].dtype.type(end)) for end in ends]
+        events[name][:6] = [np.nan, -0.0, np.inf, *near, 29.99]
+    text = ",cut:30,cut:0.15,cut:-2.5,cut:20.03"
+    tolerance = {"half": f"abs:0.1{text},cut:1e5", "abs": f"abs:0.05{text}"}
+    tolerance |= {"rel": f"rel:0.01{text}", "bits": f"bits:3{text}"}
+    ft.compress(
+        events, path, tolerance=tolerance | {"whole": "abs:4,cut:90,cut:-0.5,cut:40.25"}
+    )
+
+
 GOLDEN: dict[str, Callable[[Path], None]] = {
     "plain": plain,
     "bounds": bounds,
@@ -217,6 +242,7 @@ GOLDEN: dict[str, Callable[[Path], None]] = {
     "parts": parts,
     "awkward": odd_made.write,
     "events": event_made.write,
+    "cuts": cuts,
 }
 
 

@@ -16,7 +16,7 @@ A name of an argument means the same in every function:
   depends on it.
 - `seed` decides everything random: the same input, options and seed give the same result.
 - Rarer settings are in an options class: `ComparisonOptions`, `ClosureOptions`,
-  `SimulationOptions`, `WriteOptions`.
+  `LimitOptions`, `SimulationOptions`, `WriteOptions`.
 
 Laws, with the tests that check them:
 

@@ -5,7 +5,9 @@ from .comparing import ClosureOptions, ComparisonOptions, closure, compare
 from .compressing import Compressed, Recompressed, compress, recompress, snap
 from .generating import Model, load, sample, write
 from .inputs import EVERYTHING, Selection, Weighted, preset
+from .limiting import limits
 from .measuring import bench, demo, inspect
+from .presets import PresetRows, prepared_for, preset_rows
 from .reading import Decompressed, decompress
 from .reference import decode_rows, encode_rows, report_rows, sample_rows
 from .scoring import reliability, score, separation
@@ -19,6 +21,7 @@ __all__ = [
     "Compressed",
     "Decompressed",
     "Model",
+    "PresetRows",
     "Recompressed",
     "Selection",
     "SimulationOptions",
@@ -33,8 +36,11 @@ __all__ = [
     "demo",
     "encode_rows",
     "inspect",
+    "limits",
     "load",
+    "prepared_for",
     "preset",
+    "preset_rows",
     "recompress",
     "reliability",
     "report",

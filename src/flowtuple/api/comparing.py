@@ -231,7 +231,8 @@ def compare(
             one collection, whose objects then are the rows.
         weight: Name of the column of weights in both samples. The weights of each sample are
             divided by their mean.
-        tests: Names of tests; none means all.
+        tests: Names of tests, such as `ks`, or `alpha:0.5` for the alpha-divergence of that number;
+            none means all but these.
         train: Training sample of the model that made `other`. Rows of `other` are searched for
             copies of it; `reference` then is a sample that the model has not seen.
         seed: The same inputs, options and seed give the same result on one machine.

@@ -11,18 +11,23 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 
+from flowtuple.api.bounds_on_events import decide_bounds
 from flowtuple.api.inputs import (
     EVERYTHING,
     FilePath,
     Selection,
     Tolerance,
-    bounds_by_glob,
     check_request,
     left_out_notes,
     on_tree_of,
     read,
     refuse_rows,
     resolved,
+)
+from flowtuple.comparison.momentum_shifts import (
+    MassShift,
+    MomentumShift,
+    momentum_shifts,
 )
 from flowtuple.comparison.verification import first_bounds
 from flowtuple.data.awkward_tables import tables_to_awkward
@@ -63,12 +68,15 @@ class Compressed(Shown):
             events in memory.
         file_bytes: Size of the file: chunks, model, index, header and carried objects.
         model_bytes: Size of the model's sections in the file, as `info` has it.
-        warnings: Notes for the user, one sentence each.
+        warnings: Warnings for the user, one sentence each.
         left_out: Parts of the input that the file lacks, because `Selection.drop` allowed it.
         entries: Number of events by table.
         input_files: Number of input files, 0 for events in memory.
         is_part: True where the input holds more than was taken: other tables, columns, events or
             objects, or given columns.
+        notes: What a preset or a file of bounds left as it was, one sentence each.
+        shifts: Masses and momenta that the bounds move by more than they look, with numbers from
+            at most 5,000 events; `warnings` has a sentence on each.
 
     Example:
         >>> import pathlib, tempfile
@@ -89,6 +97,8 @@ class Compressed(Shown):
     entries: Mapping[str, int] = field(default_factory=dict)
     input_files: int = 1
     is_part: bool = False
+    notes: tuple[str, ...] = ()
+    shifts: tuple[MassShift | MomentumShift, ...] = ()
 
     @property
     def bits_per_value(self) -> float:
@@ -138,7 +148,8 @@ def compress(
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
         output: The file to write, usually `NAME.ftup`; it appears whole or not at all.
         tolerance: Bound by column name or glob (`{"Jet_*": "rel:1e-3"}`), or one bound for all
-            columns. The last match wins, no match is lossless.
+            columns. The last match wins, no match is lossless. `read_bounds` gives those of a file
+            and `bounds_preset` those of an experiment; `|` puts others after them.
         selection: Part of the input to take.
         given: Names or globs of external columns. The file stores only their hash, and readers
             supply them.
@@ -177,14 +188,16 @@ def compress(
         raise InvalidArgument(
             f"{model}: fixes which columns are given; leave `given=` to `train()`"
         )
-    bounds = bounds_by_glob(tolerance)
     dataset = read(source, selection, given)
     if model is not None:
         model, dataset = on_tree_of(model, dataset)
     dataset, obstacles = _with_outlook(dataset)
+    decided = decide_bounds(tolerance, dataset, source, selection, given, resources)
     models: dict[str, str] | None = None
     with create(output) as writer:
-        prepared = resolved(dataset, bounds, given, model, resources)
+        prepared = resolved(
+            dataset, decided.by_pattern, given, model, resources, decided.rounded
+        )
         if model is None:
             prepared = with_flows(prepared, effort, seed, resources)
         elif model_ref:
@@ -199,7 +212,8 @@ def compress(
         )
     is_part = dataset.is_part or any(p.coding.external for p in prepared)
     dataset = replace(dataset, is_part=is_part)
-    return _compressed(output, dataset, prepared, written, obstacles)
+    done = _compressed(output, dataset, prepared, written, _shifts(prepared), obstacles)
+    return replace(done, notes=decided.notes)
 
 
 def _compressed(
@@ -207,6 +221,7 @@ def _compressed(
     dataset: Dataset,
     prepared: list[ResolvedTable],
     written: Written,
+    shifts: Sequence[MassShift | MomentumShift],
     warnings: Iterable[str] = (),
 ) -> Compressed:
     """Return the sizes of a data set that was written."""
@@ -218,12 +233,26 @@ def _compressed(
         input_bytes=dataset.nbytes,
         file_bytes=Path(path).stat().st_size,
         model_bytes=written.model_bytes,
-        warnings=(*warnings, *(w for p in prepared for w in p.warnings)),
+        warnings=(
+            *warnings,
+            *(w for p in prepared for w in p.warnings),
+            *map(str, shifts),
+        ),
         left_out=dataset.left_out,
         entries={p.source.name: p.source.num_entries for p in prepared},
         input_files=dataset.files,
         is_part=dataset.is_part,
+        shifts=tuple(shifts),
     )
+
+
+def _shifts(prepared: Sequence[ResolvedTable]) -> list[MassShift | MomentumShift]:
+    """Return what the bounds of all tables do to masses; their events have to be open."""
+    return [
+        shift
+        for table in prepared
+        for shift in momentum_shifts(table.source, table.coding.lattices)
+    ]
 
 
 def _with_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
@@ -316,7 +345,10 @@ def recompress(
                 f"{file.path}: is a model and holds no events to compress again"
             )
         dataset = file.dataset()
-        requested = bounds_by_glob(tolerance)
+        decided = decide_bounds(
+            tolerance, dataset, given=_given_names(file), resources=resources
+        )
+        requested = decided.by_pattern
         new = requested_bounds(
             {n: t.columns for n, t in dataset.tables.items()}, requested
         )
@@ -330,7 +362,12 @@ def recompress(
                 f"{name}/{c}": bound for c, bound in _bounds(table, new[name]).items()
             }
         prepared = resolve_tables(
-            dataset, bounds, resources.progress, external, resources.memory
+            dataset,
+            bounds,
+            resources.progress,
+            external,
+            resources.memory,
+            rounded=decided.rounded,
         )
         prepared = [_with_same(p, file.tables[p.source.name], bounds) for p in prepared]
         prepared = with_flows(prepared, effort, seed, resources)
@@ -340,7 +377,14 @@ def recompress(
             "bounds": before | moved,
         }
         written = write_events(writer, prepared, dataset, origin, resources=resources)
-    return Recompressed(_compressed(output, dataset, prepared, written), moved)
+        shifts = _shifts(prepared)
+    done = _compressed(output, dataset, prepared, written, shifts)
+    return Recompressed(replace(done, notes=decided.notes), moved)
+
+
+def _given_names(file: File) -> list[str]:
+    """Return the external columns of a file by `TABLE/COLUMN`."""
+    return [f"{n}/{c}" for n, table in file.tables.items() for c in table.external]
 
 
 def _check_given(file: File, tolerance: Mapping[str, str | Bound]) -> None:
@@ -359,7 +403,7 @@ def _check_given(file: File, tolerance: Mapping[str, str | Bound]) -> None:
 
 
 def _check_wider(file: File, requested: Mapping[str, Mapping[str, Bound]]) -> None:
-    """Raise for a bound narrower than the file's: coding again cannot restore lost digits."""
+    """Raise for a bound or a cut that the file's values have lost: coding again restores none."""
     for name, bounds in requested.items():
         for column, new in bounds.items():
             old = file.tables[name].lattices[column].bound
@@ -370,6 +414,12 @@ def _check_wider(file: File, requested: Mapping[str, Mapping[str, Bound]]) -> No
                 raise InvalidArgument(
                     f"{file.path}: column {column!r} is within {old} of its original, "
                     f"{new} cannot bring it nearer; compress the original"
+                )
+            lost = [cut for cut in new.cuts if cut not in old.cuts]
+            if lost and old.kind != "lossless":
+                raise InvalidArgument(
+                    f"{file.path}: column {column!r} is within {old} of its original, which may "
+                    f"have crossed cut:{lost[0]:g}; compress the original"
                 )
 
 
@@ -493,7 +543,7 @@ def snap(
         >>> ft.snap({"x": [1.125, 2.75, -999.0]}, {"x": "abs:0.25"})["x"].tolist()
         [1.0, 2.75, -999.0]
     """
-    given, bounds = tuple(given), bounds_by_glob(tolerance)
+    given = tuple(given)
     if model is not None:
         refuse_rows(model)
     dataset = read(source, selection, given)
@@ -501,7 +551,10 @@ def snap(
         model, dataset = on_tree_of(model, dataset)
     for note in left_out_notes(dataset):
         warnings.warn(f"{dataset.description}: {note}", stacklevel=2)
-    prepared = resolved(dataset, bounds, given, model, resources)
+    decided = decide_bounds(tolerance, dataset, source, selection, given, resources)
+    prepared = resolved(
+        dataset, decided.by_pattern, given, model, resources, decided.rounded
+    )
     return tables_to_awkward({table.source.name: _snapped(table) for table in prepared})
 
 

@@ -19,6 +19,7 @@ from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.model.model import EventModel
+from flowtuple.model.run_trees import with_run_trees
 from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old, names_tree
@@ -168,14 +169,16 @@ def sample(
     given: Source | None = None,
     options: WriteOptions | None = None,
     first: int = 0,
+    run: int = 1,
     resources: Resources = Resources(),
 ) -> ak.Array | None:
     """Draw whole events from a model.
 
     The same seed gives the same events on any machine, with any number of threads.
-    Values lie on the lattices of the model. Ids are new: events are numbered from 1, runs and
-    luminosity blocks are 1. A flow over rows (`train_flow`) draws rows; on other machines they are
-    equal to rounding.
+    Values lie on the lattices of the model. Ids are new: events are numbered from 1, all of one run
+    and of luminosity block 1. Beside events with these three ids, a ROOT file holds the trees
+    `Runs`, with the sums of `genWeight`, and `LuminosityBlocks`, as NanoAOD. A flow over rows
+    (`train_flow`) draws rows; on other machines they are equal to rounding.
 
     Args:
         model: A model, or a compressed file of which all columns have a density; `PATH:TREE` for
@@ -187,6 +190,7 @@ def sample(
             once for each event.
         options: For the output.
         first: Number of events to skip, to write parts of the same events to several files.
+        run: Number of the run of all events; another for each seed keeps their ids apart.
         resources: Threads.
 
     Returns:
@@ -194,8 +198,8 @@ def sample(
 
     Raises:
         Unsupported: A column has no density.
-        InvalidArgument: Neither `n` nor `given` fixes the number of events, or the given columns do
-            not fit.
+        InvalidArgument: Neither `n` nor `given` fixes the number of events, the given columns do
+            not fit, or the run is out of range.
 
     Example:
         >>> import pathlib, tempfile
@@ -205,6 +209,8 @@ def sample(
         >>> sorted(set(ft.sample(path, 1000, seed=1)["n"].tolist()))
         [1, 2, 3]
     """
+    if given is not None and run != 1:
+        raise InvalidArgument("`run=` numbers drawn events; with `given=` leave it out")
     density = open_density(model)
     drawn = density.drawn(
         n,
@@ -213,6 +219,11 @@ def sample(
         resources.workers,
     )
     events = select(Dataset(density.path, {drawn.name: drawn}), entries=(first, None))
+    if given is None:
+        events = with_run_trees(events, run)
+        if output is None or not os.fspath(output).lower().endswith(".root"):
+            # Other formats, and arrays, hold one table.
+            events = Dataset(events.description, {drawn.name: events.tables[drawn.name]})
     return delivered(events, output, options)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,18 +184,23 @@ def resolved(
     given: tuple[str, ...],
     model: FilePath | None,
     resources: Resources,
+    rounded: Collection[str] = (),
 ) -> list[ResolvedTable]:
     """Return tables on lattices of their own, or on those of a model with its flows.
+
+    Columns of `rounded` (`TABLE/COLUMN`) have ranges that `bits` rounds, too.
 
     Raises:
         InvalidArgument: A name, glob or bound is wrong, or the data set does not fit the model.
     """
     progress, memory = resources.progress, resources.memory
     if model is None:
-        return resolve_tables(dataset, bounds, progress, given, memory)
+        return resolve_tables(dataset, bounds, progress, given, memory, rounded=rounded)
     with File(model) as trained:
         refuse_simulation(trained)
-        return resolve_tables(dataset, bounds, progress, memory=memory, model=trained)
+        return resolve_tables(
+            dataset, bounds, progress, memory=memory, model=trained, rounded=rounded
+        )
 
 
 def on_tree_of(model: FilePath, dataset: Dataset) -> tuple[str, Dataset]:

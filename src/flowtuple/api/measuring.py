@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flowtuple.api.bounds_on_events import decide_bounds
 from flowtuple.api.checking import verify
 from flowtuple.api.compressing import compress
 from flowtuple.api.inputs import (
@@ -14,7 +15,6 @@ from flowtuple.api.inputs import (
     FilePath,
     Selection,
     Tolerance,
-    bounds_by_glob,
     check_request,
     column_globs,
     left_out_notes,
@@ -32,6 +32,7 @@ from flowtuple.benchmark.result import Bench
 from flowtuple.benchmark.run import run
 from flowtuple.codec.chunk import encode_chunk
 from flowtuple.data.bounds import Bound
+from flowtuple.data.bounds_file import Bounds
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array
 from flowtuple.data.selection import select
@@ -86,8 +87,7 @@ def inspect(
         >>> [column["high"] for column in ft.inspect({"x": [0.5, 2.0]})["tables"][0]["columns"]]
         [2.0]
     """
-    bounds = bounds_by_glob(tolerance)
-    if bounds and not gain:
+    if tolerance and not gain:
         raise InvalidArgument(
             "`tolerance=` says nothing to inspect without `gain=`; add `gain=` or leave it out"
         )
@@ -96,7 +96,13 @@ def inspect(
     refused = selected_refusals(dataset, columns, exclude)
     dataset = select(dataset, columns, column_globs(dataset, exclude))
     dataset = replace(dataset, refused=refused)
+    decided = decide_bounds(
+        tolerance, dataset, source, Selection(names=names), (), resources
+    )
+    bounds = decided.by_pattern
     content = inspect_dataset(dataset, resources.progress, bounds)
+    if decided.notes:
+        content["notes"] = list(decided.notes)
     if gain:
         predicted = forecast(dataset, bounds, resources.progress)
         content["gain"] = [table.to_json() for table in predicted]
@@ -250,22 +256,26 @@ def bench(
         raise InvalidArgument(f"{workers} threads cannot work; give 1 or more")
     check_unit(unit)
     chosen, notes = choose(None if codecs is None else list(codecs))
-    usual = bounds_by_glob(tolerance)
     bounds = [bound if isinstance(bound, Bound) else Bound.parse(bound) for bound in scan]
-    points = {str(bound): {"*": bound, **usual} for bound in bounds}
-    points = points or {_in_words(usual): dict(usual)}
     settings = Settings(effort, workers, unit, progress=resources.progress)
     with pages(folder) as target:
         dataset = read(source, selection)
+        decided = decide_bounds(tolerance, dataset, source, selection, (), resources)
+        usual = decided.by_pattern
+        points = {str(bound): {"*": bound, **usual} for bound in bounds}
+        points = points or {_in_words(tolerance, usual): dict(usual)}
         result = run(dataset, points, chosen, settings, command)
-        result = replace(result, notes=(*notes, *left_out_notes(dataset), *result.notes))
+        notes = [*notes, *left_out_notes(dataset), *decided.notes, *result.notes]
+        result = replace(result, notes=tuple(notes))
         if target is not None:
             write_bench(result, target)
         return result
 
 
-def _in_words(tolerance: Mapping[str, str | Bound]) -> str:
+def _in_words(requested: Tolerance | None, tolerance: Mapping[str, str | Bound]) -> str:
     """Return bounds as a heading: the bound alone where one pattern means all columns."""
+    if isinstance(requested, Bounds):
+        return requested.origin + " and others" * bool(requested.overrides)
     if set(tolerance) == {"*"}:
         return str(tolerance["*"])
     return ", ".join(f"{pattern}={bound}" for pattern, bound in tolerance.items()) or str(

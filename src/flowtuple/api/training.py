@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
+from flowtuple.api.bounds_on_events import decide_bounds
 from flowtuple.api.inputs import (
     EVERYTHING,
     FilePath,
     Selection,
     Tolerance,
     Weighted,
-    bounds_by_glob,
     check_flow,
     check_request,
     check_seed,
@@ -202,13 +202,18 @@ def train(
     if events.weight:
         dataset = select(dataset, (), (events.weight,))
     with create(output) as writer:
-        prepared = resolved(dataset, bounds_by_glob(tolerance), given, like, resources)
+        decided = decide_bounds(
+            tolerance, dataset, events.source, selection, given, resources
+        )
+        prepared = resolved(
+            dataset, decided.by_pattern, given, like, resources, decided.rounded
+        )
         prepared = with_flows(
             prepared, effort, seed, resources, complete=not lean, weightings=weightings
         )
         write_model(writer, prepared, provenance(effort, seed, events.source))
     warnings = [warning for table in prepared for warning in table.warnings]
-    return (*left_out_notes(dataset), *warnings)
+    return (*left_out_notes(dataset), *decided.notes, *warnings)
 
 
 def _weightings(

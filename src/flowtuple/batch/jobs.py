@@ -181,6 +181,7 @@ class Sample(Job):
 
     model: str
     seed: int = 0
+    run: int = 1
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
@@ -191,6 +192,7 @@ class Sample(Job):
             _ready(task),
             seed=self.seed,
             first=start,
+            run=self.run,
             resources=Resources(1),
         )
         return {"events": stop - start}

@@ -10,7 +10,7 @@ from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
-from flowtuple.cli.lines import print_json, warn, write
+from flowtuple.cli.lines import note, print_json, warn, write
 from flowtuple.cli.many import OnDask
 from flowtuple.cli.options import (
     DROP,
@@ -204,6 +204,7 @@ def recompress(
 
 
 def _warn(result: api.Compressed) -> None:
+    note(*result.notes)
     warn(*result.warnings)
     warn_left_out(result.left_out)
 

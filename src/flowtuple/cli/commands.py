@@ -21,6 +21,11 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS = {
+    "presets": CommandEntry(
+        "bounds_presets",
+        "List presets of bounds, for compress --bounds NAME; with a name its bounds and "
+        "sources.",
+    ),
     "compress": CommandEntry(
         "coding",
         "Compress events into one self-contained file; every value keeps its bound.",
@@ -78,6 +83,14 @@ COMMANDS = {
     "bench": CommandEntry(
         "inspecting",
         "Measure size, error, speed and memory of codecs at the same bounds.",
+    ),
+    "limits": CommandEntry(
+        "limiting",
+        "Compare limits on a signal with generated and with simulated background, by pyhf.",
+    ),
+    "preset-rows": CommandEntry(
+        "presets",
+        "Make the columns that the flow of a preset learns, of NanoAOD or a like file.",
     ),
     "score": CommandEntry(
         "scoring",

@@ -112,7 +112,12 @@ def compare(
     output: Folder,
     columns: Columns,
     weight: Weight,
-    tests: str = option("--tests A,B,...", "Default: all.", "", _TESTS),
+    tests: str = option(
+        "--tests A,B,...",
+        "Such as ks,kl,alpha:0.5 (an alpha-divergence). Default: all but alpha.",
+        "",
+        _TESTS,
+    ),
     options: Annotated[api.ComparisonOptions, From(_options)],
     train: str | None = option(
         "--train FILE",

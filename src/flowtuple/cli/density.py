@@ -61,6 +61,9 @@ def sample(
     given: list[str] = option(
         "--given FILE", "Events with columns to draw the others from.", ()
     ),
+    run: int = option(
+        "--run N", "Number of the run; another for each seed keeps ids apart.", 1
+    ),
     workers: Workers,
     drop: Drop,
     dask: OnDask,
@@ -81,7 +84,7 @@ def sample(
             raise InvalidArgument("--dask: say how many events with --number")
         folder, suffix = folder_and_suffix(output, ".root")
         tasks = parts(number, per_file, folder, suffix)
-        dask.run(jobs.Sample(model, check_seed(seed)), tasks, folder)
+        dask.run(jobs.Sample(model, check_seed(seed), run), tasks, folder)
         return
     with _timed(output):
         api.sample(
@@ -91,6 +94,7 @@ def sample(
             seed=seed,
             given=given or None,
             options=WriteOptions(drop=drop),
+            run=run,
             resources=Resources(workers),
         )
 

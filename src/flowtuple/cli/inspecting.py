@@ -16,7 +16,7 @@ from flowtuple.benchmark.result import Bench
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import command, option
 from flowtuple.cli.files import sizes_in_words, type_in_words
-from flowtuple.cli.lines import print_json, warn, write
+from flowtuple.cli.lines import note, print_json, warn, write
 from flowtuple.cli.options import (
     RESOURCES,
     Columns,
@@ -146,6 +146,7 @@ def _show_inspection(content: Mapping[str, Any]) -> None:
         for column in table["columns"]:
             if "warning" in column:
                 warn(f"column {column['name']!r}: {column['warning']}")
+    note(*content.get("notes", ()))
     write(*(f"carried: {name}" for name in content["carried"]))
     for table in content.get("gain", []):
         size = format_bytes(table["flowtuple"])

@@ -39,3 +39,9 @@ def warn(*messages: str) -> None:
     """Write warnings on standard error."""
     for message in messages:
         say(f"warning: {message}")
+
+
+def note(*messages: str) -> None:
+    """Write notes on standard error."""
+    for message in messages:
+        say(f"note: {message}")

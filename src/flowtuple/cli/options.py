@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +11,10 @@ import typer
 
 from flowtuple import api
 from flowtuple.cli.declaring import From, argument, option
-from flowtuple.data.bounds import FORMS, KINDS, Bound
+from flowtuple.data.bounds import CUT_FORM, FORMS, KINDS, Bound
+from flowtuple.data.bounds_presets import named_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
-from flowtuple.runtime.nearby import nearest_file
 
 INPUT, TRAINING, RESOURCES = "Input", "Training", "Resources"  # panels of --help
 _LEAST_MEMORY = 256 * 10**6
@@ -31,12 +30,14 @@ Tolerances = Annotated[
     list[str],
     option(
         "--tolerance -t GLOB=BOUND",
-        f"{FORMS}; the last match wins; a bound alone is for all.",
+        f"{FORMS}, and {CUT_FORM} to keep sides of T; the last match wins; a bound alone is for "
+        "all.",
         (),
     ),
 ]
 BoundsFile = Annotated[
-    Path | None, option("--bounds TOML", "Bounds by glob, in a table named tolerance.")
+    str | None,
+    option("--bounds NAME", "A preset of flowtuple presets, or a TOML file; -t wins."),
 ]
 Columns = Annotated[
     list[str],
@@ -181,6 +182,17 @@ Preset = Annotated[
 ]
 
 
+Available = Annotated[
+    bool,
+    option(
+        "--available",
+        "Leave out columns of the preset whose branches the input lacks.",
+        False,
+        INPUT,
+    ),
+]
+
+
 def _with_preset(
     selection: Selection,
     preset: Preset,
@@ -235,38 +247,20 @@ def read_bound(text: str, where: str) -> Bound:
         raise InvalidArgument(f"{where}: {error}") from None
 
 
-def read_tolerance(tolerance: Tolerances, bounds: BoundsFile) -> dict[str, Bound]:
+def read_tolerance(tolerance: Tolerances, bounds: BoundsFile) -> Mapping[str, Bound]:
     """Return bounds by glob: those of the TOML file first, then those of the command line."""
-    merged = _read_bounds(bounds) if bounds else {}
+    merged: dict[str, Bound] = {}
     form = ("--tolerance", "GLOB=BOUND", "'Jet_*=rel:1e-3'")
     for text in tolerance:
-        is_bound = text.partition(":")[0] in KINDS
+        is_bound = text.replace(",", ":").partition(":")[0] in KINDS
         pairs = {"*": text} if is_bound else read_pairs([text], *form)
         for pattern, bound in pairs.items():
             merged.pop(pattern, None)  # the last match wins, so that it has to come last
             merged[pattern] = read_bound(bound, f"--tolerance {text!r}")
-    return merged
+    return named_bounds(bounds) | merged if bounds else merged
 
 
-Tolerance = Annotated[dict[str, Bound], From(read_tolerance)]
-
-
-def _read_bounds(path: Path) -> dict[str, Bound]:
-    try:
-        table = tomllib.loads(path.read_text())["tolerance"]
-        return {
-            pattern: read_bound(str(bound), f"{path}: {pattern!r}")
-            for pattern, bound in table.items()
-        }
-    except FileNotFoundError:
-        problem = f"no such file; {nearest_file(path, ['.toml'])}"
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problem = f"is not TOML ({error})"
-    except (KeyError, AttributeError):
-        problem = "has no table [tolerance] with lines such as 'Jet_*' = 'rel:1e-3'"
-    raise InvalidArgument(f"{path}: {problem}")
+Tolerance = Annotated[Mapping[str, Bound], From(read_tolerance)]
 
 
 def explicit_options(context: typer.Context) -> dict[str, str]:

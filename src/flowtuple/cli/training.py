@@ -15,6 +15,7 @@ from flowtuple.cli.declaring import From, command, option
 from flowtuple.cli.lines import warn, write
 from flowtuple.cli.options import (
     TRAINING,
+    Available,
     CheckpointFolder,
     Effort,
     GivenColumns,
@@ -36,8 +37,8 @@ from flowtuple.cli.options import (
 from flowtuple.cli.terminal import shown
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
-from flowtuple.flows.options import KINDS, RowFlow, Shape, Training
-from flowtuple.flows.presets import FLOW_PRESETS
+from flowtuple.flows.options import ACTIVATIONS, KINDS, RowFlow, Shape, Training
+from flowtuple.flows.presets import FLOW_PRESETS, FlowPreset
 from flowtuple.flows.processes import Process
 from flowtuple.reporting.page import format_bytes
 from flowtuple.reporting.plots import require_plots
@@ -167,6 +168,14 @@ _SHAPE = {
         "--blocks", "Blocks of residual networks (flashsim).", panel=_PANEL, min=1
     ),
     "bins": option("--bins", "Bins of splines.", panel=_PANEL, min=2),
+    "activation": option(
+        "--activation", f"{', '.join(ACTIVATIONS)} (flashsim).", panel=_PANEL
+    ),
+    "normalisation": option(
+        "--normalisation",
+        "Of hidden rows (flashsim): layer, batch or none.",
+        panel=_PANEL,
+    ),
     "components": option(
         "--components", "Gaussians of each mixture (made).", panel=_PANEL, min=1
     ),
@@ -240,6 +249,7 @@ def train_flow(
     selection: PresetSelection,
     preset: Preset,
     given: list[str] = option("--given GLOB", "Columns that the density depends on.", ()),
+    available: Available,
     seed: Seed,
     like: Like,
     report: ReportFolder,
@@ -254,13 +264,21 @@ def train_flow(
 
     A number after a colon is the weight of the events of a file: background.root signal.root:0.3
 
+    With --preset flashsim-jets or flashsim-muons, an input such as NanoAOD is made into rows first,
+    as preset-rows does.
+
     Example: flowtuple train-flow jets.root -o rows.flow --columns 'Jet_*' --flow nsf
     """
-    if preset in FLOW_PRESETS and not given:
-        given = [*FLOW_PRESETS[preset].given]
     is_main = Process.here().is_main
     limits = Resources(memory=memory, checkpoint=checkpoint)
     with shown(limits, silent=not is_main) as resources:
+        if preset in FLOW_PRESETS:
+            events, known, left_out = api.prepared_for(
+                events, preset, available=available, resources=resources
+            )
+            rows, selection = _of_preset(rows, selection, FLOW_PRESETS[preset], known)
+            given = given or [*known.given]
+            warn(*left_out if is_main else ())
         progress = LastProgress(resources.progress)
         notes = api.train_flow(
             events,
@@ -277,6 +295,17 @@ def train_flow(
     if report is not None:
         api.report(events.source, output, report, names=selection.names)
     _show(notes, output, progress.detail)
+
+
+def _of_preset(
+    rows: RowFlow, selection: api.Selection, published: FlowPreset, known: FlowPreset
+) -> tuple[RowFlow, api.Selection]:
+    """Return a flow and a selection with those columns of a preset alone that are there."""
+    absent = published.flow.transforms.keys() - known.flow.transforms.keys()
+    steps = {n: text for n, text in rows.transforms.items() if n not in absent}
+    if selection.columns == published.columns:
+        selection = replace(selection, columns=known.columns)
+    return replace(rows, transforms=steps), selection
 
 
 @command(app, "train-simulation")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from flowtuple.data.bounds import Bound
+from flowtuple.data.cuts import same_sides
 from flowtuple.data.schema import Array, bit_patterns
 
 _THEN, _OR = ", then ", " or "
@@ -80,6 +81,13 @@ class Promise:
         lossless = all(part.kind == "lossless" for stage in self.stages for part in stage)
         return "lossless" if lossless else "chain"
 
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """The cuts that every bound keeps, in any order; lossless bounds keep all."""
+        parts = [part for stage in self.stages for part in stage]
+        each = [set(part.cuts) for part in parts if part.kind != "lossless"]
+        return tuple(set.intersection(*each)) if each else ()
+
     def largest_difference(self, original: Array) -> Array:
         """Return the largest allowed distance from each original: float64 of its shape.
 
@@ -109,11 +117,13 @@ class Promise:
             return same
         if original.dtype.kind in "iu":
             most = np.uint64(min(self._most(), 2**64 - 1))
-            return np.asarray(same | (integer_distance(original, decoded) <= most))
+            near = integer_distance(original, decoded) <= most
+            return np.asarray(same | (near & same_sides(original, decoded, self.cuts)))
         special = only_bits(original) | ~np.isfinite(decoded)
         with np.errstate(invalid="ignore", over="ignore"):
             x, y = original.astype(np.float64), decoded.astype(np.float64)
             close = np.abs(y - x) <= self.largest_difference(x)
+        close &= same_sides(original, decoded, self.cuts)
         return np.asarray(same | (close & ~special))
 
     def _most(self) -> int:

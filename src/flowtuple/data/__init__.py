@@ -8,9 +8,12 @@ later packages do with events, they do through these interfaces, so a source of 
 in blocks.
 
 - `schema`, `schema_diff`, `globs`, `bounds`: columns, their comparison, their choice, their bounds.
-- `table`, `awkward`, `awkward_tables`: events in memory, and as awkward arrays.
+- `bounds_file`, `bounds_presets`: bounds by pattern as TOML, and those of experiments.
+- `variations`, `four_vectors`: systematic variations and four-vectors among columns, by name.
+- `table`, `awkward`, `awkward_tables`, `event_samples`: events in memory, and samples of them.
 - `selection`, `collections`: views of tables, and objects of one kind.
 - `rows`, `row_source`, `mapped_rows`: objects or events as rows of numbers.
+- `separation`: near pairs of objects in eta and phi, and matches.
 - `event_weights`, `expressions`, `kinematics`, `binning`, `memory`: weights, cuts, derived
   quantities, bins, and numbers of events that fit into memory.
 
@@ -25,8 +28,11 @@ Laws, and the tests that hold them:
   bound's text parses back to the same bound (tests/data/test_bounds.py).
 - A glob bounds floats only; integers, ids and weights are bounded by their full names only
   (tests/data/test_bounds.py).
+- Bounds that are written as TOML come back in their order, and a fault is named with its line
+  (tests/data/test_bounds_file.py).
 - Schemas are compared by names, types and shapes; names of hidden counters do not count
   (tests/data/test_schema.py).
 - Rows are the same, bit by bit, in memory and in a mapped file (tests/data/test_mapped_rows.py).
+- Near pairs and matches are those of loops over all pairs (tests/data/test_separation.py).
 - Derived quantities agree with the formulas written out in NumPy (tests/data/test_kinematics.py).
 """

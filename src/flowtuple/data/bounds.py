@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flowtuple.data.cuts import MAX_CUTS, same_sides
 from flowtuple.data.globs import NamedColumns
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.errors import InvalidArgument
@@ -50,7 +51,11 @@ def _listed(forms: Iterable[str]) -> str:
 
 
 FORMS = _listed(kind.form for kind in KINDS.values())
-_ABS = re.compile(r"abs:[0-9]{1,40}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,2})?")
+CUT_FORM = ",cut:T"
+"""What may follow a bound, as messages and `--help` write it."""
+
+_ABS = re.compile(r"abs:[0-9]{1,40}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,2})?(,cut:[-+.e0-9]+)*")
+_LARGEST_WHOLE = 2.0**53  # from here on float64 has gaps between whole numbers
 
 
 @dataclass(frozen=True)
@@ -62,20 +67,27 @@ class Bound:
             an `abs` bound in units of the column's standard deviation; `bits`, round to nearest
             with `amount` explicit mantissa bits.
         amount: The number after the colon, in the column's unit for `abs`.
+        cuts: Thresholds T, increasing: the sign of x - T stays, for T in float64 and for T
+            rounded to the column's type. A lossless bound keeps every sign and has none.
 
     Raises:
-        InvalidArgument: There is no such kind, or it cannot have this amount.
+        InvalidArgument: There is no such kind, or it cannot have this amount or these cuts.
 
     Example:
+        >>> import numpy as np
         >>> import flowtuple as ft
         >>> ft.Bound.parse("rel:1e-3")
         Bound(kind='rel', amount=0.001)
         >>> str(ft.Bound.parse("bits:10")), str(ft.Bound())
         ('bits:10', 'lossless')
+        >>> bound = ft.Bound.parse("abs:0.05,cut:30")
+        >>> bound.holds(np.array([29.98, 29.98]), np.array([29.95, 30.0])).tolist()
+        [True, False]
     """
 
     kind: str = "lossless"
     amount: float = 0.0
+    cuts: tuple[float, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Bound:
@@ -84,9 +96,15 @@ class Bound:
         Raises:
             InvalidArgument: The text is none of these, or its number is no amount of this kind.
         """
-        kind, _, number = text.strip().partition(":")
-        if text.strip() == "lossless":
-            return cls()
+        first, *further = text.strip().split(",")
+        cuts = tuple(_read_cut(text, part.strip()) for part in further)
+        kind, _, number = first.strip().partition(":")
+        if kind == "cut":
+            raise InvalidArgument(
+                f"bound {text!r} is a cut alone: write it beside a bound, as in abs:0.05,cut:30"
+            )
+        if first.strip() == "lossless":
+            return cls(cuts=cuts)
         if kind not in KINDS or kind == "lossless":
             raise InvalidArgument(f"bound {text!r} does not parse: write {FORMS}")
         try:
@@ -95,30 +113,47 @@ class Bound:
             raise InvalidArgument(
                 f"bound {text!r} has no number after '{kind}:': write for example {kind}:1e-3"
             ) from None
-        return cls(kind, amount)
+        return cls(kind, amount, cuts)
 
     def __post_init__(self) -> None:
+        wrong = self._fault()
+        if wrong:
+            named = (
+                f"{self.kind}:{self.amount:g}" if self.kind != "lossless" else self.kind
+            )
+            raise InvalidArgument(f"bound '{named}' {wrong}")
+        cuts = () if self.kind == "lossless" else (float(cut) + 0.0 for cut in self.cuts)
+        object.__setattr__(self, "cuts", tuple(sorted(set(cuts))))
+
+    def _fault(self) -> str:
+        """Return what keeps the parts from being a bound; nothing where they are one."""
         kind, amount = self.kind, self.amount
         wrong = ""
         if kind not in KINDS:
             wrong = f"does not parse: write {FORMS}"
+        elif not all(map(math.isfinite, self.cuts)):
+            wrong = "has a cut that is no finite number: write for example cut:30"
+        elif len(self.cuts) > MAX_CUTS:
+            wrong = f"has {len(self.cuts)} cuts: write {MAX_CUTS} at most"
         elif kind == "lossless":
-            return
+            return ""
         elif not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
             wrong = "must be a positive, finite number; for exact values write lossless"
         elif kind == "rel" and amount >= 1:
             wrong = "allows every value to become zero: write a number below 1"
         elif kind == "bits" and (amount != int(amount) or amount > 52):
             wrong = "must be a whole number of mantissa bits, 0 to 52"
-        if wrong:
-            raise InvalidArgument(f"bound '{kind}:{amount:g}' {wrong}")
+        return wrong
+
+    def __repr__(self) -> str:
+        cuts = f", cuts={self.cuts}" if self.cuts else ""
+        return f"Bound(kind={self.kind!r}, amount={self.amount!r}{cuts})"
 
     def __str__(self) -> str:
-        """Return the bound as text that parses back to the very same number."""
+        """Return the bound as text that parses back to the very same numbers."""
         if self.kind == "lossless":
             return self.kind
-        whole = self.amount == int(self.amount) and self.amount < 2**53
-        return f"{self.kind}:{int(self.amount) if whole else self.amount!r}"
+        return f"{self.kind}:{_exactly(self.amount)}{_cuts_in_words(self.cuts)}"
 
     @property
     def is_statistical(self) -> bool:
@@ -140,7 +175,9 @@ class Bound:
     @property
     def short(self) -> str:
         """The bound as text with four digits, for tables."""
-        return self.kind if self.kind == "lossless" else f"{self.kind}:{self.amount:.4g}"
+        if self.kind == "lossless":
+            return self.kind
+        return f"{self.kind}:{self.amount:.4g}{_cuts_in_words(self.cuts)}"
 
     def after(self, before: Bound | str) -> str:
         """Return the bound, in words, of values coded with another bound and then with this one.
@@ -155,12 +192,13 @@ class Bound:
         if self.kind == "lossless":
             return words
         if self.kind == "abs" and _ABS.fullmatch(words):
-            first = float(words[4:])
-            amount = self.amount + first
-            if Fraction(amount) < Fraction(self.amount) + Fraction(first):
+            first = Bound.parse(words)
+            amount = self.amount + first.amount
+            if Fraction(amount) < Fraction(self.amount) + Fraction(first.amount):
                 # a bound may only be rounded up
                 amount = math.nextafter(amount, math.inf)
-            return str(Bound("abs", amount))
+            common = tuple(cut for cut in self.cuts if cut in first.cuts)
+            return str(Bound("abs", amount, common))
         return f"{words}, then {self}"
 
     def holds(self, original: Array, decoded: Array) -> Array:
@@ -188,18 +226,24 @@ class Bound:
             # wraps around to the true distance of signed values
             distance = larger - smaller
             most = np.uint64(min(math.floor(self.amount), 2**64 - 1))
-            close: Array = same | (distance <= most)
-            return close
+            close: Array = distance <= most
+            return same | (close & self._keeps_sides(original, decoded))
         negative_zero = np.signbit(original) & (original == 0)
         special = ~np.isfinite(original) | ~np.isfinite(decoded) | negative_zero
         with np.errstate(invalid="ignore", over="ignore"):
             x = original.astype(np.float64)
             near = np.abs(decoded.astype(np.float64) - x) <= self.largest_difference(x)
-        within: Array = same | (near & ~special)
+        within: Array = same | (near & ~special & self._keeps_sides(original, decoded))
         return within
+
+    def _keeps_sides(self, original: Array, decoded: Array) -> Array:
+        """Return which values stay on their side of every cut, of the shape of the values."""
+        return same_sides(original, decoded, self.cuts)
 
     def largest_difference(self, original: Array) -> Array:
         """Return how far each value may move, in its unit: float64 of the original's shape.
+
+        A cut may keep a value from moving as far.
 
         Args:
             original: Values of any shape and dtype; `holds` gives copies in float64.
@@ -230,6 +274,33 @@ class Bound:
         raise InvalidArgument(
             f"a {self} bound is no unit for a difference: resolve it to abs, rel or bits"
         )
+
+
+def _read_cut(text: str, part: str) -> float:
+    """Return the threshold of one part of a bound's text, such as `cut:30`.
+
+    Raises:
+        InvalidArgument: It is no cut.
+    """
+    kind, _, number = part.partition(":")
+    try:
+        if kind == "cut":
+            return float(number)
+    except ValueError:
+        pass
+    raise InvalidArgument(
+        f"bound {text!r} has {part!r} after a comma: write a cut there, as in abs:0.05,cut:30"
+    )
+
+
+def _exactly(number: float) -> str:
+    """Return a number as text that parses back to the very same one, whole ones without a point."""
+    whole = number == int(number) and abs(number) < _LARGEST_WHOLE
+    return str(int(number)) if whole else repr(number)
+
+
+def _cuts_in_words(cuts: Iterable[float]) -> str:
+    return "".join(f",cut:{_exactly(cut)}" for cut in cuts)
 
 
 def requested_bounds(
@@ -274,6 +345,11 @@ def _check_applicable(bound: Bound, column: Column) -> None:
         kind = "a counter" if column.role == "counter" else f"of type {column.dtype}"
         raise InvalidArgument(
             f"column {column.name!r} is {kind} and can only be lossless, not {bound}"
+        )
+    if column.is_integer and any(abs(cut) >= _LARGEST_WHOLE for cut in bound.cuts):
+        raise InvalidArgument(
+            f"column {column.name!r} is {column.dtype} and {bound} has a cut from 2^53 on, where "
+            "float64 skips whole numbers: leave that cut out"
         )
     if column.is_integer and not KINDS[bound.kind].on_integers:
         forms = _listed(kind.form for kind in KINDS.values() if kind.on_integers)

@@ -205,6 +205,8 @@ class Dataset:
         files: Number of input files.
         is_part: True where the input holds more than this: other tables, columns, events, or parts
             that were refused or left out.
+        quantization: Attributes of columns whose values were moved within a bound, by table and
+            column.
     """
 
     description: str
@@ -217,6 +219,7 @@ class Dataset:
     format: str = ""
     files: int = 1
     is_part: bool = False
+    quantization: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def table(self, name: str) -> TableSource:
         """Return one table by name.

@@ -9,6 +9,7 @@ carried objects.
 - `writer`: sections written in order; the file appears under its name when it is whole.
 - `storage`, `reader`: ranges of bytes, and sections located by the index.
 - `table`, `columns`, `file`: events of a range, decoded from the chunks that contain them.
+- `quantization`: the promise of each column, also as attributes for other formats.
 - `ledger`: the bytes of a file by column and part.
 - `merge`, `damage`, `recover`, `provenance`: joining, checking (by the frames, where the index is
   damaged) and saving files, and their origin.
@@ -31,6 +32,7 @@ Laws, and the tests that hold them:
   tests/file/test_recover.py); damage costs only the parts that it touches
   (tests/file/test_damage.py).
 - The rows of the ledger add up to the file, to the byte (tests/file/test_ledger.py).
+- Attributes state the errors that the decoded values obey (tests/file/test_quantization.py).
 - External columns are stored as a hash alone, and other values are refused
   (tests/file/test_external.py).
 """

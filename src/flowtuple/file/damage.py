@@ -257,7 +257,7 @@ def _header_is_damaged(storage: Storage) -> bool:
         index, _, expected = read_index(storage)
     except DAMAGE:
         return False
-    headers = {layout.pack_header(flags) for flags in (0, layout.KNOWN_FLAGS)}
+    headers = {layout.pack_header(flags) for flags in range(layout.KNOWN_FLAGS + 1)}
     return expected in {checksum(header + index) for header in headers}
 
 

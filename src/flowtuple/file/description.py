@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from flowtuple.data.memory import in_words
 from flowtuple.data.schema import OPAQUE, ROLES, Column
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge
+from flowtuple.file.layout import FURTHER_BOUNDS
 from flowtuple.lattice.context import MAX_ROWS
 from flowtuple.lattice.grid import INTEGERS, MANTISSA_BITS
 from flowtuple.lattice.lattice import Lattice
@@ -101,6 +102,19 @@ def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[
             "or a model that is neither true nor false"
         )
     return meta
+
+
+def flags_of_bounds(lattices: Iterable[Lattice]) -> int:
+    """Return the feature flags of a header that the bounds of a file need."""
+    return FURTHER_BOUNDS if any(lattice.bound.cuts for lattice in lattices) else 0
+
+
+def flags_of_description(meta: Mapping[str, Any]) -> int:
+    """Return the feature flags of a header that a description needs, by its stored bounds."""
+    columns = (c for table in meta["tables"] for c in table["columns"])
+    return flags_of_bounds(
+        Lattice.from_json(c["lattice"]) for c in columns if "lattice" in c
+    )
 
 
 def read_storage(meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

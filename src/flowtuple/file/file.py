@@ -17,8 +17,14 @@ from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, LeftOut, ranges
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.file.columns import Columns
-from flowtuple.file.description import parse_table, read_left_out, read_storage
-from flowtuple.file.layout import Section, SectionKind
+from flowtuple.file.description import (
+    flags_of_bounds,
+    parse_table,
+    read_left_out,
+    read_storage,
+)
+from flowtuple.file.layout import MAJOR, MINOR, Section, SectionKind
+from flowtuple.file.quantization import quantization
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
 from flowtuple.io.formats import output_suffixes
@@ -127,6 +133,12 @@ class File(Shown):
             ) from None
         if parsed.name in self.tables:
             raise Corrupt(f"{self.path}: has two tables of one name")
+        needed = flags_of_bounds(parsed.lattices.values())
+        if self._reader.flags is not None and needed & ~self._reader.flags:
+            raise Corrupt(
+                f"{self.path}: table {parsed.name!r} has bounds of format {MAJOR}.{MINOR}, "
+                "of which the header says nothing"
+            )
         self.tables[parsed.name] = StoredTable(
             self._reader,
             number,
@@ -215,6 +227,10 @@ class File(Shown):
             self.size,
             self.storage,
             self.left_out,
+            quantization={
+                name: quantization(self.meta, name, table.lattices)
+                for name, table in self.tables.items()
+            },
         )
 
     def raw(self, section: Section) -> bytes:

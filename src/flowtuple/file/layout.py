@@ -19,7 +19,9 @@ END_MAGIC = b"\x1aFTUPEND"
 MAJOR, MINOR = 1, 1
 EVENT_MODELS = 1
 """Feature flag: a model reads features of the event, or has trees or rules."""
-KNOWN_FLAGS = EVENT_MODELS
+FURTHER_BOUNDS = 2
+"""Feature flag: the bound of a column has cuts."""
+KNOWN_FLAGS = EVENT_MODELS | FURTHER_BOUNDS
 
 _HEADER = struct.Struct("<8sHHI")
 _FRAME = struct.Struct("<4sIIIQQQQ")

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from flowtuple.codec.packing import checksum, zstd
 from flowtuple.errors import InvalidArgument
 from flowtuple.file import layout
-from flowtuple.file.description import pack_description
+from flowtuple.file.description import flags_of_description, pack_description
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.runtime.atomic import atomic_path
 
@@ -44,6 +44,7 @@ class Writer:
 
     def describe(self, meta: Mapping[str, Any]) -> None:
         """Write the description; it comes first, so that a file cut short can be recovered."""
+        self._flags |= flags_of_description(meta)
         self.add(SectionKind.DESCRIPTION, 0, pack_description(meta))
 
     def add(
@@ -76,7 +77,7 @@ class Writer:
         return self.add(SectionKind.MODEL, number, data)
 
     def finish(self, carried: Iterable[bytes] = ()) -> None:
-        """Write carried objects, the index, and the flags of models; nothing may follow."""
+        """Write carried objects, the index, and the feature flags; nothing may follow."""
         for number, content in enumerate(carried):
             self.add(SectionKind.CARRIED, number, zstd(content))
         self._write(layout.pack_index(self._sections, self._flags))

@@ -9,10 +9,12 @@ In: `data.rows.Rows` and a `RowFlow` with kind, size, training and preprocessing
 the package as tables.
 
 Modules: `bijection` is the contract and `registry` the kinds, which `autoregressive`, `nice`,
-`glow`, `made`, `coupling` and `matching` build from parts of zuko. `train` fits the preprocessing
-and calls `fit`, which takes rows from `blocks` and may run in several processes. `train_state`
-stores a training between two epochs. `validation` compares drawn rows with others. `options`,
-`presets` and `processes` need no PyTorch, and only these are imported before a flow is in use.
+`glow`, `made`, `coupling` (of `layers`) and `matching` build from parts of zuko. `train` fits the
+preprocessing and calls `fit`, which takes rows from `blocks` and may run in several processes.
+`train_state` stores a training between two epochs. `validation` compares drawn rows with others.
+`presets` are published flows; `preset_rows` makes the rows that they learn, of branches that
+`preset_sources` names, by `matched_objects`. These, `options` and `processes` need no PyTorch,
+and only they are imported before a flow is in use.
 
 Used by `benchmark`, `api` and `cli`.
 
@@ -23,8 +25,11 @@ Laws, and the tests in `tests/flows` that check them:
   interrupted (`test_flows.py`);
 - the order of batches depends on seed and epoch alone (`test_row_batches.py`), and the batches of
   several processes are parts of those of one (`test_processes.py`);
+- activations and normalisations by name obey these laws, and running means are stored
+  (`test_residual_layers.py`);
 - row k of a seed is the same in any block (`test_flows.py`), and under conditions it follows
-  them (`test_conditional.py`).
+  them (`test_conditional.py`);
+- the columns of presets are those of loops over objects (`test_preset_rows.py`).
 
 Names of modules and buffers are keys of stored files and never change.
 """

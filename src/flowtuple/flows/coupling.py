@@ -9,9 +9,8 @@ of zuko, linear beyond 5 standard deviations.
 
 The residual networks have pre-activated blocks of two layers, gated by conditions: He et al.,
 "Identity mappings in deep residual networks" (2016); gated linear units as in Dauphin et al.,
-"Language modeling with gated convolutional networks" (2017). Layers are normalised row by row (Ba
-et al., "Layer normalization", 2016) and not over the batch, so that the result of a row does not
-depend on the other rows.
+"Language modeling with gated convolutional networks" (2017). `Shape` names activation and
+normalisation; the prototype has relu and batch normalisation.
 """
 
 from __future__ import annotations
@@ -22,10 +21,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import LayerNorm, Linear, ReLU, Sequential
+from torch.nn import Linear, Sequential
 from zuko.transforms import MonotonicRQSTransform
 
 from flowtuple.flows.bijection import LikelihoodFlow, Step
+from flowtuple.flows.layers import ACTIVATIONS, NORMALISATIONS
 from flowtuple.flows.options import Shape
 
 _SMALL = 1e-3  # initial weights of last layers, so that blocks and splines start as the identity
@@ -35,18 +35,21 @@ class Block(torch.nn.Module):
     """h + gate(context) f(h), with f two layers after their activations.
 
     Args:
-        width: Width of the hidden rows.
+        shape: Width of the hidden rows, activation and normalisation.
         embedded: Width of the embedded context; 0 for no gate.
     """
 
-    def __init__(self, width: int, embedded: int) -> None:
+    def __init__(self, shape: Shape, embedded: int) -> None:
         super().__init__()
+        width = shape.hidden[0]
+        normalisation = NORMALISATIONS[shape.normalisation]
+        activation = ACTIVATIONS[shape.activation]
         self.layers = Sequential(
-            LayerNorm(width),
-            ReLU(),
+            normalisation(width),
+            activation(),
             Linear(width, width),
-            LayerNorm(width),
-            ReLU(),
+            normalisation(width),
+            activation(),
             Linear(width, width),
         )
         self.gate = Linear(embedded, width) if embedded else None
@@ -67,19 +70,18 @@ class ResidualNetwork(torch.nn.Module):
         columns: Number of columns that it reads, 0 or more.
         context: Number of conditions c, 0 or more.
         outputs: Number of outputs for each row.
-        width: Width of the hidden layers, and of the embedded conditions.
-        blocks: Number of blocks of two layers.
+        shape: Width of the hidden layers and of the embedded conditions, number of blocks of two
+            layers, activation and normalisation.
     """
 
-    def __init__(
-        self, columns: int, context: int, outputs: int, width: int, blocks: int
-    ) -> None:
+    def __init__(self, columns: int, context: int, outputs: int, shape: Shape) -> None:
         super().__init__()
+        width, activation = shape.hidden[0], ACTIVATIONS[shape.activation]
         self.reads = columns + context > 0
         self.first = Linear(columns + context or 1, width)
-        self.embed = Sequential(Linear(context, width), ReLU()) if context else None
+        self.embed = Sequential(Linear(context, width), activation()) if context else None
         self.blocks = torch.nn.ModuleList(
-            Block(width, width if context else 0) for _ in range(blocks)
+            Block(shape, width if context else 0) for _ in range(shape.blocks)
         )
         self.last = Linear(width, outputs)
         _shrink(self.last)
@@ -119,9 +121,7 @@ class CouplingStep(torch.nn.Module):
         self.register_buffer("moved", moved.clone())
         self.register_buffer("kept", kept.clone())
         outputs = len(moved) * (3 * shape.bins - 1)
-        self.network = ResidualNetwork(
-            len(kept), context, outputs, shape.hidden[0], shape.blocks
-        )
+        self.network = ResidualNetwork(len(kept), context, outputs, shape)
 
     def splines(self, x: Tensor, context: Tensor | None) -> MonotonicRQSTransform:
         """Return one spline of `bins` pieces for each moved column of each row."""

@@ -186,6 +186,7 @@ class _Training:
                 self._save()
                 report(state.epoch / epochs, state.history[-1][2])
         self.flow.load_state_dict(self.best)
+        self.flow.eval()
         share = prefetched.waited / seconds if seconds else 0.0
         return Fitted(state.best[1], state.history, state.watched, seconds, share)
 
@@ -201,6 +202,7 @@ class _Training:
             device, self.seed, RngStream.NOISE, self.state.epoch, rank
         )
         total = torch.zeros((), dtype=torch.float64, device=device)
+        self.flow.train()
         with mixed_precision(self.flow, device):
             for _ in range(self.rows.steps):
                 batch = next(batches).to(device)
@@ -222,6 +224,7 @@ class _Training:
 
     def _validate(self, loss: float) -> None:
         """Finish an epoch: validate, move the schedule, and remember the best weights."""
+        self.flow.eval()
         state, validation = self.state, self.validation_loss(self.flow)
         if not np.isfinite(validation):
             raise InvalidArgument(

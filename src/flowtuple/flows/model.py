@@ -15,7 +15,7 @@ from flowtuple.data.table import ranges
 from flowtuple.flows.bijection import Bijection
 from flowtuple.flows.options import Shape
 from flowtuple.flows.rng import normal_rows
-from flowtuple.transforms import Chain
+from flowtuple.transforms import Chain, OneHot
 
 BLOCK = 4096  # rows at a time, to limit memory
 EXACT_BLOCK = (
@@ -33,18 +33,23 @@ class ContextColumns:
     Attributes:
         columns: Names of c columns.
         dtypes: NumPy names of their types.
-        chains: Preprocessing of each. A value that stands for a cell is taken at its middle.
+        chains: Preprocessing of each. A value that stands for a cell is taken at its middle. A
+            one-hot code makes a condition several numbers.
     """
 
     columns: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
-    chains: tuple[Chain, ...] = ()
+    chains: tuple[Chain | OneHot, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Numbers that the flow reads for each row."""
+        return sum(len(c.values) if isinstance(c, OneHot) else 1 for c in self.chains)
 
     def forward(self, values: Array) -> Array:
-        """Return the conditions as the flow reads them, shape (n, c)."""
-        return np.stack(
-            [c.forward(values[:, k]) for k, c in enumerate(self.chains)], axis=1
-        )
+        """Return the conditions as the flow reads them, shape (n, width)."""
+        parts = [c.forward(values[:, k]) for k, c in enumerate(self.chains)]
+        return np.column_stack(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +80,10 @@ class RowModel:
     flow: Bijection
     about: Mapping[str, Any] = field(default_factory=dict)
     context: ContextColumns = ContextColumns()
+
+    def __post_init__(self) -> None:
+        # Outside of a training no row depends on the other rows.
+        self.flow.eval()
 
     @torch.no_grad()
     def to_latent(

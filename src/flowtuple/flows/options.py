@@ -19,6 +19,8 @@ KINDS = (
     "flow-matching",
 )
 SCHEDULES = ("constant", "plateau", "cosine", "warm-restarts", "one-cycle")
+ACTIVATIONS = ("relu", "leaky-relu", "elu", "gelu", "silu", "tanh")
+NORMALISATIONS = ("layer", "batch", "none")
 DEVICES = ("auto", "cpu", "cuda")
 _RANGES = {
     "transforms": (1, 64),
@@ -46,6 +48,9 @@ class Shape:
         permute: Draw the order of columns in each step of `maf` and `nsf` at random, instead of
             forwards and backwards in turn, and in `made`, instead of their own.
         components: Gaussians of each column's mixture in `made`.
+        activation: Activation of a residual network: relu, leaky-relu, elu, gelu, silu or tanh.
+        normalisation: Normalisation in a residual network: of each row (layer), over the rows of a
+            step (batch), or none.
 
     Example:
         >>> import flowtuple as ft
@@ -60,8 +65,12 @@ class Shape:
     blocks: int = 2
     permute: bool = False
     components: int = 8
+    activation: str = "relu"
+    normalisation: str = "layer"
 
     def __post_init__(self) -> None:
+        check_name("activation", self.activation, ACTIVATIONS)
+        check_name("normalisation", self.normalisation, NORMALISATIONS)
         for name, (least, most) in _RANGES.items():
             value = self.transforms_or(1) if name == "transforms" else getattr(self, name)
             sizes: tuple[int, ...] = value if isinstance(value, tuple) else (value,)

@@ -72,7 +72,7 @@ class ProcessGroup:
         with warnings.catch_warnings():
             # PyTorch renames the option, and versions before 2.13 know only this name.
             warnings.simplefilter("ignore", FutureWarning)
-            # Buffers are masks, which are equal in all processes.
+            # Buffers are masks and running means, which are equal in all processes.
             return DistributedDataParallel(module, broadcast_buffers=False)
 
     def total(self, values: Tensor) -> Tensor:

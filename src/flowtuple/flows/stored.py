@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError
@@ -20,15 +20,17 @@ from flowtuple.flows.model import ContextColumns, RowModel
 from flowtuple.flows.options import KINDS, Shape
 from flowtuple.flows.registry import build
 from flowtuple.runtime.atomic import atomic_path
-from flowtuple.transforms import Chain
+from flowtuple.transforms import Chain, OneHot
 
-VERSION = 3  # version 1 had no conditions, version 2 fewer kinds of flows
+VERSION = 3  # version 1 had no conditions, version 2 fewer kinds of flows and of layers
 _VERSION_OF = {
     "nice": 3,
     "glow": 3,
     "made": 3,
 }  # of other kinds 2, which older readers know
 _KEY = "flowtuple rows"
+_ONE_HOT = "values"  # field of a one-hot code
+Steps = TypeVar("Steps", Chain, Chain | OneHot)
 _LENGTH = 8  # bytes at the start of the file: the length of its header
 
 
@@ -41,7 +43,7 @@ def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
 def pack_model(model: RowModel) -> bytes:
     """Return a model as the bytes of a safetensors file."""
     content = {
-        "version": _VERSION_OF.get(model.kind, 2),
+        "version": _version(model),
         "columns": model.columns,
         "dtypes": model.dtypes,
         "counter": model.counter,
@@ -67,7 +69,25 @@ def _stored_shape(model: RowModel) -> dict[str, Any]:
     content = asdict(model.shape)
     if model.kind != "made":
         del content["components"]
+    if not _has_other_layers(model):
+        del content["activation"], content["normalisation"]
     return content
+
+
+def _version(model: RowModel) -> int:
+    """Return the lowest version of which readers know the model."""
+    is_coded = any(isinstance(chain, OneHot) for chain in model.context.chains)
+    is_new = is_coded or _has_other_layers(model)
+    return max(_VERSION_OF.get(model.kind, 2), 3 if is_new else 2)
+
+
+def _has_other_layers(model: RowModel) -> bool:
+    """Return whether the flow has layers that only readers of version 3 know."""
+    layers = model.shape.activation, model.shape.normalisation
+    return model.kind == "flashsim" and layers != (
+        Shape.activation,
+        Shape.normalisation,
+    )
 
 
 def load_model(path: str | os.PathLike[str]) -> RowModel:
@@ -124,10 +144,10 @@ def unpack_model(data: bytes, name: str) -> RowModel:
 
 
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
-    columns, dtypes, chains = _columns(content, "columns")
+    columns, dtypes, chains = _columns(content, "columns", Chain.from_config)
     context = ContextColumns()
     if content["version"] > 1:
-        context = ContextColumns(*_columns(content["given"], "conditions"))
+        context = ContextColumns(*_columns(content["given"], "conditions", _condition))
     kind = content["kind"]
     if kind not in KINDS:
         raise ValueError(f"there is no flow {kind!r}")
@@ -135,7 +155,7 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
     stored = sum(tensor.numel() for tensor in tensors.values())
     if _least_weights(kind, shape, len(columns)) > stored:
         raise ValueError("a flow larger than the file")
-    flow = build(kind, len(columns), shape, seed=0, context=len(context.columns))
+    flow = build(kind, len(columns), shape, seed=0, context=context.width)
     flow.load_state_dict(dict(tensors))
     counter, about = content["counter"], content["about"]
     return RowModel(
@@ -143,12 +163,19 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
     )
 
 
+def _condition(config: Mapping[str, Any]) -> Chain | OneHot:
+    """Return the preprocessing of a condition."""
+    if _ONE_HOT in config:
+        return OneHot(tuple(float(value) for value in config[_ONE_HOT]))
+    return Chain.from_config(config)
+
+
 def _columns(
-    content: Mapping[str, Any], name: str
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Chain, ...]]:
+    content: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any]], Steps]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Steps, ...]]:
     """Return names, types and preprocessing of columns; errors call them by a name."""
     columns, dtypes = tuple(content["columns"]), tuple(content["dtypes"])
-    chains = tuple(Chain.from_config(config) for config in content["chains"])
+    chains = tuple(read(config) for config in content["chains"])
     if not len(columns) == len(dtypes) == len(chains):
         raise ValueError(f"{name}, types and transforms do not fit")
     if any(np.dtype(dtype).kind not in "biuf" for dtype in dtypes):
@@ -163,13 +190,16 @@ def _least_weights(kind: str, shape: Shape, columns: int) -> int:
     """
     if kind == "flashsim":
         return shape.transforms_or(columns) * 2 * shape.blocks * shape.hidden[0] ** 2
+    steps = shape.transforms_or(1)
+    between_layers = sum(a * b for a, b in pairwise(shape.hidden))
     if kind == "flow-matching":
-        networks = 1
-    elif kind == "made":
-        networks = int(columns > 1)
-    else:
-        networks = shape.transforms_or(1) * (columns > 1)
-    return networks * sum(a * b for a, b in pairwise(shape.hidden))
+        return between_layers
+    if columns == 1:
+        return 0
+    if kind == "made":
+        return between_layers + shape.hidden[-1] * shape.components * columns
+    mixings = columns**2 if kind == "glow" else 0
+    return steps * (between_layers + mixings)
 
 
 def read_tensors(data: bytes) -> tuple[dict[str, Tensor], Mapping[str, str]]:

@@ -23,7 +23,7 @@ from flowtuple.flows.options import RowFlow
 from flowtuple.flows.registry import build
 from flowtuple.flows.rng import RngStream, draw
 from flowtuple.flows.validation import ROWS, Validation
-from flowtuple.transforms import Chain
+from flowtuple.transforms import Chain, OneHot
 from flowtuple.transforms.ranks import FEW
 
 MANY = "dequantise,gauss-rank"  # for whole numbers of many values
@@ -31,6 +31,8 @@ REAL = "gauss-rank"
 CONDITION = (
     "gauss-rank,clip:-5:5"  # a condition far outside of the training reads as its edge
 )
+ONE_HOT = "one-hot"  # for conditions of few values, one number for each value
+MOST_CODED = 64
 
 
 def train_rows(
@@ -61,9 +63,7 @@ def train_rows(
     else:
         rows = _like(rows, like, options)
         chains, context = like.chains, like.context
-    flow = build(
-        options.kind, len(rows.columns), options.shape, seed, len(context.columns)
-    )
+    flow = build(options.kind, len(rows.columns), options.shape, seed, context.width)
     model = RowModel(
         rows.columns,
         rows.dtypes,
@@ -186,14 +186,30 @@ def _preprocessing(
             )
         for k in matching:
             recipes[k] = recipe
-    values = (*rows.values.T, *rows.context.T)
     chains = tuple(
         _chain(rows.source, *column)
-        for column in zip(names, values, recipes, strict=True)
+        for column in zip(rows.columns, rows.values.T, recipes[:count], strict=True)
     )
     if given is None:
         return chains, ContextColumns()
-    return chains[:count], ContextColumns(given.columns, given.dtypes, chains[count:])
+    read = tuple(
+        _condition(rows.source, *column)
+        for column in zip(given.columns, rows.context.T, recipes[count:], strict=True)
+    )
+    return chains, ContextColumns(given.columns, given.dtypes, read)
+
+
+def _condition(source: str, column: str, values: Array, recipe: str) -> Chain | OneHot:
+    """Fit the preprocessing of a condition, which may be a one-hot code."""
+    if recipe.strip() != ONE_HOT:
+        return _chain(source, column, values, recipe)
+    code = OneHot.fitted(values)
+    if len(code.values) > MOST_CODED:
+        raise InvalidArgument(
+            f"{source}: column {column!r}: {len(code.values)} values are too many for one-hot; "
+            f"the most are {MOST_CODED}"
+        )
+    return code
 
 
 def _has_many_integers(rows: Rows, k: int) -> bool:
@@ -204,6 +220,11 @@ def _has_many_integers(rows: Rows, k: int) -> bool:
 
 
 def _chain(source: str, column: str, values: Array, recipe: str) -> Chain:
+    if ONE_HOT in (step.strip() for step in recipe.split(",")):
+        raise InvalidArgument(
+            f"{source}: column {column!r}: {ONE_HOT} is for conditions, which `given=` names, and "
+            "has no other step with it; choose other transforms"
+        )
     try:
         return Chain.fit(recipe, values)
     except InvalidArgument as error:

@@ -63,13 +63,16 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         for name, source in dataset.tables.items():
             columns = [c for c in source.columns if c.name not in obstacles[name]]
             storage = dataset.storage.get(name, {})
+            moved = dataset.quantization.get(name, {})
             if storage.get("format") != FORMAT:
                 described[name] = columns
                 outputs = _described_outputs(file, source, columns, options.step)
+                _write_quantization(outputs, moved)
                 _fill(outputs, source, options.step, stream.check)
                 continue
             try:
                 outputs = _original_outputs(file, source, columns, storage, options.step)
+                _write_quantization(outputs, moved)
                 _fill(outputs, source, options.step, stream.check)
                 _write_attributes(file, storage)
             except _MISMATCH as error:
@@ -349,6 +352,20 @@ def _lists(column: Column, dtype: Any, table: Table) -> Any:
     ):
         rows[i] = numbers
     return rows
+
+
+def _write_quantization(
+    outputs: Sequence[_Output], moved: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write how values were moved as attributes; as JSON where a dataset has several columns."""
+    for output in outputs:
+        about = {name: moved[name] for name in output.columns if name in moved}
+        if len(output.columns) == 1:
+            for attributes in about.values():
+                for key, value in attributes.items():
+                    output.dataset.attrs[key] = value
+        elif about:
+            output.dataset.attrs["quantization"] = json.dumps(about)
 
 
 def _write_attributes(file: Any, storage: Mapping[str, Any]) -> None:

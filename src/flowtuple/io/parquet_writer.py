@@ -75,12 +75,19 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     described = {source.name: columns} if schema is None else {}
     names: dict[tuple[str, ...], str] = {}
     whole: list[str] = []
+    fields: dict[str, Sequence[str]] = {}
     if schema is None:
         schema = _described_schema(source, columns, opaque)
     else:
         names = column_names(schema, storage)
         none = _arrow_arrays(columns, source.read(plain, 0, 0), opaque, 0)
         schema, whole = _original_schema(schema, names, none)
+        fields = {
+            name: columns_of_field((name,), schema.field(name).type, none, names)
+            for name in whole
+        }
+    moved = dataset.quantization.get(source.name, {})
+    schema = _with_quantization(schema, fields, moved)
     repeating = [
         c.name for c in columns if not (c.hidden or c.is_float or c.counter or c.shape)
     ]
@@ -170,6 +177,33 @@ def _original_schema(
             fields += [pa.field(name, array.type) for name, array in parts.items()]
     fields += [pa.field(name, array.type) for name, array in others.items()]
     return pa.schema(fields, metadata=schema.metadata or None), whole
+
+
+def _with_quantization(
+    schema: Any,
+    fields: Mapping[str, Sequence[str]],
+    moved: Mapping[str, Mapping[str, Any]],
+) -> Any:
+    """Return a schema whose fields say in their metadata how their values were moved.
+
+    Args:
+        schema: The schema.
+        fields: Columns by field, for fields that are not a column of their own name.
+        moved: Attributes by column; where a field has several columns, its metadata has them as
+            JSON.
+    """
+    for place, field in enumerate(schema):
+        names = fields.get(field.name, [field.name])
+        about = {name: moved[name] for name in names if name in moved}
+        if not about:
+            continue
+        metadata = {"quantization": json.dumps(about)}
+        if len(names) == 1:
+            (attributes,) = about.values()
+            metadata = {key: str(value) for key, value in attributes.items()}
+        before = {key.decode(): text for key, text in (field.metadata or {}).items()}
+        schema = schema.set(place, field.with_metadata({**before, **metadata}))
+    return schema
 
 
 def _opaque_arrays(source: TableSource) -> tuple[dict[str, Any], dict[str, str]]:

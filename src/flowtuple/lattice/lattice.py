@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flowtuple.data.bounds import Bound
+from flowtuple.data.cuts import onto_own_sides, walls
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.lattice.grid import (
@@ -27,9 +28,8 @@ from flowtuple.lattice.grid import (
 )
 from flowtuple.lattice.statistics import Statistics, log_spacing
 
-_BOUND = re.compile(
-    r"lossless|(abs|rel|bits):(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
-)
+_NUMBER = r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+_BOUND = re.compile(rf"lossless|(abs|rel|bits):{_NUMBER}(,cut:-?{_NUMBER})*")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Lattice:
 
     Attributes:
         dtype: NumPy dtype name of the values.
-        bound: The resolved bound: `lossless`, `abs`, `rel` or `bits`.
+        bound: The resolved bound: `lossless`, `abs`, `rel` or `bits`, perhaps with cuts.
         grid: Points of the ordinary values.
         atoms: Bit patterns that stay exact, each with an index of its own from `ATOM` on.
         low: Smallest decoded grid value: lower ones are raised to it; `None` for no limit.
@@ -59,7 +59,18 @@ class Lattice:
         """Return indices of values, shape (n,); `ESCAPE` where none is within the bound."""
         x = np.ascontiguousarray(x)
         q = self.nearest(x)
-        return np.where((q < ATOM) & ~self.bound.holds(x, self._grid_value(q)), ESCAPE, q)
+        decoded = self._grid_value(q)
+        broken = (q < ATOM) & ~self.bound.holds(x, decoded)
+        if self.bound.cuts and broken.any():
+            q[broken] = self._across_cuts(x[broken], decoded[broken])
+            return q
+        return np.where(broken, ESCAPE, q)
+
+    def _across_cuts(self, x: Array, decoded: Array) -> Array:
+        """Return indices on the other side of a cut for values that the grid takes across it."""
+        q = self.nearest(onto_own_sides(x, decoded, self.bound.cuts))
+        held = self.bound.holds(x, self.decode(q))
+        return np.where(held & (q != ESCAPE), q, ESCAPE)
 
     def nearest(self, x: Array) -> Array:
         """Return indices of the nearest atoms or grid points, regardless of the bound."""
@@ -118,13 +129,12 @@ class Lattice:
             values = np.where(values > high, high, values)
         return values
 
-    def with_range(self, statistics: Statistics) -> Lattice:
-        """Return the same lattice with the range of other data."""
-        return (
-            self
-            if self.bound.kind == "lossless"
-            else replace(self, low=statistics.low, high=statistics.high)
-        )
+    def with_range(self, statistics: Statistics, *, round_ends: bool = False) -> Lattice:
+        """Return the same lattice with the range of other data; `round_ends` as in `resolve`."""
+        if self.bound.kind == "lossless":
+            return self
+        low, high = _ends(self.grid, self.bound, statistics, round_ends)
+        return replace(self, low=low, high=high)
 
     def within(self, low: Any, high: Any) -> Lattice:
         """Return the same lattice with a range from a file.
@@ -208,11 +218,21 @@ def _range(
     return low, high
 
 
-def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
+def resolve(
+    column: Column, bound: Bound, statistics: Statistics, *, round_ends: bool = False
+) -> Lattice:
     """Return the lattice for a column of known statistics at a requested bound.
 
     `resolve_statistics` resolves the bound first. Where the data lie on an exact grid that is no
     finer than the bounded one, the exact grid is taken: it costs no more.
+
+    Args:
+        column: The column.
+        bound: The requested bound.
+        statistics: Statistics of all of its values.
+        round_ends: At `bits`, round the ends of the range as well, in place of raising and lowering
+            decoded values to them. Then no decoded value has more bits than the bound, and some
+            may pass the ends.
     """
     bound = resolve_statistics(bound, statistics)
     exact = statistics.exact_grid()
@@ -222,16 +242,52 @@ def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
         else _coarser(_bounded_grid(column.dtype, bound), exact, statistics.sample)
     )
     bound = Bound() if grid is exact else bound
-    low, high = (None, None) if grid is exact else (statistics.low, statistics.high)
+    low, high = (
+        (None, None) if grid is exact else _ends(grid, bound, statistics, round_ends)
+    )
     return Lattice(column.dtype, bound, grid, _atoms(grid, bound, statistics), low, high)
+
+
+def _ends(
+    grid: Grid, bound: Bound, statistics: Statistics, round_ends: bool
+) -> tuple[float | int | None, float | int | None]:
+    """Return the range of decoded values: that of the column, perhaps rounded by the grid."""
+    low, high = statistics.low, statistics.high
+    if not round_ends or bound.kind != "bits" or low is None or high is None:
+        return low, high
+    ends = np.array([low, high], statistics.dtype)
+    q = grid.index(ends)
+    rounded = grid.value(np.where(q < ATOM, q, 0))
+    low, high = np.where(bound.holds(ends, rounded), rounded, ends).tolist()
+    return low, high
 
 
 def _atoms(grid: Grid, bound: Bound, statistics: Statistics) -> tuple[int, ...]:
     """Return special values that the grid lacks, and sentinels that it would move."""
-    if isinstance(grid, Integers) or grid == Ordered(statistics.dtype):
+    if isinstance(grid, Integers):
+        return tuple(sorted(_split_cells(grid, bound)))
+    if grid == Ordered(statistics.dtype):
         return ()
     sentinels = statistics.sentinels(grid) if bound.kind != "lossless" else []
-    return tuple(sorted({*statistics.specials, *sentinels}))
+    cut = _split_cells(grid, bound)
+    return tuple(sorted({*statistics.specials, *sentinels, *cut}))
+
+
+def _split_cells(grid: Grid, bound: Bound) -> set[int]:
+    """Return the bit patterns that stand for the parts of cells beyond a cut.
+
+    They follow from grid and cuts alone, so that decoded values are the same for all data. A part
+    costs a dozen bytes once, where each of its values would cost an escape otherwise.
+    """
+    dtype = np.dtype(grid.dtype)
+    parts: set[int] = set()
+    for wall in walls(bound.cuts, dtype):
+        values = np.array(wall.values, dtype)
+        q = grid.index(values)
+        reached = grid.value(np.where(q < ATOM, q, 0))
+        crossed = (q < ATOM) & (wall.side(values) != wall.side(reached))
+        parts.update(bit_patterns(values[crossed]).tolist())
+    return parts
 
 
 def resolve_statistics(bound: Bound, statistics: Statistics) -> Bound:
@@ -243,7 +299,7 @@ def resolve_statistics(bound: Bound, statistics: Statistics) -> Bound:
         return bound
     half_width = bound.amount * _unit(bound, statistics)
     return (
-        Bound("abs", half_width)
+        Bound("abs", half_width, bound.cuts)
         if math.isfinite(half_width) and half_width > 0
         else Bound()
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.comparison.verification import Promise, first_bounds
+from flowtuple.comparison.verification import Promise
 from flowtuple.data.bounds import KINDS, Bound, requested_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Column
@@ -24,6 +23,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.ledger import Ledger
+from flowtuple.file.quantization import column_promises, quantization
 from flowtuple.file.table import StoredTable
 from flowtuple.io.root_changes import root_changes, root_renamed
 from flowtuple.lattice.context import Parent
@@ -184,7 +184,13 @@ def info(
             **_simulation_info(file.meta),
             "left_out": [part.to_json() for part in file.left_out],
             "tables": [
-                _table_info(t, storage.get(t.name, {}), ledger, known=model is not None)
+                _table_info(
+                    t,
+                    storage.get(t.name, {}),
+                    ledger,
+                    quantization(file.meta, t.name, t.lattices),
+                    known=model is not None,
+                )
                 for t in file.tables.values()
             ],
         }
@@ -202,7 +208,12 @@ def _simulation_info(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table_info(
-    table: StoredTable, storage: Mapping[str, Any], ledger: Ledger, *, known: bool
+    table: StoredTable,
+    storage: Mapping[str, Any],
+    ledger: Ledger,
+    moved: Mapping[str, Mapping[str, Any]],
+    *,
+    known: bool,
 ) -> dict[str, Any]:
     flow = table.flow if known or not table.model_reference else LatticeFlow()
     columns = []
@@ -217,6 +228,7 @@ def _table_info(
             "bytes": ledger.columns[key],
             "model_bytes": ledger.column_models.get(key, 0),
             "methods": dict(ledger.methods[key]),
+            **({"quantization": moved[name]} if name in moved else {}),
         }
         columns.append(column.to_json() | about | _flow_info(flow.columns.get(name)))
     return {
@@ -362,15 +374,7 @@ def _holds_more(original: Dataset, file: File) -> bool:
 
 def promises(file: File, table: str) -> dict[str, Bound | Promise]:
     """Return the promise of each column of numbers, to the first original after recompression."""
-    said = first_bounds(file.meta.get("provenance"))
-    out: dict[str, Bound | Promise] = {}
-    for column, lattice in file.tables[table].lattices.items():
-        out[column] = lattice.bound
-        with contextlib.suppress(InvalidArgument):
-            # what another version says that this one does not know
-            promise = Promise.parse(said.get(f"{table}/{column}", str(lattice.bound)))
-            out[column] = promise.bound or promise
-    return out
+    return column_promises(file.meta, table, file.tables[table].lattices)
 
 
 def _requested_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:

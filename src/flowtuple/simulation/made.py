@@ -12,8 +12,8 @@ import numpy as np
 
 from flowtuple.data.flat_events import begin_of, spans
 from flowtuple.data.schema import Array
+from flowtuple.data.separation import wrap_angle
 from flowtuple.lattice.arithmetic import arctangent, sine_cosine
-from flowtuple.simulation.response import wrap_angle
 
 _SINGLE = 8  # objects of an event that are made one at a time
 _EDGES = np.array([*range(1, _SINGLE), *(_SINGLE + 2 * (2**k - 1) for k in range(40))])

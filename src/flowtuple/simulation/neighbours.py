@@ -10,8 +10,8 @@ import numpy as np
 from flowtuple.data.collections import Collection
 from flowtuple.data.flat_events import begin_of, spans
 from flowtuple.data.schema import Array
+from flowtuple.data.separation import wrap_angle
 from flowtuple.simulation.block import Block, take
-from flowtuple.simulation.response import wrap_angle
 
 LARGEST_SHARE = 1e6
 """A share of a p_T that is zero is infinite, which no network can learn from."""

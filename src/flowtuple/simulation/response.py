@@ -7,7 +7,6 @@ drawn back into the jet's p_T (`inverse`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -15,12 +14,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from flowtuple.data.schema import Array
+from flowtuple.data.separation import wrap_angle
 from flowtuple.errors import InvalidArgument
 from flowtuple.simulation.cells import Cells, find_cells
 
 Kind = Literal["ratio", "difference", "turn"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_TURN = 2 * math.pi
 _CORE = 3.0  # widths below the median at which the core of a response begins
 # float32(pi) lies beyond pi
 _LARGEST_ANGLE = np.nextafter(np.float32(np.pi), np.float32(0))
@@ -173,11 +172,6 @@ def _spread(response: Array) -> tuple[float, float]:
     """Return median and half of the central 68 %."""
     low, middle, high = np.quantile(response, [0.16, 0.5, 0.84])
     return float(middle), float(high - low) / 2
-
-
-def wrap_angle(angle: Array) -> Array:
-    """Return the equal of an angle in [-pi, pi)."""
-    return np.asarray((angle + math.pi) % _TURN - math.pi)
 
 
 def as_angle(angle: Array) -> Array:

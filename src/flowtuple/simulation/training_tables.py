@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flowtuple.data.schema import Array
+from flowtuple.data.separation import wrap_angle
 from flowtuple.data.table import Table, TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.progress import Progress
@@ -16,7 +17,6 @@ from flowtuple.simulation.block import Block
 from flowtuple.simulation.conditions import of_the_process
 from flowtuple.simulation.fit_spec import fit_spec
 from flowtuple.simulation.out_of_range import merge_seen
-from flowtuple.simulation.response import wrap_angle
 from flowtuple.simulation.shares import zero_together
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.step import Step

@@ -6,7 +6,7 @@ with lattices and a trained `LatticeFlow`, and its sections in a file.
 The steps, each a module:
 
 1. `lattices` resolves bounds to lattices in one pass, or takes both from a model; `shared_grids`
-   gives copies one grid.
+   gives copies one grid; `preset_bounds` chooses the bounds of a preset by the values.
 2. `fit` reads events to learn from. `relations` finds columns that are functions of others, with
    `kinematics` for relations by name, `regression` for sums, `partitions` for parts of an energy,
    and `sample` for encoded tables.
@@ -29,5 +29,6 @@ Laws, and the tests in `tests/training` that check them:
 - a training that continues from a checkpoint ends with the same model, and a damaged part is
   trained again (`test_checkpoint.py`);
 - relations are found where they exist and nowhere else (`test_relations.py`);
+- a preset changes no value of a file that is rounded as it says (`test_preset_bounds.py`);
 - a shared grid is never wider than the requested bound (`test_shared_grids.py`).
 """

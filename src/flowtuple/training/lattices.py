@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,6 +70,7 @@ def resolve_tables(
     memory: int = MEMORY,
     *,
     model: File | None = None,
+    rounded: Collection[str] = (),
 ) -> list[ResolvedTable]:
     """Resolve the bound of every column to a lattice.
 
@@ -81,6 +82,7 @@ def resolve_tables(
         memory: Bytes to stay within.
         model: A model whose lattices and flows the tables take over. Tables that it does not
             contain get no flow.
+        rounded: Columns, as `TABLE/COLUMN`, whose range is rounded at `bits`, too.
 
     Returns:
         One entry for each table. Without a model its flow is empty.
@@ -103,12 +105,16 @@ def resolve_tables(
         statistics = survey(source, progress, memory)
         if model is None:
             _check_external_bounds(dataset, tolerance, supplied[name])
-            resolved.append(_resolve(source, statistics, bounds[name], supplied[name]))
+            resolved.append(
+                _resolve(source, statistics, bounds[name], supplied[name], rounded)
+            )
         else:
             known = model.tables.get(name)
             if known is not None:
                 _check_fit(source, known, bounds[name], model.path)
-            resolved.append(_with_lattices(source, statistics, bounds[name], known))
+            resolved.append(
+                _with_lattices(source, statistics, bounds[name], known, rounded)
+            )
     return resolved
 
 
@@ -117,6 +123,7 @@ def _resolve(
     statistics: Mapping[str, Statistics],
     requested: Mapping[str, Bound],
     external: frozenset[str],
+    rounded: Collection[str],
 ) -> ResolvedTable:
     """Resolve a table without a model."""
     requested = {c: bound for c, bound in requested.items() if c not in external}
@@ -126,7 +133,7 @@ def _resolve(
         if b.is_statistical
     }
     shared = tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
-    table = _with_lattices(source, statistics, {**requested, **shared}, None)
+    table = _with_lattices(source, statistics, {**requested, **shared}, None, rounded)
     bounds = _lossy(requested)
     warnings = (
         _statistic_warning(c, bound, statistics[c]) for c, bound in bounds.items()
@@ -144,16 +151,23 @@ def _with_lattices(
     statistics: Mapping[str, Statistics],
     requested: Mapping[str, Bound],
     known: StoredTable | None,
+    rounded: Collection[str],
 ) -> ResolvedTable:
     """Resolve a table by its bounds, or with lattices and flow where a model has them."""
     stored = {} if known is None else known.lattices
-    lattices = {
-        c.name: stored[c.name].with_range(statistics[c.name])
-        if c.name in stored
-        else resolve(c, requested.get(c.name, Bound()), statistics[c.name])
-        for c in source.columns
-        if not c.is_opaque
-    }
+    lattices = {}
+    for c in source.columns:
+        if c.is_opaque:
+            continue
+        name, known_values = c.name, statistics[c.name]
+        is_rounded = f"{source.name}/{name}" in rounded
+        lattices[name] = (
+            stored[name].with_range(known_values, round_ends=is_rounded)
+            if name in stored
+            else resolve(
+                c, requested.get(name, Bound()), known_values, round_ends=is_rounded
+            )
+        )
     coding = TableCoding(source.columns, lattices, LatticeFlow())
     bounds = _lossy(requested)
     if known is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -70,5 +71,5 @@ def _tie_rows(
         for other in np.flatnonzero(shared):
             wider = own.amount < amounts[other] <= _WIDEST * own.amount
             if other != k and names[other] not in tied and wider:
-                tied[names[other]] = own
+                tied[names[other]] = replace(bounds[names[other]], amount=own.amount)
     return tied

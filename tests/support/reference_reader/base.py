@@ -46,6 +46,7 @@ def require(condition: bool, message: str) -> None:
 A = 2**63 - 2**50
 ESCAPE = A + 2**16
 NONE = ESCAPE
+MAX_CUTS = 64
 MAX_ATOMS = 2**16
 MAX_ROWS = 2**28
 MAX_SHAPE = 2**28

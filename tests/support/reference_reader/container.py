@@ -18,6 +18,7 @@ FLOW, CONSTANT, INDICES, VALUES, GROUP, OPAQUE, GIVEN = range(7)
 BLOCK = 2**15
 MAX_GROUPED = 4096
 EVENT_MODELS = 1
+FURTHER_BOUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def check_header(data: bytes) -> int:
     require(data[:8] == MAGIC, "not a file of this format")
     major, _minor, flags = struct.unpack("<HHI", data[8:HEADER])
     require(major == MAJOR, f"major version {major} is not known")
-    require(flags & ~EVENT_MODELS == 0, "a feature flag that is not known")
+    require(
+        flags & ~(EVENT_MODELS | FURTHER_BOUNDS) == 0, "a feature flag that is not known"
+    )
     return int(flags)
 
 

@@ -25,6 +25,7 @@ from reference_reader.container import (
     CARRIED,
     CHUNK,
     EVENT_MODELS,
+    FURTHER_BOUNDS,
     MODEL,
     Section,
     Stored,
@@ -57,6 +58,10 @@ def open_file(data: bytes) -> File:
     description, *sections = open_container(data)
     flags = check_header(data)
     file = File(parse_description(zstd_content(head_of(description))), flags)
+    require(
+        flags & FURTHER_BOUNDS != 0 or not uses_further_bounds(file.description),
+        "bounds of 1.1 without their flag",
+    )
     for section in sections:
         add_section(file, section)
     require(
@@ -73,6 +78,12 @@ def open_file(data: bytes) -> File:
             table.model is None or number not in file.models, f"{table.name}: two models"
         )
     return file
+
+
+def uses_further_bounds(description: Description) -> bool:
+    """Section 2.1: whether a column has a bound that bit 1 announces."""
+    columns = [c for table in description.tables for c in table.columns.values()]
+    return any(c.lattice.cuts > 0 for c in columns if c.lattice is not None)
 
 
 def add_section(file: File, section: Section) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from reference_reader.base import (
     MAX_ATOMS,
+    MAX_CUTS,
     NONE,
     A,
     Dtype,
@@ -237,6 +238,7 @@ class Lattice:
     lossless: bool
     low: int | float | None
     high: int | float | None
+    cuts: int = 0
 
     def clip(self, x: int) -> int:
         """Section 4.1: the value of a grid index is brought into the range."""
@@ -279,11 +281,13 @@ def pattern_of_number(n: int | float, dtype: Dtype) -> int:
 NUMBER = r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 
 
-def is_lossless(bound: str) -> bool:
-    """Section 3: whether a bound is `lossless`; the others are `abs:E`, `rel:R` and `bits:B`."""
+def parse_bound(bound: str) -> tuple[bool, int]:
+    """Section 3: whether a bound is `lossless`, and its number of cuts; the others are `abs:E`,
+    `rel:R` and `bits:B`, in 1.1 with cuts.
+    """
     if bound == "lossless":
-        return True
-    matched = re.fullmatch(rf"(abs|rel|bits):({NUMBER})", bound)
+        return True, 0
+    matched = re.fullmatch(rf"(abs|rel|bits):({NUMBER})((?:,cut:-?{NUMBER})*)", bound)
     if matched is None:
         raise Invalid(f"unknown bound {bound}")
     kind, number = matched[1], float(matched[2])
@@ -293,12 +297,15 @@ def is_lossless(bound: str) -> bool:
         "bits": number <= 52 and number == math.floor(number),
     }
     require(fits[kind], f"bad bound {bound}")
-    return False
+    cuts = [float(part.removeprefix("cut:")) for part in matched[3].split(",")[1:]]
+    require(len(cuts) <= MAX_CUTS, "too many cuts")
+    require(all(map(math.isfinite, cuts)), "a cut that is not finite")
+    return False, len(cuts)
 
 
 def parse_lattice(parsed: Json, dtype: Dtype) -> Lattice:
     """Section 3: a lattice."""
-    lossless = is_lossless(member(parsed, "bound", str))
+    lossless, cuts = parse_bound(member(parsed, "bound", str))
     atoms = [
         whole_number(a, 0, pow2(dtype.width) - 1)
         for a in member(parsed, "atoms", list, [])
@@ -325,6 +332,7 @@ def parse_lattice(parsed: Json, dtype: Dtype) -> Lattice:
         lossless,
         low,
         high,
+        cuts,
     )
 
 

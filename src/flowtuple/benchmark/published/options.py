@@ -162,7 +162,12 @@ class Autoencoder:
                 "write 0 for none, or 1e-4"
             )
         _check_second(self.then)
-        if self.residuals and Bound.parse(self.residuals).kind not in ("abs", "std"):
+        residuals = Bound.parse(self.residuals) if self.residuals else Bound("abs", 1)
+        if residuals.cuts:
+            raise InvalidArgument(
+                f"residuals within {self.residuals!r} keep no cuts; write abs:E or std:S alone"
+            )
+        if residuals.kind not in ("abs", "std"):
             raise InvalidArgument(
                 f"residuals within {self.residuals!r} have no common step; write abs:E or std:S"
             )

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from flowtuple.comparison.events.objects import Objects, turned
+from flowtuple.comparison.events.objects import Objects
 from flowtuple.data.schema import Array
+from flowtuple.data.separation import wrap_angle
 
 LEADING = 3
 MOST_PAIRED = 16
@@ -105,7 +106,10 @@ class _Leading:
             a + b for a, b in zip(self.momentum, other.momentum, strict=True)
         )
         square = energy * energy - x * x - y * y - z * z
-        deta, dphi = np.abs(self.eta - other.eta), np.abs(turned(self.phi - other.phi))
+        deta, dphi = (
+            np.abs(self.eta - other.eta),
+            np.abs(wrap_angle(self.phi - other.phi)),
+        )
         return {
             f"{name}_mass": np.sqrt(np.maximum(square, 0.0)),
             f"{name}_dR": np.hypot(deta, dphi),
@@ -131,7 +135,7 @@ def _nearest(first: Objects, second: Objects | None) -> tuple[Array, Array]:
             continue
         distance = np.hypot(
             eta[some, i, None] - eta_b[some, begin:],
-            turned(phi[some, i, None] - phi_b[some, begin:]),
+            wrap_angle(phi[some, i, None] - phi_b[some, begin:]),
         )
         distance = np.where(np.isnan(distance), np.inf, distance)
         best = np.sort(distance, axis=1)[:, :2]
@@ -158,7 +162,7 @@ def _missing(columns: Mapping[str, Array], objects: Objects) -> Features:
             pt = columns[f"{stem}_pt"]
             total = np.hypot(pt * np.cos(phi) + x, pt * np.sin(phi) + y)
             out[f"{stem}_{objects.name}_sum"] = total
-            out[f"{stem}_{objects.name}1_dphi"] = np.abs(turned(phi - first))
+            out[f"{stem}_{objects.name}1_dphi"] = np.abs(wrap_angle(phi - first))
     return out
 
 

@@ -124,13 +124,3 @@ class Objects:
         inside = self.place < most
         out[self.event[inside], self.place[inside]] = values[inside]
         return out
-
-
-def turned(angle: Array) -> Array:
-    """Return angles in [-pi, pi).
-
-    Example:
-        >>> turned(np.array([0.0, 4.0])).round(3).tolist()
-        [0.0, -2.283]
-    """
-    return np.asarray((angle + np.pi) % (2 * np.pi) - np.pi)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +16,13 @@ from flowtuple.comparison.two_sample import (
     relations,
 )
 from flowtuple.comparison.two_sample.adjusting import PValues, adjusted_p_values
+from flowtuple.comparison.two_sample.divergences import ALPHA
 from flowtuple.comparison.two_sample.permutations import (
     MOST,
     Permutations,
     Prepare,
     PreparedTest,
+    Test,
     permutations_for,
     permuted_statistics,
 )
@@ -72,7 +74,8 @@ def compare_samples(
     Args:
         reference: One sample.
         other: Another with the same columns.
-        tests: Names out of `TESTS`; none means all.
+        tests: Names out of `TESTS`, or `alpha:A` with a number A, such as `alpha:0.5`; none means
+            all of `TESTS`.
         level: Level of the verdict.
         permutations: Random permutations; `None` for as many as the number of tests requires, at
             most 20,000.
@@ -180,26 +183,38 @@ def _check_sample(sample: Rows, column: str | None) -> bool:
 
 def _choose(
     names: Sequence[str], negative: bool, rows: int
-) -> tuple[list[str], list[Outcome]]:
+) -> tuple[dict[str, Test], list[Outcome]]:
     """Return the tests that are possible, and a line for each one that is not."""
-    for name in names:
-        if name not in TESTS:
-            raise InvalidArgument(f"there is no test {name!r}; {nearest(name, TESTS)}")
-    wanted, refused = [], []
-    for name in (name for name in TESTS if not names or name in names):
-        test = TESTS[name]
+    wanted: dict[str, Test] = {}
+    refused: list[Outcome] = []
+    for name, test in _named(names).items():
         if negative and not test.negative:
             refused.append(Outcome(name, note="not defined for negative weights"))
         elif rows < test.least:
             note = f"needs {test.least} rows in each sample, there are {rows}"
             refused.append(Outcome(name, note=note))
         else:
-            wanted.append(name)
+            wanted[name] = test
     if not wanted:
         raise InvalidArgument(
             "no test can be made: " + "; ".join(f"{o.test} {o.note}" for o in refused)
         )
     return wanted, refused
+
+
+def _named(names: Sequence[str]) -> dict[str, Test]:
+    """Return the tests of some names, in the order of all; of none all that take no number."""
+    known = dict(TESTS)
+    wanted = set()
+    for name in names:
+        key = name
+        if name.partition(":")[0] == ALPHA:
+            key, known[key] = distributions.alpha_test(name)
+        elif name not in TESTS:
+            choice = nearest(name, [*TESTS, f"{ALPHA}:0.5"])
+            raise InvalidArgument(f"there is no test {name!r}; {choice}")
+        wanted.add(key)
+    return {name: test for name, test in known.items() if not names or name in wanted}
 
 
 def _constant(reference: Rows, other: Rows) -> tuple[str, ...]:
@@ -212,12 +227,12 @@ def _constant(reference: Rows, other: Rows) -> tuple[str, ...]:
 
 
 def _prepare(
-    pooled: Pooled, wanted: Sequence[str], seed: int, progress: Progress
+    pooled: Pooled, wanted: Mapping[str, Test], seed: int, progress: Progress
 ) -> list[PreparedTest]:
     """Prepare tests that share their work together."""
     families: dict[Prepare, list[str]] = {}
-    for name in wanted:
-        families.setdefault(TESTS[name].prepare, []).append(name)
+    for name, test in wanted.items():
+        families.setdefault(test.prepare, []).append(name)
     return [prepare(pooled, names, seed, progress) for prepare, names in families.items()]
 
 

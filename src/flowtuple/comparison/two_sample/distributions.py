@@ -5,17 +5,17 @@ A column is sorted once; a permutation only changes which sample a row counts to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from flowtuple.comparison.two_sample import divergences
 from flowtuple.comparison.two_sample.permutations import (
     Permutations,
     PreparedTest,
     Test,
-    extra,
 )
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
@@ -29,9 +29,9 @@ _BITS = np.unpackbits(
 ).astype(np.float64)
 _BINS = 20
 _ROWS_PER_BIN = 10
+_EXACT = ("ks", "w1")  # tests of columns without a histogram
 _DIRECTIONS = 32
 _MOST_AXES = 64  # columns; of more only random directions are taken, three times as many
-_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -145,54 +145,6 @@ def _walk(
     return largest, area
 
 
-def chi2(a: Array, b: Array, squares: Array) -> Array:
-    """Return A B sum (a/A - b/B)^2 / sum w^2 over bins, shape (P,).
-
-    Without weights this is Pearson's sum (sqrt(B/A) a - sqrt(A/B) b)^2 / (a + b).
-
-    Args:
-        a: Histogram of the reference with total A, shape (bins, P).
-        b: Histogram of the second sample with total B, shape (bins, P).
-        squares: Sum of squared weights in each bin, shape (bins,).
-    """
-    total_a, total_b = a.sum(axis=0), b.sum(axis=0)
-    distance = np.square(a / total_a - b / total_b) / np.maximum(squares, _TINY)[:, None]
-    return np.asarray(total_a * total_b * distance.sum(axis=0))
-
-
-def _shares(counts: Array) -> Array:
-    """Return shares with half an entry more in each bin, so that no empty one gives an infinity.
-
-    Krichevsky and Trofimov (1981).
-    """
-    return np.asarray((counts + 0.5) / (counts + 0.5).sum(axis=0))
-
-
-def kullback_leibler(a: Array, b: Array, squares: Array) -> Array:
-    """Return the sum of p log(p / q) over bins in nats, p of the reference."""
-    return np.asarray(extra("scipy.special").rel_entr(_shares(a), _shares(b)).sum(axis=0))
-
-
-def chi2_divergence(a: Array, b: Array, squares: Array) -> Array:
-    """Return half of the sum of (p - q)^2 / q over bins, p of the reference."""
-    p, q = _shares(a), _shares(b)
-    return np.asarray(0.5 * (np.square(p - q) / q).sum(axis=0))
-
-
-def hellinger(a: Array, b: Array, squares: Array) -> Array:
-    """Return the root of half of the sum of (sqrt p - sqrt q)^2 over bins, from 0 to 1."""
-    p, q = a / a.sum(axis=0), b / b.sum(axis=0)
-    return np.asarray(np.sqrt(0.5 * np.square(np.sqrt(p) - np.sqrt(q)).sum(axis=0)))
-
-
-_HISTOGRAM: dict[str, Callable[[Array, Array, Array], Array]] = {
-    "chi2": chi2,
-    "kl": kullback_leibler,
-    "chi2-div": chi2_divergence,
-    "hellinger": hellinger,
-}
-
-
 def prepare_columns(
     pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
 ) -> PreparedTest:
@@ -203,6 +155,7 @@ def prepare_columns(
     fewer = min(np.bincount(pooled.other[pooled.event], minlength=2))
     bins = int(np.clip(fewer // _ROWS_PER_BIN, 2, _BINS))
     columns = [SortedColumn.of(values, pooled, bins) for values in pooled.values.T]
+    histogram = {name: divergences.by_name(name) for name in names if name not in _EXACT}
     weight = pooled.by_event(pooled.weight)[:, None]
 
     def statistics(labels: Permutations) -> Array:
@@ -213,13 +166,13 @@ def prepare_columns(
             reference = column.per_bin(column.weight)[:, None] - other
             squares = column.per_bin(np.square(column.weight))
             values = {"ks": largest, "w1": area}
-            for name in _HISTOGRAM.keys() & set(names):
-                values[name] = _HISTOGRAM[name](reference, other, squares)
+            for name, distance in histogram.items():
+                values[name] = distance(reference, other, squares)
             return np.stack([values[name] for name in names])
 
         return np.concatenate(list(ordered_map(of_column, columns)))
 
-    details = {name: {"bins": bins} if name in _HISTOGRAM else {} for name in names}
+    details = {name: {"bins": bins} if name in histogram else {} for name in names}
     return PreparedTest(statistics, details, pooled.columns)
 
 
@@ -260,6 +213,24 @@ def prepare_directions(
     return PreparedTest(
         statistics, {name: {"directions": len(columns)} for name in names}
     )
+
+
+def alpha_test(name: str) -> tuple[str, Test]:
+    """Return the name, in its shortest form, and the test of an alpha-divergence.
+
+    Args:
+        name: Such as `alpha:0.5`.
+
+    Raises:
+        InvalidArgument: The number is none, or out of range.
+
+    Example:
+        >>> alpha_test("alpha:.50")[0]
+        'alpha:0.5'
+    """
+    alpha = divergences.read_alpha(name)
+    about = f"alpha-divergence of the histograms, alpha = {alpha:.12g}"
+    return f"{divergences.ALPHA}:{alpha:.12g}", Test(about, prepare_columns)
 
 
 TESTS = {
