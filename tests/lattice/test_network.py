@@ -256,8 +256,16 @@ DECODERS = [
 ENCODER_ONLY = {
     ("lattice/bins.py", "_equal_measure"): "places bins when a model is trained",
     ("codec/coder.py", "code_length"): "predicts a size",
+    ("lattice/lattice.py", "_coarser"): "chooses a grid when a file is planned",
 }
-EXACT = {("lattice/arithmetic.py", ""): ["(-1.0) ** n"]}  # a sign
+EXACT = {
+    ("lattice/arithmetic.py", ""): ["(-1.0) ** n"],  # a sign
+    ("lattice/grid.py", "_quarters"): [  # fractions of whole numbers
+        "Fraction(2) ** exponent",
+        "Fraction(2) ** exponent",
+        "Fraction(2) ** (n // 4 - 2)",
+    ],
+}
 FORMULAS = ["lattice/arithmetic.py", "lattice/prediction.py"]
 NUMPY = {  # exact, correctly rounded, or no arithmetic at all
     *("sqrt", "rint", "frexp", "ldexp", "abs", "clip", "factorial"),

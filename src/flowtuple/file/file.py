@@ -426,3 +426,7 @@ def _arrays(table: StoredTable, names: Sequence[str], start: int, stop: int) -> 
     fields = [name for name in events.fields if name in wanted]
     # Awkward would take a selection of no fields for a selection of no events.
     return events if fields == events.fields else events[fields]
+
+
+# Users write ft.open.
+open = File  # noqa: A001

@@ -48,7 +48,7 @@ def after_resolutions(order: list[str], table: Table) -> list[str]:
         ready = [name]
         while ready:
             first = ready.pop(0)
-            resolution = table.columns[first].known()[1].resolution
+            resolution = table.columns[first].resolution
             if resolution != "" and resolution not in out:
                 waiting.setdefault(resolution, []).append(first)
             else:
