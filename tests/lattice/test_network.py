@@ -258,14 +258,7 @@ ENCODER_ONLY = {
     ("codec/coder.py", "code_length"): "predicts a size",
     ("lattice/lattice.py", "_coarser"): "chooses a grid when a file is planned",
 }
-EXACT = {
-    ("lattice/arithmetic.py", ""): ["(-1.0) ** n"],  # a sign
-    ("lattice/grid.py", "_quarters"): [  # fractions of whole numbers
-        "Fraction(2) ** exponent",
-        "Fraction(2) ** exponent",
-        "Fraction(2) ** (n // 4 - 2)",
-    ],
-}
+EXACT = {("lattice/arithmetic.py", ""): ["(-1.0) ** n"]}  # a sign
 FORMULAS = ["lattice/arithmetic.py", "lattice/prediction.py"]
 NUMPY = {  # exact, correctly rounded, or no arithmetic at all
     *("sqrt", "rint", "frexp", "ldexp", "abs", "clip", "factorial"),

@@ -289,12 +289,12 @@ class Steps(Grid):
         """Mantissas of s, as 52 bits, from which on a step is the next; and the steps' numbers."""
         double = 2 * Fraction(self.factor)
         exponent = double.numerator.bit_length() - double.denominator.bit_length()
-        if double < Fraction(2) ** exponent:
+        if double < _power_of_two(exponent):
             exponent -= 1
-        number = 4 * exponent + math.floor((double / Fraction(2) ** exponent - 1) * 4)
+        number = 4 * exponent + math.floor((double / _power_of_two(exponent) - 1) * 4)
         begins, numbers = [0], [number]
         for n in range(number + 1, number + 5):
-            step = (4 + n % 4) * Fraction(2) ** (n // 4 - 2)
+            step = (4 + n % 4) * _power_of_two(n // 4 - 2)
             begin = math.ceil((step / double - 1) * 2**52)
             if begin < 2**52:
                 begins.append(begin)
@@ -337,6 +337,11 @@ class _StepsOfRows(Grid):
     def value(self, q: Array) -> Array:
         q = np.where(self.step > 0, q, 0)
         return _multiple(np.multiply, q, self.step, self.dtype)
+
+
+def _power_of_two(exponent: int) -> Fraction:
+    """Return 2^exponent without rounding."""
+    return Fraction(1 << max(exponent, 0), 1 << max(-exponent, 0))
 
 
 def _no_rows() -> InvalidArgument:
