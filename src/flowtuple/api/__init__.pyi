@@ -1,5 +1,6 @@
 """Types of the functions of this package, and where each is."""
 
+from .calibrations import calibration_path
 from .checking import Verified, report, verify
 from .comparing import ClosureOptions, ComparisonOptions, closure, compare
 from .compressing import Compressed, Recompressed, compress, recompress, snap
@@ -28,6 +29,7 @@ __all__ = [
     "Verified",
     "Weighted",
     "bench",
+    "calibration_path",
     "closure",
     "compare",
     "compress",

@@ -8,8 +8,6 @@ from functools import cached_property, partial
 from operator import index
 from typing import Any
 
-import awkward as ak
-
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.globs import matches
 from flowtuple.data.resources import Resources
@@ -30,6 +28,7 @@ from flowtuple.file.table import StoredTable
 from flowtuple.io.formats import output_suffixes
 from flowtuple.io.location import anywhere
 from flowtuple.io.source import Source, open_dataset
+from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 
