@@ -3,6 +3,7 @@
 import math
 import struct
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -293,6 +294,7 @@ class TestEveryKind:
         bound = Bound.parse(KINDS[kind].example)
         assert KINDS[bound.kind].form.startswith(f"{bound.kind}:")
         assert KINDS[bound.kind].form in FORMS
+        import_module("flowtuple.cli.coding")
         options = typer.main.get_command(app).commands["compress"].params
         assert FORMS in next(o.help for o in options if o.name == "tolerance")
         for page in (ROOT / "README.md", ROOT / "docs" / "concepts.md"):

@@ -32,66 +32,7 @@ Modules are named by what their functions do: `compressing`, `reading`, `trainin
 `cli` import this package; users import `flowtuple`, which has its public names.
 """
 
-from flowtuple.api.checking import Verified, report, verify
-from flowtuple.api.comparing import ClosureOptions, ComparisonOptions, closure, compare
-from flowtuple.api.compressing import Compressed, Recompressed, compress, recompress, snap
-from flowtuple.api.generating import Model, load, sample, write
-from flowtuple.api.inputs import EVERYTHING, Selection, Weighted, preset
-from flowtuple.api.limiting import limits
-from flowtuple.api.measuring import bench, demo, inspect
-from flowtuple.api.presets import PresetRows, prepared_for, preset_rows
-from flowtuple.api.reading import Decompressed, decompress
-from flowtuple.api.reference import decode_rows, encode_rows, report_rows, sample_rows
-from flowtuple.api.scoring import reliability, score, separation
-from flowtuple.api.simulating import SimulationOptions, simulate, train_simulation
-from flowtuple.api.training import train, train_flow
-from flowtuple.comparison.closure.result import Closure
-from flowtuple.comparison.limits.options import LimitOptions
-from flowtuple.comparison.limits.result import Limits
+import lazy_loader
 
-__all__ = [
-    "EVERYTHING",
-    "Closure",
-    "ClosureOptions",
-    "ComparisonOptions",
-    "Compressed",
-    "Decompressed",
-    "LimitOptions",
-    "Limits",
-    "Model",
-    "PresetRows",
-    "Recompressed",
-    "Selection",
-    "SimulationOptions",
-    "Verified",
-    "Weighted",
-    "bench",
-    "closure",
-    "compare",
-    "compress",
-    "decode_rows",
-    "decompress",
-    "demo",
-    "encode_rows",
-    "inspect",
-    "limits",
-    "load",
-    "prepared_for",
-    "preset",
-    "preset_rows",
-    "recompress",
-    "reliability",
-    "report",
-    "report_rows",
-    "sample",
-    "sample_rows",
-    "score",
-    "separation",
-    "simulate",
-    "snap",
-    "train",
-    "train_flow",
-    "train_simulation",
-    "verify",
-    "write",
-]
+# `__init__.pyi` lists the names: a module is imported when a name of it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

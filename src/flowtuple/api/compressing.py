@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.api.bounds_on_events import decide_bounds
@@ -44,6 +43,7 @@ from flowtuple.io.root_writer import root_outlook
 from flowtuple.io.source import Source, open_dataset
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.reporting.page import format_bytes, format_number
+from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 from flowtuple.training.fit import with_flows

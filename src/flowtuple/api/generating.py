@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, TypeAlias
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.api.inputs import FilePath, check_seed, is_of_rows, refuse_simulation
@@ -21,6 +20,7 @@ from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, writ
 from flowtuple.model.model import EventModel
 from flowtuple.model.run_trees import with_run_trees
 from flowtuple.runtime.extras import require_torch
+from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old, names_tree
 

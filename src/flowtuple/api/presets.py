@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import awkward as ak
-
 from flowtuple.api.inputs import FilePath, Weighted
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.resources import Resources
@@ -17,6 +15,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.flows.preset_rows import MadeRows, make_rows
 from flowtuple.flows.presets import FlowPreset, flow_preset
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.notebook import Shown
 
 

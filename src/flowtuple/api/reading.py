@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import awkward as ak
-
 from flowtuple.api.inputs import FilePath
 from flowtuple.benchmark.published.layout import is_reference
 from flowtuple.data.awkward_tables import tables_to_awkward
@@ -22,6 +20,7 @@ from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.reporting.page import format_bytes
+from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 

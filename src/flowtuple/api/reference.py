@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.api.generating import delivered
@@ -46,6 +45,7 @@ from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.row_page import DecodedRows, write_rows
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.runtime.extras import require_torch
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 if TYPE_CHECKING:
     from flowtuple.benchmark.published.stored import Encoded

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.api.calibrations import (
@@ -37,6 +36,7 @@ from flowtuple.io.source import Source, open_dataset
 from flowtuple.reporting.plots import roc_png
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.extras import require
+from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.old_names import accepts_old, names_tree
 
 _CALIBRATED = ("probability", "calibrated_log_ratio")

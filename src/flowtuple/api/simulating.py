@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.api.inputs import (
@@ -42,6 +41,7 @@ from flowtuple.flows.options import RowFlow
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.runtime.extras import require_torch
+from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.old_names import accepts_old
 from flowtuple.runtime.progress import Progress, losses, silent
 from flowtuple.runtime.torch_threads import SingleTorchThread

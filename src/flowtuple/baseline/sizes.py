@@ -10,7 +10,6 @@ import gzip
 from collections.abc import Mapping
 from typing import Any
 
-import awkward as ak
 import numpy as np
 import zstandard
 
@@ -19,6 +18,7 @@ from flowtuple.baseline.quantise import narrow, quantise
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Table
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 RAW, GZIP, PCODEC = "raw", "gzip", "quantise+pcodec"
 BASELINES = (RAW, GZIP, PCODEC)

@@ -12,7 +12,6 @@ import xxhash
 
 from flowtuple import api
 from flowtuple.api import EVERYTHING, Selection
-from flowtuple.api.calibrations import calibration_path
 from flowtuple.batch.tasks import Task
 from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import MEMORY
@@ -257,7 +256,9 @@ def fingerprint(job: Job) -> str:
             check_readable(path)
             digest.update(Path(path).read_bytes())
     stored = (
-        calibration_path(job.model, job.calibration) if isinstance(job, Score) else None
+        api.calibration_path(job.model, job.calibration)
+        if isinstance(job, Score)
+        else None
     )
     if stored is not None and stored.exists():
         digest.update(stored.read_bytes())

@@ -6,7 +6,7 @@ errors go to standard error. No work is done here, and only `__main__` imports t
 
 `declaring` turns functions with declared arguments into commands; an argument may be made of
 several options, as a selection is. `options` has what commands share, `many` the option `--dask`,
-`terminal` tables, JSON and progress, `stopping` signals and closed streams.
+`lines` output line by line, `terminal` tables and progress, `stopping` signals and closed streams.
 
 Laws, with the tests that check them:
 
@@ -23,36 +23,10 @@ Laws, with the tests that check them:
 - Options are in panels of `--help`: Input, Training, Resources and those of a command. Help shows
   an example of every command.
 
-PyTorch and plotting are imported by the functions that need them.
+`commands` lists all commands, each with the module that is imported when it is called, so that help
+is instant. PyTorch and plotting are imported by the functions that need them.
 """
 
-from flowtuple.cli import (
-    bounds_presets,
-    coding,
-    comparing,
-    density,
-    files,
-    inspecting,
-    limiting,
-    presets,
-    reference,
-    scoring,
-    training,
-)
 from flowtuple.cli.app import app, main
 
-__all__ = [
-    "app",
-    "bounds_presets",
-    "coding",
-    "comparing",
-    "density",
-    "files",
-    "inspecting",
-    "limiting",
-    "main",
-    "presets",
-    "reference",
-    "scoring",
-    "training",
-]
+__all__ = ["app", "main"]

@@ -6,15 +6,17 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from flowtuple.cli.arguments import as_options
+from flowtuple.cli.commands import COMMANDS
+from flowtuple.cli.lines import print_json, say, warn
 from flowtuple.cli.old_spellings import current_spelling
 from flowtuple.cli.stopping import stopping, streams, undelivered
-from flowtuple.cli.terminal import print_json, say, warn
 from flowtuple.errors import FlowtupleError, Refused
 from flowtuple.runtime.atomic import is_full
 
@@ -23,17 +25,35 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 class CommandLine(TyperGroup):
-    """The group of all commands, which also takes the spellings of the last release."""
+    """The group of all commands, which also takes the spellings of the last release.
+
+    A command is its line of help until it is called: then its module is imported.
+    """
+
+    def __init__(self, **settings):  # type: ignore[no-untyped-def]
+        super().__init__(**settings)
+        lines = {n: TyperCommand(n, help=entry.help) for n, entry in COMMANDS.items()}
+        self.commands = {**lines, **self.commands}
 
     def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]
         """Return the command of a command line; old spellings are replaced first."""
+        self._load(args[0])
         known = [
             option for command in self.commands.values() for option in command.params
         ]
         valued = [
             word for o in known if not getattr(o, "is_flag", True) for word in o.opts
         ]
-        return super().resolve_command(ctx, current_spelling(args, valued))
+        words = current_spelling(args, valued)
+        self._load(words[0])
+        return super().resolve_command(ctx, words)
+
+    def _load(self, name: str) -> None:
+        """Import the module of a command, which makes all commands in it."""
+        if name in COMMANDS:
+            import_module(f"flowtuple.cli.{COMMANDS[name].module}")
+            group = typer.main.get_command(app)
+            self.commands.update(group.commands)  # type: ignore[attr-defined]
 
 
 app = typer.Typer(

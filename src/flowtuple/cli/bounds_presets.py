@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import argument, command
+from flowtuple.cli.lines import print_json, warn, write
 from flowtuple.cli.options import Json
-from flowtuple.cli.terminal import print_json, show_facts, show_table, warn, write
+from flowtuple.cli.terminal import show_facts, show_table
 from flowtuple.data.bounds_presets import BoundsPreset, all_presets, bounds_preset
 
 

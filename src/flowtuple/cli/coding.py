@@ -10,6 +10,7 @@ from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
+from flowtuple.cli.lines import note, print_json, warn, write
 from flowtuple.cli.many import OnDask
 from flowtuple.cli.options import (
     DROP,
@@ -30,7 +31,7 @@ from flowtuple.cli.options import (
     Tolerance,
     Workers,
 )
-from flowtuple.cli.terminal import note, print_json, shown, warn, warn_left_out, write
+from flowtuple.cli.terminal import shown, warn_left_out
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import WriteOptions

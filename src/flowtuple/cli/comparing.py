@@ -13,6 +13,7 @@ from flowtuple.batch.histograms import Difference, compare_histograms
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
+from flowtuple.cli.lines import print_json, warn, write
 from flowtuple.cli.many import Dask, on_dask
 from flowtuple.cli.options import (
     INPUT,
@@ -25,7 +26,7 @@ from flowtuple.cli.options import (
     Weight,
     split,
 )
-from flowtuple.cli.terminal import print_json, show_table, shown, warn, write
+from flowtuple.cli.terminal import show_table, shown
 from flowtuple.comparison.closure.result import Closure, ObjectClosure, Verdict
 from flowtuple.comparison.two_sample.result import Comparison, Outcome
 from flowtuple.data.expressions import Cut

@@ -16,10 +16,11 @@ from flowtuple.batch import jobs
 from flowtuple.batch.tasks import parts
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import Declared, From, argument, command, option
+from flowtuple.cli.lines import warn, write
 from flowtuple.cli.many import OnDask, folder_and_suffix
 from flowtuple.cli.old_spellings import note_old_spelling
 from flowtuple.cli.options import Drop, Inputs, Output, Seed, Workers
-from flowtuple.cli.terminal import shown, warn, write
+from flowtuple.cli.terminal import shown
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import WriteOptions

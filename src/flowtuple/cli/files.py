@@ -16,6 +16,7 @@ from flowtuple.benchmark.published.layout import check_reference, is_reference
 from flowtuple.benchmark.published.layout import describe as describe_reference
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import argument, command, option
+from flowtuple.cli.lines import print_json, write
 from flowtuple.cli.many import Dask, OnDask
 from flowtuple.cli.options import (
     Columns,
@@ -31,14 +32,7 @@ from flowtuple.cli.options import (
     Originals,
     PageFolder,
 )
-from flowtuple.cli.terminal import (
-    print_json,
-    show_facts,
-    show_table,
-    shown,
-    warn_left_out,
-    write,
-)
+from flowtuple.cli.terminal import show_facts, show_table, shown, warn_left_out
 from flowtuple.comparison.verification import Promise
 from flowtuple.data.bounds import Bound
 from flowtuple.data.resources import Resources

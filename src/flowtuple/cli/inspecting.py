@@ -16,6 +16,7 @@ from flowtuple.benchmark.result import Bench
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import command, option
 from flowtuple.cli.files import sizes_in_words, type_in_words
+from flowtuple.cli.lines import note, print_json, warn, write
 from flowtuple.cli.options import (
     RESOURCES,
     Columns,
@@ -29,15 +30,7 @@ from flowtuple.cli.options import (
     read_bound,
     split,
 )
-from flowtuple.cli.terminal import (
-    note,
-    print_json,
-    show_facts,
-    show_table,
-    shown,
-    warn,
-    write,
-)
+from flowtuple.cli.terminal import show_facts, show_table, shown
 from flowtuple.data.resources import Resources
 from flowtuple.reporting.page import format_bytes, format_number
 

@@ -11,8 +11,10 @@ import typer
 from flowtuple import api
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
+from flowtuple.cli.lines import print_json, warn, write
 from flowtuple.cli.options import INPUT, Json, Names, Seed, split
-from flowtuple.cli.terminal import print_json, show_table, shown, warn, write
+from flowtuple.cli.terminal import show_table, shown
+from flowtuple.comparison.limits.options import LimitOptions
 from flowtuple.comparison.limits.result import Limits
 from flowtuple.errors import InvalidArgument
 from flowtuple.reporting.page import format_number
@@ -86,8 +88,8 @@ def _options(
         INPUT,
     ),
     names: Names,
-) -> api.LimitOptions:
-    return api.LimitOptions(
+) -> LimitOptions:
+    return LimitOptions(
         signal_yield, background_yield, strengths, toys, replicas, weight, names
     )
 
@@ -115,7 +117,7 @@ def limits(
     trained_on: float | None = option(
         "--trained-on N", "Number of events that the model learned from.", None, _FIT
     ),
-    options: Annotated[api.LimitOptions, From(_options)],
+    options: Annotated[LimitOptions, From(_options)],
     seed: Seed,
     fail: bool = option("--fail", "Exit code 1 if a check fails.", False),
     as_json: Json,

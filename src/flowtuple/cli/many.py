@@ -13,8 +13,9 @@ from flowtuple.batch.run import Summary, run
 from flowtuple.batch.tasks import Task, plan
 from flowtuple.cli.arguments import as_options
 from flowtuple.cli.declaring import From, option
+from flowtuple.cli.lines import print_json, say, warn, write
 from flowtuple.cli.options import RESOURCES, explicit_options
-from flowtuple.cli.terminal import print_json, say, shown, warn, warn_left_out, write
+from flowtuple.cli.terminal import shown, warn_left_out
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
 

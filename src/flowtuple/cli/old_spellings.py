@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from flowtuple.cli.terminal import say
+from flowtuple.cli.lines import say
 from flowtuple.flows.presets import FLOW_PRESETS
 
 _OPTIONS = {"--threads": "--workers", "--weights": "--weight"}

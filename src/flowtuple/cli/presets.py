@@ -5,8 +5,9 @@ from __future__ import annotations
 from flowtuple import api
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import command, option
+from flowtuple.cli.lines import print_json, warn, write
 from flowtuple.cli.options import Available, Inputs, Json, Output
-from flowtuple.cli.terminal import print_json, shown, warn, write
+from flowtuple.cli.terminal import shown
 from flowtuple.flows.presets import FLOW_PRESETS
 
 

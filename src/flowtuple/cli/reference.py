@@ -15,6 +15,7 @@ from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.benchmark.published.presets import PRESETS, Variables, reference_preset
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
+from flowtuple.cli.lines import print_json, warn, write
 from flowtuple.cli.options import (
     Columns,
     Drop,
@@ -28,7 +29,7 @@ from flowtuple.cli.options import (
     Seed,
     read_sizes,
 )
-from flowtuple.cli.terminal import print_json, show_table, shown, warn, write
+from flowtuple.cli.terminal import show_table, shown
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.reporting.page import format_bytes, format_number
 

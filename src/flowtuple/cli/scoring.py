@@ -14,9 +14,10 @@ from flowtuple.batch import jobs
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, command, option
 from flowtuple.cli.density import Model
+from flowtuple.cli.lines import print_json, warn, write
 from flowtuple.cli.many import Dask, OnDask
 from flowtuple.cli.options import Inputs, Json, Weight
-from flowtuple.cli.terminal import print_json, show_facts, show_table, warn, write
+from flowtuple.cli.terminal import show_facts, show_table
 from flowtuple.comparison.calibration.reliability import Reliability
 from flowtuple.errors import InvalidArgument
 

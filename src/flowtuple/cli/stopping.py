@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
-from flowtuple.cli.terminal import say
+from flowtuple.cli.lines import say
 
 _ENDING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)

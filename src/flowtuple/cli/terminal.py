@@ -1,13 +1,12 @@
-"""Output in a terminal: lines, tables, JSON, and progress with time left."""
+"""Output in a terminal: tables, and progress with time left."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import is_dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from rich.cells import cell_len
@@ -22,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from flowtuple.cli.arguments import as_options
+from flowtuple.cli.lines import warn, write
 from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import name_parts, visible
@@ -114,41 +113,6 @@ def show_facts(facts: Mapping[str, Any]) -> None:
     """Print names and values, the values aligned."""
     width = max((len(name) for name in facts), default=0)
     write(*(f"{name:<{width}}  {value}" for name, value in facts.items()))
-
-
-def write(*lines: object) -> None:
-    """Print lines on standard output, with control characters as escapes."""
-    for line in lines:
-        sys.stdout.write(f"{visible(str(line))}\n")
-
-
-def print_json(content: Any) -> None:
-    """Print indented JSON on standard output; results may be anywhere in the content."""
-    sys.stdout.write(json.dumps(content, indent=1, default=_plain) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "to_json"):
-        return value.to_json()
-    return vars(value) if is_dataclass(value) else str(value)
-
-
-def say(message: str) -> None:
-    """Write a line on standard error, with options for arguments and visible characters."""
-    with suppress(OSError):  # a lost message changes neither the work nor its exit code
-        sys.stderr.write(f"flowtuple: {visible(as_options(message))}\n")
-
-
-def warn(*messages: str) -> None:
-    """Write warnings on standard error."""
-    for message in messages:
-        say(f"warning: {message}")
-
-
-def note(*messages: str) -> None:
-    """Write notes on standard error."""
-    for message in messages:
-        say(f"note: {message}")
 
 
 def warn_left_out(parts: Sequence[LeftOut], when: str = "") -> None:

@@ -12,6 +12,7 @@ import typer
 from flowtuple import api
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, command, option
+from flowtuple.cli.lines import warn, write
 from flowtuple.cli.options import (
     TRAINING,
     Available,
@@ -33,7 +34,7 @@ from flowtuple.cli.options import (
     read_pairs,
     read_sizes,
 )
-from flowtuple.cli.terminal import shown, warn, write
+from flowtuple.cli.terminal import shown
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.flows.options import ACTIVATIONS, KINDS, RowFlow, Shape, Training

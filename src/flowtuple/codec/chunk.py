@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.codec import packing
@@ -28,6 +27,7 @@ from flowtuple.data.table import Table, with_counters
 from flowtuple.errors import BoundViolated, Corrupt, InvalidArgument
 from flowtuple.lattice.context import MAX_ROWS, Context, collection_of, make_context
 from flowtuple.lattice.walk import TableCoding, walk
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 MAX_ENTRIES = 2**20
 _WORK = 40

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import awkward as ak
 import numpy as np
 import xxhash
 import zstandard
@@ -17,6 +16,7 @@ from flowtuple.codec.varint import Reader, write_signed
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.lattice.grid import ATOM, ESCAPE
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 ZSTD_LEVEL = 19
 _HOPELESS = 1.5

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.comparison.verification import Promise, integer_distance, only_bits
@@ -20,6 +19,7 @@ from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 _PT = re.compile(r"^(?P<prefix>.*?)pt$", re.IGNORECASE)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.schema import OPAQUE, Array
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 
 def leaves(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.awkward import from_block, kind_of, leaves
 from flowtuple.data.schema import OPAQUE, Array, Column, Role, infer_role, unused
 from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 
 def table_from_awkward(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.event_weights import check_column, check_finite
@@ -14,6 +13,7 @@ from flowtuple.data.schema import Array
 from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.runtime.extras import require
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 ABSENT = -1.0  # value of a quantity of two objects in events with fewer
 

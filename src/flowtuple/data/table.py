@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.awkward import same_values
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 Content: TypeAlias = "Array | ak.Array"
 

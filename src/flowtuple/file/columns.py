@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
-import awkward as ak
-
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.table import with_counters
 from flowtuple.file.table import StoredTable, no_events
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 
-class Columns(Mapping[str, ak.Array]):
+class Columns(Mapping[str, "ak.Array"]):
     """Columns by name: virtual arrays, each read whole on its first use and then cached.
 
     Attributes:

@@ -8,8 +8,6 @@ from functools import cached_property, partial
 from operator import index
 from typing import Any
 
-import awkward as ak
-
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.globs import matches
 from flowtuple.data.resources import Resources
@@ -30,6 +28,7 @@ from flowtuple.file.table import StoredTable
 from flowtuple.io.formats import output_suffixes
 from flowtuple.io.location import anywhere
 from flowtuple.io.source import Source, open_dataset
+from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 
@@ -426,3 +425,7 @@ def _arrays(table: StoredTable, names: Sequence[str], start: int, stop: int) -> 
     fields = [name for name in events.fields if name in wanted]
     # Awkward would take a selection of no fields for a selection of no events.
     return events if fields == events.fields else events[fields]
+
+
+# Users write ft.open.
+open = File  # noqa: A001

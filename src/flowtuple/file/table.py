@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.codec.chunk import ReadExternal, decode_columns, slices
@@ -26,8 +25,8 @@ from flowtuple.file.model import flags_of, unpack_content
 from flowtuple.file.reader import SectionReader
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.lattice import resolutions_of
-from flowtuple.lattice.network import probe
 from flowtuple.lattice.walk import TableCoding
+from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.threads import ordered_map
 
 
@@ -154,7 +153,6 @@ class StoredTable(DescribedTable):
         section = self.model_section
         if section is None:
             return LatticeFlow()
-        probe()
         with self._reader.naming():
             data = self._reader.unpacked(section, self._reader.memory // MODEL)
             flow = unpack_content(data, self.columns, resolutions_of(self.lattices))

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-import uproot
-
 from flowtuple.data.schema import with_hidden_counters
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.table import (
@@ -21,6 +19,7 @@ from flowtuple.data.table import (
     with_counters,
 )
 from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.lazy_packages import uproot
 
 
 class Chain:

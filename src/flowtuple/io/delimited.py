@@ -15,7 +15,6 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.table import Dataset, LeftOut
@@ -23,6 +22,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, numbered, table_from_arrays
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 DELIMITERS = (",", ";", "\t")
 _WORDS = {"true": True, "false": False}

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-import awkward as ak
-
 from flowtuple.data.schema import OPAQUE, Column
 from flowtuple.data.table import Dataset, Table, TableSource, ranges, read_all
 from flowtuple.errors import Unsupported
@@ -18,6 +16,7 @@ from flowtuple.io.changes import Capabilities, write_result
 from flowtuple.io.delimited import DELIMITERS, is_value
 from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.source import leave_out, single_table
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 SPACED = (".txt", ".dat")
 _TYPES = ("int64", "uint64", "float64", "bool", OPAQUE)

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import h5py
 import numpy as np
 
@@ -20,6 +19,7 @@ from flowtuple.data.table import ranges
 from flowtuple.io.formats import ReadOptions
 from flowtuple.io.hdf5_types import FORMAT, label_texts, type_token
 from flowtuple.io.memory import TABLE_NAME, numbered
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 _NAMES = ("names", "columns")
 UNREADABLE = (

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import awkward as ak
 import h5py
 import numpy as np
 
@@ -21,6 +20,7 @@ from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.full_disk import deferred_errors
 from flowtuple.io.hdf5_types import FORMAT, attribute_of, type_of
 from flowtuple.io.source import leave_out
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 CARRIED = "_carried"
 VERSION_ATTRIBUTE = "flowtuple"

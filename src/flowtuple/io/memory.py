@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.awkward import from_block
@@ -15,6 +14,7 @@ from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Dataset, LeftOut, Table
 from flowtuple.errors import InvalidArgument, first_line
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 TABLE_NAME = "events"
 

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.schema import Array, Column, unused
@@ -30,6 +29,7 @@ from flowtuple.io.changes import Capabilities, write_result
 from flowtuple.io.formats import ReadOptions, WriteOptions, WriteResult, opening_error
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 _VERSION = 1
 _FORMAT = "npz"

@@ -18,7 +18,6 @@ from itertools import accumulate, pairwise
 from operator import getitem
 from typing import Any
 
-import awkward as ak
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
@@ -48,6 +47,7 @@ from flowtuple.io.parquet_types import (
     to_plain,
 )
 from flowtuple.io.parquet_writer import VERSION, from_arrow, has_options
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 _SCAN_STEP = 1 << 16  # rows that are scanned at a time, where row groups have no more
 

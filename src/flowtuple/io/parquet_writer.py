@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
@@ -29,6 +28,7 @@ from flowtuple.io.parquet_types import (
     stored_schema,
 )
 from flowtuple.io.source import leave_out, single_table
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 VERSION = 1
 

@@ -8,14 +8,12 @@ minute and a half. The option `timeout` of `flowtuple` in fsspec's configuration
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
-
 from flowtuple.errors import FlowtupleError, InvalidArgument, first_line
+from flowtuple.runtime.lazy_packages import asyncio, fsspec
 
 TIMEOUT = 30.0  # seconds without a byte
 TRIES = 3

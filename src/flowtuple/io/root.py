@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import uproot
-
 from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, Unsupported, first_line
 from flowtuple.io.formats import ReadOptions
@@ -20,6 +18,7 @@ from flowtuple.io.root_ntuple import NTupleAccess
 from flowtuple.io.root_objects import FOLDERS, carry
 from flowtuple.io.root_table import RootTable
 from flowtuple.io.root_tree import TreeAccess
+from flowtuple.runtime.lazy_packages import uproot
 
 _TREES = frozenset(["TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"])
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-import awkward as ak
 import numpy as np
+
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 
 def counted_lists(branch: Any, start: int, stop: int) -> Any:

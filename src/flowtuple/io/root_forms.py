@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.awkward import from_block, without_idle_options
 from flowtuple.data.schema import Column
 from flowtuple.data.table import TableSource, ranges
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 _INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 NUMBERS = frozenset(["bool", *_INTEGERS, "float32", "float64"])

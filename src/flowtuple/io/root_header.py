@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import uproot
-from uproot.serialization import numbytes_version, serialize_object_any, string
+
+from flowtuple.runtime.lazy_packages import uproot
 
 _TREE_VERSION = 20
 _BEHIND = 3  # chunks of uproot's header behind the branches: references to leaves and null pointers
@@ -60,7 +60,7 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
             bytes(24),
         ]
     )
-    return [numbytes_version(len(content), _TREE_VERSION), content]
+    return [uproot.serialization.numbytes_version(len(content), _TREE_VERSION), content]
 
 
 def _without_brackets(datum: Mapping[str, Any], branch: bytes) -> bytes:
@@ -68,15 +68,15 @@ def _without_brackets(datum: Mapping[str, Any], branch: bytes) -> bytes:
     name = datum["fName"]
     counter = [] if datum["counter"] is None else [datum["counter"]["fName"]]
     axes = "".join(f"[{axis}]" for axis in (*counter, *datum["shape"]))
-    before, title, after = branch.rpartition(string(name + axes))
-    plain = string(re.sub(r"[\[\]]", "_", name) + axes)
+    before, title, after = branch.rpartition(uproot.serialization.string(name + axes))
+    plain = uproot.serialization.string(re.sub(r"[\[\]]", "_", name) + axes)
     return before + (plain if title else title) + after
 
 
 def _array(head: bytes, count: int, items: bytes) -> bytes:
     """Return a TObjArray."""
     content = head + struct.pack(">ii", count, 0) + items
-    return bytes(numbytes_version(len(content), 3)) + content
+    return bytes(uproot.serialization.numbytes_version(len(content), 3)) + content
 
 
 def _alias_list(aliases: Mapping[str, str]) -> bytes:
@@ -89,5 +89,7 @@ def _alias_list(aliases: Mapping[str, str]) -> bytes:
         pair._bases.append(uproot.models.TObject.Model_TObject.empty())
         pair._members |= {"fName": name, "fTitle": formula}
         pairs.append(pair)
-    content: bytes = serialize_object_any(uproot.writing.identify.to_TList(pairs))
+    content: bytes = uproot.serialization.serialize_object_any(
+        uproot.writing.identify.to_TList(pairs)
+    )
     return content

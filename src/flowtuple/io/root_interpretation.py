@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import awkward as ak
 import numpy as np
-import uproot
 
 from flowtuple.data.schema import unused
 from flowtuple.errors import InvalidArgument
@@ -18,6 +16,8 @@ from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_baskets import c_strings, counted_lists
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_forms import forms_within
+from flowtuple.runtime.lazy_packages import awkward as ak
+from flowtuple.runtime.lazy_packages import uproot
 
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
 _LEAF_LIST = re.compile(r"[^\s/:]+(/[A-Za-z])?(:[^\s/:]+(/[A-Za-z])?)*")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.schema import Array
@@ -16,6 +15,7 @@ from flowtuple.io.root_forms import forms_within
 from flowtuple.io.root_pages import Pages
 from flowtuple.io.root_private import require
 from flowtuple.io.root_types import types_of
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 _NEEDED = (
     "cluster_summaries",

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import uproot
 from uproot.writing import _cascade, writable
 
 from flowtuple.errors import Corrupt
@@ -27,6 +26,7 @@ from flowtuple.io.root_streamers import (
     points_elsewhere,
     with_built_in,
 )
+from flowtuple.runtime.lazy_packages import uproot
 
 FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
 _LARGEST = 1 << 30  # bytes that ROOT's own buffer takes

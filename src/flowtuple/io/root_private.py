@@ -5,9 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
-import uproot
-
 from flowtuple.errors import Unsupported
+from flowtuple.runtime.lazy_packages import uproot
 
 KNOWN = "5.7.7"  # the version of uproot that has them all
 

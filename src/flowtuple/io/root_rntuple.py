@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.awkward import from_block
@@ -22,6 +21,7 @@ from flowtuple.io.root_forms import (
 )
 from flowtuple.io.root_records import columns_of_shape, ntuple_shape, record_shapes
 from flowtuple.io.root_types import set_types
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 
 class NTupleWriter:

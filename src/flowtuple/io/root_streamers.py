@@ -9,8 +9,9 @@ from functools import cache
 from types import ModuleType
 from typing import Any, TypeAlias
 
-import uproot
 from uproot.writing._cascade import RawStreamerInfo
+
+from flowtuple.runtime.lazy_packages import uproot
 
 Streamers: TypeAlias = Mapping[str, Mapping[int, Any]]
 """By class and version, as `uproot.reading.ReadOnlyFile.streamers` has them."""

@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.schema import Array, Column, unused
@@ -20,6 +19,7 @@ from flowtuple.io.root_branches import Branch, Leaf, make_leaf
 from flowtuple.io.root_ntuple import NTupleAccess
 from flowtuple.io.root_records import columns_of_shape, record_shape
 from flowtuple.io.root_tree import TreeAccess
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 _SCAN_STEP = 16384
 

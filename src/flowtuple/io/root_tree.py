@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import uproot
-
 from flowtuple.data.schema import unused
 from flowtuple.io.remote import RequestFailed
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_interpretation import TreeBranch, interpretation_of
+from flowtuple.runtime.lazy_packages import uproot
 
 
 class TreeAccess:

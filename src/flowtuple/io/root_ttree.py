@@ -7,7 +7,6 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.awkward import number_block
@@ -16,6 +15,7 @@ from flowtuple.data.table import Table, TableSource, ranges
 from flowtuple.io.root_forms import NUMBERS, kind_in_words, plain_reason, stored_dtype
 from flowtuple.io.root_header import tree_header
 from flowtuple.io.root_private import require
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 _BRACKETS = re.compile(r"[\[\]]")
 _NEEDED = (

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
-import uproot
-
 from flowtuple.data.table import Dataset, TableSource
 from flowtuple.errors import InvalidArgument, Unsupported, name_parts
 from flowtuple.io.formats import WriteOptions, WriteResult
@@ -18,6 +16,7 @@ from flowtuple.io.root_objects import restore
 from flowtuple.io.root_rntuple import NTupleWriter
 from flowtuple.io.root_ttree import TreeWriter
 from flowtuple.io.source import leave_out
+from flowtuple.runtime.lazy_packages import uproot
 
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
 _ADVICE = "`drop=` leaves them out, and x.npz holds everything"

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import awkward as ak
 import numpy as np
 
 from flowtuple.data.table import Dataset, LeftOut, TableSource
@@ -33,6 +32,7 @@ from flowtuple.io.location import (
 )
 from flowtuple.io.memory import dataset_from_memory, is_pandas
 from flowtuple.runtime.atomic import atomic_path
+from flowtuple.runtime.lazy_packages import awkward as ak
 
 __all__ = [
     "STORED",
@@ -96,16 +96,16 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
     if isinstance(source, (str, os.PathLike)):
         source = [source]
     is_list = isinstance(source, (list, tuple))
-    if isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_pandas(
-        source, "DataFrame"
-    ):
-        dataset = dataset_from_memory(source, options.names)
-    elif (
+    if (
         is_list
         and source
         and all(isinstance(path, (str, os.PathLike)) for path in source)
     ):
         dataset = _open_paths([os.fspath(path) for path in source], options)
+    elif isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_pandas(
+        source, "DataFrame"
+    ):
+        dataset = dataset_from_memory(source, options.names)
     else:
         kind = type(source)
         package = kind.__module__.partition(".")[0]

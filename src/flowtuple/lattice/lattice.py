@@ -27,7 +27,7 @@ from flowtuple.lattice.grid import (
     grid_from_json,
     relative_grid,
 )
-from flowtuple.lattice.statistics import Statistics, log_mean, log_spacing
+from flowtuple.lattice.statistics import Statistics, log_spacing
 
 _NUMBER = r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 _CUTS = rf"(,cut:-?{_NUMBER})*"
@@ -392,7 +392,8 @@ def _coarser(
     """Return the grid of wider average spacing around non-zero sample values; `exact` on a tie."""
     if isinstance(bounded, Steps):
         steps = bounded.step(np.empty(0) if resolution is None else resolution)
-        return bounded if log_mean(steps) > log_spacing(exact, sample) else exact
+        spacing = np.log2(steps[steps > 0]).mean() if (steps > 0).any() else -math.inf
+        return bounded if spacing > log_spacing(exact, sample) else exact
     if isinstance(bounded, Integers):
         return exact if bounded.width == 1 else bounded
     return bounded if log_spacing(bounded, sample) > log_spacing(exact, sample) else exact

@@ -188,7 +188,15 @@ class Network:
         return np.array(widths), np.concatenate(weights), np.concatenate(offsets)
 
     def logits(self, features: Array) -> Array:
-        """Return logits: int16, shape (n, outputs), from uint8 features, shape (inputs, n)."""
+        """Return logits: int16, shape (n, outputs), from uint8 features, shape (inputs, n).
+
+        Raises:
+            Unsupported: See `probe`.
+        """
+        probe()
+        return self._logits(features)
+
+    def _logits(self, features: Array) -> Array:
         out = np.empty((features.shape[1], self.outputs), np.int16)
         _propagate(np.ascontiguousarray(features), *self._flat, out)
         if self.tree is not None:
@@ -212,7 +220,7 @@ def probe() -> None:
     network = Network(
         (Layer(weights.astype(np.int8), np.full(len(weights), 11, np.uint8)),)
     )
-    logits = network.logits(np.full((MAX_INPUTS, 4), 255, np.uint8))
+    logits = network._logits(np.full((MAX_INPUTS, 4), 255, np.uint8))
     exact = ((weights * 255).sum(axis=1) + 2**10) >> 11
     if not np.array_equal(logits, np.tile(exact, (4, 1))):
         raise Unsupported(

@@ -175,12 +175,6 @@ def _is_exact(grid: Grid, values: Array) -> bool:
     )
 
 
-def log_mean(steps: Array) -> float:
-    """Return the mean log2 of those steps that are positive, minus infinity without any."""
-    positive = steps[steps > 0]
-    return float(np.log2(positive).mean()) if len(positive) else -math.inf
-
-
 def log_spacing(grid: Grid, sample: Array) -> float:
     """Return the mean log2 of the spacing around the non-zero values of a sample."""
     sample = sample[sample != 0][:4096]

@@ -54,6 +54,11 @@ class Column:
             return "counter", self.counter
         return ("size", math.prod(self.shape)) if self.shape else ("event", 1)
 
+    @property
+    def resolution(self) -> str:
+        """Section 3: the column that a `sigma` bound counts in, empty without one."""
+        return "" if self.lattice is None else self.lattice.resolution
+
     def known(self) -> tuple[Dtype, Lattice]:
         """Dtype and lattice of a column that is not opaque."""
         if self.dtype is None or self.lattice is None:
@@ -199,9 +204,9 @@ def parse_column(parsed: Json) -> Column:
 def check_resolution(column: Column, columns: Mapping[str, Column]) -> None:
     """Section 3: the resolution of a `sigma` bound, and that chains of them end."""
     seen: set[str] = set()
-    while not column.is_opaque and column.known()[1].resolution != "":
+    while column.resolution != "":
         seen.add(column.name)
-        other = columns.get(column.known()[1].resolution)
+        other = columns.get(column.resolution)
         if other is None or other.dtype is None or not other.dtype.is_float:
             raise Invalid(f"{column.name}: its resolution is no column of floats")
         require(

@@ -48,8 +48,7 @@ def after_resolutions(order: list[str], table: Table) -> list[str]:
         ready = [name]
         while ready:
             first = ready.pop(0)
-            lattice = table.columns[first].lattice
-            resolution = "" if lattice is None else lattice.resolution
+            resolution = table.columns[first].resolution
             if resolution != "" and resolution not in out:
                 waiting.setdefault(resolution, []).append(first)
             else:
