@@ -30,7 +30,7 @@ from hand_made import (
 TESTS = Path(__file__).parents[1] / "tests"
 CORPUS = Path(__file__).parent / "corpus"
 WHOLE = ["plain", "given"]
-IN_PARTS = ["plain", "bounds", "given", "events", "cuts"]
+IN_PARTS = ["plain", "bounds", "given", "events", "cuts", "sigma"]
 BY_TABLES = "awkward"
 
 

@@ -19,10 +19,21 @@ from flowtuple.lattice.prediction import FUNCTIONS
 from flowtuple.lattice.rules import RULES
 
 FOLDER = Path(__file__).parents[1] / "golden"
-NAMES = ("plain", "bounds", "flow", "given", "parts", "awkward", "events", "cuts")
+NAMES = (
+    "plain",
+    "bounds",
+    "flow",
+    "given",
+    "parts",
+    "awkward",
+    "events",
+    "cuts",
+    "sigma",
+)
 LATER = {
     "events": "0100" + "01000000",
     "cuts": "0100" + "02000000",
+    "sigma": "0100" + "02000000",
 }  # minor version and flags, if not 0
 
 
@@ -119,7 +130,9 @@ def test_golden_files_hold_every_grid_method_and_relation():
                         (stored.method, stored.residual) for stored in chunk.values()
                     }
                     escapes += sum(stored.escapes > 0 for stored in chunk.values())
-    assert kinds == {"ordered", "integers", "uniform", "decimal", "mantissas", "binades"}
+    assert kinds == {
+        *("ordered", "integers", "uniform", "decimal", "mantissas", "binades", "steps")
+    }
     assert methods == {(m, False) for m in Method} | {
         (m, True) for m in (Method.CONSTANT, Method.INDICES, Method.GROUP)
     }

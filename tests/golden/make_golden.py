@@ -18,6 +18,7 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, read_all
 from flowtuple.file.file import File
 from flowtuple.io.memory import dataset_from_memory
+from flowtuple.lattice.context import Parent
 from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.training import write_events as assemble
 
@@ -234,6 +235,48 @@ def cuts(path: Path) -> None:
     )
 
 
+def sigma(path: Path) -> None:
+    """Bounds in units of resolutions, which come later in the schema: of objects and of events, in
+    a chain, with cuts, with resolutions of every odd kind, and two chunks by a model of residuals.
+    """
+    model = path.with_suffix(".flow.part")
+
+    def events(count: int, seed: int) -> dict[str, object]:
+        draw = np.random.default_rng(seed)
+        objects = draw.integers(0, 4, count)
+        total = int(objects.sum())
+        error = draw.lognormal(-5, 1, total).astype(np.float32)
+        error[::9] = np.resize(
+            [0, -1, np.nan, np.inf, -0.0, 1e-45, 3e38], len(error[::9])
+        ).astype(np.float32)
+        with np.errstate(all="ignore"):
+            d = (error * draw.normal(0, 2, total)).astype(np.float32)
+        d[5::11] = np.resize([-999, np.nan, -0.0, 0.02], len(d[5::11])).astype(np.float32)
+        spread = draw.lognormal(0, 0.5, count)
+        met = draw.exponential(30, count)
+        return {
+            "met": met,
+            "copy": np.where(np.arange(count) % 7 == 3, 0.0, met),
+            "metErr": spread * draw.normal(1, 0.1, count),
+            "spread": spread.astype(np.float16),
+            "d": ak.unflatten(d, objects),
+            "dErr": ak.unflatten(error, objects),
+        }
+
+    tolerance = {"met": "sigma:0.1@metErr", "copy": "sigma:0.1@metErr,cut:20"}
+    tolerance |= {"metErr": "sigma:0.05@spread", "spread": "rel:0.01"}
+    tolerance |= {"d": "sigma:0.3@dErr,cut:0.02", "dErr": "bits:5"}
+    try:
+        table = dataset_from_memory(events(400, 1)).tables["events"]
+        copied = Prediction((Term(1.0, "x", of_event("met")),))
+        parents = {"d": (Parent("row", "dErr"), Parent("index"))}
+        write_model(table, model, parents, tolerance, {"copy": copied})
+        assemble.CHUNK_ENTRIES = 65
+        ft.compress(events(130, 2), path, model=model)
+    finally:
+        model.unlink(missing_ok=True)
+
+
 GOLDEN: dict[str, Callable[[Path], None]] = {
     "plain": plain,
     "bounds": bounds,
@@ -243,6 +286,7 @@ GOLDEN: dict[str, Callable[[Path], None]] = {
     "awkward": odd_made.write,
     "events": event_made.write,
     "cuts": cuts,
+    "sigma": sigma,
 }
 
 

@@ -256,6 +256,7 @@ DECODERS = [
 ENCODER_ONLY = {
     ("lattice/bins.py", "_equal_measure"): "places bins when a model is trained",
     ("codec/coder.py", "code_length"): "predicts a size",
+    ("lattice/lattice.py", "_coarser"): "chooses a grid when a file is planned",
 }
 EXACT = {("lattice/arithmetic.py", ""): ["(-1.0) ** n"]}  # a sign
 FORMULAS = ["lattice/arithmetic.py", "lattice/prediction.py"]

@@ -72,12 +72,17 @@ def make_flow(
     predicting = {p for prediction in predictions.values() for p in prediction.inputs}
     everything = predicting.union(*parents.values())
     named = {c for p in everything for c in p.names} | set(parents) | set(predictions)
+    for reader, resolution in coding.resolutions.items():
+        named |= {resolution} if reader in named else set()
     context, columns = make_context(coding.columns, table.num_entries, table.data), {}
-    for column in decoding_order(coding.columns, predictions, coding.external):
+    order = decoding_order(
+        coding.columns, predictions, coding.external, coding.resolutions
+    )
+    for column in order:
         name, key, lattice = (
             column.name,
             collection_of(column),
-            coding.lattices[column.name],
+            coding.lattices[column.name].at(context.values),
         )
         rows, prediction = context.rows(key), predictions.get(name)
         values = rows.sort(table.data[name].reshape(-1))

@@ -23,6 +23,7 @@ from flowtuple.data.table import Dataset, Table, TableSource, ranges, with_count
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.model import pack_column
+from flowtuple.file.table import StoredTable
 from flowtuple.io.formats import output_suffixes
 from flowtuple.io.source import ReadOptions, Source, open_dataset
 from flowtuple.lattice.flow import ColumnFlow
@@ -192,7 +193,11 @@ def _with_columns(
     """Return views of some columns of tables, with their own counters."""
     views: dict[str, TableSource] = {}
     for name, table in tables.items():
-        columns = with_counters(table.columns, (c.name for c in chosen.get(name, ())))
+        names = {c.name for c in chosen.get(name, ())}
+        if isinstance(table, StoredTable):
+            # values under a sigma bound are checked with their resolutions
+            names |= {table.lattices[n].resolution for n in names & table.lattices.keys()}
+        columns = with_counters(table.columns, names - {""})
         if columns:
             views[name] = SelectedTable(table, columns)
     return views
@@ -369,11 +374,10 @@ def _entropy(
     events: Table, name: str, flow: ColumnFlow, coding: TableCoding
 ) -> float | None:
     """Return the entropy of a column's own distribution over its bins, in bits per value."""
-    if flow.network is None or flow.residual:
+    lattice = coding.lattices[name]
+    if flow.network is None or flow.residual or lattice.resolution:
         return None
-    symbols = flow.bins.symbol(
-        coding.lattices[name].encode(events.data[name].reshape(-1))
-    )
+    symbols = flow.bins.symbol(lattice.encode(events.data[name].reshape(-1)))
     if not len(symbols):
         return None
     share = np.bincount(symbols, minlength=flow.bins.symbols) / len(symbols)

@@ -28,7 +28,7 @@ from flowtuple.comparison.momentum_shifts import (
     MomentumShift,
     momentum_shifts,
 )
-from flowtuple.comparison.verification import first_bounds
+from flowtuple.comparison.verification import Promise, first_bounds
 from flowtuple.data.awkward_tables import tables_to_awkward
 from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.resources import Resources
@@ -361,6 +361,7 @@ def recompress(
             bounds |= {
                 f"{name}/{c}": bound for c, bound in _bounds(table, new[name]).items()
             }
+        _check_resolutions(file, bounds)
         prepared = resolve_tables(
             dataset,
             bounds,
@@ -423,6 +424,22 @@ def _check_wider(file: File, requested: Mapping[str, Mapping[str, Bound]]) -> No
                 )
 
 
+def _check_resolutions(file: File, bounds: Mapping[str, Bound]) -> None:
+    """Raise for another bound of a column that values count in: what they obeyed would be lost."""
+    said = first_bounds(file.meta.get("provenance"))
+    for name, table in file.tables.items():
+        for column, lattice in table.lattices.items():
+            words = said.get(f"{name}/{column}", "")
+            promised = Promise.parse(words).resolutions if "sigma:" in words else set()
+            for resolution in {lattice.resolution, *promised} - {""}:
+                before = table.lattices[resolution].bound
+                if bounds.get(f"{name}/{resolution}", before) != before:
+                    raise InvalidArgument(
+                        f"{file.path}: column {column!r} is bounded by the values of {resolution!r}"
+                        ", which cannot move any more; leave it as it is, or compress the original"
+                    )
+
+
 def _bounds(table: StoredTable, requested: Mapping[str, Bound]) -> dict[str, Bound]:
     """Return each column's new bound; its present one where none is requested, or the same."""
     bounds = {}
@@ -462,7 +479,9 @@ def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
         [end for part in parts for end in (part.low, part.high) if end is not None],
         lattice.dtype,
     )
-    moved = ends[bit_patterns(lattice.snap(ends)) != bit_patterns(ends)]
+    moved = ends
+    if not lattice.resolution:  # without which an end may lie on the grid of a row or not
+        moved = ends[bit_patterns(lattice.snap(ends)) != bit_patterns(ends)]
     return replace(
         lattice, atoms=tuple(sorted({*lattice.atoms, *bit_patterns(moved).tolist()}))
     )
@@ -565,7 +584,7 @@ def _snapped(table: ResolvedTable) -> Table:
     parts = []
     for start, stop in steps:
         events = table.source.read(names, start, stop)
-        lattices = table.coding.lattices.items()
-        moved = {name: lattice.snap(events.data[name]) for name, lattice in lattices}
+        lattices = table.coding.lattices
+        moved = table.coding.snap({name: events.data[name] for name in lattices})
         parts.append(replace(events, data={**events.data, **moved}))
     return concatenate(parts)

@@ -31,7 +31,8 @@ def baseline_bytes(
 
     Args:
         table: The original events.
-        bounds: Bound by column name, `std` resolved to `abs`; other columns are lossless.
+        bounds: Bound by column name, `std` resolved to `abs`; other columns are lossless, and so
+            are those of a `sigma` bound, as these codecs see one column at a time.
 
     Returns:
         For each column name a dict from codec to bytes. Opaque columns count their buffers, and
@@ -46,9 +47,14 @@ def baseline_bytes(
         4000
     """
     return {
-        c.name: _column_bytes(c, table.data[c.name], bounds.get(c.name, Bound()))
+        c.name: _column_bytes(c, table.data[c.name], _alone(bounds.get(c.name, Bound())))
         for c in table.columns
     }
+
+
+def _alone(bound: Bound) -> Bound:
+    """Return a bound that one column alone can obey: lossless where it counts in another."""
+    return Bound() if bound.resolution else bound
 
 
 def _column_bytes(column: Column, content: Any, bound: Bound) -> dict[str, int]:

@@ -125,7 +125,7 @@ def compare(
             violations += column.violations
             schema, name = before.column(column.column), column.column
             share = _largest_share(
-                before.data[name], after.data[name], layout.bound(schema)
+                before.data[name], after.data[name], layout.bound(schema), after.data
             )
             worst = max(worst, share)
             if may_move(schema) and column.original.std > 0:
@@ -140,13 +140,16 @@ def compare(
     }
 
 
-def _largest_share(x: Array, y: Array, bound: Bound) -> float:
+def _largest_share(
+    x: Array, y: Array, bound: Bound, columns: Mapping[str, Array]
+) -> float:
     moved = (x != y) & np.isfinite(x)
     if bound.kind == "lossless" or not moved.any():
         return float(np.inf if moved.any() else 0.0)
+    allowed = bound.largest_difference(x, columns)[moved]
     x, y = x[moved].astype(np.float64), y[moved].astype(np.float64)
     with np.errstate(divide="ignore", over="ignore"):
-        shares = np.abs(y - x) / bound.largest_difference(x)
+        shares = np.abs(y - x) / allowed
     return float(np.nan_to_num(shares, nan=np.inf, posinf=np.inf).max())
 
 

@@ -262,7 +262,9 @@ def _check(original: Table, decoded: Table, coding: TableCoding) -> None:
             holds = packing.opaque_bytes(before) == packing.opaque_bytes(after)
         else:
             holds = bool(
-                coding.lattices[column.name].bound.holds(before, after).all()
+                coding.lattices[column.name]
+                .bound.holds(before, after, decoded.data)
+                .all()
             ) and _same_signs(before, after)
         if not holds:
             raise BoundViolated(

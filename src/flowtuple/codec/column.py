@@ -159,7 +159,7 @@ def decode_column(stored: StoredColumn, state: ColumnState) -> Array:
         q = state.rows.sort(_unpack_indices(stored, len(state.rows)))
         _check_escapes(state, q, escapes)
         state.record(state.whole, q, escapes)
-    return state.rows.unsort(state.lattice.decode(q, escapes))
+    return state.rows.unsort(state.at(state.whole).decode(q, escapes))
 
 
 def _decode_values(stored: StoredColumn, state: ColumnState) -> Array:
@@ -168,7 +168,7 @@ def _decode_values(stored: StoredColumn, state: ColumnState) -> Array:
             f"column {state.name!r} is bounded by {state.lattice.bound} and stored by its values"
         )
     values = packing.unpack_values(stored.payload, len(state.rows), state.column.dtype)
-    if state.flow is not None:
+    if state.is_read:
         state.enter(values)
     return values
 

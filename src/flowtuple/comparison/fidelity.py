@@ -174,7 +174,12 @@ def _over(numerator: float, std: float) -> float:
 
 
 def column_fidelity(
-    table_name: str, column: str, bound: Bound | Promise, original: Any, decoded: Any
+    table_name: str,
+    column: str,
+    bound: Bound | Promise,
+    original: Any,
+    decoded: Any,
+    columns: Mapping[str, Any] | None = None,
 ) -> ColumnFidelity:
     """Compare one column, or one chunk of it, with its decoded values.
 
@@ -184,6 +189,7 @@ def column_fidelity(
         bound: The bound; `std` has to be resolved to `abs` first.
         original: A NumPy array of any shape, or an awkward array for an opaque column.
         decoded: The same type, shape and dtype.
+        columns: Decoded columns of the same rows, with the resolution of a `sigma` bound.
 
     Raises:
         InvalidArgument: Shapes or dtypes differ, or the bound is `std`.
@@ -212,7 +218,7 @@ def column_fidelity(
         special=int(np.count_nonzero(only_bits(original))) if is_float else 0,
         zeros=int(original.size - np.count_nonzero(original)),
         exact=int(np.count_nonzero(bit_patterns(original) == bit_patterns(decoded))),
-        violations=int(np.count_nonzero(~bound.holds(original, decoded))),
+        violations=int(np.count_nonzero(~bound.holds(original, decoded, columns))),
         difference=Spread.of(np.abs(difference)),
         original=Spread.of(x),
         response=Spread.of(response),
@@ -272,6 +278,7 @@ def compare_tables(
             bounds.get(name, Bound()),
             original.data[name],
             decoded.data[name],
+            decoded.data,
         )
         for name in left
     ]

@@ -136,6 +136,8 @@ def momentum_shifts(
             momentum or an energy.
         lattices: Lattice by column name.
     """
+    # A resolution bounds no momentum in a way that its own values would not show.
+    lattices = {n: x for n, x in lattices.items() if not x.bound.resolution}
     bounds = {n: x.bound for n, x in lattices.items() if x.bound.kind != "lossless"}
     vectors = [v for v in four_vectors(source.columns) if bounds.keys() & {*v.columns}]
     near_zero = [

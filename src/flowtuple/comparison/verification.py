@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,17 @@ class Promise:
         each = [set(part.cuts) for part in parts if part.kind != "lossless"]
         return tuple(set.intersection(*each)) if each else ()
 
-    def largest_difference(self, original: Array) -> Array:
+    @property
+    def resolutions(self) -> set[str]:
+        """Names of the columns of resolutions that the bounds count in."""
+        names = set[str]()
+        for part in (part for stage in self.stages for part in stage):
+            names |= part.resolutions if isinstance(part, Promise) else {part.resolution}
+        return names - {""}
+
+    def largest_difference(
+        self, original: Array, columns: Mapping[str, Array] | None = None
+    ) -> Array:
         """Return the largest allowed distance from each original: float64 of its shape.
 
         It is never too small: with y the value after some bounds, |y| is at most |x| + d, and the
@@ -99,19 +109,22 @@ class Promise:
         with np.errstate(over="ignore", invalid="ignore"):
             for stage in self.stages:
                 reach = np.minimum(x + total, np.finfo(np.float64).max)
-                total = (total + _widest(stage, reach)) * (1 + _ROUNDING)
+                total = (total + _widest(stage, reach, columns)) * (1 + _ROUNDING)
                 total = np.where(total > 0, np.nextafter(total, np.inf), total)
         return total
 
-    def holds(self, original: Array, decoded: Array) -> Array:
+    def holds(
+        self, original: Array, decoded: Array, columns: Mapping[str, Array] | None = None
+    ) -> Array:
         """Return for each value whether it obeys the bounds: bool of its shape.
 
         Args:
             original: Values of one column, any shape and dtype.
             decoded: The same shape and dtype; special values count as in `Bound.holds`.
+            columns: Decoded columns of the same rows, with the resolutions of the bounds.
         """
         if self.bound is not None:
-            return self.bound.holds(original, decoded)
+            return self.bound.holds(original, decoded, columns)
         same: Array = bit_patterns(original) == bit_patterns(decoded)
         if self.kind == "lossless" or same.all():
             return same
@@ -122,7 +135,7 @@ class Promise:
         special = only_bits(original) | ~np.isfinite(decoded)
         with np.errstate(invalid="ignore", over="ignore"):
             x, y = original.astype(np.float64), decoded.astype(np.float64)
-            close = np.abs(y - x) <= self.largest_difference(x)
+            close = np.abs(y - x) <= self.largest_difference(x, columns)
         close &= same_sides(original, decoded, self.cuts)
         return np.asarray(same | (close & ~special))
 
@@ -172,12 +185,16 @@ def _short(part: Bound | Promise) -> str:
     return f"({part.short})" if isinstance(part, Promise) else part.short
 
 
-def _widest(stage: tuple[Bound | Promise, ...], reach: Array) -> Array:
+def _widest(
+    stage: tuple[Bound | Promise, ...],
+    reach: Array,
+    columns: Mapping[str, Array] | None,
+) -> Array:
     """Return the most that any of some bounds allows of values up to `reach`."""
     widest = np.zeros(reach.shape)
     for bound in stage:
         if bound.kind != "lossless":
-            widest = np.maximum(widest, bound.largest_difference(reach))
+            widest = np.maximum(widest, bound.largest_difference(reach, columns))
     return widest
 
 

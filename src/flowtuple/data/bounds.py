@@ -16,6 +16,7 @@ import numpy as np
 
 from flowtuple.data.cuts import MAX_CUTS, same_sides
 from flowtuple.data.globs import NamedColumns
+from flowtuple.data.resolutions import check_resolutions, product_below
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.errors import InvalidArgument
 
@@ -28,12 +29,14 @@ class BoundKind(NamedTuple):
         example: A bound of this kind that fits values of many scales.
         on_integers: A column of integers may have it.
         is_statistical: A statistic of the column, taken before coding, resolves it to `abs`.
+        has_resolution: It names another column, whose decoded values it counts in.
     """
 
     form: str
     example: str
     on_integers: bool = False
     is_statistical: bool = False
+    has_resolution: bool = False
 
 
 KINDS = {
@@ -42,6 +45,7 @@ KINDS = {
     "rel": BoundKind("rel:R", "rel:0.01"),
     "std": BoundKind("std:S", "std:0.01", on_integers=True, is_statistical=True),
     "bits": BoundKind("bits:B", "bits:7"),
+    "sigma": BoundKind("sigma:F@COLUMN", "sigma:0.1@error", has_resolution=True),
 }
 
 
@@ -65,10 +69,13 @@ class Bound:
     Attributes:
         kind: `lossless`; `abs` with |x' - x| <= amount; `rel` with |x' - x| <= amount |x|; `std`,
             an `abs` bound in units of the column's standard deviation; `bits`, round to nearest
-            with `amount` explicit mantissa bits.
+            with `amount` explicit mantissa bits; `sigma` with |x' - x| <= amount s, where s is the
+            decoded value of the resolution in the same row, and exact where s is no positive
+            number.
         amount: The number after the colon, in the column's unit for `abs`.
         cuts: Thresholds T, increasing: the sign of x - T stays, for T in float64 and for T
             rounded to the column's type. A lossless bound keeps every sign and has none.
+        resolution: Name of the column of resolutions, in the same table, for `sigma` alone.
 
     Raises:
         InvalidArgument: There is no such kind, or it cannot have this amount or these cuts.
@@ -88,6 +95,7 @@ class Bound:
     kind: str = "lossless"
     amount: float = 0.0
     cuts: tuple[float, ...] = ()
+    resolution: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Bound:
@@ -96,7 +104,7 @@ class Bound:
         Raises:
             InvalidArgument: The text is none of these, or its number is no amount of this kind.
         """
-        first, *further = text.strip().split(",")
+        first, resolution, further = _parts(text.strip())
         cuts = tuple(_read_cut(text, part.strip()) for part in further)
         kind, _, number = first.strip().partition(":")
         if kind == "cut":
@@ -113,7 +121,7 @@ class Bound:
             raise InvalidArgument(
                 f"bound {text!r} has no number after '{kind}:': write for example {kind}:1e-3"
             ) from None
-        return cls(kind, amount, cuts)
+        return cls(kind, amount, cuts, resolution)
 
     def __post_init__(self) -> None:
         wrong = self._fault()
@@ -121,6 +129,7 @@ class Bound:
             named = (
                 f"{self.kind}:{self.amount:g}" if self.kind != "lossless" else self.kind
             )
+            named += f"@{self.resolution}" if self.resolution else ""
             raise InvalidArgument(f"bound '{named}' {wrong}")
         cuts = () if self.kind == "lossless" else (float(cut) + 0.0 for cut in self.cuts)
         object.__setattr__(self, "cuts", tuple(sorted(set(cuts))))
@@ -135,6 +144,10 @@ class Bound:
             wrong = "has a cut that is no finite number: write for example cut:30"
         elif len(self.cuts) > MAX_CUTS:
             wrong = f"has {len(self.cuts)} cuts: write {MAX_CUTS} at most"
+        elif KINDS[kind].has_resolution != _is_name(self.resolution):
+            wrong = (
+                "names no column of resolutions: write for example sigma:0.1@Muon_dxyErr"
+            )
         elif kind == "lossless":
             return ""
         elif not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
@@ -147,13 +160,20 @@ class Bound:
 
     def __repr__(self) -> str:
         cuts = f", cuts={self.cuts}" if self.cuts else ""
-        return f"Bound(kind={self.kind!r}, amount={self.amount!r}{cuts})"
+        column = f", resolution={self.resolution!r}" if self.resolution else ""
+        return f"Bound(kind={self.kind!r}, amount={self.amount!r}{cuts}{column})"
 
     def __str__(self) -> str:
         """Return the bound as text that parses back to the very same numbers."""
         if self.kind == "lossless":
             return self.kind
-        return f"{self.kind}:{_exactly(self.amount)}{_cuts_in_words(self.cuts)}"
+        return f"{self.kind}:{_exactly(self.amount)}{self._further}"
+
+    @property
+    def _further(self) -> str:
+        """The text after the amount: the resolution and the cuts."""
+        column = f"@{self.resolution}" if self.resolution else ""
+        return column + "".join(f",cut:{_exactly(cut)}" for cut in self.cuts)
 
     @property
     def is_statistical(self) -> bool:
@@ -177,7 +197,7 @@ class Bound:
         """The bound as text with four digits, for tables."""
         if self.kind == "lossless":
             return self.kind
-        return f"{self.kind}:{self.amount:.4g}{_cuts_in_words(self.cuts)}"
+        return f"{self.kind}:{self.amount:.4g}{self._further}"
 
     def after(self, before: Bound | str) -> str:
         """Return the bound, in words, of values coded with another bound and then with this one.
@@ -201,12 +221,15 @@ class Bound:
             return str(Bound("abs", amount, common))
         return f"{words}, then {self}"
 
-    def holds(self, original: Array, decoded: Array) -> Array:
+    def holds(
+        self, original: Array, decoded: Array, columns: Mapping[str, Array] | None = None
+    ) -> Array:
         """Return True for each decoded value that lies within the bound of its original.
 
         Args:
             original: Values of one column, any shape and dtype.
             decoded: The same shape and dtype.
+            columns: Decoded columns of the same rows, with the resolution of a `sigma` bound.
 
         Returns:
             Booleans of the same shape. The difference is taken in float64 between the stored
@@ -214,7 +237,8 @@ class Bound:
             case.
 
         Raises:
-            InvalidArgument: The bound has to be resolved to `abs` first, as `std` has.
+            InvalidArgument: The bound has to be resolved to `abs` first, as `std` has, or its
+                resolution is missing.
         """
         self.check_resolved()
         same: Array = bit_patterns(original) == bit_patterns(decoded)
@@ -232,7 +256,8 @@ class Bound:
         special = ~np.isfinite(original) | ~np.isfinite(decoded) | negative_zero
         with np.errstate(invalid="ignore", over="ignore"):
             x = original.astype(np.float64)
-            near = np.abs(decoded.astype(np.float64) - x) <= self.largest_difference(x)
+            allowed = self.largest_difference(x, columns)
+            near = np.abs(decoded.astype(np.float64) - x) <= allowed
         within: Array = same | (near & ~special & self._keeps_sides(original, decoded))
         return within
 
@@ -240,16 +265,20 @@ class Bound:
         """Return which values stay on their side of every cut, of the shape of the values."""
         return same_sides(original, decoded, self.cuts)
 
-    def largest_difference(self, original: Array) -> Array:
+    def largest_difference(
+        self, original: Array, columns: Mapping[str, Array] | None = None
+    ) -> Array:
         """Return how far each value may move, in its unit: float64 of the original's shape.
 
         A cut may keep a value from moving as far.
 
         Args:
             original: Values of any shape and dtype; `holds` gives copies in float64.
+            columns: As in `holds`.
 
         Raises:
-            InvalidArgument: The bound is `lossless`, or has to be resolved to `abs` first.
+            InvalidArgument: The bound is `lossless`, or has to be resolved to `abs` first, or its
+                resolution is missing.
 
         Example:
             >>> Bound.parse("rel:0.01").largest_difference(np.array([-2.0, 50.0]))
@@ -271,9 +300,51 @@ class Bound:
             exponent = np.frexp(np.where(rounded, x, 1.0))[1]
             half_unit: Array = np.ldexp(1.0, exponent - 2 - int(self.amount))
             return np.where(rounded, half_unit, 0.0)
+        if self.kind == "sigma":
+            return product_below(self.amount, self.resolution_in(columns))
         raise InvalidArgument(
             f"a {self} bound is no unit for a difference: resolve it to abs, rel or bits"
         )
+
+    def resolution_in(self, columns: Mapping[str, Array] | None) -> Array:
+        """Return the resolution of each row.
+
+        Raises:
+            InvalidArgument: The columns lack it.
+        """
+        if columns is None or self.resolution not in columns:
+            raise InvalidArgument(
+                f"a {self.short} bound needs the decoded values of {self.resolution!r}: "
+                "read that column, too"
+            )
+        return columns[self.resolution]
+
+
+def _parts(text: str) -> tuple[str, str, list[str]]:
+    """Return kind and amount, the resolution, and the texts of the cuts.
+
+    The name of a resolution may have commas and the like; cuts are what its end looks like.
+    """
+    first, at, name = text.partition("@")
+    if not at or not first.startswith("sigma:"):
+        first, *further = text.split(",")
+        return first, "", further
+    further = []
+    while _ends_as_cut(name) and len(further) <= MAX_CUTS:
+        name, _, cut = name.rpartition(",")
+        further.insert(0, cut)
+    return first, name.strip(), further
+
+
+def _ends_as_cut(name: str) -> bool:
+    return name.rpartition(",")[2].lstrip().startswith("cut:")
+
+
+def _is_name(resolution: str) -> bool:
+    """Return True for the name of a resolution that texts of bounds can hold."""
+    marks = any(mark in resolution for mark in (", then ", " or "))
+    plain = resolution == resolution.strip() and not _ends_as_cut(resolution)
+    return resolution != "" and plain and not marks
 
 
 def _read_cut(text: str, part: str) -> float:
@@ -297,10 +368,6 @@ def _exactly(number: float) -> str:
     """Return a number as text that parses back to the very same one, whole ones without a point."""
     whole = number == int(number) and abs(number) < _LARGEST_WHOLE
     return str(int(number)) if whole else repr(number)
-
-
-def _cuts_in_words(cuts: Iterable[float]) -> str:
-    return "".join(f",cut:{_exactly(cut)}" for cut in cuts)
 
 
 def requested_bounds(
@@ -335,6 +402,9 @@ def requested_bounds(
             elif not column.is_float or column.role in ("id", "weight"):
                 continue
             bounds[table][column.name] = bound
+    for table, chosen in bounds.items():
+        named_by = {c: b.resolution for c, b in chosen.items() if b.resolution}
+        check_resolutions(table, tables, named_by)
     return bounds
 
 

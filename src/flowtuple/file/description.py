@@ -12,13 +12,14 @@ from typing import Any
 from flowtuple.codec.packing import declared, unzstd, zstd
 from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import in_words
+from flowtuple.data.resolutions import resolution_faults
 from flowtuple.data.schema import OPAQUE, ROLES, Column
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge
 from flowtuple.file.layout import FURTHER_BOUNDS
 from flowtuple.lattice.context import MAX_ROWS
 from flowtuple.lattice.grid import INTEGERS, MANTISSA_BITS
-from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.lattice import Lattice, resolutions_of
 
 _HASH = re.compile("[0-9a-f]{16}")
 _DTYPES = {"bool", OPAQUE, *MANTISSA_BITS, *INTEGERS}
@@ -106,7 +107,8 @@ def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[
 
 def flags_of_bounds(lattices: Iterable[Lattice]) -> int:
     """Return the feature flags of a header that the bounds of a file need."""
-    return FURTHER_BOUNDS if any(lattice.bound.cuts for lattice in lattices) else 0
+    further = any(own.bound.cuts or own.resolution for own in lattices)
+    return FURTHER_BOUNDS if further else 0
 
 
 def flags_of_description(meta: Mapping[str, Any]) -> int:
@@ -260,6 +262,8 @@ def _faults(table: DescribedTable) -> Iterator[str]:
         lossless = not column.is_opaque and _is_lossless(table, column.name)
         if column.name in table.external and not lossless:
             yield f"has the given column {column.name!r}, which is opaque or bounded"
+    for name, words in resolution_faults(known, resolutions_of(table.lattices)):
+        yield f"has the column {name!r} whose column of resolutions {words}"
     counts = [part.entries for part in table.parts]
     if not counts or not all(map(_is_count, counts)) or sum(counts) != table.num_entries:
         yield "has parts that do not add up to its events"

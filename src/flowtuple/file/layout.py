@@ -20,7 +20,7 @@ MAJOR, MINOR = 1, 1
 EVENT_MODELS = 1
 """Feature flag: a model reads features of the event, or has trees or rules."""
 FURTHER_BOUNDS = 2
-"""Feature flag: the bound of a column has cuts."""
+"""Feature flag: the bound of a column has cuts, or counts in another column."""
 KNOWN_FLAGS = EVENT_MODELS | FURTHER_BOUNDS
 
 _HEADER = struct.Struct("<8sHHI")

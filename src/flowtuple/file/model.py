@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -166,8 +167,21 @@ def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
     return unpack_content(unzstd(data), columns)
 
 
-def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
-    """Return the flow from the contents of its frame; see `unpack_flow`."""
+def unpack_content(
+    content: bytes,
+    columns: Sequence[Column],
+    resolutions: Mapping[str, str] = MappingProxyType({}),
+) -> LatticeFlow:
+    """Return the flow from the contents of its frame; see `unpack_flow`.
+
+    Args:
+        content: The contents.
+        columns: The schema.
+        resolutions: Resolution by the name of its column, of the lattices of the file.
+
+    Raises:
+        Corrupt: As `unpack_flow`.
+    """
     reader = Reader(content)
     flows: dict[str, ColumnFlow] = {}
     for _ in range(reader.unsigned()):
@@ -183,7 +197,7 @@ def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
             acceptance = unpack_acceptance(reader, columns)
     if reader.position != len(reader.data):
         raise Corrupt("a model has more bytes than its columns, rules and acceptance")
-    _check_order(flows, columns)
+    _check_order(flows, columns, resolutions)
     return LatticeFlow(flows, rules, acceptance)
 
 
@@ -249,12 +263,17 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
     return ColumnFlow(bins, parents, network, prediction, residual, scale)
 
 
-def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> None:
+def _check_order(
+    flows: Mapping[str, ColumnFlow],
+    columns: Sequence[Column],
+    resolutions: Mapping[str, str],
+) -> None:
     """Raise if a column reads another that is not decoded before it, or has no such relation to it.
 
     A column may read itself at objects before.
     """
-    order = {c.name: k for k, c in enumerate(coding_order(columns, tuple(flows)))}
+    in_order = coding_order(columns, tuple(flows), resolutions)
+    order = {c.name: k for k, c in enumerate(in_order)}
     key = {c.name: collection_of(c) for c in columns}
     for name, flow in flows.items():
         if name not in order:

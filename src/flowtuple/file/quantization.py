@@ -87,6 +87,10 @@ def attributes_of(promise: Bound | Promise, implementation: str) -> dict[str, An
     elif promise.kind == "rel":
         out["algorithm"] = "relative_grid"
         out["quantization_maximum_relative_error"] = promise.amount
+    elif promise.kind == "sigma":
+        out["algorithm"] = "grid_of_resolution"
+        out["quantization_resolution"] = promise.resolution
+        out["quantization_maximum_error_over_resolution"] = promise.amount
     elif promise.kind == "abs":
         out["algorithm"] = "uniform_grid"
         out["quantization_maximum_absolute_error"] = promise.amount

@@ -24,6 +24,7 @@ from flowtuple.file.layout import FRAME_SIZE, Section, SectionKind
 from flowtuple.file.model import flags_of, unpack_content
 from flowtuple.file.reader import SectionReader
 from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.lattice.lattice import resolutions_of
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.lazy_packages import awkward as ak
 from flowtuple.runtime.threads import ordered_map
@@ -139,13 +140,22 @@ class StoredTable(DescribedTable):
                     f"{self._path}: its model was made for another column {name!r}, "
                     f"which {words}"
                 )
+            resolutions = resolutions_of(self.lattices)
+            if any(
+                resolutions.get(name) != referred.lattices[name].resolution
+                for name in referred.flow.columns
+                if resolutions.get(name) or referred.lattices[name].resolution
+            ):
+                raise Corrupt(
+                    f"{self._path}: its model was made for other columns of resolutions"
+                )
             return referred.flow
         section = self.model_section
         if section is None:
             return LatticeFlow()
         with self._reader.naming():
             data = self._reader.unpacked(section, self._reader.memory // MODEL)
-            flow = unpack_content(data, self.columns)
+            flow = unpack_content(data, self.columns, resolutions_of(self.lattices))
             flags = self._reader.flags
             if flags is not None and flags_of(flow) & ~flags:
                 raise Corrupt(

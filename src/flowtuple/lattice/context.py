@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import numpy as np
@@ -80,18 +81,46 @@ def collection_counts(
     return np.full(num_entries, int(np.prod(column.shape)), np.int64)
 
 
-def coding_order(columns: Sequence[Column], first: Sequence[str] = ()) -> list[Column]:
+def coding_order(
+    columns: Sequence[Column],
+    first: Sequence[str] = (),
+    resolutions: Mapping[str, str] = MappingProxyType({}),
+) -> list[Column]:
     """Return the columns of numbers in coding order: event columns, then all others.
 
     Args:
         columns: The schema.
         first: Names that are sorted by this list, within the places that they have in their half.
+        resolutions: Names of columns that come before others, by the names of these: a column that
+            would come before its resolution comes right after it.
     """
     rank = {name: k for k, name in enumerate(first)}
     order = sorted((c for c in columns if not c.is_opaque), key=_has_objects)
     ranked = sorted((c for c in order if c.name in rank), key=lambda c: rank[c.name])
     following = iter(sorted(ranked, key=_has_objects))
-    return [next(following) if c.name in rank else c for c in order]
+    order = [next(following) if c.name in rank else c for c in order]
+    return _after_resolutions(order, resolutions) if resolutions else order
+
+
+def _after_resolutions(
+    order: Sequence[Column], resolutions: Mapping[str, str]
+) -> list[Column]:
+    """Return the columns with each one that precedes its resolution moved right after it."""
+    out: list[Column] = []
+    there: set[str] = set()
+    waiting: dict[str, list[Column]] = {}
+    for column in order:
+        stack = [column]
+        while stack:
+            c = stack.pop()
+            resolution = resolutions.get(c.name)
+            if resolution is not None and resolution not in there:
+                waiting.setdefault(resolution, []).append(c)
+                continue
+            out.append(c)
+            there.add(c.name)
+            stack += reversed(waiting.pop(c.name, []))
+    return out
 
 
 def _has_objects(column: Column) -> bool:

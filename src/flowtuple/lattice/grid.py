@@ -8,15 +8,17 @@ when encoding, and when decoding where others read a column that is stored by it
 from __future__ import annotations
 
 import bisect
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from flowtuple.data.schema import Array
-from flowtuple.errors import Corrupt
+from flowtuple.errors import Corrupt, InvalidArgument
 
 ATOM = 2**63 - 2**50
 """Index of the first atom, above all finite float64 bit patterns; larger integers are escapes."""
@@ -163,7 +165,7 @@ class Decimal(Grid):
         return _multiple(np.divide, q, float(10**self.digits), self.dtype)
 
 
-def _whole(scale: np.ufunc, x: Array, unit: float, dtype: str) -> Array:
+def _whole(scale: np.ufunc, x: Array, unit: float | Array, dtype: str) -> Array:
     """Scale and round to int64; `ESCAPE` where the result would not be a safe index."""
     with np.errstate(over="ignore", invalid="ignore"):
         t = scale(x.astype(np.float64), unit)
@@ -171,7 +173,7 @@ def _whole(scale: np.ufunc, x: Array, unit: float, dtype: str) -> Array:
     return np.where(inside, np.rint(np.where(inside, t, 0.0)).astype(np.int64), ESCAPE)
 
 
-def _multiple(scale: np.ufunc, q: Array, unit: float, dtype: str) -> Array:
+def _multiple(scale: np.ufunc, q: Array, unit: float | Array, dtype: str) -> Array:
     """Scale indices to values of a type; too large ones become infinite."""
     with np.errstate(over="ignore"):
         values: Array = scale(q.astype(np.float64), unit).astype(dtype)
@@ -270,6 +272,85 @@ class Binades(Grid):
         return np.where(q < 0, -magnitude, magnitude)
 
 
+@dataclass(frozen=True)
+class Steps(Grid):
+    """Multiples of a step of its own in each row, for |x' - x| <= F s with s the row's resolution.
+
+    The step is the largest number with two bits of mantissa, that is 1, 1.25, 1.5 or 1.75 times a
+    power of two, of at most 2 F s. It follows from the bits of s by comparisons of whole numbers.
+    Only the grid that `at` returns has indices and values.
+    """
+
+    factor: float
+    kind: ClassVar[str] = "steps"
+
+    @cached_property
+    def _quarters(self) -> tuple[Array, Array]:
+        """Mantissas of s, as 52 bits, from which on a step is the next; and the steps' numbers."""
+        double = 2 * Fraction(self.factor)
+        exponent = double.numerator.bit_length() - double.denominator.bit_length()
+        if double < _power_of_two(exponent):
+            exponent -= 1
+        number = 4 * exponent + math.floor((double / _power_of_two(exponent) - 1) * 4)
+        begins, numbers = [0], [number]
+        for n in range(number + 1, number + 5):
+            step = (4 + n % 4) * _power_of_two(n // 4 - 2)
+            begin = math.ceil((step / double - 1) * 2**52)
+            if begin < 2**52:
+                begins.append(begin)
+                numbers.append(n)
+        return np.array(begins, np.int64), np.array(numbers, np.int64)
+
+    def step(self, resolution: Array) -> Array:
+        """Return the step of each row: float64, 0 where a resolution gives none."""
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            bits = resolution.astype(np.float64).view(np.int64)
+        exponent, mantissa = bits >> 52, bits & (2**52 - 1)
+        begins, numbers = self._quarters
+        n = numbers[np.searchsorted(begins, mantissa, side="right") - 1] + 4 * exponent
+        usable = (exponent >= 1) & (exponent <= 2046) & (n >= 4) & (n < 4 * 2047)
+        return np.where(usable, n << 50, 0).view(np.float64)
+
+    def at(self, resolution: Array) -> Grid:
+        """Return the grid of rows with these resolutions, shape (n,)."""
+        return _StepsOfRows(self.dtype, self.step(resolution))
+
+    def index(self, x: Array) -> Array:
+        raise _no_rows()
+
+    def value(self, q: Array) -> Array:
+        raise _no_rows()
+
+
+@dataclass(frozen=True, eq=False)
+class _StepsOfRows(Grid):
+    """The grid of certain rows; a row without a step has no index, and the value 0."""
+
+    step: Array
+    kind: ClassVar[str] = "steps of rows"
+
+    def index(self, x: Array) -> Array:
+        usable = self.step > 0
+        q = _whole(np.divide, x, np.where(usable, self.step, 1.0), self.dtype)
+        return np.where(usable, q, ESCAPE)
+
+    def value(self, q: Array) -> Array:
+        q = np.where(self.step > 0, q, 0)
+        return _multiple(np.multiply, q, self.step, self.dtype)
+
+
+def _power_of_two(exponent: int) -> Fraction:
+    """Return 2^exponent without rounding."""
+    return Fraction(1 << max(exponent, 0), 1 << max(-exponent, 0))
+
+
+def _no_rows() -> InvalidArgument:
+    return InvalidArgument(
+        "values under a sigma bound have no grid without the resolution of each row: "
+        "decode the column of resolutions first"
+    )
+
+
 class _Runs(NamedTuple):
     """Runs of equal cells that fill one binade; all in units, counted from the binade's lower edge.
 
@@ -322,6 +403,7 @@ _KINDS: dict[str, tuple[Any, float, float]] = {
     "decimal": (Decimal, 0, 6),
     "mantissas": (Mantissas, 0, 52),
     "binades": (Binades, 2.0**-28, 1 - 2.0**-53),
+    "steps": (Steps, 5e-324, 1.7976931348623157e308),
 }
 """Class, and the least and the largest parameter, by kind."""
 
@@ -339,7 +421,7 @@ def grid_from_json(data: dict[str, Any]) -> Grid:
         cls, least, most = _KINDS[kind]
         name = fields(cls)[1].name
         parameter = data[name]
-        real = name in ("half_width", "relative")
+        real = name in ("half_width", "relative", "factor")
         if kind in ("ordered", "mantissas"):
             most = MANTISSA_BITS.get(dtype, 0)
         parameter = float(parameter) if real and type(parameter) is int else parameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from flowtuple.lattice.grid import (
     Integers,
     Mantissas,
     Ordered,
+    Steps,
     Uniform,
     grid_from_json,
     relative_grid,
@@ -29,7 +30,9 @@ from flowtuple.lattice.grid import (
 from flowtuple.lattice.statistics import Statistics, log_spacing
 
 _NUMBER = r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
-_BOUND = re.compile(rf"lossless|(abs|rel|bits):{_NUMBER}(,cut:-?{_NUMBER})*")
+_CUTS = rf"(,cut:-?{_NUMBER})*"
+_BOUND = re.compile(rf"lossless|(abs|rel|bits):{_NUMBER}{_CUTS}")
+_SIGMA = re.compile(rf"sigma:{_NUMBER}@")
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,13 @@ class Lattice:
 
     Attributes:
         dtype: NumPy dtype name of the values.
-        bound: The resolved bound: `lossless`, `abs`, `rel` or `bits`, perhaps with cuts.
+        bound: The resolved bound: `lossless`, `abs`, `rel`, `bits` or `sigma`, perhaps with cuts.
         grid: Points of the ordinary values.
         atoms: Bit patterns that stay exact, each with an index of its own from `ATOM` on.
         low: Smallest decoded grid value: lower ones are raised to it; `None` for no limit.
         high: Largest decoded grid value.
+        columns: Decoded values of the bound's resolution in certain rows, which `at` takes; such a
+            lattice maps values of these rows only.
     """
 
     dtype: str
@@ -54,23 +59,40 @@ class Lattice:
     atoms: tuple[int, ...] = ()
     low: float | int | None = None
     high: float | int | None = None
+    columns: Mapping[str, Array] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def resolution(self) -> str:
+        """Name of the column that a `sigma` bound counts in; empty for all others."""
+        return self.bound.resolution
+
+    def at(self, columns: Mapping[str, Array]) -> Lattice:
+        """Return the lattice of certain rows, which differs only under a `sigma` bound.
+
+        Args:
+            columns: Decoded columns of these rows, flat, with the resolution.
+        """
+        if not isinstance(self.grid, Steps):
+            return self
+        resolution = np.ascontiguousarray(self.bound.resolution_in(columns)).reshape(-1)
+        of_rows = {self.resolution: resolution}
+        return replace(self, grid=self.grid.at(resolution), columns=of_rows)
 
     def encode(self, x: Array) -> Array:
         """Return indices of values, shape (n,); `ESCAPE` where none is within the bound."""
         x = np.ascontiguousarray(x)
         q = self.nearest(x)
         decoded = self._grid_value(q)
-        broken = (q < ATOM) & ~self.bound.holds(x, decoded)
+        broken = (q < ATOM) & ~self.bound.holds(x, decoded, self.columns)
         if self.bound.cuts and broken.any():
-            q[broken] = self._across_cuts(x[broken], decoded[broken])
-            return q
+            return np.where(broken, self._across_cuts(x, decoded), q)
         return np.where(broken, ESCAPE, q)
 
     def _across_cuts(self, x: Array, decoded: Array) -> Array:
         """Return indices on the other side of a cut for values that the grid takes across it."""
         q = self.nearest(onto_own_sides(x, decoded, self.bound.cuts))
-        held = self.bound.holds(x, self.decode(q))
-        return np.where(held & (q != ESCAPE), q, ESCAPE)
+        within = self.bound.holds(x, self.decode(q), self.columns)
+        return np.where(within & (q != ESCAPE), q, ESCAPE)
 
     def nearest(self, x: Array) -> Array:
         """Return indices of the nearest atoms or grid points, regardless of the bound."""
@@ -182,7 +204,12 @@ class Lattice:
             if not len(set(atoms)) == len(atoms) <= ESCAPE - ATOM:
                 raise ValueError("too many atoms")
             ranged = bound.kind != "lossless"
-            if not _BOUND.fullmatch(data["bound"]) or ranged != ("range" in data):
+            if bound.kind == "sigma":
+                is_stored = _is_sigma(data["bound"], bound, grid)
+            else:
+                plain = _BOUND.fullmatch(data["bound"])
+                is_stored = plain is not None and grid.kind != "steps"
+            if not is_stored or ranged != ("range" in data):
                 raise ValueError("no stored bound, or a range without one")
         except (
             KeyError,
@@ -195,6 +222,15 @@ class Lattice:
                 f"the file describes a lattice that does not exist: {str(data)[:200]} ({error})"
             ) from None
         return cls(grid.dtype, bound, grid, atoms, low, high)
+
+
+def _is_sigma(text: str, bound: Bound, grid: Grid) -> bool:
+    """Return True for the text of a `sigma` bound as files have it, with the grid of its factor."""
+    matched = _SIGMA.match(text)
+    if matched is None or not isinstance(grid, Steps) or grid.factor != bound.amount:
+        return False
+    further = text[matched.end() :].removeprefix(bound.resolution)
+    return re.fullmatch(_CUTS, further) is not None
 
 
 def _range(
@@ -218,8 +254,18 @@ def _range(
     return low, high
 
 
+def resolutions_of(lattices: Mapping[str, Lattice]) -> dict[str, str]:
+    """Return the column of resolutions of each column that has one."""
+    return {name: own.resolution for name, own in lattices.items() if own.resolution}
+
+
 def resolve(
-    column: Column, bound: Bound, statistics: Statistics, *, round_ends: bool = False
+    column: Column,
+    bound: Bound,
+    statistics: Statistics,
+    resolution: Statistics | None = None,
+    *,
+    round_ends: bool = False,
 ) -> Lattice:
     """Return the lattice for a column of known statistics at a requested bound.
 
@@ -230,6 +276,7 @@ def resolve(
         column: The column.
         bound: The requested bound.
         statistics: Statistics of all of its values.
+        resolution: Those of its resolution, for a `sigma` bound.
         round_ends: At `bits`, round the ends of the range as well, in place of raising and lowering
             decoded values to them. Then no decoded value has more bits than the bound, and some
             may pass the ends.
@@ -239,7 +286,12 @@ def resolve(
     grid = (
         exact
         if bound.kind == "lossless"
-        else _coarser(_bounded_grid(column.dtype, bound), exact, statistics.sample)
+        else _coarser(
+            _bounded_grid(column.dtype, bound),
+            exact,
+            statistics.sample,
+            None if resolution is None else resolution.sample,
+        )
     )
     bound = Bound() if grid is exact else bound
     low, high = (
@@ -268,7 +320,10 @@ def _atoms(grid: Grid, bound: Bound, statistics: Statistics) -> tuple[int, ...]:
         return tuple(sorted(_split_cells(grid, bound)))
     if grid == Ordered(statistics.dtype):
         return ()
-    sentinels = statistics.sentinels(grid) if bound.kind != "lossless" else []
+    if isinstance(grid, Steps):
+        sentinels = statistics.frequent()
+    else:
+        sentinels = statistics.sentinels(grid) if bound.kind != "lossless" else []
     cut = _split_cells(grid, bound)
     return tuple(sorted({*statistics.specials, *sentinels, *cut}))
 
@@ -283,6 +338,10 @@ def _split_cells(grid: Grid, bound: Bound) -> set[int]:
     parts: set[int] = set()
     for wall in walls(bound.cuts, dtype):
         values = np.array(wall.values, dtype)
+        if isinstance(grid, Steps):
+            # each row has cells of its own
+            parts.update(bit_patterns(values).tolist())
+            continue
         q = grid.index(values)
         reached = grid.value(np.where(q < ATOM, q, 0))
         crossed = (q < ATOM) & (wall.side(values) != wall.side(reached))
@@ -322,11 +381,19 @@ def _bounded_grid(dtype: str, bound: Bound) -> Grid:
     if bound.kind == "bits":
         coarse = bound.amount < MANTISSA_BITS[dtype]
         return Mantissas(dtype, int(bound.amount)) if coarse else Ordered(dtype)
+    if bound.kind == "sigma":
+        return Steps(dtype, bound.amount)
     raise InvalidArgument(f"there is no grid for {bound}")
 
 
-def _coarser(bounded: Grid, exact: Grid, sample: Array) -> Grid:
+def _coarser(
+    bounded: Grid, exact: Grid, sample: Array, resolution: Array | None = None
+) -> Grid:
     """Return the grid of wider average spacing around non-zero sample values; `exact` on a tie."""
+    if isinstance(bounded, Steps):
+        steps = bounded.step(np.empty(0) if resolution is None else resolution)
+        spacing = np.log2(steps[steps > 0]).mean() if (steps > 0).any() else -math.inf
+        return bounded if spacing > log_spacing(exact, sample) else exact
     if isinstance(bounded, Integers):
         return exact if bounded.width == 1 else bounded
     return bounded if log_spacing(bounded, sample) > log_spacing(exact, sample) else exact

@@ -129,6 +129,15 @@ class Statistics:
         spacings = [log_spacing(grid, self.sample) for grid in (decimal, patterns)]
         return decimal if spacings[0] >= spacings[1] else patterns
 
+    def frequent(self) -> list[int]:
+        """Return bit patterns of values other than zero that are 0.5 % of the sample, at least 8.
+
+        Decoded values give the same answer and perhaps more of them.
+        """
+        values, counts = np.unique(self.sample, return_counts=True)
+        often = (counts >= max(8, 0.005 * len(self.sample))) & (values != 0)
+        return sorted(bit_patterns(values[often]).tolist())
+
     def sentinels(self, grid: Grid | None = None) -> list[int]:
         """Return bit patterns of finite values far more frequent than their neighbours, in order.
 

@@ -26,7 +26,7 @@ from flowtuple.errors import Corrupt
 from flowtuple.lattice.context import BLOCK_ROWS, Context, Parent, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
-from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.lattice import Lattice, resolutions_of
 from flowtuple.lattice.rows import RowSet
 
 T = TypeVar("T")
@@ -51,13 +51,35 @@ class TableCoding:
     flow: LatticeFlow
     external: frozenset[str] = frozenset()
 
+    @cached_property
+    def resolutions(self) -> dict[str, str]:
+        """The column of resolutions of each column that has one."""
+        return resolutions_of(self.lattices)
+
+    @property
+    def order(self) -> list[Column]:
+        """The columns of numbers in coding order."""
+        return coding_order(self.columns, tuple(self.flow.columns), self.resolutions)
+
     def needed(self, columns: Iterable[Column]) -> set[str]:
-        """Return all columns that decoding some takes: ancestors, and their counters."""
-        needed = self.flow.ancestors(c.name for c in columns)
+        """Return all columns that decoding some takes: ancestors, resolutions, their counters."""
+        needed, more = set[str](), {c.name for c in columns}
+        while more:
+            needed |= self.flow.ancestors(more)
+            more = {self.resolutions[n] for n in needed if n in self.resolutions} - needed
         needed |= {
             c.counter for c in self.columns if c.name in needed and c.counter is not None
         }
         return self.flow.ancestors(needed)
+
+    def snap(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the decoded values of some columns, with the resolutions of all of them."""
+        out: dict[str, Array] = {}
+        for column in self.order:
+            if column.name in values:
+                x = values[column.name]
+                out[column.name] = self.lattices[column.name].at(out).snap(x)
+        return out
 
 
 def walk(
@@ -70,7 +92,7 @@ def walk(
         context: Receives what later columns read.
         names: Columns to visit; `None` for all.
     """
-    for column in coding_order(coding.columns, tuple(coding.flow.columns)):
+    for column in coding.order:
         if names is None or column.name in names:
             yield ColumnState(column, coding, context)
 
@@ -142,7 +164,7 @@ class ColumnState:
     def enter(self, stored: Array) -> tuple[Array, Array]:
         """Record known values, shape (n,); return indices and the exact values of escapes."""
         values = self.rows.sort(stored)
-        q = self.lattice.encode(values)
+        q = self.at(self.whole).encode(values)
         escapes = values[q == ESCAPE]
         self.record(self.whole, q, escapes)
         return q, escapes
@@ -155,13 +177,30 @@ class ColumnState:
             q: Their indices.
             escapes: Exact values of the escapes among them.
         """
-        if self.flow is None:
+        if not self.is_read:
             return
-        if self.name in self._coding.flow.level_columns:
-            self._write(self._context.levels, part, self.flow.levels.level(q))
         flow = self._coding.flow
-        if self.name in flow.value_columns or self.name in self._context.watched:
-            self._write(self._context.values, part, self.lattice.decode(q, escapes))
+        if self.flow is not None and self.name in flow.level_columns:
+            self._write(self._context.levels, part, self.flow.levels.level(q))
+        read = (
+            flow.value_columns,
+            self._context.watched,
+            self._coding.resolutions.values(),
+        )
+        if any(self.name in names for names in read):
+            self._write(self._context.values, part, self.at(part).decode(q, escapes))
+
+    @property
+    def is_read(self) -> bool:
+        """True if other columns may read this one: it has a flow, or is a resolution."""
+        return self.flow is not None or self.name in self._coding.resolutions.values()
+
+    def at(self, part: slice | Array) -> Lattice:
+        """Return the lattice of some rows; it differs only under a `sigma` bound."""
+        resolution = self.lattice.resolution
+        if not resolution:
+            return self.lattice
+        return self.lattice.at({resolution: self._context.values[resolution][part]})
 
     def _write(self, columns: dict[str, Array], part: slice, content: Array) -> None:
         if self.name not in columns:
@@ -185,7 +224,7 @@ class ColumnState:
     def _predicted(self, part: slice) -> Array:
         prediction = self.require(self.required_flow.prediction)
         predicted = prediction.index(
-            lambda parent: self._context.fetch(parent, self.key, part), self.lattice
+            lambda parent: self._context.fetch(parent, self.key, part), self.at(part)
         )
         return np.broadcast_to(predicted, part.stop - part.start)
 

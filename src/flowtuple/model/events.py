@@ -244,7 +244,8 @@ class SampledTable:
                 counts = contents[self._targets[state.name]][state.rows.event[part]]
                 q[part] = _existing(q[part], state.lattice, counts)
             state.record(part, q[part], zeros(q[part], state.lattice))
-        return state.rows.unsort(state.lattice.decode(q, zeros(q, state.lattice)))
+        decoded = state.at(state.whole).decode(q, zeros(q, state.lattice))
+        return state.rows.unsort(decoded)
 
     def _parts(self, state: ColumnState) -> Iterable[slice]:
         """Return the parts to draw one by one; rules of near objects need one object at a time."""

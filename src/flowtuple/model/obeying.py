@@ -88,7 +88,7 @@ class DrawnRows:
 
     def settled(self, rules: RuleBook, random: AtRandom) -> Array:
         """Return the indices nearest to those of the last attempt that rules allow."""
-        lattice = self.state.lattice
+        lattice = self.state.at(self.rows)
         tried, chance = self.tries(random, range(ATTEMPTS, ATTEMPTS + 1))
         candidates = self._candidates(tried, chance, rules)
         settled = rules.settle(candidates, tried[:, 0])
@@ -99,16 +99,18 @@ class DrawnRows:
         candidates = self._candidates(q, chance, rules)
         # An escape has no value of its own, and a residual may lead out of the range: both
         # stand for values beyond all that was learned.
-        beyond = self.state.lattice.nearest(candidates.values) != q.ravel()
+        lattice = self.state.at(candidates.rows)
+        beyond = lattice.nearest(candidates.values) != q.ravel()
         refused: Array = rules.refused(candidates) | beyond
         return refused.reshape(q.shape)
 
     def _candidates(self, q: Array, chance: Array, rules: RuleBook) -> Candidates:
+        rows = np.repeat(self.rows, q.shape[1])
         return Candidates(
             self.state,
             self.context,
-            np.repeat(self.rows, q.shape[1]),
-            self.state.lattice.decode(q.ravel(), zeros(q, self.state.lattice)),
+            rows,
+            self.state.at(rows).decode(q.ravel(), zeros(q, self.state.lattice)),
             chance.ravel(),
             rules.flags,
         )

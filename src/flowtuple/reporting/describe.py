@@ -123,7 +123,8 @@ def grid_in_words(grid: Grid) -> str:
         return f"full {grid.dtype}"
     if isinstance(grid, Mantissas):
         return f"{grid.bits} mantissa bits"
-    return "equal cells" if grid.kind == "uniform" else "cells in proportion to the value"
+    cells = {"uniform": "equal cells", "steps": "cells in proportion to the resolution"}
+    return cells.get(grid.kind, "cells in proportion to the value")
 
 
 @accepts_old(resources=Resources)

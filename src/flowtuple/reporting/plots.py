@@ -265,7 +265,11 @@ def _left_out(values: Array, binning: Binning) -> str:
 
 
 def difference_svg(
-    bound: Bound | Promise, original: Array, decoded: Array, label: str
+    bound: Bound | Promise,
+    original: Array,
+    decoded: Array,
+    label: str,
+    columns: Mapping[str, Array] | None = None,
 ) -> str:
     """Draw original - decompressed in units of the bound; outside -1 to 1 the bound is broken.
 
@@ -275,17 +279,18 @@ def difference_svg(
         original: Numbers of any shape.
         decoded: Numbers of the same shape.
         label: Name of the column for the axis.
+        columns: Decoded columns of the same rows, with the resolution of a `sigma` bound.
 
     Raises:
         InvalidArgument: The bound is `lossless` or `std`, which has no unit to draw in.
         MissingExtra: The extra 'plots' is not installed.
     """
-    allowed = bound.largest_difference(original)
+    allowed = bound.largest_difference(original, columns)
     x, y = original.astype(np.float64), decoded.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         pulls = ((x - y) / allowed)[np.isfinite(x) & np.isfinite(y) & (allowed > 0)]
     edges = np.linspace(-1.25, 1.25, 51)
-    broken = int(np.count_nonzero(~bound.holds(original, decoded)))
+    broken = int(np.count_nonzero(~bound.holds(original, decoded, columns)))
     verdict = f"all within {bound}"
     if broken:
         verdict = f"{broken:,} value{'s break' if broken > 1 else ' breaks'} {bound}"

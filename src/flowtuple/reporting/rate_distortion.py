@@ -26,6 +26,7 @@ _ALLOWED = {
     "abs": "Bound |x' - x|",
     "rel": "Bound |x' - x| / |x|",
     "std": "Bound |x' - x| / standard deviation",
+    "sigma": "Bound |x' - x| / resolution",
 }
 
 Curves = Mapping[str, Sequence[float | None]]

@@ -299,7 +299,8 @@ def _columns(rows: list[dict[str, Any]]) -> list[Block]:
     about = (
         "Δ = original − decompressed, σ is the standard deviation of the column's finite values, "
         "response = Δ / original without zeros. Bits and size ratios count the column's share of "
-        "the model; the sums of bytes stand under Size. quantise+pcodec works at the same bound."
+        "the model; the sums of bytes stand under Size. quantise+pcodec works at the same bound, "
+        "under sigma losslessly: it sees one column at a time."
     )
     caption = "Every column: its bound, what happened to its values, and its size. A heading sorts."
     forms: dict[str, Form] = {"exact_share": format_percent, "response_mean": two_digits}
@@ -348,7 +349,8 @@ def _cards(
             np.asarray(t.data[row["column"]]) for t in pairs[row["table"]]
         )
         bound = report_input.bounds.get(row["table"], {}).get(row["column"], Bound())
-        figures = _figures(row["column"], bound, original, decoded)
+        columns = pairs[row["table"]][1].data
+        figures = _figures(row["column"], bound, original, decoded, columns)
         cards.append([*_about(row), *figures])
     about = (
         f"{chosen}The grey band is the statistical uncertainty of the original; dashed lines are "
@@ -370,7 +372,11 @@ def _about(row: dict[str, Any]) -> list[Block]:
 
 
 def _figures(
-    name: str, bound: Bound | Promise, original: Any, decoded: Any
+    name: str,
+    bound: Bound | Promise,
+    original: Any,
+    decoded: Any,
+    columns: Mapping[str, Any],
 ) -> Sequence[Block]:
     if not np.isfinite(original).any():
         return [Text("No finite value to draw.")]
@@ -378,6 +384,6 @@ def _figures(
     changed = not np.array_equal(bit_patterns(original), bit_patterns(decoded))
     if changed and bound.kind != "lossless":
         words = f"Histogram of the difference of {name} in units of its bound {bound}."
-        drawing = plots.difference_svg(bound, original, decoded, name)
+        drawing = plots.difference_svg(bound, original, decoded, name, columns)
         differences.append(Figure(drawing, words))
     return column_figures(name, original, decoded, differences, response=changed)

@@ -60,6 +60,10 @@ def choose(
         if flow is not None:
             chosen[name] = flow
     levels, values = LatticeFlow(chosen).level_columns, LatticeFlow(chosen).value_columns
+    more = levels | values | chosen.keys()
+    while more:
+        more = {plan.resolutions[n] for n in more if n in plan.resolutions} - values
+        values = values | more
     flows: dict[str, ColumnFlow] = {}
     for name in plan.order:
         if name in chosen:

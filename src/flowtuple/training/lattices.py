@@ -165,7 +165,11 @@ def _with_lattices(
             stored[name].with_range(known_values, round_ends=is_rounded)
             if name in stored
             else resolve(
-                c, requested.get(name, Bound()), known_values, round_ends=is_rounded
+                c,
+                requested.get(name, Bound()),
+                known_values,
+                statistics.get(requested.get(name, Bound()).resolution),
+                round_ends=is_rounded,
             )
         )
     coding = TableCoding(source.columns, lattices, LatticeFlow())

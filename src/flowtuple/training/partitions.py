@@ -92,6 +92,8 @@ def _tolerance(
 
     Of all pairs that no object exceeds, they are the pair of the smallest mean tolerance.
     """
+    if any(coding.lattices[name].resolution for name in (*names, *parts)):
+        return ()
     decoded = {
         name: coding.lattices[name].snap(table.data[name]).reshape(-1).astype(np.float64)
         for name in (*names, *parts)

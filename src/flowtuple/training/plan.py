@@ -19,7 +19,7 @@ from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.event_features import quantile_knots
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import Grid, Mantissas, Ordered
-from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.lattice import Lattice, resolutions_of
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.walk import MAX_OBJECTS
 from flowtuple.training.event_features import KNOTS, energy_features, propose_features
@@ -134,6 +134,7 @@ class Plan:
         predicted: Predicted indices by column name.
         scales: Bins in which levels are counted, of every column that a parent may point to.
         external: Names of columns that are not coded.
+        resolutions: Resolution by the name of its column.
     """
 
     tasks: tuple[ColumnTask, ...]
@@ -143,6 +144,7 @@ class Plan:
     predicted: Mapping[str, Array]
     scales: Mapping[str, Bins]
     external: Set[str] = frozenset()
+    resolutions: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(
@@ -172,7 +174,8 @@ def make_plan(
         thorough: Let conditioners read columns that tell something only in combination.
         whole_events: Let conditioners read features of the event so far.
     """
-    order = decoding_order(table.columns, predictions, external)
+    resolutions = resolutions_of(lattices)
+    order = decoding_order(table.columns, predictions, external, resolutions)
     planner = _Planner(
         EncodedTable(table, lattices),
         table.columns,
@@ -198,6 +201,7 @@ def make_plan(
         predicted=planner.predicted,
         scales=planner.scales,
         external=external,
+        resolutions=resolutions,
     )
 
 

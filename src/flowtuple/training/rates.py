@@ -155,7 +155,8 @@ def _drawn_values(state: ColumnState, draws: AtRandom) -> Array:
         drawn = draws.several(state, part, distribution, 0, range(DRAWS))
         known = None if predicted is None else predicted[part]
         q = restored(state, drawn, known)
-        values = state.lattice.decode(q.ravel(), zeros(q, state.lattice))
+        rows = np.repeat(np.arange(part.start, part.stop), q.shape[1])
+        values = state.at(rows).decode(q.ravel(), zeros(q, state.lattice))
         out[:, part] = values.reshape(q.shape).T
     return out
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from flowtuple.data.table import Table
 from flowtuple.lattice.bins import FIRST_ABSOLUTE, fit_bins
 from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
 from flowtuple.lattice.grid import ATOM, Decimal, Uniform
-from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.lattice import Lattice, resolutions_of
 from flowtuple.lattice.prediction import ABSOLUTE, FUNCTIONS, LARGEST, Prediction, Term
 from flowtuple.training.curves import curves
 from flowtuple.training.event_features import balances
@@ -82,7 +83,9 @@ def find_predictions(
     )
     earlier = defaultdict[str, list[Column]](list)
     most = reach(len(sample.columns))
-    for column in decoding_order(sample.columns, predictions, external):
+    resolutions = resolutions_of(lattices)
+    predictions = _after_resolutions(predictions, resolutions)
+    for column in decoding_order(sample.columns, predictions, external, resolutions):
         name, candidates = column.name, earlier[collection_of(column)]
         if name not in predictions and name not in external:
             prediction = _find_sum(sample, column, candidates[-most:])
@@ -97,7 +100,30 @@ def find_predictions(
             for name, prediction in find_partitions(sample, predictions)
             if name not in external
         }
-    return predictions
+    return _after_resolutions(predictions, resolutions)
+
+
+def _after_resolutions(
+    predictions: dict[str, Prediction], resolutions: Mapping[str, str]
+) -> dict[str, Prediction]:
+    """Leave out predictions that read what is decoded only after the predicted column.
+
+    A column comes after its resolution.
+    """
+    if not resolutions:
+        return predictions
+    reads = {name: {resolution} for name, resolution in resolutions.items()}
+    usable: dict[str, Prediction] = {}
+    for name, prediction in predictions.items():
+        inputs = {c for p in prediction.inputs for c in p.names} - {name}
+        above, more = set[str](), inputs
+        while more:
+            above |= more
+            more = set[str]().union(*(reads.get(n, ()) for n in more)) - above
+        if name not in above:
+            usable[name] = prediction
+            reads.setdefault(name, set()).update(inputs)
+    return usable
 
 
 def _samples_of_objects(table: Table, lattices: Mapping[str, Lattice]) -> list[RowSample]:
@@ -126,11 +152,12 @@ def decoding_order(
     columns: Sequence[Column],
     predictions: Mapping[str, Prediction],
     external: Set[str] = frozenset(),
+    resolutions: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Column]:
     """Return columns in an order in which each can be decoded.
 
     That is schema order with exceptions: external columns come first, references before the other
-    columns of their collection, and every column after those that predict it.
+    columns of their collection, and every column after those that predict it and its resolution.
     """
     in_schema = sorted(coding_order(columns), key=lambda c: c.name not in external)
     by_name = {c.name: c for c in in_schema}
@@ -145,10 +172,11 @@ def decoding_order(
     def place(name: str) -> None:
         if name in order:
             return
-        for parent in predictions[name].inputs if name in predictions else ():
-            for needed in parent.names:
-                if needed in by_name and needed != name:
-                    place(needed)
+        inputs = predictions[name].inputs if name in predictions else ()
+        reads = (*(n for p in inputs for n in p.names), resolutions.get(name, name))
+        for needed in reads:
+            if needed in by_name and needed != name:
+                place(needed)
         order[name] = by_name[name]
 
     for column in in_schema:

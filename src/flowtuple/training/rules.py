@@ -101,6 +101,8 @@ def least_rules(
         energy, count = sorted(
             rule.columns, key=lambda name: "float" not in lattices[name].dtype
         )
+        if lattices[energy].resolution:
+            continue
         if "float" not in lattices[energy].dtype or "float" in lattices[count].dtype:
             continue
         x, n = (_smaller(table.data[name], lattices[name]) for name in (energy, count))

@@ -10,7 +10,7 @@ from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
 from flowtuple.lattice.context import Parent, coding_order, collection_of, make_context
 from flowtuple.lattice.grid import ESCAPE
-from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.lattice import Lattice, resolutions_of
 from flowtuple.lattice.prediction import Prediction
 
 SAMPLE_ROWS = 8192
@@ -35,9 +35,13 @@ class EncodedTable:
         self.q: dict[str, Array] = {}
         self.context = make_context(table.columns, table.num_entries, table.data)
 
+    def lattice(self, column: Column) -> Lattice:
+        """Return the lattice of a column, of these rows; its resolution is encoded before."""
+        return self.lattices[column.name].at(self.context.values)
+
     def encode(self, column: Column) -> Array:
         """Encode a column and return its indices: int64, shape (n,)."""
-        name, lattice = column.name, self.lattices[column.name]
+        name, lattice = column.name, self.lattice(column)
         rows = self.context.rows(collection_of(column))
         values = rows.sort(self._table.data[name].reshape(-1))
         q = self.q[name] = lattice.encode(values)
@@ -51,7 +55,7 @@ class EncodedTable:
 
     def predicted(self, prediction: Prediction, column: Column) -> Array:
         """Return the indices that a relation predicts for a column: int64, shape (n,)."""
-        lattice = self.lattices[column.name]
+        lattice = self.lattice(column)
         indices = prediction.index(lambda parent: self.values(parent, column), lattice)
         return np.broadcast_to(indices, len(self.q[column.name]))
 
@@ -71,9 +75,11 @@ class RowSample(EncodedTable):
         most = max((v.size for v in table.data.values()), default=0)
         events = -(-table.num_entries * SAMPLE_ROWS // max(most, SAMPLE_ROWS))
         super().__init__(table.read([c.name for c in table.columns], 0, events), lattices)
-        self.columns = tuple(
-            c for c in coding_order(self._table.columns) if self._varies(c)
-        )
+        self.columns = tuple(c for c in self._in_order() if self._varies(c))
+
+    def _in_order(self) -> list[Column]:
+        resolutions = resolutions_of(self.lattices)
+        return coding_order(self._table.columns, (), resolutions)
 
     def _varies(self, column: Column) -> bool:
         q = self.encode(column)

@@ -162,7 +162,8 @@ def train_flow(
     chosen = choose(plan, choices, complete=complete)
     if not of_events:
         return chosen
-    rules = find_rules(table, external)
+    # Rules try values of a column without the resolution of their rows.
+    rules = find_rules(table, external | coding.resolutions.keys())
     more = (
         *least_rules(rules, table, coding.lattices),
         *parts_rules(table, coding, predictions),

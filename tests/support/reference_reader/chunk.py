@@ -302,7 +302,7 @@ def decode_by_numbers(
     before it.
     """
     column, flow = decoded.column, model.get(decoded.column.name)
-    dtype, lattice = column.known()
+    dtype = column.known()[0]
     stream = None
     if stored.method == FLOW:
         number_of_row, stream = numbers_by_flow(stored, decoded, chunk, model)
@@ -324,7 +324,9 @@ def decode_by_numbers(
             q = index_of_residual(q, predicted, prediction.period)
         decoded.indices[row.position] = q
         decoded.values[row.position] = (
-            next_escape(escapes) if q == ESCAPE else lattice.value(q)
+            next_escape(escapes)
+            if q == ESCAPE
+            else decoded.lattice(row.position, chunk).value(q)
         )
     require(next(escapes, None) is None, f"{column.name}: more exact values than escapes")
     if stream is not None:

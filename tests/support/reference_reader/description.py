@@ -54,6 +54,11 @@ class Column:
             return "counter", self.counter
         return ("size", math.prod(self.shape)) if self.shape else ("event", 1)
 
+    @property
+    def resolution(self) -> str:
+        """Section 3: the column that a `sigma` bound counts in, empty without one."""
+        return "" if self.lattice is None else self.lattice.resolution
+
     def known(self) -> tuple[Dtype, Lattice]:
         """Dtype and lattice of a column that is not opaque."""
         if self.dtype is None or self.lattice is None:
@@ -139,6 +144,7 @@ def parse_table(parsed: Json) -> Table:
     table = Table(member(parsed, "name", str), entries, by_name, model, parts)
     for column in columns:
         check_counter(column, table)
+        check_resolution(column, by_name)
     return table
 
 
@@ -193,6 +199,22 @@ def parse_column(parsed: Json) -> Column:
     else:
         require(not given or lattice.lossless, f"{name}: given, but not lossless")
     return Column(name, dtype, counter, shape, given, lattice)
+
+
+def check_resolution(column: Column, columns: Mapping[str, Column]) -> None:
+    """Section 3: the resolution of a `sigma` bound, and that chains of them end."""
+    seen: set[str] = set()
+    while column.resolution != "":
+        seen.add(column.name)
+        other = columns.get(column.resolution)
+        if other is None or other.dtype is None or not other.dtype.is_float:
+            raise Invalid(f"{column.name}: its resolution is no column of floats")
+        require(
+            (column.counter, column.shape) == (other.counter, other.shape),
+            f"{column.name}: its resolution has other objects or another shape",
+        )
+        require(other.name not in seen, f"{column.name}: resolutions in a circle")
+        column = other
 
 
 def check_counter(column: Column, table: Table) -> None:

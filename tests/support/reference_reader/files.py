@@ -83,7 +83,8 @@ def open_file(data: bytes) -> File:
 def uses_further_bounds(description: Description) -> bool:
     """Section 2.1: whether a column has a bound that bit 1 announces."""
     columns = [c for table in description.tables for c in table.columns.values()]
-    return any(c.lattice.cuts > 0 for c in columns if c.lattice is not None)
+    cuts = any(c.lattice.cuts > 0 for c in columns if c.lattice is not None)
+    return cuts or any(c.resolution != "" for c in columns)
 
 
 def add_section(file: File, section: Section) -> None:
@@ -161,8 +162,9 @@ def model_from_other(table: Table, other: File) -> Model:
 
 
 def same_kind(a: Column, b: Column) -> bool:
-    """Section 3: columns whose dtype, counter and shape are the same."""
-    return (a.dtype, a.counter, a.shape) == (b.dtype, b.counter, b.shape)
+    """Section 3: columns whose dtype, counter, shape and resolution are the same."""
+    one, other = ((c.dtype, c.counter, c.shape, c.resolution) for c in (a, b))
+    return one == other
 
 
 def supplied_patterns(

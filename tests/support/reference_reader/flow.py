@@ -37,7 +37,24 @@ def coding_order(table: Table, model: Model) -> list[str]:
         ]
         modelled = iter([n for n in model if table.columns[n].is_event == is_event])
         order += [next(modelled) if c.name in model else c.name for c in half]
-    return order
+    return after_resolutions(order, table)
+
+
+def after_resolutions(order: list[str], table: Table) -> list[str]:
+    """Section 5: a column that would come before its resolution waits, and comes right after it."""
+    out: list[str] = []
+    waiting: dict[str, list[str]] = {}
+    for name in order:
+        ready = [name]
+        while ready:
+            first = ready.pop(0)
+            resolution = table.columns[first].resolution
+            if resolution != "" and resolution not in out:
+                waiting.setdefault(resolution, []).append(first)
+            else:
+                out.append(first)
+                ready = waiting.pop(first, []) + ready
+    return out
 
 
 RELATIONS = (
@@ -327,7 +344,7 @@ def predicted_index(
     prediction: Prediction, reader: Decoded, row: Row, chunk: Chunk
 ) -> int:
     """Section 6.6: P, and NONE where there is no prediction."""
-    dtype, lattice = reader.column.known()
+    dtype, lattice = reader.column.known()[0], reader.lattice(row.position, chunk)
     parent = copied_parent(prediction, dtype, chunk)
     if parent is not None:
         position = parent_position(parent, reader, row, chunk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -169,6 +169,41 @@ class MantissasGrid:
 
 
 @dataclass(frozen=True)
+class StepsGrid:
+    """Section 4.2, `steps`: the grid of a row whose resolution is s; None before it is known."""
+
+    dtype: Dtype
+    factor: Fraction
+    s: float | None = None
+
+    @property
+    def step(self) -> float:
+        """The step of the row, 0 where there is none."""
+        if self.s is None:
+            raise Invalid("a row without its resolution")
+        if not 2.0**-1022 <= self.s < math.inf:
+            return 0.0
+        most = 2 * self.factor * Fraction(self.s)
+        k = most.numerator.bit_length() - most.denominator.bit_length()
+        k -= most < Fraction(2) ** k
+        if not -1022 <= k <= 1023:
+            return 0.0
+        return float(
+            (4 + math.floor((most / Fraction(2) ** k - 1) * 4)) * Fraction(2) ** k / 4
+        )
+
+    def value(self, q: int) -> int:
+        if self.step == 0:
+            return 0
+        return pattern_of_float(float(q) * self.step, self.dtype)
+
+    def index(self, x: int) -> int:
+        if self.step == 0:
+            return NONE
+        return whole(number_of(x, self.dtype) / self.step, self.dtype)
+
+
+@dataclass(frozen=True)
 class Run:
     """Section 4.2, `binades`: a run of equal cells."""
 
@@ -239,6 +274,13 @@ class Lattice:
     low: int | float | None
     high: int | float | None
     cuts: int = 0
+    resolution: str = ""
+
+    def at(self, s: float) -> Lattice:
+        """Section 4.2, `steps`: the lattice of a row whose resolution is s."""
+        if not isinstance(self.grid, StepsGrid):
+            return self
+        return replace(self, grid=replace(self.grid, s=s))
 
     def clip(self, x: int) -> int:
         """Section 4.1: the value of a grid index is brought into the range."""
@@ -281,31 +323,55 @@ def pattern_of_number(n: int | float, dtype: Dtype) -> int:
 NUMBER = r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 
 
-def parse_bound(bound: str) -> tuple[bool, int]:
-    """Section 3: whether a bound is `lossless`, and its number of cuts; the others are `abs:E`,
-    `rel:R` and `bits:B`, in 1.1 with cuts.
-    """
+@dataclass(frozen=True)
+class Bound:
+    """Section 3: what a reader needs of a bound: F and the resolution are those of `sigma`."""
+
+    lossless: bool
+    cuts: int = 0
+    factor: Fraction = Fraction(0)
+    resolution: str = ""
+
+
+def parse_bound(bound: str) -> Bound:
+    """Section 3: `lossless`, or `abs:E`, `rel:R` and `bits:B`, in 1.1 `sigma:F@NAME` and cuts."""
     if bound == "lossless":
-        return True, 0
-    matched = re.fullmatch(rf"(abs|rel|bits):({NUMBER})((?:,cut:-?{NUMBER})*)", bound)
-    if matched is None:
+        return Bound(True)
+    cut = rf",cut:-?{NUMBER}"
+    matched = re.fullmatch(
+        rf"(abs|rel|bits|sigma):({NUMBER})(@.*?)?((?:{cut})*)", bound, re.S
+    )
+    if matched is None or (matched[1] == "sigma") != (matched[3] is not None):
         raise Invalid(f"unknown bound {bound}")
     kind, number = matched[1], float(matched[2])
     fits = {
         "abs": 0 < number < math.inf,
         "rel": 0 < number < 1,
         "bits": number <= 52 and number == math.floor(number),
+        "sigma": 0 < number < math.inf,
     }
     require(fits[kind], f"bad bound {bound}")
-    cuts = [float(part.removeprefix("cut:")) for part in matched[3].split(",")[1:]]
+    cuts = [float(part.removeprefix("cut:")) for part in matched[4].split(",")[1:]]
     require(len(cuts) <= MAX_CUTS, "too many cuts")
     require(all(map(math.isfinite, cuts)), "a cut that is not finite")
-    return False, len(cuts)
+    if kind != "sigma":
+        return Bound(False, len(cuts))
+    name = matched[3][1:]
+    last = name.rpartition(",")[2].lstrip()
+    require(
+        name == name.strip() != "", "a resolution without a name, or with white space"
+    )
+    require(
+        not last.startswith("cut:") and ", then " not in name and " or " not in name,
+        "a name of a resolution that a bound cannot hold",
+    )
+    return Bound(False, len(cuts), Fraction(number), name)
 
 
 def parse_lattice(parsed: Json, dtype: Dtype) -> Lattice:
     """Section 3: a lattice."""
-    lossless, cuts = parse_bound(member(parsed, "bound", str))
+    bound = parse_bound(member(parsed, "bound", str))
+    lossless = bound.lossless
     atoms = [
         whole_number(a, 0, pow2(dtype.width) - 1)
         for a in member(parsed, "atoms", list, [])
@@ -325,14 +391,20 @@ def parse_lattice(parsed: Json, dtype: Dtype) -> Lattice:
     low, high = (
         (None, None) if lossless else parse_range(member(parsed, "range", list), dtype)
     )
+    grid = parse_grid(member(parsed, "grid", dict), dtype)
+    factor = grid.factor if isinstance(grid, StepsGrid) else 0
+    require(
+        factor == bound.factor, "steps without a bound of their factor, or the other way"
+    )
     return Lattice(
         dtype,
-        parse_grid(member(parsed, "grid", dict), dtype),
+        grid,
         sorted(atoms),
         lossless,
         low,
         high,
-        cuts,
+        bound.cuts,
+        bound.resolution,
     )
 
 
@@ -392,6 +464,10 @@ def parse_float_grid(kind: str, parsed: Json, dtype: Dtype) -> Grid:
         half_width = json_float(parsed.get("half_width"))
         require(half_width > 0, "a half width that is not above 0")
         return UniformGrid(dtype, half_width)
+    if kind == "steps":
+        factor = json_float(parsed.get("factor"))
+        require(0 < factor < math.inf, "a bad factor")
+        return StepsGrid(dtype, Fraction(factor))
     require(kind == "binades", f"unknown grid {kind}")
     relative = json_float(parsed.get("relative"))
     require(2.0**-28 < relative < 1, "a relative width out of its limits")

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from reference_reader.base import MAX_ROWS, number_of, require
 from reference_reader.description import Column
+from reference_reader.lattice import Lattice
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ class Decoded:
         self.column, self.rows = column, rows
         self.indices = [0] * len(rows)
         self.values = [0] * len(rows)
+
+    def lattice(self, position: int, chunk: Chunk) -> Lattice:
+        """Section 4.2: the lattice of a row, by its resolution where the bound has one."""
+        lattice = self.column.known()[1]
+        if lattice.resolution == "":
+            return lattice
+        return lattice.at(float(chunk[lattice.resolution].number(position)))
 
     def number(self, position: int) -> int | float:
         return number_of(self.values[position], self.column.known()[0])
