@@ -23,6 +23,8 @@ Compress and read:
     Bounds            Bounds by pattern, of a file and others after it.
     bounds_preset     Return the bounds of an experiment, such as `nanoaod`.
     BoundsPreset      Such bounds, with units and sources.
+    advise            Choose the widest bounds that an analysis allows.
+    check_analysis    Check a file against an analysis.
     Selection         Part of an input to take.
     preset            Return the selection for a known data set.
     Resources         Threads, memory, progress, checkpoints.
@@ -75,6 +77,8 @@ Results:
     Recovered         Of `recover`: events saved, and parts lost.
     Damage            A lost part of a file.
     LeftOut           A part of an input that the output lacks.
+    Advice            Of `advise`: bounds, reasons, checks.
+    DemandCheck       A quantity or cut: measured value and limit.
     Verified          Of `verify`: the difference of each column.
     Bench             Of `bench`: a `Measurement` of each codec and bound.
     Measurement       Size, speed and errors of one codec at one bound.

@@ -1,5 +1,7 @@
 """Types of the public names, and where each is; `__init__.py` imports a name when it is used."""
 
+from .advice.checks import DemandCheck
+from .api.advising import Advice, advise, check_analysis
 from .api.checking import Verified, report, verify
 from .api.comparing import ClosureOptions, ComparisonOptions, closure, compare
 from .api.compressing import Compressed, Recompressed, compress, recompress, snap
@@ -51,6 +53,7 @@ from .reporting.describe import info
 __version__: str
 
 __all__ = [
+    "Advice",
     "Area",
     "Bench",
     "Bin",
@@ -66,6 +69,7 @@ __all__ = [
     "Corrupt",
     "Damage",
     "Decompressed",
+    "DemandCheck",
     "File",
     "FlowPreset",
     "FlowtupleError",
@@ -100,8 +104,10 @@ __all__ = [
     "Weighted",
     "WriteOptions",
     "__version__",
+    "advise",
     "bench",
     "bounds_preset",
+    "check_analysis",
     "closure",
     "compare",
     "compress",

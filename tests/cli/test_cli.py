@@ -35,6 +35,7 @@ COMMANDS = [
     "inspect",
     "compress",
     "presets",
+    "advise",
     "train",
     "train-flow",
     "train-simulation",

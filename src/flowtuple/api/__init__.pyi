@@ -1,5 +1,6 @@
 """Types of the functions of this package, and where each is."""
 
+from .advising import Advice, advise, check_analysis
 from .calibrations import calibration_path
 from .checking import Verified, report, verify
 from .comparing import ClosureOptions, ComparisonOptions, closure, compare
@@ -17,6 +18,7 @@ from .training import train, train_flow
 
 __all__ = [
     "EVERYTHING",
+    "Advice",
     "ClosureOptions",
     "ComparisonOptions",
     "Compressed",
@@ -28,8 +30,10 @@ __all__ = [
     "SimulationOptions",
     "Verified",
     "Weighted",
+    "advise",
     "bench",
     "calibration_path",
+    "check_analysis",
     "closure",
     "compare",
     "compress",

@@ -21,6 +21,10 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS = {
+    "advise": CommandEntry(
+        "advising",
+        "Choose the widest bounds at which an analysis survives, for compress --bounds.",
+    ),
     "presets": CommandEntry(
         "bounds_presets",
         "List presets of bounds, for compress --bounds NAME; with a name its bounds and "
