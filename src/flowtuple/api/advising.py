@@ -158,6 +158,9 @@ def check_analysis(
         path: A flowtuple file or URL.
         analysis: A TOML file as for `advise`.
 
+    Returns:
+        A check of each quantity, resolution and cut.
+
     Raises:
         InvalidArgument: The analysis names nothing in the events, or the file lacks a column.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from flowtuple import api
-from flowtuple.advice.checks import DemandCheck
+from flowtuple.cli.analysis_checks import show_checks
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import argument, command, option
 from flowtuple.cli.lines import print_json, write
@@ -50,25 +50,3 @@ def advise(
         write(output / "bounds.toml", output / "evidence.json")
     if advice.failed:
         raise typer.Exit(1)
-
-
-def show_checks(title: str, checks: tuple[DemandCheck, ...]) -> None:
-    """Show checks of demands as a table."""
-    show_table(
-        title,
-        "name | demand | >value | >sigma | >limit | >rows | >undefined | label | status",
-        [
-            [
-                check.name,
-                check.demand,
-                check.value,
-                check.error,
-                check.limit,
-                check.rows,
-                check.undefined,
-                check.label,
-                "FAILED" if check.failed else "ok",
-            ]
-            for check in checks
-        ],
-    )

@@ -12,6 +12,7 @@ import typer
 from flowtuple import api, batch
 from flowtuple.benchmark import published
 from flowtuple.benchmark.published.signature import is_reference
+from flowtuple.cli.analysis_checks import show_checks
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import argument, command, option
 from flowtuple.cli.lines import print_json, write
@@ -60,6 +61,9 @@ def verify(
     memory: Memory,
     dask: OnDask,
     every: bool = option("--all", "List every column, not only those that fail.", False),
+    analysis: Path | None = option(
+        "--analysis A.toml", "Check its quantities, as advise does."
+    ),
     as_json: Json,
 ) -> None:
     """Check every value against its original and bound; exit code 1 if one fails.
@@ -77,9 +81,9 @@ def verify(
         _verify_each(dask, original, Path(path), model, as_json)
         return
     if not original:
-        if columns or exclude:
+        if columns or exclude or analysis is not None:
             raise InvalidArgument(
-                f"{path}: --columns and --exclude choose values to compare; "
+                f"{path}: --analysis, --columns and --exclude choose values to compare; "
                 "name the original before the file"
             )
         _verify_checksums(path, memory, as_json)
@@ -97,6 +101,7 @@ def verify(
         )
     with File(path, model=model, resources=limits) as file:
         left_out = file.left_out
+    checks = [] if analysis is None else api.check_analysis(original, path, analysis)
     if as_json:
         print_json(
             {
@@ -105,12 +110,15 @@ def verify(
                 "absent": verified.absent,
                 "left_out": left_out,
             }
+            | ({} if analysis is None else {"analysis": [c.to_json() for c in checks]})
         )
     else:
         write(_verdict(path, verified))
         _show_columns(f"{path} against {', '.join(original)}", verified, every)
         warn_left_out(left_out, " at compression")
-    if verified.violations:
+        if checks:
+            show_checks(f"Analysis {analysis}", checks)
+    if verified.violations or any(check.failed for check in checks):
         raise typer.Exit(1)
 
 
