@@ -287,7 +287,7 @@ class TestCentralFile:
 
     def test_random_mantissas_get_the_bits_of_the_table(self, shared_data: Path) -> None:
         preset = ft.bounds_preset("nanoaod")
-        source = open_dataset(shared_data / file).tables["Events"]
+        source = open_dataset(shared_data / "nanoAODv5_1000.root").tables["Events"]
         table = read_all(source, [c.name for c in source.columns if c.is_float])
         rng = np.random.default_rng(1)
         data = {
