@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from flowtuple.api.inputs import FilePath, column_globs, is_of_rows, selected_refusals
-from flowtuple.benchmark.published.layout import is_reference
+from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.data.globs import select_columns
 from flowtuple.data.memory import BLOCK, entries_within

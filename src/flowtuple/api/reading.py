@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowtuple.api.inputs import FilePath
-from flowtuple.benchmark.published.layout import is_reference
+from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.data.awkward_tables import tables_to_awkward
 from flowtuple.data.memory import BLOCK, entries_within
 from flowtuple.data.resources import Resources

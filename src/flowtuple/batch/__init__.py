@@ -23,3 +23,7 @@ Laws, which tests/batch/test_batch.py holds:
 - No output replaces an input, no two tasks have one output, no two processes do one job in a
   folder.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from flowtuple import api
-from flowtuple.batch import jobs
-from flowtuple.batch.tasks import plan
+from flowtuple import api, batch
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, argument, command, option
 from flowtuple.cli.lines import note, print_json, warn, write
@@ -72,8 +70,10 @@ def compress(
                 "--dask: name the model that the files share with --model; "
                 "flowtuple train makes one of them"
             )
-        job = jobs.Compress(str(model), tolerance, selection, model_ref, limits.memory)
-        dask.run(job, plan(source, output, ".ftup"), output, as_json)
+        job = batch.jobs.Compress(
+            str(model), tolerance, selection, model_ref, limits.memory
+        )
+        dask.run(job, batch.tasks.plan(source, output, ".ftup"), output, as_json)
         return
     with shown(limits) as resources:
         result = api.compress(
@@ -144,7 +144,7 @@ def decompress(
     if dask is not None:
         dask.refuse("entries", "given", "workers")
         shared = None if model is None else str(model)
-        job = jobs.Decompress(tuple(columns), shared, memory, options)
+        job = batch.jobs.Decompress(tuple(columns), shared, memory, options)
         dask.each(job, [path], output, ".root", as_json)
         return
     result = api.decompress(

@@ -10,10 +10,8 @@ from typing import Annotated
 
 import typer
 
-from flowtuple import api
+from flowtuple import api, batch
 from flowtuple.api.inputs import check_seed
-from flowtuple.batch import jobs
-from flowtuple.batch.tasks import parts
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import Declared, From, argument, command, option
 from flowtuple.cli.lines import warn, write
@@ -83,8 +81,8 @@ def sample(
         if number is None:
             raise InvalidArgument("--dask: say how many events with --number")
         folder, suffix = folder_and_suffix(output, ".root")
-        tasks = parts(number, per_file, folder, suffix)
-        dask.run(jobs.Sample(model, check_seed(seed), run), tasks, folder)
+        tasks = batch.tasks.parts(number, per_file, folder, suffix)
+        dask.run(batch.jobs.Sample(model, check_seed(seed), run), tasks, folder)
         return
     with _timed(output):
         api.sample(
@@ -128,7 +126,7 @@ def simulate(
     """
     if dask is not None:
         dask.refuse("workers")
-        job = jobs.Simulate(model, check_seed(seed), oversample, weight, flag, drop)
+        job = batch.jobs.Simulate(model, check_seed(seed), oversample, weight, flag, drop)
         dask.each(job, source, output, ".root")
         return
     with _timed(output):

@@ -9,11 +9,9 @@ from typing import Any
 
 import typer
 
-from flowtuple import api
-from flowtuple.batch import jobs
-from flowtuple.batch.tasks import plan
-from flowtuple.benchmark.published.layout import check_reference, is_reference
-from flowtuple.benchmark.published.layout import describe as describe_reference
+from flowtuple import api, batch
+from flowtuple.benchmark import published
+from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import argument, command, option
 from flowtuple.cli.lines import print_json, write
@@ -120,16 +118,18 @@ def _verify_each(
     dask: Dask, original: list[str], folder: Path, model: Path | None, as_json: bool
 ) -> None:
     if original:
-        job = jobs.Verify(None if model is None else str(model))
-        dask.run(job, plan(original, folder, ".ftup"), folder, as_json)
+        job = batch.jobs.Verify(None if model is None else str(model))
+        dask.run(job, batch.tasks.plan(original, folder, ".ftup"), folder, as_json)
     else:
         every = str(folder / "**" / "*.ftup")
-        dask.run(jobs.Examine(), plan([every], folder, ""), folder, as_json)
+        dask.run(
+            batch.jobs.Examine(), batch.tasks.plan([every], folder, ""), folder, as_json
+        )
 
 
 def _verify_checksums(path: str, memory: int, as_json: bool) -> None:
     if is_reference(path):
-        damage = check_reference(path)
+        damage = published.layout.check_reference(path)
     else:
         with shown() as resources:
             damage = check_integrity(path, resources.progress, memory)
@@ -225,7 +225,7 @@ def info(path: Compressed, model: ModelFile, memory: Memory, as_json: Json) -> N
     Example: flowtuple info nano.ftup
     """
     if is_reference(path):
-        content, show = describe_reference(path), _show_reference
+        content, show = published.layout.describe(path), _show_reference
     else:
         content, show = (
             describe(path, model, resources=Resources(memory=memory)),

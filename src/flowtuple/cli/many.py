@@ -8,9 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flowtuple.batch.jobs import Job
-from flowtuple.batch.run import Summary, run
-from flowtuple.batch.tasks import Task, plan
+from flowtuple import batch
 from flowtuple.cli.arguments import as_options
 from flowtuple.cli.declaring import From, option
 from flowtuple.cli.lines import print_json, say, warn, write
@@ -49,7 +47,7 @@ class Dask:
 
     def each(
         self,
-        job: Job,
+        job: batch.jobs.Job,
         sources: list[str],
         output: Path,
         suffix: str,
@@ -57,14 +55,18 @@ class Dask:
     ) -> None:
         """Do a job for each file, into the folder `out` or `out/*.parquet`."""
         folder, suffix = folder_and_suffix(output, suffix)
-        self.run(job, plan(sources, folder, suffix), folder, as_json)
+        self.run(job, batch.tasks.plan(sources, folder, suffix), folder, as_json)
 
     def run(
-        self, job: Job, tasks: list[Task], folder: Path, as_json: bool = False
+        self,
+        job: batch.jobs.Job,
+        tasks: list[batch.tasks.Task],
+        folder: Path,
+        as_json: bool = False,
     ) -> None:
         """Do a job for each task and show what failed; exit code 1 if something did."""
         with shown() as resources:
-            summary = run(job, tasks, folder, self.cluster, resources.progress)
+            summary = batch.run.run(job, tasks, folder, self.cluster, resources.progress)
         failed = {name: as_options(reason) for name, reason in summary.failed.items()}
         summary = replace(summary, failed=failed)
         if as_json:
@@ -107,7 +109,7 @@ def folder_and_suffix(output: Path, usual: str) -> tuple[Path, str]:
     )
 
 
-def _show(summary: Summary, folder: Path) -> None:
+def _show(summary: batch.run.Summary, folder: Path) -> None:
     for name, facts in summary.facts.items():
         notes = (*facts.get("warnings", ()), *facts.get("changes", ()))
         warn(*(f"{name}: {note}" for note in notes))

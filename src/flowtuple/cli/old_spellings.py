@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from flowtuple.cli.lines import say
-from flowtuple.flows.presets import FLOW_PRESETS
 
 _OPTIONS = {"--threads": "--workers", "--weights": "--weight"}
 
@@ -67,6 +66,8 @@ def _new_command(words: Sequence[str], values: dict[str, str]) -> tuple[str, str
             return {"--target": "train-simulation", "--flow": "train-flow"}[
                 option
             ], option
+    from flowtuple.flows.presets import FLOW_PRESETS  # no other command waits for it
+
     if values.get("--preset") in FLOW_PRESETS:
         return "train-flow", "--preset"
     return command, ""

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from flowtuple import api
+from flowtuple import api, batch
 from flowtuple.api.generating import delivered
 from flowtuple.api.score_reports import ScoreReport, report_scores
 from flowtuple.api.scoring import Learning, ScoredEvents, score_events
-from flowtuple.batch import jobs
 from flowtuple.cli.app import app
 from flowtuple.cli.declaring import From, command, option
 from flowtuple.cli.density import Model
@@ -120,7 +119,7 @@ def _on_dask(
         raise InvalidArgument("--dask: say where the scores go with --output")
     stored = learning.calibration
     calibration = None if stored is None else str(stored)
-    job = jobs.Score(model, against, by_column, learning.label, calibration)
+    job = batch.jobs.Score(model, against, by_column, learning.label, calibration)
     dask.each(job, source, output, ".parquet", as_json)
 
 

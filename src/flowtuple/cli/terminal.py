@@ -7,27 +7,17 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
-
-from rich.cells import cell_len
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from typing import Any, TextIO
 
 from flowtuple.cli.lines import warn, write
 from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import name_parts, visible
 from flowtuple.reporting.page import format_number
+from flowtuple.runtime.lazy_packages import rich
 
 _PIPE_WIDTH = 160  # columns, where no terminal has a width
+_FORCED = {"FORCE_COLOR", "TTY_COMPATIBLE"}  # by these rich writes as to a terminal
 _LEAST_WIDTH = 8  # of a column of text that is folded
 
 
@@ -39,19 +29,22 @@ def shown(
 
     The bars are on standard error, if it is a terminal.
     """
-    console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    if silent or not _may_be_terminal(sys.stderr):
+        yield limits
+        return
+    console = rich.console.Console(stderr=True)
+    if not console.is_terminal:
         yield limits
         return
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}", markup=False),
+        rich.progress.TextColumn("{task.description}", markup=False),
+        rich.progress.BarColumn(),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeRemainingColumn(),
+        rich.progress.TextColumn("{task.fields[detail]}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
+    with rich.progress.Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, rich.progress.TaskID] = {}
 
         def show(stage: str, share: float, detail: str) -> None:
             if stage not in tasks:
@@ -59,6 +52,11 @@ def shown(
             bars.update(tasks[stage], completed=share, detail=visible(detail))
 
         yield replace(limits, progress=show)
+
+
+def _may_be_terminal(stream: TextIO) -> bool:
+    """Return whether rich, which takes long to import, can take a stream for a terminal."""
+    return stream.isatty() or not _FORCED.isdisjoint(os.environ)
 
 
 def show_table(title: str, headings: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -71,14 +69,16 @@ def show_table(title: str, headings: str, rows: Iterable[Sequence[Any]]) -> None
     """
     cells = [[visible(_cell(value)) for value in row] for row in rows]
     # Jet_pt [nJet] is no markup
-    console = Console(file=sys.stdout, markup=False, emoji=False)
+    console = rich.console.Console(file=sys.stdout, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_WIDTH
-    table = Table(title=visible(title), title_justify="left", title_style="bold")
+    table = rich.table.Table(
+        title=visible(title), title_justify="left", title_style="bold"
+    )
     names, total = [], 1
     for number, heading in enumerate(headings.split(" | ")):
         name = heading.removeprefix(">")
-        longest = max((cell_len(row[number]) for row in cells), default=0)
+        longest = max((rich.cells.cell_len(row[number]) for row in cells), default=0)
         if name == heading:
             table.add_column(name, overflow="fold")
             width = min(_LEAST_WIDTH, max(longest, len(name)))

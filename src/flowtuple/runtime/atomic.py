@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +41,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = _checked(final)
     head, tail = _temporary_name(target)
-    temporary = target.with_name(head + secrets.token_hex(4) + tail)
+    temporary = target.with_name(head + os.urandom(4).hex() + tail)
     try:
         _create(temporary, target)
         yield temporary

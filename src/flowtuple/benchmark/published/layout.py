@@ -21,13 +21,13 @@ import zstandard
 
 from flowtuple.baseline.packing import join, split
 from flowtuple.benchmark.published.filters import EVERY_ROW, EventFilter
+from flowtuple.benchmark.published.signature import MAGIC
 from flowtuple.codec.packing import checksum, pack_indices, unpack_indices, unzstd, zstd
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
 from flowtuple.file.damage import DAMAGE, Damage
 
-MAGIC = b"\x89FTREF\r\n"
 VERSION = 2  # from 2 on the numbers may have gone through a second codec
 _CHECKSUM = 8  # bytes
 _PARTS = ("description", "weights", "counts")  # pieces before those of the codec
@@ -42,20 +42,6 @@ _MALFORMED = (
     MemoryError,
     zstandard.ZstdError,
 )
-
-
-def is_reference(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file was written by a reference method.
-
-    Example:
-        >>> is_reference("no such file")
-        False
-    """
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False  # a URL, or an error that opening it reports
 
 
 def check_reference(path: str | os.PathLike[str]) -> list[Damage]:
