@@ -1,10 +1,11 @@
 """Reading a file is light: no training, plotting or table package is loaded for it, and none is
-needed.
+needed. Commands load nothing that only others need.
 """
 
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,13 @@ UNWANTED = (
 )
 # awkward loads pyarrow and numba loads scipy wherever they are installed; flowtuple itself may not.
 LOADED_BY_OTHERS = ("pyarrow", "scipy")
+
+MODELLED = str(Path(__file__).with_name("golden") / "flow.ftup")
+NESTED = ("awkward", "pyarrow", "vector", "sympy")
+FORMATS = ("uproot", "fsspec", "asyncio", "aiohttp", "pandas", "h5py", "jsonschema")
+KERNELS = ("numba", "llvmlite", "scipy")
+OTHERS = ("flowtuple.batch.jobs", "flowtuple.benchmark.published.layout")
+TRAINING = ("torch", "flowtuple.training.lattices", "flowtuple.reporting.plots")
 
 READ = """
     import flowtuple
@@ -109,3 +117,65 @@ def test_training_without_torch_names_the_extra(path):
         run("import sys", path, train).strip()
         == "training a flow needs the extra 'train': pip install 'flowtuple[train]'"
     )
+
+
+def loaded_by(script: str, names: tuple[str, ...]) -> str:
+    """Which of these modules a script leaves imported."""
+    script += f"\nprint([name for name in {names} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{script}"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
+    return done.stdout.splitlines()[-1]
+
+
+def command(*words: str) -> str:
+    """A script that runs the command line, which ends well."""
+    return (
+        f"sys.argv = ['flowtuple', *{words}]\n"
+        "from flowtuple.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0"
+    )
+
+
+def test_importing_the_package_loads_nothing():
+    names = ("numpy", "rich", "typer", *NESTED, *FORMATS, *KERNELS, *OTHERS, *TRAINING)
+    assert loaded_by("import flowtuple", names) == "[]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_help_loads_no_command(words):
+    names = ("numpy", *NESTED, *FORMATS, *KERNELS, *OTHERS, *TRAINING)
+    assert loaded_by(command(*words), names) == "[]"
+
+
+@pytest.mark.slow
+def test_info_loads_neither_kernels_nor_formats():
+    names = (*NESTED, *FORMATS, *KERNELS, "rich.progress", "flowtuple.batch.jobs")
+    assert loaded_by(command("info", MODELLED), names) == "[]"
+
+
+@pytest.mark.slow
+def test_decompressing_to_npz_loads_kernels_alone(tmp_path):
+    words = ("decompress", MODELLED, "-o", str(tmp_path / "out.npz"))
+    names = ("numba", *NESTED, *FORMATS, "rich", *OTHERS, *TRAINING)
+    assert loaded_by(command(*words), names) == "['numba']"
+
+
+@pytest.mark.slow
+def test_kernels_keep_extensions_of_numba_for_others():
+    """They are loaded for the first function of somebody else, not for a kernel."""
+    pytest.importorskip("vector")
+    script = f"""
+import flowtuple
+flowtuple.open({MODELLED!r}).arrays("b")
+before = "vector" in sys.modules
+import awkward, numba
+assert not before
+assert numba.njit(lambda a: len(a[0]))(awkward.Array([[1, 2], [3]])) == 2
+"""
+    assert loaded_by(script, ("vector",)) == "['vector']"

@@ -62,7 +62,8 @@ def test_unknown_preset_is_one_line() -> None:
     ended = run_here("presets", "nanaod")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
-        "flowtuple: there is no preset of bounds 'nanaod'; nearest: nanoaod\n"
+        "flowtuple: there is no preset of bounds 'nanaod'; nearest: nanoaod, "
+        "nanoaod-resolution\n"
     )
 
 

@@ -19,7 +19,10 @@ from flowtuple.data.bounds_presets import (
 )
 from flowtuple.data.globs import is_glob
 
-NAMES = ["alice", "delphes", "lhcb", "nanoaod", "physlite-high", "physlite-low"]
+NAMES = [
+    *("alice", "delphes", "lhcb", "nanoaod", "nanoaod-resolution"),
+    *("physlite-high", "physlite-low"),
+]
 Install = Callable[[str, str, str], None]
 
 

@@ -231,7 +231,7 @@ class TestLimits:
             patterns = sums.astype(np.float32).view(np.uint32) & np.uint32(
                 2**32 - 2**bits
             )
-            out[:] = np.floor(patterns.view(np.float32)).T
+            out[:] = np.floor(patterns.view(np.float32))
 
         monkeypatch.setattr("flowtuple.lattice.network._propagate", rounded)
         with pytest.raises(Unsupported, match="not exact on this machine"):

@@ -12,6 +12,7 @@ import pytest
 import flowtuple as ft
 from flowtuple.api.bounds_on_events import decide_bounds
 from flowtuple.data.awkward_tables import tables_to_awkward
+from flowtuple.data.bounds import Bound
 from flowtuple.data.bounds_presets import parse_preset
 from flowtuple.data.table import Dataset, Table, read_all
 from flowtuple.data.variations import nominal_columns
@@ -326,3 +327,100 @@ def test_preset_of_a_producer_in_float64() -> None:
     wide = {"x": rng.normal(0, 1, ROWS).astype(np.float32).astype(np.float64)}
     snapped = ft.snap(wide, parse_preset(text, "p.toml"))["x"].to_numpy()
     assert bits_of(snapped.astype(np.float32)) <= 10
+
+
+class TestResolutions:
+    PRESET = "nanoaod-resolution"
+
+    def muons(self) -> dict[str, Values]:
+        rng = np.random.default_rng(4)
+        error = rng.lognormal(-6, 0.5, ROWS).astype(np.float32)
+        dxy = (error * rng.normal(0, 2, ROWS)).astype(np.float32)
+        return {"Muon_dxy": dxy, "Muon_dxyErr": error, "Muon_sip3d": dxy / error}
+
+    def test_a_tenth_of_the_decoded_resolution(self) -> None:
+        muons = self.muons()
+        decided = decide_bounds(ft.bounds_preset(self.PRESET), dataset(muons))
+        assert {name: str(b) for name, b in decided.by_pattern.items()} == {
+            "events/Muon_dxy": "sigma:0.1@Muon_dxyErr",
+            "events/Muon_dxyErr": "bits:6",
+        }
+        snapped = ft.snap(muons, ft.bounds_preset(self.PRESET))
+        moved = np.abs(snapped["Muon_dxy"].to_numpy().astype(float) - muons["Muon_dxy"])
+        error = snapped["Muon_dxyErr"].to_numpy().astype(float)
+        assert 0.05 < (moved / error).max() <= 0.1
+        assert bits_of(snapped["Muon_dxyErr"].to_numpy()) <= 6
+
+    def test_without_its_resolution_a_column_is_lossless(self) -> None:
+        muons = self.muons() | {"Muon_pt": events()["MET_pt"]}
+        del muons["Muon_dxyErr"]
+        decided = decide_bounds(ft.bounds_preset(self.PRESET), dataset(muons))
+        assert decided.by_pattern == {}
+        assert any(
+            "they count in: Muon_dxy (no Muon_dxyErr), Muon_pt (no Muon_ptErr)" in note
+            or "they count in: Muon_pt (no Muon_ptErr), Muon_dxy (no Muon_dxyErr)" in note
+            for note in decided.notes
+        )
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        "file", ["nanoAODv5_1000.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root"]
+    )
+    def test_constants_are_a_tenth_on_real_events(
+        self, shared_data: Path, file: str
+    ) -> None:
+        """p_T and MET of full precision move by a tenth of their own uncertainty at most."""
+        names = ["MET_covXX", "MET_covXY", "MET_covYY", "MET_pt", "Jet_pt", "Jet_bRegRes"]
+        names += [
+            f"{c}_{x}" for c in ("Electron", "Photon") for x in ("pt", "eta", "energyErr")
+        ]
+        source = open_dataset(shared_data / file).tables["Events"]
+        table = source.read(names, 0, source.num_entries)
+        rng = np.random.default_rng(1)
+        full = {n: table.data[n].reshape(-1) for n in names}
+        resolution = {
+            c: full[f"{c}_energyErr"] / np.cosh(full[f"{c}_eta"].astype(float))
+            for c in ("Electron", "Photon")
+        }
+        resolution["Jet"] = full["Jet_pt"].astype(float) * full["Jet_bRegRes"]
+        xx, xy, yy = (full[f"MET_cov{k}"].astype(float) for k in ("XX", "XY", "YY"))
+        middle, split = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+        resolution["MET"] = np.sqrt(middle - split)
+        preset = ft.bounds_preset(self.PRESET)
+        for name, sigma in resolution.items():
+            x = widened(full[f"{name}_pt"], rng)
+            same = (
+                x > full[f"{name}_pt"] / 2
+            )  # a wider mantissa moves a value by less than 2
+            bound = preset[f"{name}_pt"]
+            assert isinstance(bound, str) or bound.kind in ("rel", "abs")
+            y = ft.snap({f"{name}_pt": x}, {f"{name}_pt": bound})[f"{name}_pt"].to_numpy()
+            moved = np.abs(y.astype(float) - x)
+            assert same.all()
+            assert moved.max() > 0
+            # energies of the same uncertainty, at most twice the original
+            assert (moved <= 0.1 * sigma * np.maximum(1, x / full[f"{name}_pt"])).all()
+
+    def test_angles_of_jets_are_a_tenth_of_their_spread(self, shared_data: Path) -> None:
+        source = open_dataset(shared_data / "jets24.root").tables["Events"]
+        names = [
+            "Jet_pt",
+            "Jet_eta",
+            "Jet_phi",
+            "Jet_genJetIdx",
+            "GenJet_eta",
+            "GenJet_phi",
+        ]
+        table = source.read(names, 0, source.num_entries)
+        x = {name: table.data[name] for name in names}
+        counts = table.data["nGenJet"].astype(np.int64)
+        first = np.cumsum(counts) - counts
+        event = np.repeat(np.arange(source.num_entries), table.data["nJet"])
+        matched = (x["Jet_genJetIdx"] >= 0) & (x["Jet_pt"] > 300)
+        partner = (first[event] + x["Jet_genJetIdx"])[matched]
+        preset = ft.bounds_preset(self.PRESET)
+        for name in ("eta", "phi"):
+            shift = x[f"Jet_{name}"][matched] - x[f"GenJet_{name}"][partner]
+            low, high = np.quantile(shift[np.abs(shift) < 0.4], [0.16, 0.84])
+            bound = Bound.parse(str(preset[f"Jet_{name}"]))
+            assert bound.amount <= 0.1 * (high - low) / 2

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from flowtuple.data.bounds import Bound
 from flowtuple.data.globs import fits_name
@@ -29,9 +29,10 @@ from flowtuple.io.source import (
     check_stored_name,
     open_dataset,
 )
-from flowtuple.reporting.plots import require_plots
 from flowtuple.runtime.atomic import new_folder
-from flowtuple.training.lattices import ResolvedTable, resolve_tables
+
+if TYPE_CHECKING:
+    from flowtuple.training.lattices import ResolvedTable
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
 
@@ -193,6 +194,8 @@ def resolved(
     Raises:
         InvalidArgument: A name, glob or bound is wrong, or the data set does not fit the model.
     """
+    from flowtuple.training.lattices import resolve_tables  # reading waits for none
+
     progress, memory = resources.progress, resources.memory
     if model is None:
         return resolve_tables(dataset, bounds, progress, given, memory, rounded=rounded)
@@ -280,6 +283,8 @@ def pages(folder: FilePath | None) -> Iterator[Path | None]:
     if folder is None:
         yield None
         return
+    from flowtuple.reporting.plots import require_plots
+
     require_plots()
     with new_folder(Path(folder)):
         yield Path(folder)

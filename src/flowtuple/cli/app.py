@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from flowtuple.runtime.atomic import is_full
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Base of all usage errors, which typer does not export."""
+_NEW_OBJECTS = 50_000  # between two collections; some 10 MB
 
 
 class CommandLine(TyperGroup):
@@ -96,7 +98,7 @@ def main() -> None:
     With `--json`, standard output holds the error and its kind as JSON, and every part that a
     refusal concerns.
     """
-    with streams(), stopping(), _library_warnings():
+    with streams(), stopping(), _library_warnings(), _few_collections():
         try:
             code = app(prog_name="flowtuple", standalone_mode=False)
         except FlowtupleError as error:
@@ -156,6 +158,17 @@ def _to_json(error: FlowtupleError) -> dict[str, Any]:
             {"name": n, "reason": as_options(reason)} for n, reason in parts
         ]
     return content
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Collect cyclic garbage once for many new objects: imports make them, and no garbage."""
+    before = gc.get_threshold()
+    gc.set_threshold(_NEW_OBJECTS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class _Warnings(logging.Handler):

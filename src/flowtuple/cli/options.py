@@ -12,7 +12,6 @@ import typer
 from flowtuple import api
 from flowtuple.cli.declaring import From, argument, option
 from flowtuple.data.bounds import CUT_FORM, FORMS, KINDS, Bound
-from flowtuple.data.bounds_presets import named_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 
@@ -257,7 +256,11 @@ def read_tolerance(tolerance: Tolerances, bounds: BoundsFile) -> Mapping[str, Bo
         for pattern, bound in pairs.items():
             merged.pop(pattern, None)  # the last match wins, so that it has to come last
             merged[pattern] = read_bound(bound, f"--tolerance {text!r}")
-    return named_bounds(bounds) | merged if bounds else merged
+    if not bounds:
+        return merged
+    from flowtuple.data.bounds_presets import named_bounds  # the other commands need none
+
+    return named_bounds(bounds) | merged
 
 
 Tolerance = Annotated[Mapping[str, Bound], From(read_tolerance)]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import uint64
 
-from flowtuple.codec.frequencies import EXP2, share, weigh
+from flowtuple.codec.frequencies import EXP2, TILE, cumulate
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 from flowtuple.runtime.compiled import compiled
@@ -36,15 +36,17 @@ def _push(
 
 
 @compiled()
-def _pop(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
-    """Pop an interval, reading `words` backwards; `used` goes below zero where they run out."""
+def _pop(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, left: Any) -> Any:
+    """Pop an interval; return the state and the number of words that are left.
+
+    Words are read backwards. Before the first one lies a zero, which is read where they run out;
+    their number then goes below zero. A choice and not a branch, which could not be predicted.
+    """
     slot = state & ((uint64(1) << bits) - uint64(1))
     state = frequency * (state >> bits) + slot - begin
-    if state < uint64(2147483648):
-        used[0] -= 1
-        word = words[used[0]] if used[0] >= 0 else np.uint32(0)
-        state = (state << uint64(32)) | uint64(word)
-    return state
+    filled = (state << uint64(32)) | uint64(words[max(left, 0)])
+    is_low = state < uint64(2147483648)
+    return (filled if is_low else state), left - np.int64(is_low)
 
 
 @compiled()
@@ -92,6 +94,49 @@ def _encode(
 
 
 @compiled()
+def _find(cumulative: Any, column: Any, count: Any, slot: Any) -> Any:
+    """Return the last of `count` symbols that begins at or below `slot`, by bisection."""
+    k = 0
+    while count > 1:
+        half = count >> 1
+        # A conditional move, not a branch: the processor could not predict it.
+        k = k + half if cumulative[k + half, column] <= slot else k
+        count -= half
+    return k
+
+
+@compiled()
+def _pop_place(state: Any, cells: Any, words: Any, left: Any) -> Any:
+    """Pop one of `cells` places; return it, the state and the number of words that are left.
+
+    The divisions are exact in float64: dividends are below 2^40 and divisors at most 2^16, so that
+    no quotient lies closer below a whole number than 2^-16, and rounding moves it by 2^-29 at most.
+    """
+    slot = state & uint64(16777215)
+    place = ((slot + uint64(1)) * cells - uint64(1)) >> uint64(24)
+    first = np.int64(place << uint64(24))
+    divisor = np.float64(np.int64(cells))
+    begin = uint64(np.int64(np.float64(first) / divisor))
+    end = uint64(np.int64(np.float64(first + 16777216) / divisor))
+    state, left = _pop(state, begin, end - begin, uint64(24), words, left)
+    return place, state, left
+
+
+@compiled()
+def _pop_bits(state: Any, raw: Any, words: Any, left: Any) -> Any:
+    """Pop `raw` uncoded bits, the highest piece first."""
+    bits = uint64(0)
+    done = raw
+    while done > uint64(0):
+        take = (done - uint64(1)) % uint64(16) + uint64(1)
+        done -= take
+        piece = state & ((uint64(1) << take) - uint64(1))
+        state, left = _pop(state, piece, uint64(1), take, words, left)
+        bits |= piece << done
+    return bits, state, left
+
+
+@compiled()
 def _decode(
     logits: Any,
     exp2: Any,
@@ -103,50 +148,43 @@ def _decode(
     odd: Any,
     q: Any,
 ) -> None:
-    last = logits.shape[1] - 1
-    weights = np.empty(last + 1, np.int32)
-    reciprocal = uint64(0)
-    for i in range(len(q)):
-        if i < len(logits):
-            reciprocal = weigh(logits[i], exp2, weights)
-        lane = (i + odd) & 1
-        state = states[lane]
-        slot = state & uint64(65535)
-        k = 0
-        below = uint64(0)
-        frequency = uint64(65536)
-        while k < last:
-            frequency = share(weights[k], reciprocal)
-            if below + frequency > slot:
-                break
-            below += frequency
-            k += 1
-        if k == last:
-            frequency = uint64(65536) - below
-        state = _pop(state, below, frequency, uint64(16), words, used)
-        span = spans[k]
-        raw = _raw_bits(span)
-        cells = (span >> raw) + uint64(1)
-        place = uint64(0)
-        if cells > uint64(1):
-            slot = state & uint64(16777215)
-            place = ((slot + uint64(1)) * cells - uint64(1)) >> uint64(24)
-            begin = (place << uint64(24)) // cells
-            end = ((place + uint64(1)) << uint64(24)) // cells
-            state = _pop(state, begin, end - begin, uint64(24), words, used)
-            place = place << raw
-        done = raw
-        while done > uint64(0):
-            take = (done - uint64(1)) % uint64(16) + uint64(1)
-            done -= take
-            piece = state & ((uint64(1) << take) - uint64(1))
-            state = _pop(state, piece, uint64(1), take, words, used)
-            place |= piece << done
-        if place > span:
-            # Later words cannot raise it to 0 again, so that `end` refuses the stream.
-            used[0] = -1
-        states[lane] = state
-        q[i] = np.int64(uint64(starts[k]) + place)
+    count = len(logits)
+    alike = logits.shape[1] == 1
+    cumulative = np.empty((count + 1, TILE), np.uint32)
+    raws, cells = np.empty(count, np.uint64), np.empty(count, np.uint64)
+    for k in range(count):
+        raws[k] = _raw_bits(spans[k])
+        cells[k] = (spans[k] >> raws[k]) + uint64(1)
+    # The lanes change places after each row.
+    state, other = states[odd], states[1 - odd]
+    left = used[0]
+    for start in range(0, len(q), TILE):
+        rows = min(TILE, len(q) - start)
+        if not alike:
+            cumulate(logits, start, rows, exp2, cumulative)
+        elif start == 0:
+            cumulate(logits, 0, 1, exp2, cumulative)
+        for r in range(rows):
+            column = 0 if alike else r
+            k = _find(cumulative, column, count, np.uint32(state & uint64(65535)))
+            below = uint64(cumulative[k, column])
+            frequency = uint64(cumulative[k + 1, column]) - below
+            state, left = _pop(state, below, frequency, uint64(16), words, left)
+            place = uint64(0)
+            if cells[k] > uint64(1):
+                place, state, left = _pop_place(state, cells[k], words, left)
+            if raws[k] > uint64(0):
+                bits, state, left = _pop_bits(state, raws[k], words, left)
+                place = (place << raws[k]) | bits
+            if place > spans[k]:
+                # Later words cannot raise it to 0 again, so that `end` refuses the stream.
+                left = np.int64(-1)
+            q[start + r] = np.int64(uint64(starts[k]) + place)
+            state, other = other, state
+    if len(q) & 1:
+        state, other = other, state
+    states[odd], states[1 - odd] = state, other
+    used[0] = left
 
 
 def encode(
@@ -185,8 +223,10 @@ class Decoder:
         if len(data) < _HEADER or len(data) % 4:
             raise Corrupt(f"an entropy-coded stream of {len(data)} bytes cannot be one")
         self._states = np.frombuffer(data[:_HEADER], "<u8").astype(np.uint64)
-        self._words = np.frombuffer(data[_HEADER:], "<u4").astype(np.uint32)
-        self._used = np.full(1, len(self._words), np.int64)
+        # After a zero, which is read where the words run out.
+        self._words = np.zeros((len(data) - _HEADER) // 4 + 1, np.uint32)
+        self._words[1:] = np.frombuffer(data[_HEADER:], "<u4")
+        self._used = np.full(1, len(self._words) - 1, np.int64)
         if ((self._states < START) | (self._states >= 2**63)).any():
             # no encoder ends in these states: `end` refuses the stream
             self._used[0] = -1
@@ -206,7 +246,7 @@ class Decoder:
         q = np.empty(len(logits) if rows is None else rows, np.int64)
         odd = np.int64(self._rows & 1)
         _decode(
-            np.ascontiguousarray(logits),
+            np.ascontiguousarray(logits.T),
             EXP2,
             starts,
             spans,

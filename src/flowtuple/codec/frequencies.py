@@ -21,6 +21,8 @@ from flowtuple.runtime.compiled import compiled
 
 FREQUENCY_BITS = 16
 MAX_SYMBOLS = 4096
+TILE = 128
+"""Rows whose frequencies are computed together; few enough for the nearest cache."""
 
 
 def _exp2_table() -> Array:
@@ -54,24 +56,63 @@ def share(weight: Any, reciprocal: Any) -> Any:
 
 
 @compiled()
+def cumulate(logits: Any, start: Any, rows: Any, exp2: Any, cumulative: Any) -> None:
+    """Write the first points of all symbols in [0, 2^16), and 2^16 after them, of a tile of rows.
+
+    Rows lie next to each other in memory, so that each loop computes many of them at once.
+
+    Args:
+        logits: int16, shape (K, n).
+        start: First row of the tile.
+        rows: Rows of the tile, at most `TILE`.
+        exp2: `EXP2`.
+        cumulative: uint32, shape (K + 1, `TILE`), the result.
+    """
+    count = len(logits)
+    top = np.empty(TILE, np.int16)
+    total = np.zeros(TILE, np.uint64)
+    reciprocal = np.empty(TILE, np.uint32)
+    top[:rows] = logits[0, start : start + rows]
+    for k in range(1, count):
+        row = logits[k, start : start + rows]
+        for r in range(rows):
+            top[r] = max(top[r], row[r])
+    for k in range(count):
+        row, weights = logits[k, start : start + rows], cumulative[k]
+        for r in range(rows):
+            below = np.uint32(np.int32(top[r]) - np.int32(row[r]))
+            weights[r] = exp2[min(below, np.uint32(511))]
+            total[r] += uint64(weights[r])
+    for r in range(rows):
+        reciprocal[r] = (uint64(65536 - count) << uint64(32)) // total[r]
+    point = np.zeros(TILE, np.uint32)
+    for k in range(count):
+        weights = cumulative[k]
+        for r in range(rows):
+            # Both factors have 32 bits, for which processors have a product of many at once.
+            product = uint64(weights[r]) * uint64(reciprocal[r])
+            weights[r] = point[r]
+            point[r] += np.uint32(1) + np.uint32(product >> uint64(32))
+    cumulative[count, :rows] = 65536
+
+
+@compiled()
 def _fill_intervals(
     logits: Any, exp2: Any, symbols: Any, below: Any, frequency: Any
 ) -> None:
-    last = logits.shape[1] - 1
-    weights = np.empty(last + 1, np.int32)
-    reciprocal = uint64(0)
-    for i in range(len(symbols)):
-        if i < len(logits):
-            reciprocal = weigh(logits[i], exp2, weights)
-        begin = uint64(0)
-        for k in range(symbols[i]):
-            begin += share(weights[k], reciprocal)
-        below[i] = begin
-        frequency[i] = (
-            uint64(65536) - begin
-            if symbols[i] == last
-            else share(weights[symbols[i]], reciprocal)
-        )
+    cumulative = np.empty((len(logits) + 1, TILE), np.uint32)
+    alike = logits.shape[1] == 1
+    for start in range(0, len(symbols), TILE):
+        rows = min(TILE, len(symbols) - start)
+        if not alike:
+            cumulate(logits, start, rows, exp2, cumulative)
+        elif start == 0:
+            cumulate(logits, 0, 1, exp2, cumulative)
+        for r in range(rows):
+            k = symbols[start + r]
+            column = 0 if alike else r
+            below[start + r] = cumulative[k, column]
+            frequency[start + r] = cumulative[k + 1, column] - cumulative[k, column]
 
 
 def intervals(logits: Array, symbols: Array) -> tuple[Array, Array]:
@@ -93,5 +134,5 @@ def intervals(logits: Array, symbols: Array) -> tuple[Array, Array]:
         np.empty(len(symbols), np.uint32),
         np.empty(len(symbols), np.uint32),
     )
-    _fill_intervals(np.ascontiguousarray(logits), EXP2, symbols, below, frequency)
+    _fill_intervals(np.ascontiguousarray(logits.T), EXP2, symbols, below, frequency)
     return below, frequency

@@ -32,10 +32,12 @@ def entries_within(
 ) -> int:
     """Return the number of events, from 1 to `most`, of which some columns take about `nbytes`.
 
-    The schema and the counters tell it for small tables. Of others, some events at the beginning
-    and in the middle are read.
+    The schema and the counters tell it for small tables, the schema alone for tables whose events
+    have equal sizes. Of others, some events at the beginning and in the middle are read.
     """
-    if source.num_entries <= 8 * _PROBED:
+    chosen = with_counters(source.columns, columns)
+    is_flat = not any(c.is_opaque or c.counter is not None for c in chosen)
+    if is_flat or source.num_entries <= 8 * _PROBED:
         least = max(_least_bytes(source, columns), 1)
         return max(1, min(most, nbytes * max(source.num_entries, 1) // least))
     middle = source.num_entries // 2
@@ -48,8 +50,10 @@ def _least_bytes(source: TableSource, columns: Sequence[str]) -> int:
     """Return the bytes of all events of some columns, opaque columns left out."""
     numbers = [c for c in with_counters(source.columns, columns) if not c.is_opaque]
     counters = list(dict.fromkeys(c.counter for c in numbers if c.counter is not None))
-    table = source.read(counters, 0, source.num_entries)
-    objects = {name: int(table.data[name].sum(dtype="int64")) for name in counters}
+    objects = {}
+    if counters:
+        table = source.read(counters, 0, source.num_entries)
+        objects = {name: int(table.data[name].sum(dtype="int64")) for name in counters}
     total = 0
     for column in numbers:
         values = source.num_entries * math.prod(column.shape)

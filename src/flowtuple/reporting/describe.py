@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,10 +34,12 @@ from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
 from flowtuple.lattice.lattice import resolve_statistics
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
-from flowtuple.reporting.report import ReportInput
 from flowtuple.runtime.old_names import accepts_old
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.lattices import dominant_sentinels, survey
+
+if TYPE_CHECKING:
+    from flowtuple.reporting.report import ReportInput
 
 _NEXT = "compare with the file that was compressed"
 
@@ -331,6 +333,8 @@ def prediction_in_words(prediction: Prediction) -> str:
 
 def report_input(original: Dataset, file: File, title: str) -> ReportInput:
     """Return the input of the report: original and decoded tables with bounds and sizes."""
+    from flowtuple.reporting.report import ReportInput  # info and inspect wait for none
+
     pairs: list[tuple[Table, Table]] = []
     bounds: dict[str, dict[str, Bound | Promise]] = {}
     requested: dict[str, dict[str, Bound]] = {}

@@ -45,12 +45,14 @@ class _Outcome:
         exact: Number of columns that are already rounded as the preset says.
         finer: Columns that are finer than the preset and stay lossless, in words.
         variations: Bounds of variations, in words.
+        without: Columns whose resolution is not among the events, in words; they stay lossless.
     """
 
     bounds: dict[str, str | Bound] = field(default_factory=dict)
     exact: int = 0
     finer: list[str] = field(default_factory=list)
     variations: list[str] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
 
 
 def preset_bounds(
@@ -83,12 +85,15 @@ def preset_bounds(
             c for c in table.columns if c.is_float and (name, c.name) not in external
         ]
         floats += len(columns)
-        bounds = _listed_bounds(preset, columns)
-        listed += len(bounds)
+        bounds, without = _with_resolutions(columns, _listed_bounds(preset, columns))
+        outcome.without += without
+        listed += len(bounds) + len(without)
         if bounds:
             _check_units(preset, table, dataset.description)
             wanted = [c for c in columns if c.name in bounds]
-            view = SelectedTable(table, _with_counters(table, wanted))
+            read = bounds.keys() | {b.resolution for b in bounds.values()}
+            scanned = [c for c in columns if c.name in read]
+            view = SelectedTable(table, _with_counters(table, scanned))
             statistics = survey(view, resources.progress, resources.memory)
             _decide(preset, table, wanted, bounds, statistics, outcome)
     if not listed:
@@ -124,6 +129,16 @@ def _listed_bounds(preset: BoundsPreset, columns: Iterable[Column]) -> dict[str,
         if by_name[name].role not in ("id", "weight") and nominal in bounds:
             bounds.setdefault(name, bounds[nominal])
     return {name: bound for name, bound in bounds.items() if bound.kind != "lossless"}
+
+
+def _with_resolutions(
+    columns: Iterable[Column], bounds: Mapping[str, Bound]
+) -> tuple[dict[str, Bound], list[str]]:
+    """Return the bounds whose resolutions are there, and the other columns in words."""
+    names = {c.name for c in columns}
+    without = [n for n, b in bounds.items() if b.resolution and b.resolution not in names]
+    usable = {name: bound for name, bound in bounds.items() if name not in without}
+    return usable, [f"{name} (no {bounds[name].resolution})" for name in without]
 
 
 def _check_units(preset: BoundsPreset, table: TableSource, description: str) -> None:
@@ -166,7 +181,7 @@ def _decide(
     for column in columns:
         name, bound = column.name, bounds[column.name]
         known = statistics[name]
-        if _is_on_lattice(column, bound, known):
+        if _is_on_lattice(column, bound, known, statistics.get(bound.resolution)):
             outcome.exact += 1
             continue
         needed = MANTISSA_BITS[column.dtype] - known.trailing_zeros
@@ -184,13 +199,15 @@ def _decide(
             outcome.bounds[f"{table.name}/{name}"] = bound
 
 
-def _is_on_lattice(column: Column, bound: Bound, known: Statistics) -> bool:
+def _is_on_lattice(
+    column: Column, bound: Bound, known: Statistics, resolution: Statistics | None
+) -> bool:
     """Return whether all values of a column are already as coarse as a bound makes them."""
     if not known.finite:
         return True
     if bound.kind == "bits":
         return MANTISSA_BITS[column.dtype] - known.trailing_zeros <= bound.amount
-    return resolve(column, bound, known).bound.kind == "lossless"
+    return resolve(column, bound, known, resolution).bound.kind == "lossless"
 
 
 def _bound_of_variation(
@@ -208,7 +225,8 @@ def _bound_of_variation(
     if not largest > 0:
         return Bound()
     finite = varied[np.isfinite(varied)]
-    if listed.kind != "lossless" and not listed.is_statistical:
+    plain = not listed.is_statistical and not listed.resolution
+    if listed.kind != "lossless" and plain:
         moves = listed.largest_difference(finite)
         if len(moves) and float(moves.max()) <= largest:
             return listed
@@ -246,6 +264,11 @@ def _notes(preset: BoundsPreset, outcome: _Outcome, others: int) -> Iterator[str
         yield (
             f"{preset.origin}: finer than its table, and lossless: "
             f"{list_names(outcome.finer)}; to round them, name them with `tolerance=`"
+        )
+    if outcome.without:
+        yield (
+            f"{preset.origin}: lossless without the columns that they count in: "
+            f"{list_names(outcome.without)}; select these as well"
         )
     if outcome.variations:
         yield f"{preset.origin}: variations: {list_names(outcome.variations)}"
