@@ -5,7 +5,7 @@ and a check of each demand.
 
 - `checks` measures what moved values do to quantities and cuts.
 - `allocation` spends the allowed shifts where a bit of a column costs least.
-- `choosing` allocates, snaps, measures and tightens, and confirms on held-out events.
+- `choosing` allocates, snaps, measures and tightens, and confirms on other events.
 
 Imported by `api`. Laws, and the tests in tests/advice/test_advice.py that check them:
 

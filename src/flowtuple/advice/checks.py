@@ -121,7 +121,7 @@ def check_events(
     analysis: Analysis,
     table: Table,
     moved: Mapping[str, Array],
-    kept: frozenset[str] = frozenset(),
+    guaranteed: frozenset[str] = frozenset(),
 ) -> list[DemandCheck]:
     """Return a check of each demand and cut.
 
@@ -129,7 +129,7 @@ def check_events(
         analysis: The demands.
         table: The original events.
         moved: Contents by name after they moved.
-        kept: Names of cuts that bounds keep.
+        guaranteed: Names of cuts that bounds keep.
 
     Raises:
         InvalidArgument: An expression cannot be read.
@@ -155,7 +155,8 @@ def check_events(
             )
         )
     checks += [
-        _check_cut(cut, table, moved, analysis.origin, kept) for cut in analysis.cuts
+        _check_cut(cut, table, moved, analysis.origin, guaranteed)
+        for cut in analysis.cuts
     ]
     return checks
 
@@ -165,7 +166,7 @@ def _check_cut(
     table: Table,
     moved: Mapping[str, Array],
     origin: str,
-    kept: frozenset[str],
+    guaranteed: frozenset[str],
 ) -> DemandCheck:
     where = f"{origin}: [cut.{cut.name}]"
     before = evaluate(cut.expression, table, table.data, where)[0].content
@@ -182,5 +183,5 @@ def _check_cut(
         float(cut.flips),
         len(before),
         0,
-        "guaranteed" if cut.name in kept else "measured",
+        "guaranteed" if cut.name in guaranteed else "measured",
     )

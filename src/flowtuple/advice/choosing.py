@@ -57,7 +57,7 @@ class Chooser:
     Attributes:
         analysis: The demands.
         table: Events to choose with.
-        held_out: Events to confirm on.
+        others: Events to confirm on.
         floor: Preset that is never crossed, `None` for none.
         seed: Seed of the signs of steps.
         lattices: Lattice by column and bound, as far as they were needed.
@@ -65,7 +65,7 @@ class Chooser:
 
     analysis: Analysis
     table: Table
-    held_out: Table
+    others: Table
     floor: BoundsPreset | None
     seed: int = 0
     lattices: dict[tuple[str, Bound], Lattice] = field(default_factory=dict)
@@ -89,19 +89,22 @@ class Chooser:
         bounds = self._loop(names, kinds, counts, a, most)
         cuts = stored_cuts(self.analysis.cuts, self.table, bounds)
         bounds |= {n: replace(bounds[n], cuts=t) for n, t in cuts.by_column.items()}
-        kept = frozenset(cuts.names)
+        guaranteed = frozenset(cuts.names)
         return Chosen(
             bounds,
             self._reasons(names, bounds, a),
             self._bits(bounds),
             tuple(
                 check_events(
-                    self.analysis, self.table, self._moved(self.table, bounds), kept
+                    self.analysis, self.table, self._moved(self.table, bounds), guaranteed
                 )
             ),
             tuple(
                 check_events(
-                    self.analysis, self.held_out, self._moved(self.held_out, bounds), kept
+                    self.analysis,
+                    self.others,
+                    self._moved(self.others, bounds),
+                    guaranteed,
                 )
             ),
         )
@@ -232,7 +235,7 @@ class Chooser:
 
     def _statistics(self, name: str) -> Statistics:
         statistics = Statistics(self.table.column(name).dtype)
-        for part in (self.table, self.held_out):
+        for part in (self.table, self.others):
             statistics.update(part[name].reshape(-1))
         return statistics
 

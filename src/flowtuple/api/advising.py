@@ -68,7 +68,7 @@ class Advice(Shown):
             "reasons": dict(self.reasons),
             "bits": {n: list(pair) for n, pair in self.bits.items()},
             "chosen_on": [check.to_json() for check in self.chosen],
-            "held_out": [check.to_json() for check in self.confirmed],
+            "others": [check.to_json() for check in self.confirmed],
             "floor": self.floor,
             "failed": self.failed,
         }
