@@ -19,7 +19,7 @@ _BLOCKS = 20
 
 @dataclass(frozen=True)
 class DemandCheck:
-    """What a quantity or a cut did on some events.
+    """Shift of a quantity, or flips of a cut, on some events.
 
     Attributes:
         name: Name of the quantity or cut.
