@@ -65,7 +65,7 @@ class CutDemand:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What must survive compression.
+    """Quantities, resolutions and cuts that must survive compression.
 
     Attributes:
         origin: Path of the file, for messages.
