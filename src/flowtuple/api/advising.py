@@ -149,7 +149,11 @@ def advise(
 
 
 def check_analysis(
-    original: Source, path: FilePath, analysis: FilePath | Analysis
+    original: Source,
+    path: FilePath,
+    analysis: FilePath | Analysis,
+    *,
+    resources: Resources = Resources(),
 ) -> list[DemandCheck]:
     r"""Return what the values of a file do to the quantities and cuts of an analysis.
 
@@ -157,6 +161,7 @@ def check_analysis(
         original: The input that the file was made from.
         path: A flowtuple file or URL.
         analysis: A TOML file as for `advise`.
+        resources: Its `memory` is for the file, its `progress` is called at the start.
 
     Returns:
         A check of each quantity, resolution and cut.
@@ -175,7 +180,8 @@ def check_analysis(
     """
     wanted = analysis if isinstance(analysis, Analysis) else read_analysis(analysis)
     dataset = open_dataset(original)
-    with File(path, given=dataset) as file:
+    resources.progress("check", 0.0, "reading")
+    with File(path, given=dataset, resources=resources) as file:
         source = _main_table(dataset)
         stored = next(
             (t for n, t in file.tables.items() if n == source.name),
