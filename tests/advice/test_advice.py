@@ -128,6 +128,7 @@ def analysis(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_advice_keeps_every_demand_and_files_keep_it(analysis, tmp_path):
     source = events(jets())
     met = '[quantity.met]\nexpression = "MET_pt"\nwidening = 1e-3\nresolution = "MET_sigma"\n'
