@@ -187,3 +187,9 @@ def test_a_cut_on_a_derived_quantity_is_not_stored():
     cuts = [CutDemand("a", "sum(Jet_pt) > 30", 0), CutDemand("b", "MET_pt > -3", 0)]
     found_cuts = stored_cuts(cuts, table, {"MET_pt": ft.Bound.parse("abs:1")})
     assert found_cuts.by_column == {"MET_pt": (-3.0,)}
+
+
+def test_whole_numbers_have_no_bounds_to_choose() -> None:
+    analysis = parse_analysis('[quantity.n]\nexpression = "n"\nrms = "abs:1"', "a.toml")
+    with pytest.raises(ft.InvalidArgument, match="reads no column of floats"):
+        ft.advise({"n": np.arange(10), "x": np.zeros(10, "f4")}, analysis)

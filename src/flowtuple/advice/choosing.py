@@ -77,6 +77,11 @@ class Chooser:
             InvalidArgument: An expression cannot be read, or a demand cannot be met.
         """
         names = self._movable()
+        if not names:
+            raise InvalidArgument(
+                f"{self.analysis.origin}: reads no column of floats, and whole numbers stay exact; "
+                "name a quantity of float columns"
+            )
         kinds = {name: self._kind(name) for name in names}
         counts = np.array([max(1, self.table[name].size) for name in names], float)
         a = np.array(

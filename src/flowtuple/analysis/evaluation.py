@@ -97,10 +97,12 @@ class Evaluator:
         if isinstance(value, Particle):
             raise InvalidArgument(
                 f"{self.origin}: {expression!r} is an object and no number; write for example "
-                f"{expression}_pt"
+                "Jet_pt[0]"
             )
         if not self.read:
-            raise InvalidArgument(f"{self.origin}: {expression!r} names no column")
+            raise InvalidArgument(
+                f"{self.origin}: {expression!r} names no column; write for example 'MET_pt'"
+            )
         return value
 
     def _value(self, node: ast.expr) -> Any:  # noqa: PLR0911 (one case for each form)
