@@ -192,4 +192,4 @@ def test_a_cut_on_a_derived_quantity_is_not_stored():
 def test_whole_numbers_have_no_bounds_to_choose() -> None:
     analysis = parse_analysis('[quantity.n]\nexpression = "n"\nrms = "abs:1"', "a.toml")
     with pytest.raises(ft.InvalidArgument, match="reads no column of floats"):
-        ft.advise({"n": np.arange(10), "x": np.zeros(10, "f4")}, analysis)
+        ft.advise({"n": np.arange(300), "x": np.zeros(300, "f4")}, analysis)
