@@ -23,7 +23,7 @@ from flowtuple.comparison.limits.observable import Observable, read_observable
 from flowtuple.comparison.limits.profile import Profile, expected_cls
 from flowtuple.comparison.limits.result import Check
 from flowtuple.comparison.limits.samples import Templates, fill_templates
-from flowtuple.comparison.limits.templates import fill_template
+from flowtuple.comparison.limits.templates import check_background, fill_template
 from flowtuple.io.source import open_dataset
 from flowtuple.runtime import extras
 from flowtuple.runtime.progress import silent
@@ -185,6 +185,21 @@ def test_training_limits_statistics() -> None:
     least = 1 / np.sqrt(1000 * many.shares[:-1])
     assert (many.relative_errors > least).all()
     assert many.relative_errors == pytest.approx(least, rel=2e-3)
+
+
+def test_bins_are_worth_no_more_than_the_training() -> None:
+    template = fill_template(peak(0, 50000), EDGES, 1000)
+    assert template.worths == pytest.approx(1 / template.relative_errors**2)
+    assert (template.worths < 1000 * template.shares[:-1]).all()
+    check_background(fill_template(peak(0, 50000), EDGES))
+    # 50,000 drawn events fill each bin, but 20 of training do not
+    few = fill_template(peak(0, 50000), EDGES, 20)
+    assert few.effective.min() > 5
+    with pytest.raises(
+        ft.InvalidArgument,
+        match=r"bin from 80 to 82 is worth .* after a training on 20, ",
+    ):
+        check_background(few)
 
 
 def test_replicas_have_the_variance_of_the_template() -> None:

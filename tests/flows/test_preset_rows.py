@@ -323,3 +323,32 @@ def test_factors_of_files_go_with_rows_that_are_made(tmp_path: Path) -> None:
     words = ["-o", str(tmp_path / "m.flow"), "--preset", "flashsim-muons"]
     result = CliRunner().invoke(app, ["train-flow", f"{source}:0.5", str(source), *words])
     assert "make those of each file with `preset_rows()` first" in str(result.exception)
+
+
+ONE_MUON: dict[str, Any] = {
+    "Muon_pt": [[21.0], []],
+    "Muon_genMuonIdx": [[0], []],
+    "GenMuon_pt": [[20.0], []],
+    "weight": [1.0, 2.0],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("weigth", "no column 'weigth' .*nearest: weight"),
+        ("Muon_pt", "no column 'Muon_pt'"),
+    ],
+)
+def test_a_column_that_cannot_be_copied_is_named(name: str, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        ft.preset_rows(ONE_MUON, "flashsim-muons", available=True, extra=[name])
+
+
+@pytest.mark.parametrize("index", [0.5, np.nan])
+def test_an_index_that_is_no_whole_number_is_refused(index: float) -> None:
+    events = ONE_MUON | {"Muon_genMuonIdx": [[index], []]}
+    with pytest.raises(
+        InvalidArgument, match=r"Muon_genMuonIdx is of type float64.*`by_d"
+    ):
+        ft.preset_rows(events, "flashsim-muons", available=True)

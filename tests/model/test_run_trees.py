@@ -144,3 +144,27 @@ def test_the_command_line_numbers_the_run(model: Path, tmp_path: Path) -> None:
     ]
     app(words, standalone_mode=False)
     assert trees(tmp_path / "r.root")["Runs"]["run"].tolist() == [9]
+
+
+def ids(dtype: str, *names: str) -> Dataset:
+    """Three events with some columns of numbers."""
+    columns = tuple(Column(name, dtype) for name in names)
+    data = {name: np.ones(3, dtype) for name in names}
+    return Dataset("m.flow", {"Events": Table("Events", columns, 3, data)})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "absent"),
+    [
+        (ids("uint32", "run", "event"), "luminosityBlock"),
+        (
+            ids("float64", "run", "luminosityBlock", "event"),
+            "run, luminosityBlock, event",
+        ),
+    ],
+    ids=["one column absent", "no whole numbers"],
+)
+def test_a_run_that_cannot_be_numbered_is_an_error(dataset: Dataset, absent: str) -> None:
+    with pytest.raises(ft.InvalidArgument, match=f"has none in {absent}; leave out"):
+        with_run_trees(dataset, 7)
+    assert with_run_trees(dataset, 1) is dataset

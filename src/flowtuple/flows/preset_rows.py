@@ -23,6 +23,7 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column, infer_role
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, ranges
+from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.flows.matched_objects import MatchedObjects
 from flowtuple.flows.preset_sources import Part, Sources
 from flowtuple.flows.presets import FlowPreset
@@ -76,12 +77,14 @@ def make_rows(
         progress: Called after each range of events.
 
     Raises:
-        InvalidArgument: A branch is absent, or the branches of a collection differ in lengths.
+        InvalidArgument: A branch or a column to copy is absent, or the branches of a collection
+            differ in lengths.
     """
     where = dataset.description
     source = events_table(dataset)
     sources = Sources.of(_object_of(preset), source, by_distance)
     names = (*preset.columns, *preset.given)
+    _check_extra(extra, source, where)
     absent = sources.check(names, name, where, available=available)
     left_out = tuple(
         LeftOut(f"{source.name}/{column}", f"no branch {', '.join(branches)}")
@@ -111,6 +114,17 @@ def make_rows(
         {reason: count for reason, count in counts.items() if count},
         left_out,
     )
+
+
+def _check_extra(extra: Sequence[str], source: TableSource, where: str) -> None:
+    """Raise if a column to copy is absent, or is none of events."""
+    numbers = [c.name for c in source.columns if c.is_event_number]
+    for name in extra:
+        if name not in numbers:
+            raise InvalidArgument(
+                f"{where}: there is no column {name!r} with one number for each event, which is "
+                f"to be copied; {nearest(name, numbers)}"
+            )
 
 
 def events_table(dataset: Dataset) -> TableSource:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from flowtuple.data.schema import Column
 from flowtuple.data.table import TableSource
 from flowtuple.errors import InvalidArgument
@@ -135,8 +137,8 @@ class Sources:
             available: Columns that cannot be made are no error.
 
         Raises:
-            InvalidArgument: A branch that objects are matched by is absent, or one of a column;
-                the message names all of them.
+            InvalidArgument: A branch that objects are matched by is absent or holds no whole
+                numbers, or one of a column is absent; the message names all of them.
         """
         lost = [name for name in self.matching if not self._has(name)]
         if lost:
@@ -144,6 +146,11 @@ class Sources:
             raise InvalidArgument(
                 f"{where}: lacks {', '.join(lost)}, which match {self.objects}_* and "
                 f"{self.partner}_*; name a file with them{index}"
+            )
+        if self.has_index and np.dtype(self.columns[self.index].dtype).kind not in "iu":
+            raise InvalidArgument(
+                f"{where}: {self.index} is of type {self.columns[self.index].dtype}, and an index "
+                "is of whole numbers; convert it, or match by Delta R with `by_distance=`"
             )
         absent = {name: self.absent(self.part(name)) for name in names}
         absent = {name: branches for name, branches in absent.items() if branches}

@@ -111,12 +111,13 @@ def with_run_trees(dataset: Dataset, run: int) -> Dataset:
     weights that pass over `genEventSumw`. Sums of several files add up.
 
     Args:
-        dataset: One table with the columns `run`, `luminosityBlock` and `event`; any other is
-            returned as it is.
+        dataset: One table with whole numbers in the columns `run`, `luminosityBlock` and `event`;
+            any other is returned as it is.
         run: Number of the run.
 
     Raises:
-        InvalidArgument: The number does not fit into the column of runs, or there is none.
+        InvalidArgument: The number does not fit into the column of runs, or one of the three
+            columns is absent or holds no whole numbers.
 
     Example:
         >>> ids = {name: np.ones(3, np.uint32) for name in ("run", "luminosityBlock", "event")}
@@ -132,7 +133,18 @@ def with_run_trees(dataset: Dataset, run: int) -> Dataset:
         raise InvalidArgument(
             f"{dataset.description}: the model has no column 'run' to number; leave out `run=`"
         )
-    if not set(_IDS) <= set(by_name):
+    unfit = [
+        name
+        for name in _IDS
+        if name not in by_name or np.dtype(by_name[name].dtype).kind not in "iu"
+    ]
+    if unfit:
+        if run != 1:
+            raise InvalidArgument(
+                f"{dataset.description}: a number of the run needs whole numbers in "
+                f"{', '.join(_IDS)}, and the model has none in {', '.join(unfit)}; "
+                "leave out `run=`"
+            )
         return dataset
     most = min(np.iinfo(np.uint32).max, int(np.iinfo(by_name["run"].dtype).max))
     if not 1 <= run <= most:

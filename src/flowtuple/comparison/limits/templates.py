@@ -100,6 +100,19 @@ class Template:
         own = 1 / self.effective[:-1]
         return np.asarray(np.sqrt(own + 1 / (self.trained_on * self.shares[:-1])))
 
+    @property
+    def worths(self) -> Array:
+        """Events of weight 1 that each bin inside the edges is worth, the training included: (k,).
+
+        One over the relative variance; 0 where the weights do not sum to more than 0.
+        """
+        worths = np.zeros(len(self.sums) - 1)
+        filled = self.sums[:-1] > 0
+        own = self.effective[:-1][filled]
+        learned = self.trained_on * self.shares[:-1][filled]
+        worths[filled] = 1 / (1 / own + 1 / learned)
+        return worths
+
     def counts(self, total: float) -> Array:
         """Return the expected events of each bin inside the edges, of `total` in all: (k,)."""
         return np.asarray(total * self.shares[:-1])
@@ -198,10 +211,12 @@ def check_background(template: Template) -> None:
         flowtuple.errors.InvalidArgument: b.root: the bin from 2 to 3 is worth 1 event of \
 weight 1, and a background needs 5 in each; join it with its neighbour by fewer `edges=`
     """
-    worth = np.where(template.sums > 0, template.effective, 0.0)[:-1]
+    worth = template.worths
     for k in np.flatnonzero(worth < LEAST_EVENTS):
         events = "1 event" if round(worth[k], 2) == 1 else f"{worth[k]:.3g} events"
         what = f"is worth {events} of weight 1" if worth[k] else "has no background"
+        if math.isfinite(template.trained_on) and worth[k]:
+            what += f" after a training on {template.trained_on:g}"
         raise InvalidArgument(
             f"{template.source}: {_bin(template, int(k))} {what}, and a background needs "
             f"{LEAST_EVENTS} in each; join it with its neighbour by fewer `edges=`"
