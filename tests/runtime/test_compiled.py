@@ -15,7 +15,7 @@ from flowtuple.runtime.compiled import compiled
 def double(x):
     return 2 * x
 
-print(double(21), type(double._cache).__name__)
+print(double(21), type(double.dispatcher._cache).__name__)
 """
 NOWHERE = "/proc/nowhere"  # not even the superuser makes a folder there
 
